@@ -1,0 +1,48 @@
+"""Xception and DeepLabV3+: faithful, fast, and ready to use.
+
+Names are loaded when they are first used, so that `import xseg` does not import torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_PUBLIC = {
+    "LabelMap": "xseg.labels",
+    "Normalization": "xseg.normalization",
+    "Prediction": "xseg.inference.prediction",
+    "Predictor": "xseg.inference.predictor",
+    "XsegError": "xseg.errors",
+    "create_encoder": "xseg.factory",
+    "create_model": "xseg.factory",
+    "list_encoders": "xseg.encoders.variants",
+    "load": "xseg.inference.predictor",
+    "register_smp": "xseg.smp",
+}
+
+__all__ = ["__version__", *_PUBLIC]  # noqa: PLE0604 - the table above is the list
+
+if TYPE_CHECKING:
+    from xseg.encoders.variants import list_encoders
+    from xseg.errors import XsegError
+    from xseg.factory import create_encoder, create_model
+    from xseg.inference.prediction import Prediction
+    from xseg.inference.predictor import Predictor, load
+    from xseg.labels import LabelMap
+    from xseg.normalization import Normalization
+    from xseg.smp import register_smp
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'xseg' has no attribute {name!r}")
+    value = getattr(import_module(_PUBLIC[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,87 @@
+"""The `xseg` program: one verb per task, each imported when it is asked for."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+
+from xseg import __version__
+from xseg.errors import XsegError
+
+VERBS = {
+    "demo": "xseg.cli.demo:main",
+    "train": "xseg.cli.train:main",
+    "evaluate": "xseg.cli.evaluate:main",
+    "predict": "xseg.cli.predict:main",
+}
+
+EXIT_OK, EXIT_SOME_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
+
+
+def load_verb(verb: str) -> Callable[[Sequence[str]], int]:
+    """Import the function behind `verb`: it takes the arguments after the verb and returns the exit status."""
+    module, _, function = VERBS[verb].partition(":")
+    loaded: Callable[[Sequence[str]], int] = getattr(importlib.import_module(module), function)
+    return loaded
+
+
+def usage() -> str:
+    """Return the text of `xseg --help`, made of the verbs' docstrings."""
+    summaries = {verb: (load_verb(verb).__doc__ or "").strip().splitlines()[0] for verb in VERBS}
+    rows = [f"  {verb:<10} {summary}" for verb, summary in summaries.items()]
+    lines = [
+        "usage: xseg VERB [options]",
+        "",
+        "Xception and DeepLabV3+ for semantic segmentation.",
+        "",
+        "verbs:",
+        *rows,
+        "",
+        "xseg VERB --help tells a verb's options; xseg --version the version.",
+        "XSEG_DEBUG=1 shows the traceback of an error.",
+    ]
+    return "\n".join(lines)
+
+
+def run(verb: str, arguments: Sequence[str]) -> int:
+    """Run one verb and return its exit status; an error becomes one line on standard error."""
+    try:
+        return load_verb(verb)(arguments)
+    except KeyboardInterrupt:
+        print(f"xseg {verb}: interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except Exception as error:
+        if os.environ.get("XSEG_DEBUG") == "1":
+            traceback.print_exc()
+        print(f"xseg {verb}: error: {one_line(error)}", file=sys.stderr)
+        return EXIT_USAGE
+
+
+def one_line(error: Exception) -> str:
+    """Return what went wrong as a single line."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, XsegError | OSError):
+        return text
+    return f"{type(error).__name__}: {text} (XSEG_DEBUG=1 shows where)"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run `xseg` with the arguments after the program's name and return the exit status."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    verb = arguments[0] if arguments else "--help"
+    if verb in ("-h", "--help", "help"):
+        print(usage())
+        return EXIT_OK
+    if verb == "--version":
+        print(f"xseg {__version__}")
+        return EXIT_OK
+    if verb not in VERBS:
+        near = difflib.get_close_matches(verb, VERBS, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"use one of {', '.join(VERBS)}"
+        print(f"xseg: error: unknown verb {verb!r}; {hint}", file=sys.stderr)
+        return EXIT_USAGE
+    return run(verb, arguments[1:])

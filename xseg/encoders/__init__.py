@@ -1,0 +1,1 @@
+"""Xception encoders: tables of stages and the one builder that reads them."""

@@ -1,0 +1,54 @@
+"""Errors that a user can cause, each told in one line: what was got, what was expected, what to do."""
+
+from __future__ import annotations
+
+
+class XsegError(Exception):
+    """Base of every error that a user of xseg can cause.
+
+    Args:
+        got: what was met, with the file and the values.
+        expected: what would have been right.
+        remedy: what to do about it.
+
+    The message is always a single line, so that a log or a terminal shows it whole.
+    """
+
+    def __init__(self, got: str, *, expected: str = "", remedy: str = "") -> None:
+        self.got = got
+        self.expected = expected
+        self.remedy = remedy
+        parts = [got, f"expected {expected}" if expected else "", remedy]
+        super().__init__(" ".join("; ".join(part for part in parts if part).split()))
+
+
+class ConfigError(XsegError, ValueError):
+    """An option, an argument or a configuration file is wrong."""
+
+
+class ShapeError(XsegError, ValueError):
+    """A tensor or an image has a shape that the operation does not accept."""
+
+
+class DataError(XsegError, ValueError):
+    """A data set, an image or a mask is missing, unreadable or labelled wrongly."""
+
+
+class WeightsError(XsegError, ValueError):
+    """A weights file is missing, unreadable, unsafe or does not fit the model."""
+
+
+class MissingExtraError(XsegError, ImportError):
+    """An optional package is needed for what was asked.
+
+    Args:
+        package: the package that is missing.
+        extra: the extra of xseg that brings it.
+        purpose: what needs it.
+    """
+
+    def __init__(self, package: str, *, extra: str, purpose: str) -> None:
+        super().__init__(
+            f"{purpose} needs {package}, which is not installed",
+            remedy=f"pip install 'xseg[{extra}]'",
+        )

@@ -1,0 +1,1 @@
+"""Evaluation: a predictor over a reader, its scores, and the report."""

@@ -1,0 +1,1 @@
+"""Prediction: a model with its labels and normalisation, over any source."""

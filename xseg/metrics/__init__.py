@@ -1,0 +1,1 @@
+"""Scores that torchmetrics does not have."""

@@ -1,0 +1,93 @@
+"""What a model is made of, as plain values: the part of a bundle that says how to build it. Imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, TypeAlias, get_args
+
+from xseg.errors import ConfigError
+from xseg.types import OUTPUT_STRIDES, OutputStride, Padding
+
+Architecture: TypeAlias = Literal[
+    "deeplabv3plus",
+    "unet",
+    "unetplusplus",
+    "manet",
+    "linknet",
+    "fpn",
+    "pspnet",
+    "pan",
+    "deeplabv3",
+    "smp_deeplabv3plus",
+    "upernet",
+    "segformer",
+]
+ARCHITECTURES: tuple[Architecture, ...] = get_args(Architecture)
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Everything that is needed to build a model, apart from its weights.
+
+    Args:
+        architecture: "deeplabv3plus" is the paper's; the others are SMP's decoders, of which "smp_deeplabv3plus" is
+            SMP's own reading of DeepLabV3+.
+        encoder: a name of `xseg.list_encoders()`.
+        classes: number of output channels.
+        in_channels: number of input channels.
+        output_stride: size of the input over the size of the encoder's last features.
+        depth: number of times the encoder may halve the resolution, 1 to 5.
+        padding: "symmetric", or "tf_same" for weights of TensorFlow or Keras.
+        width: multiplier of the encoder's channels, rounded to 8.
+        decoder_channels: channels of DeepLabV3+'s ASPP and decoder; 256 in the paper.
+        atrous_rates: DeepLabV3+'s three rates; by default they follow the output stride (6, 12, 18 at 16).
+        dropout: share of DeepLabV3+'s ASPP output dropped while training; TF DeepLab keeps 0.9.
+
+    Raises:
+        ConfigError: if a value is out of range.
+    """
+
+    architecture: Architecture = "deeplabv3plus"
+    encoder: str = "xception65"
+    classes: int = 21
+    in_channels: int = 3
+    output_stride: OutputStride = 16
+    depth: int = 5
+    padding: Padding = "symmetric"
+    width: float = 1.0
+    decoder_channels: int = 256
+    atrous_rates: tuple[int, int, int] | None = None
+    dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.architecture not in ARCHITECTURES:
+            raise ConfigError(f"architecture={self.architecture!r}", expected=f"one of {', '.join(ARCHITECTURES)}")
+        if self.output_stride not in OUTPUT_STRIDES:
+            raise ConfigError(f"output_stride={self.output_stride}", expected="4, 8, 16 or 32")
+        for name in ("classes", "in_channels", "decoder_channels"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name}={getattr(self, name)}", expected="1 or more")
+        if not 0 <= self.dropout < 1:
+            raise ConfigError(f"dropout={self.dropout}", expected="0 or more and below 1")
+        if self.atrous_rates is not None:
+            object.__setattr__(self, "atrous_rates", tuple(self.atrous_rates))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> ModelConfig:
+        """Return the configuration that `to_dict` wrote.
+
+        Raises:
+            ConfigError: if a key is unknown or a value is wrong.
+        """
+        unknown = sorted(set(values) - set(cls.__dataclass_fields__))
+        if unknown:
+            raise ConfigError(
+                f"model configuration with unknown keys {', '.join(unknown)}",
+                expected=f"a subset of {', '.join(cls.__dataclass_fields__)}",
+                remedy="was it written by a newer xseg?",
+            )
+        return cls(**values)

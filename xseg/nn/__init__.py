@@ -1,0 +1,1 @@
+"""Building blocks of the networks: separable convolution, norm, padding, ASPP and resize."""

@@ -1,0 +1,51 @@
+"""How stored pixel values become a network's input. It travels with the weights, in the bundle."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from xseg.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Normalization:
+    """Scale stored values to [0, 1], then subtract the mean and divide by the standard deviation.
+
+    Args:
+        mean: one value per channel, of values scaled to [0, 1].
+        std: one value per channel, of values scaled to [0, 1]; above 0.
+        maximum: the stored value that becomes 1: 255 for 8-bit images, 65535 for 16-bit ones, 1 for float images.
+
+    The default is the Xceptions' own, x / 127.5 - 1 for 8-bit RGB (Keras `preprocess_input` mode "tf";
+    TF DeepLab `feature_extractor._preprocess_zero_mean_unit_range`).
+
+    Raises:
+        ConfigError: if the lengths differ, or a scale is not positive.
+    """
+
+    mean: tuple[float, ...] = (0.5, 0.5, 0.5)
+    std: tuple[float, ...] = (0.5, 0.5, 0.5)
+    maximum: float = 255.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "mean", tuple(float(value) for value in self.mean))
+        object.__setattr__(self, "std", tuple(float(value) for value in self.std))
+        if len(self.mean) != len(self.std) or not self.mean:
+            raise ConfigError(
+                f"{len(self.mean)} means and {len(self.std)} standard deviations",
+                expected="one of each per input channel",
+            )
+        if min(self.std) <= 0 or self.maximum <= 0:
+            raise ConfigError(
+                f"std={self.std}, maximum={self.maximum}", expected="standard deviations and a maximum above 0"
+            )
+
+    @property
+    def channels(self) -> int:
+        """Number of input channels."""
+        return len(self.mean)
+
+    @classmethod
+    def for_channels(cls, channels: int, maximum: float = 255.0) -> Normalization:
+        """Return the Xceptions' normalisation, to [-1, 1], for images of `channels` channels."""
+        return cls((0.5,) * channels, (0.5,) * channels, maximum)

@@ -1,0 +1,1 @@
+"""Training on Lightning: the task, its optimisers, callbacks and options."""

@@ -1,0 +1,1 @@
+"""Weights: readers of other projects' files, and strict conversion to ours."""
