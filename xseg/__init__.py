@@ -23,7 +23,19 @@ _PUBLIC = {
     "register_smp": "xseg.smp",
 }
 
-__all__ = ["__version__", *_PUBLIC]  # noqa: PLE0604 - the table above is the list
+__all__ = [
+    "LabelMap",
+    "Normalization",
+    "Prediction",
+    "Predictor",
+    "XsegError",
+    "__version__",
+    "create_encoder",
+    "create_model",
+    "list_encoders",
+    "load",
+    "register_smp",
+]
 
 if TYPE_CHECKING:
     from xseg.encoders.variants import list_encoders

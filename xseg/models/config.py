@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, TypeAlias, get_args
 
 from xseg.errors import ConfigError
@@ -71,6 +71,16 @@ class ModelConfig:
             raise ConfigError(f"dropout={self.dropout}", expected="0 or more and below 1")
         if self.atrous_rates is not None:
             object.__setattr__(self, "atrous_rates", tuple(self.atrous_rates))
+            if len(self.atrous_rates) != 3 or min(self.atrous_rates) < 1:
+                raise ConfigError(f"atrous_rates={self.atrous_rates}", expected="three rates of 1 or more")
+
+    def at_output_stride(self, output_stride: OutputStride) -> ModelConfig:
+        """Return the same model at another output stride; rates that were set by hand cover the same context."""
+        rates = self.atrous_rates
+        if rates is not None:
+            first, second, third = (max(1, rate * self.output_stride // output_stride) for rate in rates)
+            rates = (first, second, third)
+        return replace(self, output_stride=output_stride, atrous_rates=rates)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""

@@ -1,0 +1,130 @@
+"""What an Xception encoder is, as a table: frozen, and validated when it is written down."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
+
+from xseg.errors import ConfigError
+from xseg.nn.norm import NormSpec
+from xseg.nn.separable import ActivationPlacement, NormPlacement
+
+Skip: TypeAlias = Literal["conv", "sum", "none"]
+CHANNEL_DIVISOR = 8
+MAX_DEPTH = 5
+
+
+def scale_channels(channels: int, width: float) -> int:
+    """Return `channels` times `width`, rounded to the nearest multiple of 8 that is not 0."""
+    return max(CHANNEL_DIVISOR, int(channels * width / CHANNEL_DIVISOR + 0.5) * CHANNEL_DIVISOR)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One block: separable convolutions in a row, and what goes around them.
+
+    Args:
+        widths: output channels of each separable convolution.
+        stride: 2 where the block halves the resolution at the network's nominal output stride of 32.
+        skip: "conv" adds the input through a strided 1x1 convolution, "sum" adds it as it is, "none" adds nothing.
+            It belongs to the table, and does not change with the output stride, so neither do the weights.
+        activation: where its ReLUs are, see `SeparableConv2d`.
+
+    Raises:
+        ConfigError: if it has no convolution, or a strided block has no second one to be tapped.
+    """
+
+    widths: tuple[int, ...]
+    stride: Literal[1, 2] = 1
+    skip: Skip = "sum"
+    activation: ActivationPlacement = "before"
+
+    def __post_init__(self) -> None:
+        if not self.widths or min(self.widths) < 1 or (self.stride == 2 and len(self.widths) < 2):
+            raise ConfigError(f"a stage of widths {self.widths}", expected="at least 1 convolution, 2 where it strides")
+        if self.skip == "sum" and self.stride == 2:
+            raise ConfigError("a strided stage with skip='sum'", expected="'conv' or 'none': the sizes differ")
+
+
+@dataclass(frozen=True)
+class EncoderSpec:
+    """An Xception, from the stem to the last features.
+
+    Args:
+        name: how it is asked for.
+        stages: its blocks in order; exactly four of them stride.
+        norm: where batch normalisation is, see `SeparableConv2d`.
+        downsample: strided blocks end in a strided "separable" convolution (DeepLab) or a "max_pool" (Chollet 2017).
+        tf_stem: padding of the stem under padding="tf_same": Keras's Xception has "valid" stem convolutions, Keras
+            ports of DeepLab a "same" one.
+        batch_norm: numbers of the batch normalisation.
+        stem: channels of the two 3x3 convolutions before the first stage.
+        source: where the table comes from.
+
+    Raises:
+        ConfigError: if not exactly four stages stride, or a sum joins unequal channels.
+    """
+
+    name: str
+    stages: tuple[Stage, ...]
+    norm: NormPlacement
+    downsample: Literal["separable", "max_pool"]
+    tf_stem: Literal["valid", "same"]
+    batch_norm: NormSpec
+    source: str
+    stem: tuple[int, int] = (32, 64)
+
+    def __post_init__(self) -> None:
+        incoming = self.stem[1]
+        for number, stage in enumerate(self.stages):
+            if stage.skip == "sum" and stage.widths[-1] != incoming:
+                raise ConfigError(
+                    f"stage {number} of {self.name} adds {incoming} channels to {stage.widths[-1]}",
+                    expected="equal channels, or skip='conv'",
+                )
+            incoming = stage.widths[-1]
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """The nominal stride of every stage."""
+        return tuple(stage.stride for stage in self.stages)
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """Channels of the features after the input: one map before each halving, and the last one."""
+        taps = [stage.widths[1] for stage in self.stages if stage.stride == 2]
+        return (*taps, self.stages[-1].widths[-1])
+
+    def scaled(self, width: float) -> EncoderSpec:
+        """Return the same network with `width` times the channels, rounded to 8.
+
+        Raises:
+            ConfigError: if `width` is not positive.
+        """
+        if width <= 0:
+            raise ConfigError(f"width={width}", expected="a multiplier above 0")
+        if width == 1:
+            return self
+        stages = tuple(
+            replace(stage, widths=tuple(scale_channels(channels, width) for channels in stage.widths))
+            for stage in self.stages
+        )
+        stem = (scale_channels(self.stem[0], width), scale_channels(self.stem[1], width))
+        return replace(self, stages=stages, stem=stem)
+
+    def truncated(self, depth: int) -> EncoderSpec:
+        """Return the network up to its `depth`-th map, without anything that this map does not need.
+
+        A map before a halving is the second separable convolution's output; what its block does after is cut off.
+
+        Raises:
+            ConfigError: if `depth` is not 1 to 5.
+        """
+        if not 1 <= depth <= MAX_DEPTH:
+            raise ConfigError(f"depth={depth}", expected=f"1 to {MAX_DEPTH}")
+        strided = [number for number, stage in enumerate(self.stages) if stage.stride == 2]
+        if depth > len(strided):
+            return self
+        last = strided[depth - 1]
+        cut = replace(self.stages[last], widths=self.stages[last].widths[:2], stride=1, skip="none")
+        return replace(self, stages=(*self.stages[:last], cut))

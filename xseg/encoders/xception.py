@@ -1,0 +1,122 @@
+"""The one builder of all Xception encoders."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from xseg.encoders.block import Stem, XceptionBlock
+from xseg.encoders.checkpointing import run_checkpointed
+from xseg.encoders.spec import MAX_DEPTH, EncoderSpec
+from xseg.encoders.strides import plan_strides
+from xseg.errors import ConfigError, ShapeError
+from xseg.nn.initialization import initialize
+from xseg.types import OUTPUT_STRIDES, OutputStride, Padding
+
+INIT_STD = 0.09  # TF DeepLab xception.py, xception_arg_scope: weights_initializer_stddev
+
+
+class XceptionEncoder(nn.Module):
+    """An Xception without its classifier, at any output stride.
+
+    Args:
+        spec: the table to build.
+        in_channels: channels of the images.
+        depth: number of maps after the input, 1 to 5; what a shallower encoder does not need is not built.
+        output_stride: size of the image over size of the last map: 4, 8, 16 or 32, or 2**depth where that is less.
+        padding: "symmetric" puts pixel i of every map over pixel stride * i of the image. "tf_same" pads as Keras
+            does: VALID stem and SAME pooling for the original Xception; a SAME first convolution for the aligned ones,
+            as Keras ports have it (TF DeepLab itself pads symmetrically).
+
+    The parameters and buffers have the same names and shapes at every output stride.
+
+    Raises:
+        ConfigError: if an argument is out of range.
+    """
+
+    # What SMP asks of an encoder before it scripts, exports or compiles a model.
+    _is_torch_scriptable = True
+    _is_torch_exportable = True
+    _is_torch_compilable = True
+
+    def __init__(
+        self,
+        spec: EncoderSpec,
+        *,
+        in_channels: int = 3,
+        depth: int = 5,
+        output_stride: OutputStride = 32,
+        padding: Padding = "symmetric",
+    ) -> None:
+        super().__init__()
+        if output_stride not in OUTPUT_STRIDES:
+            raise ConfigError(f"output_stride={output_stride}", expected="4, 8, 16 or 32")
+        if padding not in ("symmetric", "tf_same"):
+            raise ConfigError(f"padding={padding!r}", expected="'symmetric' or 'tf_same'")
+        if in_channels < 1:
+            raise ConfigError(f"in_channels={in_channels}", expected="1 or more")
+        spec = spec.truncated(depth)
+        self.name = spec.name
+        self.depth = depth
+        self.in_channels = in_channels
+        self.output_stride = min(output_stride, 2**depth)
+        # Channels and strides of every map that `forward` returns, the images first.
+        self.strides = [min(2**level, self.output_stride) for level in range(depth + 1)]
+        self.padding = padding
+        self.out_channels = [in_channels, *spec.channels[:depth]]
+        self.grad_checkpointing = False
+        self.stem = Stem(in_channels, spec=spec, padding=padding)
+        grids = plan_strides(spec.strides, self.output_stride)
+        inputs = (spec.stem[1], *(stage.widths[-1] for stage in spec.stages))
+        self.blocks = nn.ModuleList(
+            XceptionBlock(inputs[index], stage, grids[index], spec=spec, padding=padding)
+            for index, stage in enumerate(spec.stages)
+        )
+        preactivated = spec.norm == "first" and depth == MAX_DEPTH
+        self.activation = nn.ReLU() if preactivated else nn.Identity()
+        initialize(self, depthwise=INIT_STD, pointwise=INIT_STD)
+
+    @torch.jit.unused
+    def set_grad_checkpointing(self, enable: bool = True) -> None:
+        """Trade time for memory while training: blocks are computed again in the backward pass."""
+        self.grad_checkpointing = enable
+
+    @torch.jit.unused
+    def _check_shape(self, images: Tensor) -> None:
+        if images.ndim != 4 or images.shape[1] != self.in_channels:
+            raise ShapeError(
+                f"images of shape {list(images.shape)}", expected=f"(N, {self.in_channels}, height, width)"
+            )
+
+    @torch.jit.unused
+    def _run_checkpointed(self, block: nn.Module, features: Tensor) -> tuple[Tensor, Tensor]:
+        output, tap = run_checkpointed(block, features)
+        return output, tap
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """Compute the feature maps of normalised images.
+
+        Args:
+            images: (N, in_channels, H, W) float, normalised; any H and W from 33 up.
+
+        Returns:
+            The images and `depth` maps, of strides 1, 2, 4, 8, 16, 32, none above the output stride, each of
+            ceil(size / stride) rows and columns with symmetric padding. The maps between are normalised but not yet
+            activated; the last map of a full-depth encoder is the output of the final ReLU.
+
+        Raises:
+            ShapeError: if the images have another number of channels.
+        """
+        if not torch.jit.is_scripting():  # type: ignore[attr-defined]
+            self._check_shape(images)
+        features = [images]
+        hidden = self.stem(images)
+        for block in self.blocks:
+            if self.grad_checkpointing and self.training and not torch.jit.is_scripting():  # type: ignore[attr-defined]
+                hidden, tap = self._run_checkpointed(block, hidden)
+            else:
+                hidden, tap = block(hidden)
+            if block.tapped:
+                features.append(tap)
+        features.append(self.activation(hidden))
+        return features

@@ -1,0 +1,111 @@
+"""DeepLabV3+, as Chen et al. 2018 describe it and TF DeepLab builds it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from xseg.errors import ConfigError
+from xseg.models.config import ModelConfig
+from xseg.models.segmentation import SegmentationModel, build_encoder
+from xseg.nn.aspp import ASPP, ConvNormRelu
+from xseg.nn.initialization import initialize
+from xseg.nn.norm import NormSpec
+from xseg.nn.resize import resize
+from xseg.nn.separable import SeparableConv2d
+
+LOW_LEVEL = 2  # index of the stride-4 map
+LOW_LEVEL_CHANNELS = 48  # Chen et al. 2018, Table 1
+BASE_RATES = (6, 12, 18)  # at output stride 16; Chen et al. 2017 (DeepLabV3), section 4.1
+HEAD_NORM = NormSpec(eps=1e-5, momentum=0.1)  # TF DeepLab model.py: epsilon 1e-5 (its decay is 0.9997)
+
+
+def default_rates(output_stride: int) -> tuple[int, int, int]:
+    """Return the atrous rates that cover the same part of the image at every output stride.
+
+    Source: TF DeepLab g3doc: (6, 12, 18) at output stride 16, (12, 24, 36) at 8, (3, 6, 9) at 32.
+    """
+    first, second, third = (rate * 16 // output_stride for rate in BASE_RATES)
+    return first, second, third
+
+
+class DeepLabV3PlusDecoder(nn.Module):
+    """ASPP over the last map, joined with the projected stride-4 map and refined.
+
+    Args:
+        low_channels: channels of the stride-4 map.
+        high_channels: channels of the last map.
+        channels: of the ASPP and of the output.
+        rates: the ASPP's atrous rates.
+        dropout: share of the ASPP's output dropped in training.
+    """
+
+    def __init__(
+        self, low_channels: int, high_channels: int, *, channels: int, rates: tuple[int, ...], dropout: float
+    ) -> None:
+        super().__init__()
+        self.aspp = ASPP(high_channels, channels, rates=rates, spec=HEAD_NORM, dropout=dropout)
+        self.low_projection = ConvNormRelu(low_channels, LOW_LEVEL_CHANNELS, spec=HEAD_NORM)
+        self.refine = nn.Sequential(
+            SeparableConv2d(channels + LOW_LEVEL_CHANNELS, channels, norm="each", activation="after", spec=HEAD_NORM),
+            SeparableConv2d(channels, channels, norm="each", activation="after", spec=HEAD_NORM),
+        )
+
+    def forward(self, low: Tensor, high: Tensor) -> Tensor:
+        """Fuse detail and context into decoder features.
+
+        Args:
+            low: stride-4 map, (N, low_channels, h, w).
+            high: last map, (N, high_channels, h', w'), not finer than `low`.
+
+        Returns:
+            Features (N, channels, h, w); not yet class scores.
+
+        Source: Chen et al. 2018, section 3.1 and Table 2 (two 3x3 convolutions of 256 channels).
+        """
+        context = resize(self.aspp(high), low.shape[-2], low.shape[-1])
+        output: Tensor = self.refine(torch.cat([context, self.low_projection(low)], dim=1))
+        return output
+
+
+class DeepLabV3Plus(SegmentationModel):
+    """An encoder, the DeepLabV3+ decoder, and class scores at the image's size.
+
+    Args:
+        config: what to build; `depth` is 3 to 5.
+
+    Raises:
+        ConfigError: if the encoder is too shallow, or a value is out of range.
+
+    Source: Chen et al. 2018; TF DeepLab `model.py`. Initialisation: truncated normal of standard deviation 0.33
+    (depthwise), 0.06 (pointwise) and 0.01 (logits).
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config)
+        if config.depth <= LOW_LEVEL:
+            raise ConfigError(f"depth={config.depth} under DeepLabV3+", expected="3 to 5: a map beyond stride 4")
+        self.encoder = build_encoder(config)
+        self.decoder = DeepLabV3PlusDecoder(
+            self.encoder.out_channels[LOW_LEVEL],
+            self.encoder.out_channels[-1],
+            channels=config.decoder_channels,
+            rates=config.atrous_rates or default_rates(self.encoder.output_stride),
+            dropout=config.dropout,
+        )
+        self.segmentation_head = nn.Conv2d(config.decoder_channels, config.classes, 1)
+        initialize(self.decoder, depthwise=0.33, pointwise=0.06)
+        initialize(self.segmentation_head, depthwise=0.01, pointwise=0.01)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Score every pixel for every class.
+
+        Args:
+            images: (N, in_channels, H, W) float, normalised; any H and W from 33 up.
+
+        Returns:
+            Logits (N, classes, H, W).
+        """
+        features = self.encoder(images)
+        logits = self.segmentation_head(self.decoder(features[2], features[-1]))
+        return resize(logits, images.shape[-2], images.shape[-1])

@@ -1,0 +1,130 @@
+"""SMP's decoders over our encoders: the one door from the models to segmentation-models-pytorch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import segmentation_models_pytorch as smp
+from torch import Tensor
+from torch.nn import functional as F
+
+from xseg.errors import ConfigError
+from xseg.models.config import ModelConfig
+from xseg.models.deeplabv3plus import default_rates
+from xseg.models.segmentation import SegmentationModel, build_encoder
+from xseg.nn.resize import resize
+from xseg.smp import PREFIX, register_smp
+from xseg.types import OutputStride
+
+UNET_CHANNELS = (256, 128, 64, 32, 16)  # SMP's default
+
+
+@dataclass(frozen=True)
+class SmpDecoder:
+    """How one of SMP's models is built.
+
+    Args:
+        name: of the class in SMP.
+        output_strides: those that it can work with; the first is used where none is asked for.
+        pyramid: whether it doubles the resolution map by map, so that no map may be dilated.
+        stride_argument: whether its constructor takes `encoder_output_stride`.
+        rates_argument: whether it takes `decoder_atrous_rates`; SMP's do not follow the output stride by themselves.
+        channels_argument: whether it wants one `decoder_channels` per map.
+        upsampling_argument: whether its head has to be told the stride of the last map.
+    """
+
+    name: str
+    output_strides: tuple[OutputStride, ...]
+    pyramid: bool = False
+    stride_argument: bool = False
+    rates_argument: bool = False
+    channels_argument: bool = False
+    upsampling_argument: bool = False
+
+
+SMP_DECODERS: dict[str, SmpDecoder] = {
+    "unet": SmpDecoder("Unet", (32, 16, 8, 4), channels_argument=True),
+    "unetplusplus": SmpDecoder("UnetPlusPlus", (32, 16, 8), pyramid=True, channels_argument=True),
+    "manet": SmpDecoder("MAnet", (32, 16, 8), pyramid=True, channels_argument=True),
+    "linknet": SmpDecoder("Linknet", (32, 16, 8), pyramid=True),
+    "fpn": SmpDecoder("FPN", (32, 16, 8), pyramid=True),
+    "pspnet": SmpDecoder("PSPNet", (8, 16, 32, 4), upsampling_argument=True),
+    "pan": SmpDecoder("PAN", (16, 32), stride_argument=True),
+    "deeplabv3": SmpDecoder("DeepLabV3", (8, 16), stride_argument=True, rates_argument=True),
+    "smp_deeplabv3plus": SmpDecoder("DeepLabV3Plus", (16, 8), stride_argument=True, rates_argument=True),
+    "upernet": SmpDecoder("UPerNet", (32, 16, 8, 4)),
+    "segformer": SmpDecoder("Segformer", (32, 16, 8, 4)),
+}
+
+
+class SmpModel(SegmentationModel):
+    """One of SMP's models with one of our encoders, for images of any size.
+
+    The weights have SMP's names. Images are padded at the right and the bottom, by repeating the border, to the
+    multiple that the decoder needs, and the logits cut to the images' size.
+
+    Args:
+        config: what to build.
+
+    Raises:
+        ConfigError: if the decoder cannot work at the output stride or depth.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config)
+        decoder = SMP_DECODERS[config.architecture]
+        _check(config, decoder)
+        network = getattr(smp, decoder.name)(**_arguments(config, decoder))
+        self.encoder = build_encoder(config)
+        self.decoder = network.decoder
+        self.segmentation_head = network.segmentation_head
+        self.multiple = 2**config.depth
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Score every pixel for every class.
+
+        Args:
+            images: (N, in_channels, H, W) float, normalised; any H and W from 33 up (PAN: from 65).
+
+        Returns:
+            Logits (N, classes, H, W).
+        """
+        height, width = images.shape[-2], images.shape[-1]
+        bottom, right = -height % self.multiple, -width % self.multiple
+        padded = F.pad(images, [0, right, 0, bottom], mode="replicate") if bottom or right else images
+        logits = self.segmentation_head(self.decoder(self.encoder(padded)))
+        return resize(logits, padded.shape[-2], padded.shape[-1])[..., :height, :width]
+
+
+def _check(config: ModelConfig, decoder: SmpDecoder) -> None:
+    allowed = [stride for stride in decoder.output_strides if not decoder.pyramid or stride >= min(2**config.depth, 32)]
+    if config.output_stride not in allowed:
+        raise ConfigError(
+            f"output_stride={config.output_stride} under {config.architecture} at depth {config.depth}",
+            expected=" or ".join(str(stride) for stride in sorted(allowed)),
+            remedy="its decoder doubles the resolution map by map" if decoder.pyramid else "",
+        )
+    if config.depth < 3:
+        raise ConfigError(f"depth={config.depth} under {config.architecture}", expected="3 to 5")
+
+
+def _arguments(config: ModelConfig, decoder: SmpDecoder) -> dict[str, Any]:
+    """Return the arguments of SMP's constructor. It builds an encoder too, of our names, which is then replaced."""
+    register_smp()
+    arguments: dict[str, Any] = {
+        "encoder_name": PREFIX + config.encoder,
+        "encoder_depth": config.depth,
+        "encoder_weights": None,
+        "in_channels": config.in_channels,
+        "classes": config.classes,
+    }
+    if decoder.stride_argument:
+        arguments["encoder_output_stride"] = config.output_stride
+    if decoder.rates_argument:
+        arguments["decoder_atrous_rates"] = config.atrous_rates or default_rates(config.output_stride)
+    if decoder.channels_argument:
+        arguments["decoder_channels"] = UNET_CHANNELS[: config.depth]
+    if decoder.upsampling_argument:
+        arguments["upsampling"] = min(config.output_stride, 2**config.depth)
+    return arguments

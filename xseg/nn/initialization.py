@@ -1,0 +1,32 @@
+"""Random weights to start a training from."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+def truncated_normal_(weight: Tensor, std: float) -> None:
+    """Fill `weight` from a normal distribution, drawing again what lies beyond two standard deviations.
+
+    It is TensorFlow's `truncated_normal`; `torch.nn.init.trunc_normal_` gives the same distribution through the inverse
+    error function, which takes seconds for a whole Xception.
+    """
+    if weight.is_meta:
+        return
+    with torch.no_grad():
+        weight.normal_(std=std)
+        outside = weight.abs() > 2 * std
+        while outside.any():
+            weight[outside] = torch.empty(int(outside.sum()), dtype=weight.dtype, device=weight.device).normal_(std=std)
+            outside = weight.abs() > 2 * std
+
+
+def initialize(module: nn.Module, *, depthwise: float, pointwise: float) -> None:
+    """Draw every convolution of `module` from a truncated normal of the given standard deviations; biases are 0."""
+    for part in module.modules():
+        if isinstance(part, nn.Conv2d):
+            std = depthwise if part.groups == part.in_channels and part.groups > 1 else pointwise
+            truncated_normal_(part.weight, std)
+            if part.bias is not None:
+                nn.init.zeros_(part.bias)

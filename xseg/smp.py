@@ -1,0 +1,79 @@
+"""The encoders under SMP's names, so that every SMP decoder can use them: `smp.Unet("xseg-xception65")`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from segmentation_models_pytorch import encoders as smp_encoders
+from torch import nn
+
+from xseg.encoders.variants import VARIANTS, encoder_spec
+from xseg.encoders.xception import INIT_STD, XceptionEncoder
+from xseg.errors import ConfigError
+from xseg.nn.initialization import initialize
+from xseg.types import OutputStride
+
+PREFIX = "xseg-"  # SMP's own "xception" is another network
+
+
+class SmpEncoder(XceptionEncoder):
+    """An encoder with the methods that SMP calls after building one.
+
+    Args:
+        name: of `xseg.list_encoders()`.
+        depth: number of maps after the input.
+        output_stride: SMP passes it on; the encoder is built at it, nothing is patched afterwards.
+    """
+
+    def __init__(self, name: str, depth: int = 5, output_stride: OutputStride = 32) -> None:
+        super().__init__(encoder_spec(name), depth=depth, output_stride=output_stride)
+
+    def set_in_channels(self, in_channels: int, pretrained: bool = True) -> None:
+        """Rebuild the first convolution for images of `in_channels` channels, as SMP does.
+
+        With `pretrained`, its kernels are repeated over the channels and scaled so that the response to a grey image
+        stays what it was; one channel gets their sum.
+        """
+        if in_channels == self.in_channels:
+            return
+        first = self.stem.conv1.conv
+        fresh = nn.Conv2d(in_channels, first.out_channels, 3, stride=2, padding=1, bias=False).to(first.weight)
+        initialize(fresh, depthwise=INIT_STD, pointwise=INIT_STD)
+        if pretrained:
+            sources = [channel % self.in_channels for channel in range(in_channels)]
+            fresh.weight.data.copy_(first.weight.data[:, sources] * (self.in_channels / in_channels))
+        self.stem.conv1.conv = fresh
+        self.in_channels = in_channels
+        self.out_channels[0] = in_channels
+
+    def make_dilated(self, output_stride: int) -> None:
+        """Confirm the output stride that the encoder was built with.
+
+        Raises:
+            ConfigError: if it is another one.
+        """
+        if min(output_stride, 2**self.depth) != self.output_stride:
+            raise ConfigError(
+                f"make_dilated({output_stride}) of an encoder of output stride {self.output_stride}",
+                expected="the output stride it was built with",
+                remedy="pass output_stride when building it",
+            )
+
+
+def register_smp() -> None:
+    """Add every encoder to SMP as "xseg-NAME". Calling it again changes nothing.
+
+    Raises:
+        ConfigError: if one of the names is taken by something else.
+    """
+    for name in VARIANTS:
+        entry: dict[str, Any] = {
+            "encoder": SmpEncoder,
+            "pretrained_settings": {},
+            "params": {"name": name},
+        }
+        known = smp_encoders.encoders.setdefault(PREFIX + name, entry)
+        if known["encoder"] is not SmpEncoder:
+            raise ConfigError(
+                f"SMP already has an encoder {PREFIX + name!r}: {known['encoder']}", expected="the name to be free"
+            )
