@@ -30,7 +30,7 @@ SIBLINGS = {"data", "losses", "metrics"}  # import only the first layer and each
 FENCES = {
     "lightning": ("training", "data.datamodule", "cli"),
     "segmentation_models_pytorch": ("smp", "models.smp_decoders", "losses"),
-    "h5py": ("weights.keras",),
+    "h5py": ("weights.keras_file",),
     "keras": (),
     "tensorflow": ("weights.check",),
     "timm": (),

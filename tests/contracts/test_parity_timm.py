@@ -1,4 +1,4 @@
-"""Equality with timm, which holds the aligned Xceptions in PyTorch, with the same random weights."""
+"""Equality with timm, which holds the aligned Xceptions in PyTorch, with the same random weights, in double precision: what is compared is the function."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ def test_features_equal_timms(name, output_stride, settled, waves):
     # timm computes another function there and cannot be the reference.
     reference_stride = 16 if (name, output_stride) == ("xception71", 8) else output_stride
     torch.manual_seed(0)
-    theirs = timm.create_model(name, output_stride=reference_stride)
-    settled(theirs, waves(2, 3, 65, 65))
-    ours = XceptionEncoder(encoder_spec(name), output_stride=output_stride).eval()
+    theirs = timm.create_model(name, output_stride=reference_stride).double()
+    settled(theirs, waves(2, 3, 65, 65).double())
+    ours = XceptionEncoder(encoder_spec(name), output_stride=output_stride).double().eval()
     copy_from_timm(ours, theirs)
-    image = waves(1, 3, 97, 97)
+    image = waves(1, 3, 97, 97).double()
     preactivated = name.endswith("p")
     with torch.no_grad():
         expected = theirs.forward_intermediates(image, intermediates_only=True)

@@ -48,12 +48,16 @@ class XceptionBlock(nn.Module):
         pooled = self.tapped and spec.downsample == "max_pool"
         last = len(stage.widths) - 1
         inputs = (in_channels, *stage.widths)
+        # A pre-activated block normalises and activates its input once, for the first convolution and the skip alike.
+        preactivated = spec.norm == "first"
+        self.norm_in = batch_norm(in_channels, spec.batch_norm) if preactivated else nn.Identity()
+        self.activation_in = nn.ReLU() if preactivated else nn.Identity()
         self.convs = nn.ModuleList(
             SeparableConv2d(
                 inputs[index],
                 width,
-                norm=spec.norm,
-                activation=stage.activation,
+                norm="none" if preactivated and index == 0 else spec.norm,
+                activation="none" if preactivated and index == 0 else stage.activation,
                 spec=spec.batch_norm,
                 stride=1 if pooled or index < last else grid.stride,
                 dilation=grid.dilation,
@@ -78,8 +82,10 @@ class XceptionBlock(nn.Module):
 
         Returns:
             The output (N, widths[-1], ceil(H / stride), ceil(W / stride)), and the second separable convolution's
-            output (N, widths[1], H, W): normalised but not yet activated, the map that decoders are given.
+            output (N, widths[1], H, W): normalised but not yet activated, the map that decoders are given. In a
+            pre-activated network nothing is normalised behind a convolution, and its bare output is given, as timm's.
         """
+        features = self.activation_in(self.norm_in(features))
         output = features
         tap = features
         for index, conv in enumerate(self.convs):

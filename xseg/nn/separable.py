@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from xseg.nn.norm import NormSpec, batch_norm
 
-NormPlacement: TypeAlias = Literal["each", "last", "first"]
-ActivationPlacement: TypeAlias = Literal["before", "after"]
+NormPlacement: TypeAlias = Literal["each", "last", "first", "none"]
+ActivationPlacement: TypeAlias = Literal["before", "after", "none"]
 
 
 class SeparableConv2d(nn.Module):
@@ -19,7 +19,7 @@ class SeparableConv2d(nn.Module):
         in_channels: channels of the input.
         out_channels: channels of the output.
         norm: "each" normalises after both halves (DeepLab), "last" after the pointwise half (Chollet 2017), "first"
-            before the depthwise half (timm's pre-activation Xceptions).
+            before the depthwise half (timm's pre-activation Xceptions), "none" nowhere.
         activation: "before" puts one ReLU before the depthwise half; "after" one behind every normalisation.
         spec: the numbers of the batch normalisation.
         stride: of the depthwise half.
@@ -42,7 +42,7 @@ class SeparableConv2d(nn.Module):
         super().__init__()
         after = activation == "after"
         self.norm_in = batch_norm(in_channels, spec) if norm == "first" else nn.Identity()
-        self.activation_in = nn.Identity() if after else nn.ReLU()
+        self.activation_in = nn.ReLU() if activation == "before" else nn.Identity()
         self.depthwise = nn.Conv2d(
             in_channels,
             in_channels,
@@ -56,7 +56,7 @@ class SeparableConv2d(nn.Module):
         self.norm_mid = batch_norm(in_channels, spec) if norm == "each" else nn.Identity()
         self.activation_mid = nn.ReLU() if after and norm == "each" else nn.Identity()
         self.pointwise = nn.Conv2d(in_channels, out_channels, 1, bias=False)
-        self.norm_out = nn.Identity() if norm == "first" else batch_norm(out_channels, spec)
+        self.norm_out = batch_norm(out_channels, spec) if norm in ("each", "last") else nn.Identity()
         self.activation_out = nn.ReLU() if after else nn.Identity()
 
     def forward(self, features: Tensor) -> Tensor:
