@@ -1,0 +1,79 @@
+"""Reading a verb's arguments: options made of documented dataclasses, and errors that are one line."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import types
+from argparse import ArgumentError
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from docstring_parser import parse as parse_docstring
+from jsonargparse import ArgumentParser, Namespace
+
+from xseg.errors import ConfigError
+
+
+def new_parser(verb: str, description: str) -> ArgumentParser:
+    """Return a parser that raises its errors; `--help` shows the description."""
+    return ArgumentParser(prog=f"xseg {verb}", description=description, exit_on_error=False, allow_abbrev=False)
+
+
+def add_options(parser: ArgumentParser, options: type) -> None:
+    """Add a flat option per field of a dataclass, documented by the dataclass's docstring.
+
+    A field of type bool becomes a flag, a tuple of numbers an option with one value or more ("--scales 0.5 1.0").
+
+    Args:
+        parser: gets the options.
+        options: a dataclass whose fields have defaults.
+    """
+    documented = {param.arg_name: param.description for param in parse_docstring(options.__doc__ or "").params}
+    hints, defaults = get_type_hints(options), vars(options())
+    for field in fields(options):
+        settings: dict[str, Any] = {"help": documented.get(field.name), "default": defaults[field.name]}
+        if hints[field.name] is bool:
+            settings["action"] = "store_true"
+        elif get_origin(hints[field.name]) is tuple:
+            settings |= {"type": get_args(hints[field.name])[0], "nargs": "+", "default": [*defaults[field.name]]}
+        else:
+            settings["type"] = _without_none(hints[field.name])
+        parser.add_argument(f"--{field.name}", **settings)
+
+
+def parse_arguments(parser: ArgumentParser, arguments: Sequence[str]) -> Namespace:
+    """Parse arguments.
+
+    Raises:
+        ConfigError: if an option is unknown, with the nearest name; if one is missing; or if a value is wrong.
+    """
+    known = {option for action in parser._actions for option in action.option_strings}
+    for argument in arguments:
+        name = argument.partition("=")[0]
+        if name.startswith("--") and name != "--" and name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            remedy = f"did you mean {near[0]}?" if near else f"{parser.prog} --help lists the options"
+            raise ConfigError(f"unknown option {name}", remedy=remedy)
+    try:
+        return parser.parse_args(list(arguments))
+    except ArgumentError as error:
+        raise ConfigError(_readable(str(error)), remedy=f"{parser.prog} --help lists the options") from error
+
+
+def _without_none(hint: Any) -> Any:
+    """Return X for X | None: an option that is not given is None by itself, and errors then name only X."""
+    if get_origin(hint) not in (Union, types.UnionType):
+        return hint
+    members = [member for member in get_args(hint) if member is not type(None)]
+    return members[0] if len(members) == 1 else hint
+
+
+def _readable(message: str) -> str:
+    """Return jsonargparse's message in the words of the command line."""
+    message = re.sub(r'Parser key "([\w.]+)"( element \d+)?:', r"--\1:", message)
+    message = re.sub(r"typing\.Literal\[(.*?)\]", r"one of \1", message)
+    message = re.sub(r"<class '([\w.]+)'>", r"\1", message)
+    message = re.sub(r"Expected an? (.*?)\. Got value: (.*)", r"got \2; expected \1", message)
+    return " ".join(message.split())

@@ -1,0 +1,188 @@
+"""`xseg evaluate`: the scores of a model on a labelled split."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from xseg.cli import EXIT_OK
+from xseg.cli.arguments import add_options, new_parser, parse_arguments
+from xseg.cli.progress import show_progress
+from xseg.data.options import DataOptions
+from xseg.errors import ConfigError
+from xseg.inference.options import InferenceOptions
+from xseg.types import SPLITS, PathArgument, Split
+
+if TYPE_CHECKING:
+    from xseg.data.sample import Reader
+    from xseg.evaluation.evaluate import Evaluation
+    from xseg.inference.predictor import Predictor
+    from xseg.labels import LabelMap
+    from xseg.metrics.scores import Scores
+
+COLUMNS = ("iou", "accuracy", "precision", "f1", "boundary_iou")  # recall is accuracy, by another name
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Score a run or a bundle on a labelled split, and write a report.
+
+    Args:
+        arguments: what follows `xseg evaluate`.
+
+    Returns:
+        0.
+
+    Raises:
+        XsegError: if an option, the model or the data set is wrong.
+    """
+    values = _parse(arguments)
+    options = InferenceOptions(**{field.name: values[field.name] for field in fields(InferenceOptions)})
+    data = DataOptions(**vars(values["data"]))
+    split: Split = values["split"]
+    source: str = values["model"]
+    directory = Path(values["output_dir"] or default_directory(source, split))
+
+    from xseg.data.readers.registry import create_reader
+    from xseg.evaluation.facts import model_facts
+    from xseg.inference.predictor import load
+
+    reader = create_reader(data)
+    reader.records(split)  # a missing folder is told before the model is loaded
+    predictor = load(source, **asdict(options))
+    facts = {"Model": source, **model_facts(predictor), "Data": " ".join(filter(None, (data.reader, data.root)))}
+    history = Path(source) / "metrics.csv"
+    evaluation = evaluate_and_report(
+        predictor,
+        reader,
+        split,
+        directory,
+        title=Path(source).resolve().name,
+        facts=facts,
+        history=history if history.is_file() else None,
+    )
+    print_scores(evaluation.labels, evaluation.scores)
+    speed = len(evaluation.images) / evaluation.seconds if evaluation.seconds else 0.0
+    print(f"{len(evaluation.images)} images in {evaluation.seconds:.1f} s ({speed:.1f} images/s)")
+    print(f"report: {directory / 'report.html'}")
+    return EXIT_OK
+
+
+def default_directory(source: PathArgument, split: Split) -> Path:
+    """Return where the scores go if nothing is said: into a run, or for another model below runs/evaluate."""
+    path = Path(source)
+    return path / "evaluation" / split if (path / "best").is_dir() else Path("runs", "evaluate", path.name, split)
+
+
+def evaluate_and_report(
+    predictor: Predictor,
+    reader: Reader,
+    split: Split,
+    directory: PathArgument,
+    *,
+    title: str,
+    facts: Mapping[str, str],
+    history: PathArgument | None = None,
+) -> Evaluation:
+    """Score a model with a progress bar, and write metrics.json, per_image.csv and report.html.
+
+    Args:
+        predictor: the model.
+        reader: the data set.
+        split: train, val or test.
+        directory: where the files go.
+        title: the report's heading.
+        facts: what the report's head says about model and data.
+        history: a training's metrics.csv, whose curves the report shows.
+
+    Returns:
+        The scores.
+
+    Raises:
+        XsegError: as `xseg.evaluation.evaluate.evaluate` does, or if the history cannot be read.
+        OSError: if a file cannot be written.
+    """
+    from xseg.evaluation.evaluate import evaluate
+    from xseg.evaluation.report import write_report
+    from xseg.evaluation.writers import write_metrics, write_per_image
+
+    with show_progress(f"evaluate {split}", len(reader.records(split))) as progress:
+        evaluation = evaluate(predictor, reader, split, progress=progress.advance)
+    directory = Path(directory)
+    write_metrics(evaluation, directory / "metrics.json")
+    write_per_image(evaluation, directory / "per_image.csv")
+    write_report(evaluation, directory / "report.html", title=title, facts=facts, history=history)
+    return evaluation
+
+
+def print_scores(labels: LabelMap, scores: Scores) -> None:
+    """Print the scores as a table on standard output."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(show_footer=True)
+    footers = {"iou": scores.miou, "accuracy": scores.mean_accuracy, "boundary_iou": scores.boundary_iou}
+    table.add_column("class", footer="mean", overflow="fold")
+    for column in COLUMNS:
+        footer = _cell(footers[column]) if column in footers else ""
+        table.add_column(column.replace("_", " "), footer=footer, justify="right", no_wrap=True)
+    table.add_column("pixels", footer=str(sum(entry.pixels for entry in scores.classes)), justify="right", no_wrap=True)
+    for name, entry in zip(labels.names, scores.classes, strict=True):
+        # Text: a name in brackets is no markup
+        table.add_row(Text(name), *(_cell(getattr(entry, column)) for column in COLUMNS), str(entry.pixels))
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=110)  # a log has no width of its own, and 80 columns would cut the numbers
+    console.print(table)
+    print(
+        f"mIoU {_cell(scores.miou)}, mean accuracy {_cell(scores.mean_accuracy)}, pixel accuracy "
+        f"{_cell(scores.pixel_accuracy)}, frequency-weighted IoU {_cell(scores.fwiou)}, boundary IoU "
+        f"{_cell(scores.boundary_iou)}"
+    )
+
+
+def _cell(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+def _parse(arguments: Sequence[str]) -> dict[str, Any]:
+    """Parse twice: the model and --config say which files hold the defaults of the data's options."""
+    parser = new_parser("evaluate", "Score a run or a bundle on a labelled split, and write a report.")
+    parser.add_argument("model", type=str, help="a run directory, a bundle directory or a Hugging Face Hub id")
+    parser.add_argument("--split", choices=SPLITS, default="val", help="which part of the data set")
+    parser.add_argument("--output_dir", type=str, help="where to write; default: in the run, or runs/evaluate/NAME")
+    parser.add_argument(
+        "--config", type=str, help="a YAML file whose `data:` says which data set, in place of the run's"
+    )
+    add_options(parser, InferenceOptions)
+    parser.add_class_arguments(DataOptions, "data")
+    first = parse_arguments(parser, arguments)
+    run_config = Path(first.model, "config.yaml")
+    files = [run_config] if run_config.is_file() else []
+    files += [Path(first.config)] if first.config else []
+    for file in files:
+        parser.set_defaults({f"data.{key}": value for key, value in read_data_options(file).items()})
+    return vars(parse_arguments(parser, arguments))
+
+
+def read_data_options(file: Path) -> dict[str, Any]:
+    """Return what a configuration's `data:` says; the rest of the file is for training.
+
+    Raises:
+        ConfigError: if the file cannot be read, or an option is unknown.
+    """
+    try:
+        values = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{file} cannot be read: {error}", expected="a YAML file with `data:`") from error
+    data = values.get("data", {}) if isinstance(values, dict) else None
+    if not isinstance(data, dict):
+        raise ConfigError(f"{file} holds no options under `data:`", expected="reader, root, ...")
+    unknown = sorted(set(data) - {field.name for field in fields(DataOptions)})
+    if unknown:
+        raise ConfigError(f"{file} has unknown data options {', '.join(map(str, unknown))}", expected="those of --help")
+    return data

@@ -1,0 +1,112 @@
+"""Showing how far long work is: a bar on a terminal, plain lines elsewhere, both on standard error."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+LINE_INTERVAL = 10.0  # seconds between plain lines: a log of an hour's work has 360
+
+
+class Progress(Protocol):
+    """Tells the user how far the work is."""
+
+    def advance(self, count: int = 1) -> None:
+        """Count items as done."""
+
+    def note(self, line: str) -> None:
+        """Show a line, for example about an item that failed, without breaking the bar."""
+
+
+@contextmanager
+def show_progress(title: str, total: int, *, unit: str = "images") -> Iterator[Progress]:
+    """Show the progress of `total` items while the block runs.
+
+    Args:
+        title: what is done, for example "predict".
+        total: number of items.
+        unit: what an item is, in the plural.
+
+    Yields:
+        What to tell about each item.
+    """
+    if sys.stderr.isatty():
+        with _bar(title, total, unit) as bar:
+            yield bar
+    else:
+        yield PlainProgress(title, total, unit)
+
+
+class PlainProgress:
+    """A line on standard error now and then, for logs.
+
+    Args:
+        title: what is done.
+        total: number of items.
+        unit: what an item is, in the plural.
+        clock: returns seconds.
+    """
+
+    def __init__(self, title: str, total: int, unit: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._title, self._total, self._unit, self._clock = title, total, unit, clock
+        self._done = 0
+        self._start = self._shown = clock()
+
+    def advance(self, count: int = 1) -> None:
+        """Count items as done, and show a line if the last one is long ago."""
+        self._done += count
+        now = self._clock()
+        if now - self._shown < LINE_INTERVAL or self._done >= self._total:
+            return
+        self._shown = now
+        speed = self._done / max(now - self._start, 1e-9)
+        left = (self._total - self._done) / speed if speed else 0.0
+        self.note(
+            f"{self._title}: {self._done}/{self._total} {self._unit}, {speed:.1f} {self._unit}/s, "
+            f"{clock_time(left)} left"
+        )
+
+    def note(self, line: str) -> None:
+        """Show a line."""
+        print(line, file=sys.stderr, flush=True)
+
+
+def clock_time(seconds: float) -> str:
+    """Return seconds as h:mm:ss."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}"
+
+
+@contextmanager
+def _bar(title: str, total: int, unit: str) -> Iterator[Progress]:
+    from rich.console import Console  # imported here so that `xseg VERB --help` is quick
+    from rich.progress import BarColumn, MofNCompleteColumn, Task, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as RichProgress
+    from rich.text import Text
+
+    class Speed(TextColumn):
+        def __init__(self) -> None:
+            super().__init__("")
+
+        def render(self, task: Task) -> Text:
+            # of all the work, not rich's of the last moments: batches come at once
+            seconds = task.finished_time or task.elapsed
+            return Text(f"{task.completed / seconds:.1f} {unit}/s" if seconds and task.completed else "")
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Speed(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    with RichProgress(*columns, console=console) as bar:
+        task = bar.add_task(title, total=total)
+
+        class Bar:
+            def advance(self, count: int = 1) -> None:
+                bar.advance(task, count)
+
+            def note(self, line: str) -> None:
+                console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+        yield Bar()

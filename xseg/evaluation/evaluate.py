@@ -1,0 +1,236 @@
+"""Scoring a model on a labelled split."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from xseg.data.sample import Reader, Sample
+from xseg.errors import ConfigError, DataError, ShapeError
+from xseg.inference.ahead import ahead
+from xseg.inference.overlay import Pixels, displayable
+from xseg.inference.prediction import Prediction
+from xseg.inference.predictor import Predictor
+from xseg.labels import LabelMap
+from xseg.metrics.boundary import BoundaryCounts, boundary_counts
+from xseg.metrics.confusion import confusion_matrix
+from xseg.metrics.scores import Scores, scores_from_confusion
+from xseg.types import Split
+
+EXAMPLES = 4  # pictures of each kind in the report
+EXAMPLE_WIDTH = 512  # pixels; a report of eight examples stays near 1 MB
+READ_THREADS = 2
+
+
+@dataclass(frozen=True)
+class ImageScore:
+    """The scores of one image, fractions from 0 to 1; None where a score has no meaning.
+
+    Args:
+        name: the record's name.
+        width: in pixels.
+        height: in pixels.
+        miou: mean IoU over the classes that are labelled or predicted in this image.
+        pixel_accuracy: share of the labelled pixels that are predicted right.
+        boundary_iou: mean boundary IoU over the classes of this image.
+        seconds: time spent on the prediction.
+        iou: IoU per class, by train id.
+    """
+
+    name: str
+    width: int
+    height: int
+    miou: float | None
+    pixel_accuracy: float | None
+    boundary_iou: float | None
+    seconds: float
+    iou: tuple[float | None, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """One image with its label and prediction, made small enough to show.
+
+    Args:
+        score: the image's scores, of its full size.
+        image: (h, w, 3) uint8.
+        label: (h, w) train ids or `ignore_index`.
+        prediction: (h, w) train ids.
+    """
+
+    score: ImageScore
+    image: Pixels
+    label: NDArray[Any]
+    prediction: NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """The scores of a model on a split.
+
+    Args:
+        split: which one.
+        labels: the classes, as the data set names them.
+        scores: of all pixels of the split together.
+        images: one entry per image, in the order of the records.
+        best: the images of the highest mIoU, the highest first.
+        worst: the images of the lowest mIoU, the lowest first; none of them is among the best.
+        seconds: wall-clock time of reading, predicting and scoring.
+    """
+
+    split: Split
+    labels: LabelMap
+    scores: Scores
+    images: tuple[ImageScore, ...]
+    best: tuple[Example, ...]
+    worst: tuple[Example, ...]
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class _Scored:
+    confusion: NDArray[np.int64]
+    boundary: BoundaryCounts
+    example: Example
+
+
+def evaluate(
+    predictor: Predictor,
+    reader: Reader,
+    split: Split,
+    *,
+    scales: Sequence[float] | None = None,
+    flip: bool | None = None,
+    progress: Callable[[], None] | None = None,
+) -> Evaluation:
+    """Score a model on every image of a split.
+
+    Args:
+        predictor: the model.
+        reader: the data set; its classes are the model's.
+        split: train, val or test.
+        scales: sizes to average over; None for the predictor's own.
+        flip: average over the mirror image too; None for the predictor's own.
+        progress: called after each image.
+
+    Returns:
+        The scores.
+
+    Raises:
+        ConfigError: if the model has other classes than the data set.
+        DataError: if an image or a label cannot be read, or an image has no label: a score of the rest would be
+            taken for a score of the split.
+        ShapeError: if the data set's images do not have the model's number of channels.
+    """
+    _check_fit(predictor, reader)
+    if scales is not None or flip is not None:
+        options = predictor.options
+        predictor = predictor.with_averaging(
+            scales=options.scales if scales is None else scales, flip=options.flip if flip is None else flip
+        )
+    start = time.perf_counter()
+    classes = len(reader.labels)
+    confusion, boundary = np.zeros((classes, classes), np.int64), BoundaryCounts.zeros(classes)
+    images: list[ImageScore] = []
+    extremes = _Extremes()
+    pairs = _predictions(predictor, reader, split)
+    for scored in ahead(lambda pair: _score(*pair, reader.labels), pairs, prompt=True):
+        confusion += scored.confusion
+        boundary += scored.boundary
+        images.append(scored.example.score)
+        extremes.add(scored.example)
+        if progress is not None:
+            progress()
+    best, worst = extremes.examples(len(images))
+    return Evaluation(
+        split=split,
+        labels=reader.labels,
+        scores=scores_from_confusion(confusion, boundary.iou()),
+        images=tuple(images),
+        best=best,
+        worst=worst,
+        seconds=time.perf_counter() - start,
+    )
+
+
+def _check_fit(predictor: Predictor, reader: Reader) -> None:
+    model, data = predictor.labels.names, reader.labels.names
+    if model != data:
+        differing = [f"{i}: {a} / {b}" for i, (a, b) in enumerate(zip(model, data, strict=False)) if a != b]
+        detail = ", ".join(differing[:3]) or "one continues the other"
+        raise ConfigError(
+            f"the model has {len(model)} classes and the data set {len(data)} (model / data: {detail})",
+            expected="the same names in the same order",
+        )
+    if predictor.normalization.channels != reader.channels:
+        raise ShapeError(
+            f"the data set's images have {reader.channels} channels",
+            expected=f"{predictor.normalization.channels}, as the model takes",
+        )
+
+
+def _predictions(predictor: Predictor, reader: Reader, split: Split) -> Iterator[tuple[Sample, Prediction]]:
+    """Give every sample with its prediction, reading the next samples meanwhile."""
+    size = predictor.options.batch_size
+    samples = ahead(reader.read, reader.records(split), threads=READ_THREADS, depth=max(4, 2 * size))
+    while chunk := list(islice(samples, size)):
+        predictions = predictor.batch([sample.image for sample in chunk])
+        yield from zip(chunk, predictions, strict=True)
+
+
+def _score(sample: Sample, prediction: Prediction, labels: LabelMap) -> _Scored:
+    if sample.mask is None:
+        raise DataError(f"{sample.name} has no label", expected="a labelled split")
+    classes, ignore_index = len(labels), labels.ignore_index
+    pair = (sample.mask, prediction.mask)
+    confusion = confusion_matrix(*pair, classes=classes, ignore_index=ignore_index)
+    boundary = boundary_counts(*pair, classes=classes, ignore_index=ignore_index)
+    scores = scores_from_confusion(confusion, boundary.iou())
+    height, width = sample.mask.shape
+    score = ImageScore(
+        name=sample.name,
+        width=width,
+        height=height,
+        miou=scores.miou,
+        pixel_accuracy=scores.pixel_accuracy,
+        boundary_iou=scores.boundary_iou,
+        seconds=prediction.seconds,
+        iou=tuple(entry.iou for entry in scores.classes),
+    )
+    return _Scored(confusion, boundary, _example(score, sample.image, *pair))
+
+
+def _example(score: ImageScore, image: NDArray[Any], label: NDArray[Any], prediction: NDArray[Any]) -> Example:
+    picture: Pixels = displayable(image)
+    if score.width > EXAMPLE_WIDTH:
+        size = (EXAMPLE_WIDTH, max(1, round(score.height * EXAMPLE_WIDTH / score.width)))
+        picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA).astype(np.uint8)
+        label, prediction = (cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST) for mask in (label, prediction))
+    return Example(score, picture, label, prediction)
+
+
+class _Extremes:
+    """Keeps the examples of the highest and lowest mIoU, and no others."""
+
+    def __init__(self) -> None:
+        self._best: list[Example] = []
+        self._worst: list[Example] = []
+
+    def add(self, example: Example) -> None:
+        if example.score.miou is None:
+            return
+        self._best = sorted([*self._best, example], key=lambda kept: -(kept.score.miou or 0.0))[:EXAMPLES]
+        self._worst = sorted([*self._worst, example], key=lambda kept: kept.score.miou or 0.0)[:EXAMPLES]
+
+    def examples(self, images: int) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
+        """Return the best and the worst; where images are few, one image is not both."""
+        best = tuple(self._best[: (images + 1) // 2])
+        names = {example.score.name for example in best}
+        return best, tuple(example for example in self._worst if example.score.name not in names)

@@ -1,0 +1,29 @@
+"""What to know about a model and how it was run, for the head of a report."""
+
+from __future__ import annotations
+
+import torch
+
+from xseg.inference.predictor import Predictor
+from xseg.models.segmentation import SegmentationModel
+
+
+def model_facts(predictor: Predictor) -> dict[str, str]:
+    """Return what the model is and how it is run, each under a name for people."""
+    model, options = predictor.model, predictor.options
+    facts = {}
+    if isinstance(model, SegmentationModel):
+        config = model.config
+        encoder = config.encoder if config.width == 1 else f"{config.encoder}, width {config.width:g}"
+        facts = {"Architecture": config.architecture, "Encoder": encoder, "Output stride": str(config.output_stride)}
+    facts["Parameters"] = f"{sum(parameter.numel() for parameter in model.parameters()) / 1e6:.2f} million"
+    sizes = ", ".join(f"{scale:g}" for scale in options.scales)
+    facts["Averaged over"] = f"scales {sizes}{' and mirror images' if options.flip else ''}"
+    if options.scales == (1.0,) and not options.flip:
+        del facts["Averaged over"]
+    facts["Computed in"] = f"{options.precision} on {_device_name(predictor.device)}"
+    return facts
+
+
+def _device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

@@ -1,0 +1,39 @@
+"""The scores as files: metrics.json for programs, per_image.csv for spreadsheets."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+from xseg.evaluation.evaluate import Evaluation
+from xseg.inference.atomic import write_text
+from xseg.types import PathArgument
+
+COLUMNS = ("name", "width", "height", "miou", "pixel_accuracy", "boundary_iou", "seconds")
+
+
+def write_metrics(evaluation: Evaluation, path: PathArgument) -> Path:
+    """Write the scores as JSON, fractions from 0 to 1 and null where a score has no meaning; return the path.
+
+    Raises:
+        OSError: if the file cannot be written.
+    """
+    values = evaluation.scores.to_dict(evaluation.labels.names)
+    return write_text(path, json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_per_image(evaluation: Evaluation, path: PathArgument) -> Path:
+    """Write a row per image with its scores, and its IoU per class under "iou/NAME"; return the path.
+
+    Raises:
+        OSError: if the file cannot be written.
+    """
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow([*COLUMNS, *(f"iou/{name}" for name in evaluation.labels.names)])
+    for image in evaluation.images:
+        values = [*(getattr(image, column) for column in COLUMNS), *image.iou]
+        table.writerow([round(value, 6) if isinstance(value, float) else value for value in values])
+    return write_text(path, text.getvalue())

@@ -1,0 +1,60 @@
+"""Finding a model: a run directory, a bundle directory or a Hugging Face Hub id."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from xseg.errors import WeightsError
+from xseg.models.bundle import CONFIG_FILE, WEIGHTS_FILE, is_bundle
+from xseg.types import PathArgument
+
+FILES = (CONFIG_FILE, WEIGHTS_FILE)
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+_KINDS = "a run directory (with best/), a bundle directory (config.json and model.safetensors) or a Hub id owner/name"
+
+
+def locate_bundle(source: PathArgument) -> Path:
+    """Return the directory of the bundle that `source` names.
+
+    Args:
+        source: a run directory, whose best epoch is taken; a bundle directory; or a Hub id "owner/name", of which
+            only the bundle's two files are fetched, once.
+
+    Returns:
+        The directory of the bundle.
+
+    Raises:
+        WeightsError: if there is no bundle there.
+    """
+    path = Path(source)
+    for candidate in (path / "best", path):
+        if is_bundle(candidate):
+            return candidate
+    if path.is_dir():
+        missing = ", ".join(name for name in FILES if not (path / name).is_file())
+        raise WeightsError(
+            f"{path} has no best/ and no {missing}", expected=_KINDS, remedy="has the training saved an epoch yet?"
+        )
+    if path.exists():
+        raise WeightsError(f"{path} is a file", expected=_KINDS, remedy="xseg convert makes a bundle of weights")
+    # A mistyped "runs/camvit" looks like a Hub id too; where its first part is a folder here, it is not one.
+    if _HUB_ID.fullmatch(str(source)) and not path.parent.is_dir():
+        return _download(str(source))
+    raise WeightsError(f"{source} does not exist", expected=_KINDS)
+
+
+def _download(hub_id: str) -> Path:
+    """Fetch the two files of a bundle from the Hub, or find them in its cache, and return their directory."""
+    from huggingface_hub import snapshot_download  # slow to import, and rarely needed
+
+    try:
+        directory = Path(snapshot_download(hub_id, allow_patterns=list(FILES)))
+    except Exception as error:  # what the Hub, the network and its libraries raise has no common class
+        first_line = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise WeightsError(
+            f"{hub_id} is no directory here, and the Hugging Face Hub gave nothing: {first_line}", expected=_KINDS
+        ) from error
+    if not is_bundle(directory):
+        raise WeightsError(f"{hub_id} on the Hugging Face Hub lacks {' or '.join(FILES)}", expected="a bundle of xseg")
+    return directory

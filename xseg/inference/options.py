@@ -1,0 +1,46 @@
+"""How a model is run, as plain values. Imports no torch."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import get_args
+
+from xseg.errors import ConfigError
+from xseg.types import OUTPUT_STRIDES, OutputStride, Precision
+
+
+@dataclass(frozen=True)
+class InferenceOptions:
+    """How a model is run.
+
+    Args:
+        scales: sizes of the image at which the model runs; the probabilities are averaged.
+        flip: run on the mirrored image too and average.
+        output_stride: 4, 8, 16 or 32 in place of the stride that the model was trained with; lower is finer and
+            slower.
+        batch_size: images of the same size that go through the model together.
+        device: auto (a GPU if there is one), cpu, cuda, cuda:1, mps.
+        precision: float32, bfloat16 or float16; the last two are quicker where the hardware has them.
+
+    Raises:
+        ConfigError: if a value is out of range.
+    """
+
+    scales: tuple[float, ...] = (1.0,)
+    flip: bool = False
+    output_stride: OutputStride | None = None
+    batch_size: int = 1
+    device: str = "auto"
+    precision: Precision = "float32"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "scales", tuple(float(scale) for scale in self.scales))
+        if not self.scales or not all(math.isfinite(scale) and scale > 0 for scale in self.scales):
+            raise ConfigError(f"scales={self.scales}", expected="one number above 0, or more")
+        if self.batch_size < 1:
+            raise ConfigError(f"batch_size={self.batch_size}", expected="1 or more")
+        if self.output_stride is not None and self.output_stride not in OUTPUT_STRIDES:
+            raise ConfigError(f"output_stride={self.output_stride}", expected="4, 8, 16 or 32")
+        if self.precision not in get_args(Precision):
+            raise ConfigError(f"precision={self.precision!r}", expected="float32, bfloat16 or float16")

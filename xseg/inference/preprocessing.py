@@ -1,0 +1,81 @@
+"""From whatever a user calls an image to the tensor that a model takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from xseg.errors import DataError, ShapeError
+from xseg.images import image_array, read_image
+from xseg.normalization import Normalization
+
+ImageArgument: TypeAlias = str | PathLike[str] | NDArray[Any] | Image.Image
+
+
+def to_array(image: ImageArgument, normalization: Normalization) -> NDArray[Any]:
+    """Return the pixels of an image, checked against what the model takes.
+
+    Args:
+        image: a path; an (H, W, C) array with channels in RGB order, values from 0 to `normalization.maximum`, or
+            (H, W) for one channel; or a PIL image, which is turned upright by its EXIF orientation.
+        normalization: says how many channels and which values the model takes.
+
+    Returns:
+        (H, W, C) uint8, uint16 or float32.
+
+    Raises:
+        DataError: if a file cannot be read or has other channels, or values are out of range.
+        ShapeError: if an array does not have the model's number of channels, or has no pixels.
+    """
+    channels, where = normalization.channels, "an image"
+    if isinstance(image, str | PathLike):
+        where = str(Path(image))
+        array: NDArray[Any] = read_image(image, channels)
+    elif isinstance(image, Image.Image):
+        array = image_array(image, channels)
+    else:
+        array = np.asarray(image)
+    array = array[..., None] if array.ndim == 2 else array
+    if array.ndim != 3 or array.shape[2] != channels or not array.size:
+        raise ShapeError(
+            f"{where} of shape {array.shape}",
+            expected=f"(height, width, {channels}), as many channels as the model takes",
+        )
+    return _checked_values(array, normalization.maximum, where)
+
+
+def _checked_values(array: NDArray[Any], maximum: float, where: str) -> NDArray[Any]:
+    if array.dtype.kind not in "uif":
+        raise DataError(f"{where} of type {array.dtype}", expected="numbers, for example uint8")
+    lowest, highest = float(array.min()), float(array.max())
+    if not (lowest >= 0 and highest <= maximum):  # false for NaN too
+        raise DataError(f"{where} with values from {lowest:g} to {highest:g}", expected=f"0 to {maximum:g}")
+    if array.dtype in (np.uint8, np.uint16):
+        return array
+    return array.astype(np.float32)
+
+
+def to_batch(arrays: Sequence[NDArray[Any]], normalization: Normalization, device: torch.device) -> Tensor:
+    """Normalise images of one size on the device.
+
+    Args:
+        arrays: N arrays (H, W, C) of one shape and type.
+        normalization: scales the values to [0, 1], subtracts the mean and divides by the standard deviation.
+        device: where the arithmetic is done; bytes are copied there, not floats.
+
+    Returns:
+        (N, C, H, W) float32 in channels_last layout.
+    """
+    stacked = torch.from_numpy(np.stack(arrays)).to(device)
+    mean = torch.tensor(normalization.mean, device=device)
+    std = torch.tensor(normalization.std, device=device)
+    # (N, H, W, C) in memory, seen as (N, C, H, W): the layout that convolutions are quickest in
+    return ((stacked.to(torch.float32) / normalization.maximum - mean) / std).permute(0, 3, 1, 2)

@@ -1,0 +1,160 @@
+"""From what a user names to the files to predict on, each with a name of its own for its outputs."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+from xseg.errors import DataError
+from xseg.images import IMAGE_SUFFIXES
+from xseg.types import PathArgument
+
+
+@dataclass(frozen=True)
+class Source:
+    """One file to predict on.
+
+    Args:
+        path: the file.
+        name: unique among the sources: a relative path without suffix, "/" separated; what outputs are called.
+    """
+
+    path: Path
+    name: str
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A file and the folder below which its place is kept."""
+
+    path: Path
+    root: Path
+
+
+def expand_sources(arguments: Sequence[str], *, exclude: PathArgument | None = None) -> tuple[Source, ...]:
+    """Return the files that the arguments name.
+
+    Args:
+        arguments: files; folders, searched to the bottom for images; globs ("**" spans folders); and @list.txt, a
+            text file with a file, folder or glob per line, relative to the list or to the working directory, "#" for
+            comments.
+        exclude: a folder that is not searched: where the outputs go.
+
+    Returns:
+        The files in the order of the arguments, sorted within a folder or glob, each once. A file that is named
+        outright is taken whatever its suffix, and one that a list names even if it is missing: reading it will tell.
+
+    Raises:
+        DataError: if an argument names nothing.
+    """
+    found: dict[Path, _Found] = {}
+    for argument in arguments:
+        for item in _expand(argument):
+            found.setdefault(Path(os.path.abspath(item.path)), item)  # noqa: PTH100 - keeps symbolic links' names
+    if exclude is not None:
+        outputs = Path(exclude).resolve()
+        found = {path: item for path, item in found.items() if not path.resolve().is_relative_to(outputs)}
+    if not found:
+        raise DataError(
+            f"{' '.join(arguments) or 'nothing'} names no image outside the output folder",
+            expected="files, folders, globs or @list.txt",
+        )
+    items = list(found.values())
+    return tuple(Source(item.path, name) for item, name in zip(items, _names(items), strict=True))
+
+
+def _expand(argument: str) -> Iterator[_Found]:
+    path = Path(argument).expanduser()
+    if path.is_dir():
+        files = sorted(_images_below(path))
+        if not files:
+            raise DataError(f"{path} holds no image", expected=f"files that end in {', '.join(sorted(IMAGE_SUFFIXES))}")
+        yield from (_Found(file, path) for file in files)
+    elif path.exists():
+        yield _Found(path, path.parent)
+    elif argument.startswith("@"):
+        yield from _expand_list(Path(argument[1:]).expanduser())
+    elif glob.has_magic(argument):
+        yield from _expand_glob(str(path))
+    else:
+        raise DataError(f"{argument} does not exist", expected="a file, a folder, a glob or @list.txt")
+
+
+def _images_below(folder: Path) -> Iterator[Path]:
+    """Give the images below a folder; hidden files and folders are left out, links are followed once."""
+    visited: set[str] = set()
+    for parent, folders, files in os.walk(folder, followlinks=True):
+        real = os.path.realpath(parent)
+        if real in visited:
+            folders.clear()
+            continue
+        visited.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (Path(parent, name) for name in files if _is_image(name))
+
+
+def _is_image(name: str) -> bool:
+    return not name.startswith(".") and PurePath(name).suffix.lower() in IMAGE_SUFFIXES
+
+
+def _expand_glob(pattern: str) -> Iterator[_Found]:
+    parts = PurePath(pattern).parts
+    plain = next(index for index, part in enumerate(parts) if glob.has_magic(part))
+    root = Path(*parts[:plain])
+    matches = [Path(match) for match in sorted(glob.glob(pattern, recursive=True))]  # noqa: PTH207 - absolute ones too
+    files = [match for match in matches if match.is_file() and _is_image(match.name)]
+    if not files:
+        raise DataError(f"{pattern} matches no image", expected="a glob in quotes, for example 'photos/**/*.jpg'")
+    yield from (_Found(file, root) for file in files)
+
+
+def _expand_list(file: Path) -> Iterator[_Found]:
+    try:
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"{file} cannot be read as a list: {error}", expected="a text file, one path per line"
+        ) from error
+    entries = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
+    if not entries:
+        raise DataError(f"{file} is an empty list", expected="one path per line")
+    for entry in entries:
+        beside = file.parent / entry
+        here = Path(entry)
+        path = here if here.exists() and not beside.exists() else beside
+        if path.is_dir() or (glob.has_magic(entry) and not path.exists()):
+            yield from _expand(str(path))
+        else:
+            yield _Found(path, file.parent if path.is_relative_to(file.parent) else path.parent)
+
+
+def _names(items: Sequence[_Found]) -> list[str]:
+    """Return a unique name per file.
+
+    It is the path below the argument's folder, without suffix. If files of several folders would share a name, all
+    names start at the deepest folder that holds all files; files that differ in their suffix alone keep it.
+    """
+    paths = [PurePath(_below(item.path, item.root)) for item in items]
+    if _repeated([str(path) for path in paths]):
+        whole = [os.path.abspath(item.path) for item in items]  # noqa: PTH100 - keeps symbolic links' names
+        common = os.path.commonpath([os.path.dirname(path) for path in whole])  # noqa: PTH120
+        paths = [PurePath(path).relative_to(common) for path in whole]
+    names = [path.with_suffix("").as_posix() for path in paths]
+    while repeated := _repeated(names):
+        # Ends: whole paths differ, and each round turns at least one more name into the whole path.
+        names = [path.as_posix() if name in repeated else name for path, name in zip(paths, names, strict=True)]
+    return names
+
+
+def _below(path: Path, root: Path) -> Path:
+    """Return the path below root; the file's name alone where that would lead outside."""
+    relative = path.relative_to(root)
+    return Path(path.name) if ".." in relative.parts else relative
+
+
+def _repeated(names: Sequence[str]) -> set[str]:
+    seen: set[str] = set()
+    return {name for name in names if name in seen or seen.add(name)}  # type: ignore[func-returns-value]
