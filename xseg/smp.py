@@ -12,6 +12,7 @@ from xseg.encoders.xception import INIT_STD, XceptionEncoder
 from xseg.errors import ConfigError
 from xseg.nn.initialization import initialize
 from xseg.types import OutputStride
+from xseg.weights.in_channels import repeat_kernels
 
 PREFIX = "xseg-"  # SMP's own "xception" is another network
 
@@ -21,12 +22,13 @@ class SmpEncoder(XceptionEncoder):
 
     Args:
         name: of `xseg.list_encoders()`.
+        width: multiplier of the channels, rounded to 8.
         depth: number of maps after the input.
         output_stride: SMP passes it on; the encoder is built at it, nothing is patched afterwards.
     """
 
-    def __init__(self, name: str, depth: int = 5, output_stride: OutputStride = 32) -> None:
-        super().__init__(encoder_spec(name), depth=depth, output_stride=output_stride)
+    def __init__(self, name: str, width: float, depth: int = 5, output_stride: OutputStride = 32) -> None:
+        super().__init__(encoder_spec(name).scaled(width), depth=depth, output_stride=output_stride)
 
     def set_in_channels(self, in_channels: int, pretrained: bool = True) -> None:
         """Rebuild the first convolution for images of `in_channels` channels, as SMP does.
@@ -40,8 +42,7 @@ class SmpEncoder(XceptionEncoder):
         fresh = nn.Conv2d(in_channels, first.out_channels, 3, stride=2, padding=1, bias=False).to(first.weight)
         initialize(fresh, depthwise=INIT_STD, pointwise=INIT_STD)
         if pretrained:
-            sources = [channel % self.in_channels for channel in range(in_channels)]
-            fresh.weight.data.copy_(first.weight.data[:, sources] * (self.in_channels / in_channels))
+            fresh.weight.data.copy_(repeat_kernels(first.weight.data, in_channels))
         self.stem.conv1.conv = fresh
         self.in_channels = in_channels
         self.out_channels[0] = in_channels
@@ -60,6 +61,27 @@ class SmpEncoder(XceptionEncoder):
             )
 
 
+def register_encoder(name: str, width: float = 1.0) -> str:
+    """Add one encoder to SMP, if it is not there yet.
+
+    Returns:
+        Its name there: "xseg-NAME", or "xseg-NAME@WIDTH" where the channels are multiplied.
+
+    Raises:
+        ConfigError: if that name is taken by something else.
+    """
+    registered = PREFIX + name + ("" if width == 1 else f"@{width:g}")
+    entry: dict[str, Any] = {
+        "encoder": SmpEncoder,
+        "pretrained_settings": {},
+        "params": {"name": name, "width": width},
+    }
+    known = smp_encoders.encoders.setdefault(registered, entry)
+    if known["encoder"] is not SmpEncoder:
+        raise ConfigError(f"SMP already has an encoder {registered!r}: {known['encoder']}", expected="a free name")
+    return registered
+
+
 def register_smp() -> None:
     """Add every encoder to SMP as "xseg-NAME". Calling it again changes nothing.
 
@@ -67,13 +89,4 @@ def register_smp() -> None:
         ConfigError: if one of the names is taken by something else.
     """
     for name in VARIANTS:
-        entry: dict[str, Any] = {
-            "encoder": SmpEncoder,
-            "pretrained_settings": {},
-            "params": {"name": name},
-        }
-        known = smp_encoders.encoders.setdefault(PREFIX + name, entry)
-        if known["encoder"] is not SmpEncoder:
-            raise ConfigError(
-                f"SMP already has an encoder {PREFIX + name!r}: {known['encoder']}", expected="the name to be free"
-            )
+        register_encoder(name)

@@ -114,7 +114,7 @@ def test_every_decoder_works_at_every_output_stride_that_it_allows(encoder_name,
                 xseg.create_model(architecture, **arguments)
             continue
         model = xseg.create_model(architecture, **arguments).eval()
-        height, width = smallest(architecture) + 1, smallest(architecture) + 9
+        height, width = 65, 73
         with torch.no_grad():
             assert model(torch.rand(1, 3, height, width)).shape == (1, 2, height, width)
         assert model.encoder.output_stride == output_stride

@@ -14,7 +14,7 @@ from xseg.models.config import ModelConfig
 from xseg.models.deeplabv3plus import default_rates
 from xseg.models.segmentation import SegmentationModel, build_encoder
 from xseg.nn.resize import resize
-from xseg.smp import PREFIX, register_smp
+from xseg.smp import register_encoder
 from xseg.types import OutputStride
 
 UNET_CHANNELS = (256, 128, 64, 32, 16)  # SMP's default
@@ -32,6 +32,7 @@ class SmpDecoder:
         rates_argument: whether it takes `decoder_atrous_rates`; SMP's do not follow the output stride by themselves.
         channels_argument: whether it wants one `decoder_channels` per map.
         upsampling_argument: whether its head has to be told the stride of the last map.
+        smallest_map: rows and columns that the last map must have.
     """
 
     name: str
@@ -41,6 +42,7 @@ class SmpDecoder:
     rates_argument: bool = False
     channels_argument: bool = False
     upsampling_argument: bool = False
+    smallest_map: int = 1
 
 
 SMP_DECODERS: dict[str, SmpDecoder] = {
@@ -50,7 +52,7 @@ SMP_DECODERS: dict[str, SmpDecoder] = {
     "linknet": SmpDecoder("Linknet", (32, 16, 8), pyramid=True),
     "fpn": SmpDecoder("FPN", (32, 16, 8), pyramid=True),
     "pspnet": SmpDecoder("PSPNet", (8, 16, 32, 4), upsampling_argument=True),
-    "pan": SmpDecoder("PAN", (16, 32), stride_argument=True),
+    "pan": SmpDecoder("PAN", (16, 32), stride_argument=True, smallest_map=8),  # it halves that map three times
     "deeplabv3": SmpDecoder("DeepLabV3", (8, 16), stride_argument=True, rates_argument=True),
     "smp_deeplabv3plus": SmpDecoder("DeepLabV3Plus", (16, 8), stride_argument=True, rates_argument=True),
     "upernet": SmpDecoder("UPerNet", (32, 16, 8, 4)),
@@ -80,18 +82,20 @@ class SmpModel(SegmentationModel):
         self.decoder = network.decoder
         self.segmentation_head = network.segmentation_head
         self.multiple = 2**config.depth
+        self.smallest = decoder.smallest_map * self.encoder.output_stride
 
     def forward(self, images: Tensor) -> Tensor:
         """Score every pixel for every class.
 
         Args:
-            images: (N, in_channels, H, W) float, normalised; any H and W from 33 up (PAN: from 65).
+            images: (N, in_channels, H, W) float, normalised; any H and W from 33 up.
 
         Returns:
             Logits (N, classes, H, W).
         """
         height, width = images.shape[-2], images.shape[-1]
-        bottom, right = -height % self.multiple, -width % self.multiple
+        bottom = max(self.smallest - height, -height % self.multiple)
+        right = max(self.smallest - width, -width % self.multiple)
         padded = F.pad(images, [0, right, 0, bottom], mode="replicate") if bottom or right else images
         logits = self.segmentation_head(self.decoder(self.encoder(padded)))
         return resize(logits, padded.shape[-2], padded.shape[-1])[..., :height, :width]
@@ -111,9 +115,8 @@ def _check(config: ModelConfig, decoder: SmpDecoder) -> None:
 
 def _arguments(config: ModelConfig, decoder: SmpDecoder) -> dict[str, Any]:
     """Return the arguments of SMP's constructor. It builds an encoder too, of our names, which is then replaced."""
-    register_smp()
     arguments: dict[str, Any] = {
-        "encoder_name": PREFIX + config.encoder,
+        "encoder_name": register_encoder(config.encoder, config.width),
         "encoder_depth": config.depth,
         "encoder_weights": None,
         "in_channels": config.in_channels,
