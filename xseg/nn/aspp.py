@@ -66,29 +66,39 @@ class ASPP(nn.Module):
     Args:
         in_channels: channels of the encoder's last map.
         channels: channels of each branch and of the output.
-        rates: the three atrous rates.
+        rates: the atrous rates, three in DeepLabV3+.
         spec: the numbers of the batch normalisation.
         dropout: share of the output's values dropped in training.
+        image_pooling: whether there is a branch of the whole image.
 
     Source: TF DeepLab `model.py`, `_get_features` (branches in this order); Chen et al. 2018, section 3.1.
     """
 
     def __init__(
-        self, in_channels: int, channels: int, *, rates: tuple[int, ...], spec: NormSpec, dropout: float
+        self,
+        in_channels: int,
+        channels: int,
+        *,
+        rates: tuple[int, ...],
+        spec: NormSpec,
+        dropout: float,
+        image_pooling: bool = True,
     ) -> None:
         super().__init__()
-        self.pooling = ImagePooling(in_channels, channels, spec=spec)
+        self.pooling = ImagePooling(in_channels, channels, spec=spec) if image_pooling else None
         self.pointwise = ConvNormRelu(in_channels, channels, spec=spec)
         self.atrous = nn.ModuleList(
             SeparableConv2d(in_channels, channels, norm="each", activation="after", spec=spec, dilation=rate)
             for rate in rates
         )
-        self.projection = ConvNormRelu((2 + len(rates)) * channels, channels, spec=spec)
+        self.projection = ConvNormRelu((1 + image_pooling + len(rates)) * channels, channels, spec=spec)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, features: Tensor) -> Tensor:
         """Map the encoder's last map (N, in_channels, h, w) to (N, channels, h, w)."""
-        branches = [self.pooling(features), self.pointwise(features)]
+        branches = [self.pointwise(features)]
+        if self.pooling is not None:
+            branches.insert(0, self.pooling(features))
         for branch in self.atrous:
             branches.append(branch(features))
         output: Tensor = self.dropout(self.projection(torch.cat(branches, dim=1)))

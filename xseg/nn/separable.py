@@ -6,6 +6,7 @@ from typing import Literal, TypeAlias
 
 from torch import Tensor, nn
 
+from xseg.nn.atrous import DepthwiseConv2d
 from xseg.nn.norm import NormSpec, batch_norm
 
 NormPlacement: TypeAlias = Literal["each", "last", "first", "none"]
@@ -43,16 +44,7 @@ class SeparableConv2d(nn.Module):
         after = activation == "after"
         self.norm_in = batch_norm(in_channels, spec) if norm == "first" else nn.Identity()
         self.activation_in = nn.ReLU() if activation == "before" else nn.Identity()
-        self.depthwise = nn.Conv2d(
-            in_channels,
-            in_channels,
-            3,
-            stride=stride,
-            padding=dilation,
-            dilation=dilation,
-            groups=in_channels,
-            bias=False,
-        )
+        self.depthwise = DepthwiseConv2d(in_channels, stride=stride, dilation=dilation)
         self.norm_mid = batch_norm(in_channels, spec) if norm == "each" else nn.Identity()
         self.activation_mid = nn.ReLU() if after and norm == "each" else nn.Identity()
         self.pointwise = nn.Conv2d(in_channels, out_channels, 1, bias=False)

@@ -1,0 +1,53 @@
+import dataclasses
+import inspect
+import subprocess
+import sys
+
+import pytest
+
+from xseg.errors import ConfigError
+from xseg.factory import create_model
+from xseg.training.options import LossOptions, OptimizerOptions, ScheduleOptions, TaskOptions
+
+OPTIONS = [TaskOptions, OptimizerOptions, ScheduleOptions, LossOptions]
+
+
+@pytest.mark.parametrize("options", OPTIONS)
+def test_every_option_is_explained(options):
+    documented = inspect.getdoc(options)
+    for field in dataclasses.fields(options):
+        assert f"{field.name}: " in documented
+
+
+def test_every_choice_of_a_model_can_be_made_but_those_of_the_data():
+    ours = {field.name for field in dataclasses.fields(TaskOptions)}
+    models = set(inspect.signature(create_model).parameters)
+    assert models - ours == {"classes", "in_channels"}
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: OptimizerOptions(lr=-1.0),
+        lambda: OptimizerOptions(lr=0.0),
+        lambda: OptimizerOptions(encoder_lr=-1e-3),
+        lambda: OptimizerOptions(weight_decay=-1e-4),
+        lambda: OptimizerOptions(momentum=1.0),
+        lambda: ScheduleOptions(power=-1.0),
+        lambda: ScheduleOptions(warmup_steps=-1),
+        lambda: LossOptions(label_smoothing=1.0),
+        lambda: TaskOptions(ema_decay=1.0),
+        lambda: TaskOptions(batch_norm_momentum=0.0),
+        lambda: TaskOptions(depth=6),
+        lambda: TaskOptions(width=0.0),
+    ],
+)
+def test_values_out_of_range_are_refused_in_one_line(make):
+    with pytest.raises(ConfigError, match="expected") as error:
+        make()
+    assert "\n" not in str(error.value)
+
+
+def test_options_import_no_torch():
+    code = "import sys, xseg.training.options, xseg.training.run_directory; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

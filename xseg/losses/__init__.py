@@ -1,0 +1,1 @@
+"""Losses that neither torch nor SMP has."""

@@ -1,0 +1,94 @@
+"""With what a training was made: enough to know later whether two runs are comparable."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from xseg import __version__
+from xseg.data.sample import Reader, Record
+from xseg.errors import DataError
+from xseg.types import SPLITS, Split
+
+PACKAGES = ("torch", "lightning", "torchmetrics", "segmentation-models-pytorch", "albumentations", "numpy")
+
+
+def describe_environment(reader: Reader, *, seed: int) -> dict[str, Any]:
+    """Return versions, commit, hardware, seed and data fingerprint as plain values, for JSON."""
+    return {
+        "xseg": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": {name: _version(name) for name in PACKAGES},
+        "git_commit": _git_commit(Path(__file__).parent),
+        "command": sys.argv,
+        "hardware": _hardware(),
+        "seed": seed,
+        "data": {split: fingerprint for split in SPLITS if (fingerprint := data_fingerprint(reader, split))},
+    }
+
+
+def data_fingerprint(reader: Reader, split: Split) -> dict[str, Any] | None:
+    """Return the number of records of a split and a SHA-256 over their names and file sizes; None without the split.
+
+    Sizes rather than contents: reading a large data set again would take longer than many a training.
+    """
+    try:
+        records = reader.records(split)
+    except DataError:
+        return None
+    digest = hashlib.sha256("\n".join(reader.labels.names).encode())
+    for record in records:
+        digest.update("\t".join(map(str, ("", record.name, *_sizes(record)))).encode())
+    if records and not records[0].image.is_file():  # generated: names say nothing about what is drawn
+        digest.update(reader.read(records[0]).image.tobytes())
+    return {"records": len(records), "sha256": digest.hexdigest()}
+
+
+def _sizes(record: Record) -> list[int]:
+    """Return the sizes in bytes of a record's files; -1 for one that is not a file."""
+    files = (record.image, record.mask)
+    return [file.stat().st_size if file is not None and file.is_file() else -1 for file in files]
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _git_commit(folder: Path) -> str | None:
+    """Return the commit that a folder is checked out at, with "+changes" if files differ from it; None without git."""
+    git = shutil.which("git")
+    if git is None:
+        return None
+
+    def ask(*arguments: str) -> str | None:
+        answer = subprocess.run([git, "-C", str(folder), *arguments], capture_output=True, text=True, check=False)
+        return answer.stdout.strip() if answer.returncode == 0 else None
+
+    commit = ask("rev-parse", "HEAD")
+    return f"{commit}+changes" if commit and ask("status", "--porcelain", "--untracked-files=no", ".") else commit
+
+
+def _hardware() -> dict[str, Any]:
+    gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    return {"cpu": _cpu_name(), "cores": os.cpu_count(), "gpus": gpus}
+
+
+def _cpu_name() -> str:
+    """Return the processor's name; Python's `platform` knows only its family on Linux."""
+    described = Path("/proc/cpuinfo")
+    lines = described.read_text(encoding="utf-8", errors="replace").splitlines() if described.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
