@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from xseg.encoders.variants import encoder_spec
 from xseg.encoders.xception import XceptionEncoder
 from xseg.models.config import Architecture, ModelConfig
@@ -64,8 +66,12 @@ def create_model(
     padding: Padding = "symmetric",
     width: float = 1.0,
     decoder_channels: int = 256,
-    atrous_rates: tuple[int, int, int] | None = None,
+    atrous_rates: tuple[int, ...] | None = None,
     dropout: float = 0.1,
+    decoder: bool = True,
+    aspp: bool = True,
+    image_pooling: bool = True,
+    multi_grid: tuple[int, ...] = (1, 1, 1),
 ) -> SegmentationModel:
     """Create a segmentation model.
 
@@ -83,6 +89,10 @@ def create_model(
         decoder_channels: channels of DeepLabV3+'s ASPP and decoder.
         atrous_rates: DeepLabV3+'s rates; by default they follow the output stride.
         dropout: share of DeepLabV3+'s ASPP output dropped in training.
+        decoder: False for DeepLabV3+ without its decoder, which is DeepLabV3 (the paper's ablation).
+        aspp: False for DeepLabV3+ without its ASPP.
+        image_pooling: False for an ASPP without the branch of the whole image (the paper's best on Cityscapes).
+        multi_grid: factors of the dilations of the encoder's last block, one per convolution.
 
     Returns:
         A module that maps images (N, in_channels, H, W), normalised, to logits (N, classes, H, W), for any H and W
@@ -104,8 +114,13 @@ def create_model(
         decoder_channels=decoder_channels,
         atrous_rates=atrous_rates,
         dropout=dropout,
+        decoder=decoder,
+        aspp=aspp,
+        image_pooling=image_pooling,
+        multi_grid=multi_grid,
     )
     model = build_model(config)
     if encoder_weights is not None:
-        load_encoder_weights(model.encoder, encoder_weights)
+        norm = load_encoder_weights(model.encoder, encoder_weights)
+        model.config = replace(config, encoder_norm_eps=norm.eps, encoder_norm_momentum=norm.momentum)
     return model

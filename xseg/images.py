@@ -33,7 +33,8 @@ def read_image(path: PathArgument, channels: int = 3) -> Array:
             dropped); 1 turns colour into grey; another number must be what the file has.
 
     Returns:
-        (H, W, channels), contiguous: uint8, or uint16 for 16-bit files, or float32. Three channels are in RGB order.
+        (H, W, channels), contiguous and writable: uint8, or uint16 for 16-bit files, or float32. Three channels are in
+        RGB order.
 
     Raises:
         DataError: if the file is missing, empty, truncated, too large, no image, or has other channels.
@@ -47,9 +48,7 @@ def read_image(path: PathArgument, channels: int = 3) -> Array:
         except UnidentifiedImageError:
             return _fit_channels(_read_float_tiff(path), channels, str(path))
         with picture:
-            deep = _is_deep_color(picture)
-            picture.load()  # also where OpenCV decodes below: it alone would take a truncated file for a dark one
-            if not deep:
+            if not _is_deep_color(picture):
                 return image_array(picture, channels, name=str(path))
             orientation = _orientation(picture)
         return _fit_channels(_oriented(_decode_with_opencv(path), orientation), channels, str(path))
@@ -211,4 +210,4 @@ def _fit_channels(array: Array, channels: int, name: str) -> Array:
             expected=str(channels),
             remedy="set channels to what the files have",
         )
-    return np.ascontiguousarray(array)
+    return np.require(array, requirements=["C", "W"])  # Pillow's own memory may not be written

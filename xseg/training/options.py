@@ -99,6 +99,10 @@ class TaskOptions:
         decoder_channels: channels of DeepLabV3+'s ASPP and decoder; 256 in the paper.
         atrous_rates: DeepLabV3+'s three rates; null for those that follow the output stride (6, 12, 18 at 16).
         dropout: share of DeepLabV3+'s ASPP output dropped while training.
+        decoder: false for DeepLabV3+ without its decoder, which is DeepLabV3.
+        aspp: false for DeepLabV3+ without its ASPP.
+        image_pooling: false for an ASPP without the branch of the whole image.
+        multi_grid: factors of the dilations of the encoder's last block, one per convolution.
         optimizer: how weights follow gradients.
         schedule: how the learning rate moves.
         loss: what is minimised.
@@ -125,6 +129,10 @@ class TaskOptions:
     decoder_channels: int = 256
     atrous_rates: tuple[int, int, int] | None = None
     dropout: float = 0.1
+    decoder: bool = True
+    aspp: bool = True
+    image_pooling: bool = True
+    multi_grid: tuple[int, int, int] = (1, 1, 1)
     optimizer: OptimizerOptions = field(default_factory=OptimizerOptions)
     schedule: ScheduleOptions = field(default_factory=ScheduleOptions)
     loss: LossOptions = field(default_factory=LossOptions)

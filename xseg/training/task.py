@@ -47,6 +47,10 @@ def build_model(options: TaskOptions, *, classes: int, in_channels: int) -> Segm
         decoder_channels=options.decoder_channels,
         atrous_rates=options.atrous_rates,
         dropout=options.dropout,
+        decoder=options.decoder,
+        aspp=options.aspp,
+        image_pooling=options.image_pooling,
+        multi_grid=options.multi_grid,
     )
 
 
@@ -124,7 +128,7 @@ class SegmentationTask(LightningModule):
         """Put layers into the mode they train in."""
         self.model.train()
         if self.options.batch_norm == "frozen":
-            for layer in normalization_layers(self.model):
+            for layer in normalization_layers(self.model.encoder):
                 layer.eval()  # statistics stay; scale and shift still learn, as in TF DeepLab
 
     def training_step(self, batch: Batch, _index: int) -> Tensor:

@@ -1,0 +1,179 @@
+from __future__ import annotations
+
+import csv
+import json
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+
+from xseg.cli import main
+from xseg.cli.evaluate import default_directory
+from xseg.labels import LabelMap
+from xseg.metrics.confusion import confusion_matrix
+from xseg.metrics.scores import scores_from_confusion
+from xseg.models.bundle import Bundle, save_bundle
+from xseg.models.config import ModelConfig
+from xseg.models.factory import build_model
+from xseg.normalization import Normalization
+
+NAMES = ("road", "sky", "tree")
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    torch.manual_seed(0)
+    network = build_model(ModelConfig(encoder="xception", classes=3, width=0.125, depth=3, decoder_channels=16))
+    torch.nn.init.normal_(network.segmentation_head.weight, std=2)
+    return save_bundle(Bundle(network.eval(), LabelMap(NAMES), Normalization()), tmp_path_factory.mktemp("b") / "best")
+
+
+@pytest.fixture
+def data(tmp_path):
+    """A folder of images and masks, with a val and a test split."""
+    root = tmp_path / "data"
+    random = np.random.default_rng(0)
+    for split, count in (("val", 3), ("test", 2)):
+        for kind in ("images", "masks"):
+            (root / split / kind).mkdir(parents=True)
+        for index in range(count):
+            Image.fromarray(random.integers(0, 256, (40, 50, 3), np.uint8)).save(
+                root / split / "images" / f"{index}.png"
+            )
+            mask = random.choice([0, 1, 2, 255], (40, 50)).astype(np.uint8)
+            Image.fromarray(mask).save(root / split / "masks" / f"{index}.png")
+    (root / "classes.txt").write_text("\n".join(NAMES) + "\n")
+    return root
+
+
+@pytest.fixture
+def run(bundle, data, tmp_path):
+    """A run directory: a bundle, the configuration that it was trained with, and its curves."""
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "best").symlink_to(bundle)
+    config = {
+        "data": {"reader": "folder", "root": str(data), "crop": [16, 16], "scale": [0.5, 2.0], "classes": [*NAMES]},
+        "model": {"encoder": "xception"},
+        "trainer": {"max_epochs": 3},
+    }
+    (run / "config.yaml").write_text(yaml.safe_dump(config))
+    (run / "metrics.csv").write_text("epoch,lr,train/loss,val/loss,val/miou\n1,0.1,2,2,0.1\n2,0.05,1,1.5,0.3\n")
+    return run
+
+
+def scores(directory):
+    return json.loads((directory / "metrics.json").read_text("utf-8"))
+
+
+def test_a_run_is_scored_on_the_data_it_was_trained_with(run, data, capsys):
+    assert main(["evaluate", str(run)]) == 0
+    out = run / "evaluation" / "val"
+    assert sorted(path.name for path in out.iterdir()) == ["metrics.json", "per_image.csv", "report.html"]
+    shown = capsys.readouterr().out
+    assert f"report: {out / 'report.html'}" in shown
+    assert "3 images in" in shown
+    values = scores(out)
+    for name in NAMES:
+        assert name in shown
+        assert f"{values['classes'][name]['iou']:.4f}" in shown
+    assert f"mIoU {values['miou']:.4f}" in shown
+    assert "Validation mIoU" in (out / "report.html").read_text("utf-8"), "the run's curves"
+
+
+def test_the_scores_are_those_of_the_masks_that_predict_writes(run, data, tmp_path):
+    out = tmp_path / "out"
+    assert main(["evaluate", str(run), "--split", "test", "--output_dir", str(out)]) == 0
+    assert main(["predict", str(run), str(data / "test" / "images"), "--output_dir", str(out)]) == 0
+    confusion = sum(
+        confusion_matrix(
+            np.asarray(Image.open(data / "test" / "masks" / f"{index}.png")),
+            np.asarray(Image.open(out / "masks" / f"{index}.png")),
+            classes=3,
+            ignore_index=255,
+        )
+        for index in range(2)
+    )
+    values = scores(out)
+    assert values["confusion"] == confusion.tolist()
+    assert values["miou"] == scores_from_confusion(confusion).miou
+    with (out / "per_image.csv").open(encoding="utf-8", newline="") as file:
+        assert [row["name"] for row in csv.DictReader(file)] == ["0", "1"]
+
+
+def test_a_bundle_takes_its_data_from_the_command_line_or_a_file(bundle, run, data, tmp_path):
+    lines = ["--data.reader", "folder", "--data.root", str(data)]
+    assert main(["evaluate", str(bundle), *lines, "--output_dir", str(tmp_path / "line")]) == 0
+    config = ["--config", str(run / "config.yaml")]
+    assert main(["evaluate", str(bundle), *config, "--output_dir", str(tmp_path / "file")]) == 0
+    assert scores(tmp_path / "line") == scores(tmp_path / "file")
+
+
+def test_the_command_line_wins_over_the_file_and_the_file_over_the_run(run, data, tmp_path, capsys):
+    config = tmp_path / "other.yaml"
+    config.write_text(yaml.safe_dump({"data": {"root": str(tmp_path / "of_the_file")}}))
+    assert main(["evaluate", str(run), "--config", str(config)]) == 2
+    assert "of_the_file" in capsys.readouterr().err
+    out = ["--output_dir", str(tmp_path / "out")]
+    assert main(["evaluate", str(run), "--config", str(config), "--data.root", str(data), *out]) == 0
+
+
+def test_averaging_and_a_batch_are_options(run, tmp_path):
+    main(["evaluate", str(run), "--output_dir", str(tmp_path / "plain")])
+    main(["evaluate", str(run), "--output_dir", str(tmp_path / "batch"), "--batch_size", "3"])
+    main(["evaluate", str(run), "--output_dir", str(tmp_path / "tta"), "--scales", "0.75", "1", "--flip"])
+    plain, batch, averaged = (scores(tmp_path / name) for name in ("plain", "batch", "tta"))
+    assert np.abs(np.subtract(plain["confusion"], batch["confusion"])).sum() <= 4, "but for rounding"
+    assert np.abs(np.subtract(plain["confusion"], averaged["confusion"])).sum() > 40
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (["--data.rot", "x"], "unknown option --data.rot; did you mean --data.root?"),
+        (["--split", "vall"], "split"),
+        (["--data.root", "nowhere"], "nowhere"),
+        (["--data.crop", "[1]"], "crop"),
+        (["--config", "nowhere.yaml"], "nowhere.yaml cannot be read"),
+        (["--data.classes", "[road, sky]"], ""),
+        (["--scales", "-1"], "scales"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_writes_nothing(run, tmp_path, capsys, change, message):
+    status = main(["evaluate", str(run), "--output_dir", str(tmp_path / "out"), *change])
+    error = capsys.readouterr().err
+    assert status == 2
+    assert error.startswith("xseg evaluate: error: ")
+    assert message in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("data: {rooot: x}", "unknown data options rooot"), ("data: 3", "no options under"), ("a: [", "cannot be read")],
+)
+def test_a_damaged_configuration_is_one_line(run, capsys, text, message):
+    (run / "config.yaml").write_text(text)
+    assert main(["evaluate", str(run)]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_a_truncated_image_ends_the_evaluation_with_its_name_and_no_scores(run, data, tmp_path, capsys):
+    file = data / "val" / "images" / "1.png"
+    file.write_bytes(file.read_bytes()[:900])
+    assert main(["evaluate", str(run), "--output_dir", str(tmp_path / "out")]) == 2
+    error = capsys.readouterr().err
+    assert str(file) in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_without_an_output_folder_a_run_keeps_its_scores_and_others_go_to_runs(run, bundle):
+    assert default_directory(run, "test") == run / "evaluation" / "test"
+    assert default_directory("owner/name", "val").as_posix() == "runs/evaluate/name/val"
+    assert default_directory(bundle, "val").as_posix() == "runs/evaluate/best/val"

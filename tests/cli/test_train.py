@@ -1,0 +1,243 @@
+import csv
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from xseg.cli import main
+from xseg.models.bundle import load_bundle
+
+TINY = [
+    "--model.encoder", "xception", "--model.width", "0.125", "--model.decoder_channels", "8", "--model.depth", "3",
+    "--model.output_stride", "8", "--data.reader", "scenes", "--data.scene_size", "[33,48]",
+    "--data.scene_counts", "[4,2,2]", "--data.crop", "[33,48]", "--data.batch_size", "2", "--data.workers", "0",
+    "--trainer.accelerator", "cpu",
+]  # fmt: skip
+RUN_FILES = {
+    "best", "last.ckpt", "config.yaml", "metrics.csv", "metrics.json", "per_image.csv", "environment.json",
+    "report.html", "tensorboard",
+}  # fmt: skip
+
+
+def train(run, *arguments):
+    return main(["train", *TINY, "--output_dir", str(run), *map(str, arguments)])
+
+
+def weights(run):
+    return torch.load(run / "last.ckpt", weights_only=True)["state_dict"]
+
+
+def table(run):
+    with (run / "metrics.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    run = tmp_path_factory.mktemp("train") / "run"
+    averaged = ["--model.ema_decay", "0.5", "--model.loss.class_weights", "inverse_sqrt"]
+    assert train(run, "--trainer.max_epochs", 2, *averaged) == 0
+    return run
+
+
+def test_a_training_leaves_everything(finished):
+    assert {path.name for path in finished.iterdir()} == RUN_FILES
+    assert list(finished.joinpath("tensorboard").glob("events.out*"))
+    assert [row["epoch"] for row in table(finished)] == ["1", "2"]
+    assert json.loads((finished / "environment.json").read_text())["data"]["train"]["records"] == 4
+    assert "Validation mIoU" in (finished / "report.html").read_text(), "the curves"
+    bundle = load_bundle(finished / "best")
+    best = max(float(row["val/miou"]) for row in table(finished))
+    assert bundle.provenance["val_miou"] == pytest.approx(best, abs=1e-6)
+    assert json.loads((finished / "metrics.json").read_text())["miou"] == pytest.approx(best, abs=1e-4)
+
+
+def test_the_class_weights_were_measured(finished):
+    measured = weights(finished)["class_weights"]
+    assert measured.min() < 1 < measured.max()
+
+
+def test_the_configuration_makes_the_same_run_again(finished, tmp_path):
+    again = tmp_path / "again"
+    assert main(["train", "--config", str(finished / "config.yaml"), "--output_dir", str(again)]) == 0
+    assert all(
+        torch.equal(one, other) for one, other in zip(weights(finished).values(), weights(again).values(), strict=True)
+    )
+    ours, theirs = (yaml.safe_load((run / "config.yaml").read_text()) for run in (finished, again))
+    assert {**ours, "output_dir": None} == {**theirs, "output_dir": None}
+
+
+def test_a_longer_training_goes_on_where_the_last_one_stopped(finished, tmp_path, capsys):
+    """The rates of both follow a schedule without end, so that the first epoch is the same."""
+    whole, half = tmp_path / "whole", tmp_path / "half"
+    constant = ["--model.schedule.power", 0, "--model.ema_decay", 0.5]
+    assert train(whole, "--trainer.max_epochs", 2, *constant) == 0
+    assert train(half, "--trainer.max_epochs", 1, *constant) == 0
+    resume = ["--config", half / "config.yaml", "--resume", half / "last.ckpt", "--trainer.max_epochs", 2]
+    assert main(["train", *map(str, resume)]) == 0
+    assert all(
+        torch.equal(one, other) for one, other in zip(weights(whole).values(), weights(half).values(), strict=True)
+    )
+    assert [row["epoch"] for row in table(half)] == ["1", "2"]
+    assert [row["val/miou"] for row in table(half)] == [row["val/miou"] for row in table(whole)]
+    assert len(re.findall(r"^epoch 2/2 .*images/s .*left$", capsys.readouterr().out, re.MULTILINE)) == 2
+
+
+def test_an_older_run_is_not_mixed_with_a_new_one(finished, capsys):
+    assert train(finished) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "--overwrite" in error
+    assert "--resume" in error
+
+
+def test_without_options_it_says_what_is_missing(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["train"]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "root" in error
+
+
+@pytest.fixture
+def config(tmp_path):
+    path = tmp_path / "wrong.yaml"
+
+    def write(text):
+        path.write_text(text)
+        return str(path)
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--model.encodr", "xception"], "unknown option 'model.encodr'; did you mean 'model.encoder'?"),
+        (["--lr", "3"], "unknown option 'lr'; did you mean 'model.optimizer.lr'?"),
+        (["--trainer.max_epoch", "3"], "unknown option 'trainer.max_epoch'; did you mean 'trainer.max_epochs'?"),
+        (["--model.width", "wide"], "model.width=wide; expected float"),
+        (["--model.ema_decay", "much"], "model.ema_decay=much; expected float, null"),
+        (["--trainer.max_epochs", "many"], "trainer.max_epochs=many; expected int, null"),
+        (["--model.optimizer.lr", "-1"], "learning rates [-1.0]"),
+        (["--model.encoder", "xseption"], "xseption"),
+        (["--config", "missing.yaml"], "'missing.yaml' cannot be read: No such file"),
+        (["--data.reader", "camvid", "--data.root", "nowhere"], "nowhere"),
+        (["--resume", "missing.ckpt"], "resume=missing.ckpt is not there"),
+        (["--model.encoder_weights", "missing.keras"], "missing.keras"),
+    ],
+)
+def test_a_mistake_is_one_line_and_status_2_and_leaves_nothing(tmp_path, capsys, arguments, message):
+    assert train(tmp_path / "run", "--trainer.max_epochs", 1, *arguments) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("xseg train: error: ")
+    assert error.count("\n") == 1
+    assert message in error
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("model:\n  encodr: xception\n", "unknown option 'model.encodr' in"),
+        ("modle:\n  encoder: xception\n", "did you mean 'model.encoder'?"),
+        ("trainer:\n  max_epoch: 3\n", "did you mean 'trainer.max_epochs'?"),
+        ("model:\n  optimizer:\n    lr: fast\n", "model.optimizer.lr=fast; expected float"),
+        ("model: [1, 2\n", "is not YAML"),
+        ("just words\n", "expected options as `name: value`"),
+    ],
+)
+def test_a_mistake_in_a_file_is_told_like_one_on_the_command_line(tmp_path, capsys, config, text, message):
+    assert train(tmp_path / "run", "--config", config(text)) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert message in error
+
+
+def test_a_checkpoint_of_another_model_is_refused(finished, tmp_path, capsys):
+    arguments = ["--resume", finished / "last.ckpt", "--model.decoder_channels", 16]
+    assert train(tmp_path / "run", "--trainer.max_epochs", 3, *arguments) == 2
+    assert re.search(r"is of another model: \d+ tensors differ", capsys.readouterr().err)
+    damaged = tmp_path / "damaged.ckpt"
+    damaged.write_bytes((finished / "last.ckpt").read_bytes()[:1000])
+    assert train(tmp_path / "other", "--resume", damaged) == 2
+    assert "cannot be read" in capsys.readouterr().err
+
+
+def test_ctrl_c_keeps_the_last_epoch(tmp_path, capsys, monkeypatch):
+    from xseg.training.task import SegmentationTask
+
+    step = SegmentationTask.training_step
+
+    def interrupted(task, batch, index):
+        if task.trainer.current_epoch == 1:
+            raise KeyboardInterrupt
+        return step(task, batch, index)
+
+    monkeypatch.setattr(SegmentationTask, "training_step", interrupted)
+    assert train(tmp_path / "run", "--trainer.max_epochs", 3) == 130
+    assert (tmp_path / "run" / "last.ckpt").is_file()
+    assert load_bundle(tmp_path / "run" / "best")
+    told = capsys.readouterr().err
+    assert "stopped after epoch 1; go on with: xseg train --config" in told
+    assert "Traceback" not in told
+
+
+def test_help_tells_every_option_without_torch():
+    code = (
+        "import sys; from xseg.cli import main; status = main(['train', '--help']);"
+        "heavy = {'torch', 'lightning', 'cv2', 'albumentations'} & set(sys.modules);"
+        "sys.exit(status or (f'imported {heavy}' if heavy else 0))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    for option in ("--model.optimizer.encoder_lr", "--data.crop", "--output_dir", "--resume", "--trainer.NAME"):
+        assert option in done.stdout
+    assert "highest learning rate of the encoder" in " ".join(done.stdout.split())
+
+
+def test_help_trainer_lists_lightnings_options(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["train", "--help", "trainer"])
+    assert stop.value.code == 0
+    assert "--trainer.gradient_clip_val" in capsys.readouterr().out
+
+
+def test_the_door_is_the_verb():
+    door = Path(__file__).parents[2] / "tools" / "train.py"
+    done = subprocess.run([sys.executable, door, "--help"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert "--model.encoder" in done.stdout
+
+
+def test_resume_and_overwrite_contradict_each_other(finished, capsys):
+    assert train(finished, "--resume", finished / "last.ckpt", "--overwrite") == 2
+    assert "both resume and overwrite" in capsys.readouterr().err
+    assert (finished / "last.ckpt").is_file()
+
+
+def test_overwrite_starts_anew(finished, tmp_path):
+    run = tmp_path / "run"
+    assert train(run, "--trainer.max_epochs", 2) == 0
+    assert train(run, "--trainer.max_epochs", 1, "--overwrite") == 0
+    assert {path.name for path in run.iterdir()} == RUN_FILES
+    assert len(table(run)) == 1
+    assert len(list(run.joinpath("tensorboard").glob("events.out*"))) == 1
+
+
+def test_wrong_files_are_told_before_anything_is_written(tmp_path, capsys):
+    from xseg.data.scenes import write_scenes
+
+    write_scenes(tmp_path / "data", counts=(2, 2, 1), size=(33, 48))
+    mask = sorted((tmp_path / "data" / "val" / "masks").iterdir())[1]
+    mask.write_bytes(mask.read_bytes()[:60])
+    assert train(tmp_path / "run", "--data.reader", "folder", "--data.root", tmp_path / "data") == 2
+    error = capsys.readouterr().err
+    assert mask.name in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "run").exists()

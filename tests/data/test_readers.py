@@ -1,0 +1,232 @@
+"""Every layout gives the same samples; what is wrong with its files is told in one line before work begins."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from xseg.data.check import check_split
+from xseg.data.options import DataOptions
+from xseg.data.pairs import split_pattern
+from xseg.data.readers.registry import READERS, create_reader
+from xseg.data.sample import InspectableReader
+from xseg.errors import ConfigError, DataError
+from xseg.types import SPLITS
+
+
+@pytest.fixture
+def options(scenes_root, camvid_root):
+    """Options of every reader, over small data sets."""
+    return {
+        "camvid": DataOptions(reader="camvid", root=str(camvid_root)),
+        "folder": DataOptions(reader="folder", root=str(scenes_root)),
+        "scenes": DataOptions(reader="scenes", scene_size=(40, 56), scene_counts=(4, 3, 2), scene_seed=3),
+    }
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_every_reader_keeps_the_contract(name, options):
+    reader = create_reader(options[name])
+    assert isinstance(reader, InspectableReader)
+    for split in ("train", "val"):
+        records = reader.records(split)
+        names = [record.name for record in records]
+        assert names == sorted(set(names))
+        for record in records:
+            sample = reader.read(record)
+            assert sample.name == record.name
+            assert sample.image.dtype == np.uint8
+            assert sample.image.shape == (*sample.mask.shape, reader.channels)
+            assert set(np.unique(sample.mask)) <= {*range(len(reader.labels)), reader.labels.ignore_index}
+            assert reader.inspect(record).size == sample.mask.shape
+
+
+def test_camvid_ignores_void_and_nothing_else(options, camvid_root):
+    reader = create_reader(options["camvid"])
+    record = reader.records("val")[1]
+    raw = np.asarray(Image.open(camvid_root / "valannot" / "1.png"))
+    assert np.array_equal(reader.read(record).mask, np.where(raw == 11, 255, raw))
+    assert len(reader.labels) == 11
+
+
+def test_written_scenes_are_the_generated_ones(options):
+    written, drawn = create_reader(options["folder"]), create_reader(options["scenes"])
+    assert written.labels == drawn.labels
+    for split in SPLITS:
+        for a, b in zip(written.records(split), drawn.records(split), strict=True):
+            ours, theirs = written.read(a), drawn.read(b)
+            assert a.name == b.name
+            assert np.array_equal(ours.image, theirs.image)
+            assert np.array_equal(ours.mask, theirs.mask)
+
+
+def test_nested_folders_name_their_records(tmp_path, save):
+    for place in ("a/1", "b/1", "2"):
+        save(np.zeros((4, 4, 3), np.uint8), tmp_path / "train" / "images" / f"{place}.jpg")
+        save(np.zeros((4, 4), np.uint8), tmp_path / "train" / "masks" / f"{place}.png")
+    (tmp_path / "train" / "images" / "notes.txt").write_text("no image")
+    (tmp_path / "train" / "images" / "._2.jpg").write_text("a Mac's shadow of a file")
+    (tmp_path / "classes.txt").write_text("ground\n\n sky \n")
+    reader = create_reader(DataOptions(reader="folder", root=str(tmp_path)))
+    assert [record.name for record in reader.records("train")] == ["2", "a/1", "b/1"]
+    assert reader.labels.names == ("ground", "sky")
+
+
+def test_globs_choose_files(tmp_path, save):
+    for kind, suffix, array in (
+        ("rgb", "jpg", np.zeros((4, 4, 3), np.uint8)),
+        ("ids", "png", np.ones((4, 4), np.uint8)),
+    ):
+        save(array, tmp_path / kind / "train" / "one" / f"x.{suffix}")
+    save(np.zeros((4, 4, 3), np.uint8), tmp_path / "rgb" / "train" / "one" / "y.png")
+    options = DataOptions(
+        reader="folder", root=str(tmp_path), images="rgb/{split}/*/*.jpg", masks="ids/{split}", classes=("a", "b")
+    )
+    (record,) = create_reader(options).records("train")
+    assert record.name == "one/x"
+    assert create_reader(options).read(record).mask.min() == 1
+
+
+def test_patterns_split_where_the_glob_begins():
+    assert [str(part) for part in split_pattern("a/b")] == ["a/b", "**/*"]
+    assert [str(part) for part in split_pattern("a/*/c.png")] == ["a", "*/c.png"]
+    assert [str(part) for part in split_pattern("*.png")] == [".", "*.png"]
+
+
+@pytest.mark.parametrize("reader", ["camvid", "folder"])
+def test_a_missing_root_is_told(reader, tmp_path):
+    with pytest.raises(DataError, match="root is not set"):
+        create_reader(DataOptions(reader=reader))
+    with pytest.raises(DataError, match=f"root {tmp_path / 'no'} does not exist"):
+        create_reader(DataOptions(reader=reader, root=str(tmp_path / "no")))
+
+
+def test_a_missing_split_and_an_empty_one_are_told(options, camvid_root):
+    reader = create_reader(options["camvid"])
+    with pytest.raises(DataError, match=r"test does not exist .* holds train/, trainannot/, val/, valannot/$"):
+        reader.records("test")
+    (camvid_root / "test").mkdir()
+    with pytest.raises(DataError, match="matches no image"):
+        reader.records("test")
+
+
+def test_images_without_masks_and_names_used_twice_are_told(options, camvid_root, save):
+    reader = create_reader(options["camvid"])
+    (camvid_root / "trainannot" / "4.png").unlink()
+    with pytest.raises(DataError, match=r"^1 of 6 images of the train split have no mask: .*train/4.png; expected"):
+        reader.records("train")
+    save(np.zeros((4, 4, 3), np.uint8), camvid_root / "train" / "3.jpg")
+    with pytest.raises(DataError, match=r"3.jpg and .*3.png have the same name"):
+        reader.records("train")
+
+
+def test_a_mask_of_another_size_is_told_by_reading_and_by_inspecting(options, camvid_root, save):
+    save(np.zeros((24, 31), np.uint8), camvid_root / "valannot" / "2.png")
+    reader = create_reader(options["camvid"])
+    for look in (reader.read, reader.inspect):
+        with pytest.raises(DataError, match=r"^mask .*valannot/2.png is 24x31 and its image .*val/2.png is 24x32; "):
+            look(reader.records("val")[2])
+
+
+def test_a_mask_that_misses_the_images_orientation_is_told_so(tmp_path, save):
+    exif = Image.Exif()
+    exif[274] = 6
+    (tmp_path / "val" / "images").mkdir(parents=True)
+    Image.new("RGB", (32, 24)).save(tmp_path / "val" / "images" / "a.jpg", exif=exif)
+    save(np.zeros((24, 32), np.uint8), tmp_path / "val" / "masks" / "a.png")
+    reader = create_reader(DataOptions(reader="folder", root=str(tmp_path), classes=("a",)))
+    with pytest.raises(DataError, match=r"is 24x32 and its image .* is 32x24; .* EXIF orientation"):
+        reader.inspect(reader.records("val")[0])
+
+
+def test_the_check_counts_what_is_wrong_and_names_the_first(options, camvid_root, save):
+    reader = create_reader(options["camvid"])
+    whole = check_split(reader, "train")
+    assert (whole.images, whole.sizes, sum(whole.values.values())) == (6, {(24, 32): 6}, 6 * 24 * 32)
+    strange = np.zeros((24, 32), np.uint8)
+    strange[0, :5] = 37
+    for index in (1, 2, 3, 4, 5):
+        save(strange, camvid_root / "trainannot" / f"{index}.png")
+    with pytest.raises(DataError) as caught:
+        check_split(reader, "train")
+    assert str(caught.value).startswith("5 of 6 records of the train split are wrong, the first: mask ")
+    assert "trainannot/1.png has value 37 in 5 pixels (then 2, 3, 4 and 1 more); expected 0 to 10 or 11, 255" in str(
+        caught.value
+    )
+
+
+def test_the_check_finds_a_truncated_mask_and_a_missing_image_header(options, camvid_root):
+    for place in ("valannot/0.png", "val/1.png"):
+        path = camvid_root / place
+        data = path.read_bytes()
+        path.write_bytes(data[: 60 if place.startswith("valannot") else 10])
+    with pytest.raises(DataError, match=r"2 of 3 records of the val split are wrong, the first: .*valannot/0.png"):
+        check_split(create_reader(options["camvid"]), "val")
+
+
+def binary(tmp_path, save, **options):
+    for split in ("train", "val"):
+        save(np.zeros((4, 6, 3), np.uint8), tmp_path / split / "images" / "a.png")
+        save(np.array([[0, 255] * 3] * 4, np.uint8), tmp_path / split / "masks" / "a.png")
+    return create_reader(DataOptions(reader="folder", root=str(tmp_path), classes=("ground", "thing"), **options))
+
+
+def test_masks_of_0_and_255_are_not_silently_ignored(tmp_path, save):
+    with pytest.raises(DataError, match=r"only the values 0 and 255, .*set raw_ids to \[0, 255\]"):
+        check_split(binary(tmp_path, save), "train")
+    reader = binary(tmp_path, save, raw_ids=(0, 255))
+    check_split(reader, "train")
+    assert reader.read(reader.records("train")[0]).mask.tolist() == [[0, 1] * 3] * 4
+
+
+def test_a_split_of_ignored_pixels_alone_is_refused(tmp_path, save):
+    reader = binary(tmp_path, save, raw_ids=(1, 2), ignored_raw_ids=(0,))
+    with pytest.raises(DataError, match=r"every pixel .* is ignored \(values \[0, 255\]\)"):
+        check_split(reader, "train")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("names: [a, b", "is no YAML"),
+        ("[a, b]", "holds list; expected names"),
+        ("names: [a, b]\ncolours: []", r"holds \['names', 'colours'\]; expected names"),
+        ("names: [yes, no]", "expected a list of texts; quote names"),
+        ("names: [a, a]", "class names used twice: a"),
+        ("names: [a, b]\ncolors: [[1, 2], [3, 4]]", "labels.yaml"),
+        ("names: [a, b]\ncolors: 5", "labels.yaml"),
+    ],
+)
+def test_a_wrong_file_of_labels_is_told_by_name(text, told, scenes_root):
+    (scenes_root / "labels.yaml").write_text(text)
+    with pytest.raises(DataError, match=told) as caught:
+        create_reader(DataOptions(reader="folder", root=str(scenes_root)))
+    assert str(scenes_root / "labels.yaml") in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_no_class_names_at_all_is_told(scenes_root):
+    (scenes_root / "labels.yaml").unlink()
+    with pytest.raises(DataError, match=r"neither labels\.yaml nor classes\.txt"):
+        create_reader(DataOptions(reader="folder", root=str(scenes_root)))
+
+
+def test_generated_scenes_have_three_channels():
+    with pytest.raises(ConfigError, match="channels=4"):
+        create_reader(DataOptions(reader="scenes", channels=4))
+
+
+def test_other_channels_are_read_as_the_files_have_them(tmp_path, save):
+    bands = np.random.default_rng(0).integers(0, 65536, (6, 9, 5)).astype(np.uint16)
+    (tmp_path / "val" / "images").mkdir(parents=True)
+    np.save(tmp_path / "val" / "images" / "a.npy", bands)
+    save(np.zeros((6, 9), np.uint8), tmp_path / "val" / "masks" / "a.png")
+    reader = create_reader(DataOptions(reader="folder", root=str(tmp_path), classes=("a",), channels=5))
+    (record,) = reader.records("val")
+    assert np.array_equal(reader.read(record).image, bands)
+    shutil.rmtree(tmp_path / "val" / "masks")
+    with pytest.raises(DataError, match="masks does not exist"):
+        reader.records("val")
