@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from xseg.encoders.variants import list_encoders
 
-
 torch.set_num_threads(1)  # tests run side by side
 
 

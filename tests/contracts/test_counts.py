@@ -57,6 +57,11 @@ def test_the_original_xception_with_1000_classes_has_the_papers_parameters():
         ("xception65", 16, 54.04),
         ("xception65", 8, 176.85),
         ("xception71", 16, 66.07),
+        ("xception71", 8, 189.96),
+        ("xception", 16, 35.11),
+        ("xception", 8, 105.11),
+        ("xception41p", 16, 40.01),
+        ("xception65p", 16, 54.04),
     ],
 )
 def test_multiply_adds_of_deeplabv3plus_at_513(encoder, output_stride, giga):

@@ -29,11 +29,11 @@ SIBLINGS = {"data", "losses", "metrics"}  # import only the first layer and each
 # package -> the modules (prefixes) that may import it at all
 FENCES = {
     "lightning": ("training", "data.datamodule", "cli"),
-    "segmentation_models_pytorch": ("smp", "models.smp_decoders", "losses"),
+    "segmentation_models_pytorch": ("smp", "models.smp_decoders", "losses", "weights.check"),
     "h5py": ("weights.keras_file",),
-    "keras": (),
+    "keras": ("weights.check",),
     "tensorflow": ("weights.check",),
-    "timm": (),
+    "timm": ("weights.check",),
     "albumentations": ("data",),
     "matplotlib": ("evaluation",),
     "jinja2": ("evaluation",),

@@ -1,4 +1,7 @@
-"""Equality with timm, which holds the aligned Xceptions in PyTorch, with the same random weights, in double precision: what is compared is the function."""
+"""Equality with timm, which holds the aligned Xceptions in PyTorch, with the same random weights.
+
+In double precision: what is compared is the function.
+"""
 
 from __future__ import annotations
 

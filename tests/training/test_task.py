@@ -83,12 +83,14 @@ def test_the_rates_follow_the_schedule_at_every_step(tiny, tmp_path):
 @pytest.mark.parametrize("batch_norm", ["train", "frozen"])
 def test_frozen_normalisation_keeps_its_statistics_but_learns_its_scale(tiny, tmp_path, batch_norm):
     task = tiny.tiny_task(batch_norm=batch_norm)
-    layers = [module for module in task.model.modules() if isinstance(module, nn.BatchNorm2d)]
+    layers = [module for module in task.model.encoder.modules() if isinstance(module, nn.BatchNorm2d)]
+    new = [module for module in task.model.decoder.modules() if isinstance(module, nn.BatchNorm2d)]
     statistics = [layer.running_mean.clone() for layer in layers]
     scales = [layer.weight.detach().clone() for layer in layers]
     tiny.tiny_trainer(tmp_path, epochs=1).fit(task, datamodule=tiny.HalvesData())
     kept = [torch.equal(layer.running_mean, mean) for layer, mean in zip(layers, statistics, strict=True)]
     assert (all if batch_norm == "frozen" else lambda values: not any(values))(kept)
+    assert all(layer.running_mean.abs().sum() > 0 for layer in new)  # they have nothing worth keeping
     assert not any(torch.equal(layer.weight, scale) for layer, scale in zip(layers, scales, strict=True))
 
 

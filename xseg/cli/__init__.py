@@ -17,6 +17,7 @@ VERBS = {
     "train": "xseg.cli.train:main",
     "evaluate": "xseg.cli.evaluate:main",
     "predict": "xseg.cli.predict:main",
+    "convert": "xseg.cli.convert:main",
 }
 
 EXIT_OK, EXIT_SOME_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130

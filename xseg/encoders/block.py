@@ -52,6 +52,7 @@ class XceptionBlock(nn.Module):
         preactivated = spec.norm == "first"
         self.norm_in = batch_norm(in_channels, spec.batch_norm) if preactivated else nn.Identity()
         self.activation_in = nn.ReLU() if preactivated else nn.Identity()
+        factors = stage.multi_grid or (1,) * len(stage.widths)
         self.convs = nn.ModuleList(
             SeparableConv2d(
                 inputs[index],
@@ -60,7 +61,7 @@ class XceptionBlock(nn.Module):
                 activation="none" if preactivated and index == 0 else stage.activation,
                 spec=spec.batch_norm,
                 stride=1 if pooled or index < last else grid.stride,
-                dilation=grid.dilation,
+                dilation=grid.dilation * factors[index],
             )
             for index, width in enumerate(stage.widths)
         )

@@ -29,6 +29,7 @@ class Stage:
         skip: "conv" adds the input through a strided 1x1 convolution, "sum" adds it as it is, "none" adds nothing.
             It belongs to the table, and does not change with the output stride, so neither do the weights.
         activation: where its ReLUs are, see `SeparableConv2d`.
+        multi_grid: factor of each convolution's dilation; empty for 1.
 
     Raises:
         ConfigError: if it has no convolution, or a strided block has no second one to be tapped.
@@ -38,8 +39,14 @@ class Stage:
     stride: Literal[1, 2] = 1
     skip: Skip = "sum"
     activation: ActivationPlacement = "before"
+    multi_grid: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.multi_grid and (len(self.multi_grid) != len(self.widths) or min(self.multi_grid) < 1):
+            raise ConfigError(
+                f"multi_grid={self.multi_grid} for {len(self.widths)} convolutions",
+                expected=f"{len(self.widths)} factors of 1 or more",
+            )
         if not self.widths or min(self.widths) < 1 or (self.stride == 2 and len(self.widths) < 2):
             raise ConfigError(f"a stage of widths {self.widths}", expected="at least 1 convolution, 2 where it strides")
         if self.skip == "sum" and self.stride == 2:
@@ -111,6 +118,18 @@ class EncoderSpec:
         )
         stem = (scale_channels(self.stem[0], width), scale_channels(self.stem[1], width))
         return replace(self, stages=stages, stem=stem)
+
+    def with_multi_grid(self, multi_grid: tuple[int, ...]) -> EncoderSpec:
+        """Return the same network with the dilations of its last block multiplied, convolution by convolution.
+
+        Raises:
+            ConfigError: if the last block has another number of convolutions.
+
+        Source: Chen et al. 2017 (DeepLabV3), section 3.2; TF DeepLab `unit_rate_list`.
+        """
+        if set(multi_grid) <= {1}:
+            return self
+        return replace(self, stages=(*self.stages[:-1], replace(self.stages[-1], multi_grid=multi_grid)))
 
     def truncated(self, depth: int) -> EncoderSpec:
         """Return the network up to its `depth`-th map, without anything that this map does not need.

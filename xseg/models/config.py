@@ -40,8 +40,17 @@ class ModelConfig:
         padding: "symmetric", or "tf_same" for weights of TensorFlow or Keras.
         width: multiplier of the encoder's channels, rounded to 8.
         decoder_channels: channels of DeepLabV3+'s ASPP and decoder; 256 in the paper.
-        atrous_rates: DeepLabV3+'s three rates; by default they follow the output stride (6, 12, 18 at 16).
+        atrous_rates: DeepLabV3+'s three rates; by default they follow the output stride (6, 12, 18 at 16). Empty for
+            an ASPP without atrous branches.
         dropout: share of DeepLabV3+'s ASPP output dropped while training; TF DeepLab keeps 0.9.
+        decoder: whether DeepLabV3+ refines with the stride-4 map; without, it is DeepLabV3.
+        aspp: whether DeepLabV3+ has its ASPP; without, the decoder takes the encoder's last map as it is.
+        image_pooling: whether the ASPP has its branch of the whole image.
+        multi_grid: factors of the dilations of the encoder's last block, one per convolution.
+        encoder_norm_eps: epsilon of the encoder's batch normalisations; None for the encoder's own.
+        encoder_norm_momentum: their momentum, as PyTorch counts it; None for the encoder's own.
+        decoder_norm_eps: epsilon of DeepLabV3+'s other batch normalisations; TF DeepLab `model.py` has 1e-5.
+        decoder_norm_momentum: their momentum.
 
     Raises:
         ConfigError: if a value is out of range.
@@ -56,8 +65,16 @@ class ModelConfig:
     padding: Padding = "symmetric"
     width: float = 1.0
     decoder_channels: int = 256
-    atrous_rates: tuple[int, int, int] | None = None
+    atrous_rates: tuple[int, ...] | None = None
     dropout: float = 0.1
+    decoder: bool = True
+    aspp: bool = True
+    image_pooling: bool = True
+    multi_grid: tuple[int, ...] = (1, 1, 1)
+    encoder_norm_eps: float | None = None
+    encoder_norm_momentum: float | None = None
+    decoder_norm_eps: float = 1e-5
+    decoder_norm_momentum: float = 0.1
 
     def __post_init__(self) -> None:
         if self.architecture not in ARCHITECTURES:
@@ -71,15 +88,17 @@ class ModelConfig:
             raise ConfigError(f"dropout={self.dropout}", expected="0 or more and below 1")
         if self.atrous_rates is not None:
             object.__setattr__(self, "atrous_rates", tuple(self.atrous_rates))
-            if len(self.atrous_rates) != 3 or min(self.atrous_rates) < 1:
+            if len(self.atrous_rates) not in (0, 3) or min(self.atrous_rates, default=1) < 1:
                 raise ConfigError(f"atrous_rates={self.atrous_rates}", expected="three rates of 1 or more")
+        object.__setattr__(self, "multi_grid", tuple(self.multi_grid))
+        if min(self.multi_grid, default=0) < 1:
+            raise ConfigError(f"multi_grid={self.multi_grid}", expected="factors of 1 or more")
 
     def at_output_stride(self, output_stride: OutputStride) -> ModelConfig:
         """Return the same model at another output stride; rates that were set by hand cover the same context."""
         rates = self.atrous_rates
         if rates is not None:
-            first, second, third = (max(1, rate * self.output_stride // output_stride) for rate in rates)
-            rates = (first, second, third)
+            rates = tuple(max(1, rate * self.output_stride // output_stride) for rate in rates)
         return replace(self, output_stride=output_stride, atrous_rates=rates)
 
     def to_dict(self) -> dict[str, Any]:

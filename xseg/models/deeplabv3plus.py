@@ -17,7 +17,6 @@ from xseg.nn.separable import SeparableConv2d
 LOW_LEVEL = 2  # index of the stride-4 map
 LOW_LEVEL_CHANNELS = 48  # Chen et al. 2018, Table 1
 BASE_RATES = (6, 12, 18)  # at output stride 16; Chen et al. 2017 (DeepLabV3), section 4.1
-HEAD_NORM = NormSpec(eps=1e-5, momentum=0.1)  # TF DeepLab model.py: epsilon 1e-5 (its decay is 0.9997)
 
 
 def default_rates(output_stride: int) -> tuple[int, int, int]:
@@ -35,21 +34,37 @@ class DeepLabV3PlusDecoder(nn.Module):
     Args:
         low_channels: channels of the stride-4 map.
         high_channels: channels of the last map.
-        channels: of the ASPP and of the output.
+        config: which parts there are, and their numbers.
         rates: the ASPP's atrous rates.
-        dropout: share of the ASPP's output dropped in training.
     """
 
-    def __init__(
-        self, low_channels: int, high_channels: int, *, channels: int, rates: tuple[int, ...], dropout: float
-    ) -> None:
+    def __init__(self, low_channels: int, high_channels: int, *, config: ModelConfig, rates: tuple[int, ...]) -> None:
         super().__init__()
-        self.aspp = ASPP(high_channels, channels, rates=rates, spec=HEAD_NORM, dropout=dropout)
-        self.low_projection = ConvNormRelu(low_channels, LOW_LEVEL_CHANNELS, spec=HEAD_NORM)
-        self.refine = nn.Sequential(
-            SeparableConv2d(channels + LOW_LEVEL_CHANNELS, channels, norm="each", activation="after", spec=HEAD_NORM),
-            SeparableConv2d(channels, channels, norm="each", activation="after", spec=HEAD_NORM),
-        )
+        channels = config.decoder_channels
+        spec = NormSpec(eps=config.decoder_norm_eps, momentum=config.decoder_norm_momentum)
+        self.aspp: nn.Module = nn.Identity()
+        self.low_projection: nn.Module = nn.Identity()
+        self.refine: nn.Module = nn.Identity()
+        self.refines = config.decoder
+        self.out_channels = high_channels
+        if config.aspp:
+            self.aspp = ASPP(
+                high_channels,
+                channels,
+                rates=rates,
+                spec=spec,
+                dropout=config.dropout,
+                image_pooling=config.image_pooling,
+            )
+            self.out_channels = channels
+        if config.decoder:
+            joined = self.out_channels + LOW_LEVEL_CHANNELS
+            self.low_projection = ConvNormRelu(low_channels, LOW_LEVEL_CHANNELS, spec=spec)
+            self.refine = nn.Sequential(
+                SeparableConv2d(joined, channels, norm="each", activation="after", spec=spec),
+                SeparableConv2d(channels, channels, norm="each", activation="after", spec=spec),
+            )
+            self.out_channels = channels
 
     def forward(self, low: Tensor, high: Tensor) -> Tensor:
         """Fuse detail and context into decoder features.
@@ -59,11 +74,14 @@ class DeepLabV3PlusDecoder(nn.Module):
             high: last map, (N, high_channels, h', w'), not finer than `low`.
 
         Returns:
-            Features (N, channels, h, w); not yet class scores.
+            Features (N, out_channels, h, w), or of the last map's size without a decoder; not yet class scores.
 
         Source: Chen et al. 2018, section 3.1 and Table 2 (two 3x3 convolutions of 256 channels).
         """
-        context = resize(self.aspp(high), low.shape[-2], low.shape[-1])
+        context: Tensor = self.aspp(high)
+        if not self.refines:
+            return context
+        context = resize(context, low.shape[-2], low.shape[-1])
         output: Tensor = self.refine(torch.cat([context, self.low_projection(low)], dim=1))
         return output
 
@@ -89,11 +107,10 @@ class DeepLabV3Plus(SegmentationModel):
         self.decoder = DeepLabV3PlusDecoder(
             self.encoder.out_channels[LOW_LEVEL],
             self.encoder.out_channels[-1],
-            channels=config.decoder_channels,
-            rates=config.atrous_rates or default_rates(self.encoder.output_stride),
-            dropout=config.dropout,
+            config=config,
+            rates=default_rates(self.encoder.output_stride) if config.atrous_rates is None else config.atrous_rates,
         )
-        self.segmentation_head = nn.Conv2d(config.decoder_channels, config.classes, 1)
+        self.segmentation_head = nn.Conv2d(self.decoder.out_channels, config.classes, 1)
         initialize(self.decoder, depthwise=0.33, pointwise=0.06)
         initialize(self.segmentation_head, depthwise=0.01, pointwise=0.01)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 import torch
@@ -15,8 +16,14 @@ from xseg.types import OutputStride
 
 def build_encoder(config: ModelConfig) -> XceptionEncoder:
     """Build the encoder of a model, with random weights."""
+    spec = encoder_spec(config.encoder).scaled(config.width).with_multi_grid(config.multi_grid)
+    norm = spec.batch_norm
+    if config.encoder_norm_eps is not None:
+        norm = replace(norm, eps=config.encoder_norm_eps)
+    if config.encoder_norm_momentum is not None:
+        norm = replace(norm, momentum=config.encoder_norm_momentum)
     return XceptionEncoder(
-        encoder_spec(config.encoder).scaled(config.width),
+        replace(spec, batch_norm=norm),
         in_channels=config.in_channels,
         depth=config.depth,
         output_stride=config.output_stride,

@@ -89,14 +89,14 @@ class DepthwiseConv2d(nn.Conv2d):
     def _convolve_atrous(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's own name
         traced = torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
         if traced or input.device.type != "cpu":
-            output: Tensor = self._conv_forward(input, self.weight, None)
-            return output
+            plain: Tensor = self._conv_forward(input, self.weight, None)
+            return plain
         weight: Tensor = self.weight
         if torch.is_autocast_enabled("cpu"):
             dtype = torch.get_autocast_dtype("cpu")
             input, weight = input.to(dtype), weight.to(dtype)  # noqa: A001
-        output = AtrousDepthwiseFunction.apply(input, weight, self.rate)
-        return output
+        convolved: Tensor = AtrousDepthwiseFunction.apply(input, weight, self.rate)
+        return convolved
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002
         """Convolve (N, channels, H, W) to (N, channels, ceil(H / stride), ceil(W / stride))."""

@@ -1,0 +1,111 @@
+"""A server on the loopback address that speaks as much of the Hugging Face Hub's protocol as fetching files needs."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+@dataclass
+class Behaviour:
+    """What the server has, and how it misbehaves.
+
+    Args:
+        files: "repo/filename" (or a bare path, for plain downloads) to bytes.
+        private: repositories that need the token.
+        token: that opens them.
+        cut_after: bytes after which the first answers break off, one number per answer.
+        announce: "repo/filename" to a SHA-256 that is announced instead of the true one.
+        ranges: whether the server knows ranges.
+        requests: what was asked: method, path and range.
+    """
+
+    files: dict[str, bytes] = field(default_factory=dict)
+    private: set[str] = field(default_factory=set)
+    token: str = "hf_right"
+    cut_after: list[int] = field(default_factory=list)
+    announce: dict[str, str] = field(default_factory=dict)
+    ranges: bool = True
+    requests: list[tuple[str, str, str]] = field(default_factory=list)
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    behaviour: Behaviour
+
+    def log_message(self, *_):
+        pass
+
+    def do_HEAD(self):
+        self.answer(body=False)
+
+    def do_GET(self):
+        self.answer(body=True)
+
+    def refuse(self, status, code):
+        self.send_response(status)
+        self.send_header("X-Error-Code", code)
+        self.send_header("X-Error-Message", code)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def answer(self, body):
+        it = self.behaviour
+        it.requests.append((self.command, self.path, self.headers.get("Range", "")))
+        match = re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", self.path)
+        repo, name = (match[1], f"{match[1]}/{match[3]}") if match else ("", self.path.lstrip("/"))
+        if repo in it.private and self.headers.get("Authorization") != f"Bearer {it.token}":
+            return self.refuse(401, "RepoNotFound")
+        if name not in it.files:
+            known = any(key.startswith(f"{repo}/") for key in it.files)
+            return self.refuse(404, "EntryNotFound" if known and repo else "RepoNotFound")
+        data = it.files[name]
+        digest = it.announce.get(name, hashlib.sha256(data).hexdigest())
+        start = 0
+        asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        same = self.headers.get("If-Range", f'"{digest}"') == f'"{digest}"'
+        if asked and it.ranges and same:
+            start = int(asked[1])
+        if start >= len(data) > 0 and asked:
+            return self.refuse(416, "")
+        self.send_response(206 if start else 200)
+        self.send_header("X-Repo-Commit", COMMIT)
+        self.send_header("ETag", f'"{digest}"')
+        self.send_header("X-Linked-Etag", f'"{digest}"')
+        self.send_header("X-Linked-Size", str(len(data)))
+        self.send_header("Accept-Ranges", "bytes")
+        if start:
+            self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
+        self.send_header("Content-Length", str(len(data) - start))
+        self.end_headers()
+        if not body:
+            return None
+        end = len(data)
+        if it.cut_after:
+            end = min(end, start + it.cut_after.pop(0))
+        self.wfile.write(data[start:end])
+        self.wfile.flush()
+        if end < len(data):
+            self.close_connection = True
+            self.connection.close()
+        return None
+
+
+@contextmanager
+def serve(behaviour):
+    """Run the server and yield its address."""
+    handler = type("BoundHandler", (Handler,), {"behaviour": behaviour})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()

@@ -1,0 +1,249 @@
+"""Writes docs/parity.md: every origin's network beside ours, on the same images, with random weights.
+
+`python tools/parity.py [--tensorflow PYTHON] [--output FILE] [--only NAME]`. PYTHON is an interpreter that has
+TensorFlow; it may be this one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+os.environ.setdefault("KERAS_BACKEND", "torch")
+
+import numpy as np
+import torch
+from torch import nn
+
+from xseg.encoders.variants import encoder_spec
+from xseg.encoders.xception import XceptionEncoder
+from xseg.models.factory import build_model
+from xseg.weights.check.compare import Difference, compare
+from xseg.weights.check.originals import original_runner
+from xseg.weights.convert import convert
+from xseg.weights.read import read_source
+
+HERE = Path(__file__).parent
+SIZES = ((513, 513), (384, 512))
+OUTPUTS = ("1", "2", "3", "4", "5", "logits")
+TENSORFLOW = {
+    "X-41, DeepLabV3+, 21 classes": {"variant": "xception_41"},
+    "X-65, DeepLabV3+, 21 classes": {"variant": "xception_65", "average": True},
+    "X-71, DeepLabV3+, 19 classes": {"variant": "xception_71", "classes": 19},
+    "X-65, frozen graph, multi-grid (1, 2, 4)": {"variant": "xception_65", "multi_grid": [1, 2, 4], "graph": True},
+    "X-65, no decoder": {"variant": "xception_65", "decoder": False},
+    "X-65, no image pooling, 151 classes": {"variant": "xception_65", "image_pooling": False, "classes": 151},
+    "X-41, no ASPP": {"variant": "xception_41", "aspp": False, "image_pooling": False, "atrous_rates": []},
+    "X-65, encoder of ImageNet": {"variant": "xception_65", "classes": 0},
+}
+
+
+def fake(name):
+    spec = importlib.util.spec_from_file_location(name, HERE / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def randomize(module, seed=0):
+    torch.manual_seed(seed)
+    for part in module.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            nn.init.uniform_(part.weight, 0.6, 1.4)
+            nn.init.normal_(part.bias, 0, 0.2)
+            nn.init.normal_(part.running_mean, 0, 0.2)
+            nn.init.uniform_(part.running_var, 0.6, 1.4)
+    return module.eval()
+
+
+def encoder_runner(conversion, padding="symmetric", subsampled_to=None):
+    """Run ours; with `subsampled_to`, take every so many pixels of a denser map, where the original has no stride."""
+    state = conversion.encoder_state()
+
+    def run(images, stride):
+        with torch.device("meta"):
+            spec = replace(encoder_spec(conversion.encoder), batch_norm=conversion.norm)
+            encoder = XceptionEncoder(spec, output_stride=stride, padding=padding)
+        encoder.load_state_dict(state, assign=True)
+        maps = encoder.eval()(images)
+        steps = [max(1, min(2**level, subsampled_to or 1) // stride) for level in range(6)]
+        return {str(level): maps[level][..., :: steps[level], :: steps[level]] for level in range(1, 6)}
+
+    return run
+
+
+def model_runner(conversion):
+    with torch.device("meta"):
+        wanted = build_model(conversion.config).state_dict()
+    state = conversion.model_state(wanted)
+
+    def run(images, stride):
+        with torch.device("meta"):
+            model = build_model(conversion.config.at_output_stride(stride))
+        model.load_state_dict(state, assign=True)
+        maps = {str(level): value for level, value in enumerate(model.eval().encoder(images)) if level}
+        return {**maps, "logits": model(images)}
+
+    return run
+
+
+def tensorflow_rows(python, only):
+    version = subprocess.run(
+        [python, "-c", "import tensorflow; print(tensorflow.__version__)"], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    for title, settings in TENSORFLOW.items():
+        if only and only not in title:
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            settings = {**settings, "sizes": SIZES, "output_strides": [16, 8]}
+            command = [python, str(HERE / "tensorflow_zoo.py"), folder, json.dumps(settings)]
+            subprocess.run(command, check=True, capture_output=True, env={**os.environ, "CUDA_VISIBLE_DEVICES": ""})
+            path = Path(folder) / ("frozen_inference_graph.pb" if settings.get("graph") else "model.ckpt")
+            conversion = convert(read_source(path))
+            ours = model_runner(conversion) if conversion.plan.config else encoder_runner(conversion)
+            differences = []
+            for stride in (16, 8):
+                for size in SIZES:
+                    stem = f"{stride}-{size[0]}x{size[1]}"
+                    images = torch.from_numpy(np.load(Path(folder) / f"images-{stem}.npy")).permute(0, 3, 1, 2)
+                    outputs = np.load(Path(folder) / f"outputs-{stem}.npz")
+                    with torch.inference_mode():
+                        own = ours(images, stride)
+                    for name in outputs.files:
+                        theirs = torch.from_numpy(outputs[name]).permute(0, 3, 1, 2)
+                        relative = float((own[name] - theirs).abs().max() / theirs.abs().max())
+                        differences.append(Difference(size, stride, name, relative))
+            yield "TF DeepLab", title, f"TensorFlow {version}", differences
+
+
+def timm_rows(only):
+    import timm
+
+    for name in ("xception41", "xception65", "xception71", "xception41p", "xception65p"):
+        if only and only not in name:
+            continue
+        conversion = convert(read_source(randomize(timm.create_model(name))))
+        original, strides, reference = original_runner(conversion)
+        yield "timm", name, reference, compare(encoder_runner(conversion), original, strides=strides, sizes=SIZES)
+
+
+def original_xception_rows(only):
+    """Keras's and Cadene's have output stride 32 alone: ours at 16 and 8 are compared at the pixels they share."""
+    from segmentation_models_pytorch.encoders import get_encoder
+
+    def dense(conversion, padding):
+        runner = encoder_runner(conversion, padding, subsampled_to=32)
+        original, _, reference = original_runner(conversion)
+        return compare(runner, original, strides=(32, 16, 8), sizes=SIZES), reference
+
+    if not only or only in "cadene":
+        conversion = convert(read_source(randomize(get_encoder("xception", weights=None))))
+        differences, reference = dense(conversion, "symmetric")
+        yield "Cadene, SMP", "xception", reference, differences
+    if only and only not in "keras":
+        return
+    import keras
+
+    network = keras.applications.Xception(weights=None, include_top=False, input_shape=(None, None, 3))
+    random = np.random.default_rng(0)
+    for layer in network.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            shape = layer.get_weights()[0].shape
+            drawn = [random.uniform(0.6, 1.4, shape), random.normal(0, 0.2, shape)]
+            layer.set_weights([*drawn, random.normal(0, 0.2, shape), random.uniform(0.6, 1.4, shape)])
+    with tempfile.TemporaryDirectory() as folder:
+        network.save(f"{folder}/xception.keras")
+        conversion = convert(read_source(f"{folder}/xception.keras"))
+    differences, reference = dense(conversion, "tf_same")
+    yield "Keras", "Xception, padding tf_same", reference, differences
+
+
+def whole_model_rows(only):
+    for stride in (16, 8):
+        if not only or only in "segmentron":
+            network = randomize(fake("segmentron").SegmenTron(19, stride))
+            conversion = convert(read_source(network))
+            runs = compare(model_runner(conversion), lambda x, _: network(x), strides=(stride,), sizes=SIZES)  # noqa: B023
+            yield "SegmenTron", "X-65, DeepLabV3+, 19 classes", "its network restated in PyTorch", runs
+        if only and only not in "bonlime":
+            continue
+        other = fake("bonlime").Bonlime(21, stride)
+        other.randomize()
+        with tempfile.TemporaryDirectory() as folder:
+            other.save(f"{folder}/model.h5")
+            conversion = convert(read_source(f"{folder}/model.h5"))
+
+        def original(images, _stride):
+            outputs = other(images.permute(0, 2, 3, 1).numpy())  # noqa: B023
+            return {name: torch.from_numpy(value).permute(0, 3, 1, 2) for name, value in outputs.items()}
+
+        runs = compare(model_runner(conversion), original, strides=(stride,), sizes=SIZES)
+        yield "bonlime", "X-65, DeepLabV3+, 21 classes", "its network restated in Keras 3", runs
+
+
+HEADER = """# Parity
+
+How far a converted network is from the original, on the same random images, with the same random weights: the largest
+absolute difference over the largest value, in float32. Written by `python tools/parity.py`; {machine}.
+
+- 1 to 5 are the encoder's maps: the normalised output of the second separable convolution of each striding block, and
+  the final features. Logits are at the image's size.
+- TensorFlow, Keras, timm and SMP execute their own operations. For TF DeepLab the network is a plain restatement of its
+  specification in TensorFlow (`xseg/weights/check/tensorflow_deeplab.py`), which shares nothing with this project's
+  networks; SegmenTron's and bonlime's are restated in PyTorch and Keras (`tests/fakes`). The checkpoints are written by
+  TensorFlow, with momentum and, where it says so, moving averages.
+- Keras's and Cadene's Xceptions exist at output stride 32 alone. Ours at 16 and 8 are compared with them at the pixels
+  that both have, which shows the dilated network computing the same features on a denser grid.
+- timm's X-71 loses a shortcut at output stride 8, so it is compared at 16 and 32.
+
+| origin | network | reference | image | output stride | 1 | 2 | 3 | 4 | 5 | logits |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
+"""
+
+
+def lines(origin, title, reference, differences):
+    for size, stride in dict.fromkeys((one.size, one.output_stride) for one in differences):
+        found = {one.name: one for one in differences if (one.size, one.output_stride) == (size, stride)}
+        cells = [f"{found[name].relative:.1e}" if name in found else "" for name in OUTPUTS]
+        yield f"| {origin} | {title} | {reference} | {size[0]}×{size[1]} | {stride} | {' | '.join(cells)} |"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tensorflow", default=sys.executable, help="an interpreter that has TensorFlow")
+    parser.add_argument("--output", type=Path, default=HERE.parents[1] / "docs/parity.md")
+    parser.add_argument("--only", default="", help="part of a network's name")
+    options = parser.parse_args()
+    machine = f"torch {torch.__version__.split('+')[0]}, {platform.machine()}"
+    text, worst = HEADER.format(machine=machine), 0.0
+    sources = (
+        original_xception_rows(options.only),
+        timm_rows(options.only),
+        whole_model_rows(options.only),
+        tensorflow_rows(options.tensorflow, options.only),
+    )
+    for rows in sources:
+        for row in rows:
+            for line in lines(*row):
+                text += line + "\n"
+                sys.stdout.write(line + "\n")
+                sys.stdout.flush()
+            worst = max([worst, *(one.relative for one in row[3])])
+    text += f"\nLargest of all: {worst:.1e}.\n"
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    beside = options.output.with_name(f".{options.output.name}.part")
+    beside.write_text(text, encoding="utf-8")
+    beside.replace(options.output)
+    return 0 if worst < 1e-4 else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

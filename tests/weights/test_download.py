@@ -1,0 +1,118 @@
+"""Files by address are fetched once, resumed, compared, and taken from a mirror; and every name finds its entry."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+
+from xseg.encoders.variants import list_encoders
+from xseg.errors import WeightsError
+from xseg.weights.catalogue import CATALOGUE, HubFile, WebFile, find_entry, names_for
+from xseg.weights.download import fetch_from_web
+from xseg.weights.fetch import locate
+
+DATA = bytes(range(256)) * 20000
+
+
+@pytest.fixture
+def server(fake, tmp_path, monkeypatch):
+    monkeypatch.setenv("XSEG_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.delenv("XSEG_WEIGHTS_MIRROR", raising=False)
+    hub = fake("hub")
+    behaviour = hub.Behaviour({"models/zoo.tar.gz": DATA})
+    with hub.serve(behaviour) as address:
+        yield behaviour, f"{address}/models/zoo.tar.gz"
+
+
+def gets(behaviour):
+    return [range_ for method, _, range_ in behaviour.requests if method == "GET"]
+
+
+def test_a_file_is_fetched_once_with_progress(server):
+    behaviour, url = server
+    seen = []
+    path = fetch_from_web(WebFile(url), progress=lambda done, total: seen.append((done, total)))
+    assert path.read_bytes() == DATA
+    assert seen[-1] == (len(DATA), len(DATA))
+    assert fetch_from_web(WebFile(url)) == path
+    assert len(gets(behaviour)) == 1
+
+
+def test_a_cut_connection_is_resumed_where_it_stopped(server):
+    behaviour, url = server
+    behaviour.cut_after = [1_000_000, 500_000]
+    assert fetch_from_web(WebFile(url)).read_bytes() == DATA
+    assert [range_ != "" for range_ in gets(behaviour)] == [False, True, True]
+
+
+def test_a_later_run_goes_on_and_a_changed_file_starts_again(server, tmp_path):
+    behaviour, url = server
+    behaviour.cut_after = [700_000, 0, 0, 0]
+    with pytest.raises(WeightsError, match="goes on where it stopped"):
+        fetch_from_web(WebFile(url))
+    assert next((tmp_path / "cache").glob("*.part")).stat().st_size > 0
+    behaviour.files["models/zoo.tar.gz"] = DATA[::-1]
+    assert fetch_from_web(WebFile(url)).read_bytes() == DATA[::-1]
+
+
+def test_a_server_without_ranges_is_asked_for_the_whole(server):
+    behaviour, url = server
+    behaviour.ranges, behaviour.cut_after = False, [1_000_000]
+    assert fetch_from_web(WebFile(url)).read_bytes() == DATA
+
+
+@pytest.mark.parametrize("kind", ["md5", "sha256"])
+def test_a_wrong_checksum_is_refused_and_nothing_kept(server, tmp_path, kind):
+    _, url = server
+    right = hashlib.new(kind, DATA).hexdigest()
+    with pytest.raises(WeightsError, match=f"arrived with {kind}"):
+        fetch_from_web(WebFile(url, **{kind: "0" * len(right)}))
+    assert not list((tmp_path / "cache").glob("zoo*"))
+    assert fetch_from_web(WebFile(url, **{kind: right})).read_bytes() == DATA
+
+
+def test_missing_files_and_unreachable_servers_are_one_line(server):
+    _, url = server
+    for address in (url + ".nothing", "http://127.0.0.1:9/zoo2.tar.gz"):
+        with pytest.raises(WeightsError) as caught:
+            fetch_from_web(WebFile(address))
+        assert "\n" not in str(caught.value)
+        assert "XSEG_WEIGHTS_MIRROR" in str(caught.value)
+
+
+def test_a_mirror_is_a_folder_or_an_address(server, tmp_path, monkeypatch):
+    _, url = server
+    (tmp_path / "copies").mkdir()
+    (tmp_path / "copies/other.tar.gz").write_bytes(b"mine")
+    monkeypatch.setenv("XSEG_WEIGHTS_MIRROR", str(tmp_path / "copies"))
+    assert fetch_from_web(WebFile("http://download.example/other.tar.gz")).read_bytes() == b"mine"
+    with pytest.raises(WeightsError, match=r"has no third\.tar\.gz"):
+        fetch_from_web(WebFile("http://download.example/third.tar.gz"))
+    monkeypatch.setenv("XSEG_WEIGHTS_MIRROR", url.rsplit("/", 1)[0])
+    assert fetch_from_web(WebFile("http://download.example/zoo.tar.gz")).read_bytes() == DATA
+
+
+@pytest.mark.parametrize("encoder", list_encoders())
+def test_every_encoder_has_imagenet_weights(encoder):
+    assert find_entry("imagenet", encoder).encoder == encoder
+
+
+def test_names_select_one_entry_each_and_places_are_whole():
+    for entry in CATALOGUE:
+        for name in entry.names:
+            assert find_entry(name, entry.encoder) is entry
+            assert find_entry(f"{entry.encoder}/{name}") is entry
+        assert isinstance(entry.place, HubFile) or entry.place.url.startswith(("https://", "http://"))
+        assert entry.license
+        assert entry.source
+    assert len(set(names_for(None))) == len(names_for(None))
+
+
+def test_a_path_goes_before_a_name_and_a_wrong_name_gets_the_nearest(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "imagenet").write_bytes(b"x")
+    assert str(locate("imagenet", encoder="xception65")) == "imagenet"
+    with pytest.raises(WeightsError, match="did you mean voc_trainaug"):
+        locate("voc_trainau", encoder="xception65")

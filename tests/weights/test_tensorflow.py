@@ -1,0 +1,171 @@
+"""TensorFlow's files are read without TensorFlow, and the network they hold computes what TensorFlow computes."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import random
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from xseg.errors import WeightsError
+from xseg.models.factory import build_model
+from xseg.weights.convert import convert
+from xseg.weights.crc32c import crc32c
+from xseg.weights.read import read_source
+
+
+def interpreter():
+    """Return an interpreter that has TensorFlow: XSEG_TENSORFLOW_PYTHON, or this one; None if neither has."""
+    chosen = os.environ.get("XSEG_TENSORFLOW_PYTHON")
+    return chosen or (sys.executable if importlib.util.find_spec("tensorflow") else None)
+
+
+def slow_crc32c(data):
+    register = 0xFFFFFFFF
+    for byte in data:
+        register ^= byte
+        for _ in range(8):
+            register = (register >> 1) ^ 0x82F63B78 if register & 1 else register >> 1
+    return register ^ 0xFFFFFFFF
+
+
+@pytest.mark.parametrize("size", [0, 1, 63, 64, 65, 128, 191, 4096, 5000])
+def test_checksums_equal_those_computed_bit_by_bit(size):
+    data = random.Random(size).randbytes(size)
+    assert crc32c(data) == slow_crc32c(data)
+
+
+def test_the_checksum_of_a_published_example():
+    assert crc32c(bytes(32)) == 0x8A9136AA  # RFC 3720, B.4
+    assert crc32c(b"123456789") == 0xE3069283
+
+
+def test_large_buffers_have_the_checksum_of_their_parts_joined():
+    assert crc32c(bytes(9 << 20)) == slow_zeros(9 << 20)
+
+
+def slow_zeros(count):
+    """Return the CRC-32C of zeros: the register after them, by squaring the matrix of one byte."""
+    columns = []
+    for bit in range(32):
+        register = 1 << bit
+        for _ in range(8):
+            register = (register >> 1) ^ 0x82F63B78 if register & 1 else register >> 1
+        columns.append(register)
+
+    def apply(matrix, vector):
+        out = 0
+        for bit in range(32):
+            out ^= matrix[bit] if vector >> bit & 1 else 0
+        return out
+
+    register = 0xFFFFFFFF
+    while count:
+        register = apply(columns, register) if count & 1 else register
+        columns = [apply(columns, column) for column in columns]
+        count >>= 1
+    return register ^ 0xFFFFFFFF
+
+
+@pytest.mark.parametrize("form", ["checkpoint", "shards", "graph"])
+def test_every_tensor_of_a_model_has_its_place(fake, deeplab_tensors, tmp_path, form):
+    writer, path = fake("tensorflow_writer"), tmp_path / "model.ckpt"
+    if form == "graph":
+        path = tmp_path / "frozen_inference_graph.pb"
+        writer.write_graph(path, deeplab_tensors)
+    else:
+        writer.write_checkpoint(path, deeplab_tensors, shards=3 if form == "shards" else 1)
+    conversion = convert(read_source(path))
+    with torch.device("meta"):
+        wanted = build_model(conversion.config).state_dict()
+    state = conversion.model_state(wanted)
+    assert len(conversion.claims.used) == len(deeplab_tensors)
+    for ours, theirs in conversion.claims.used.items():
+        assert float(state[ours].flatten()[0]) == deeplab_tensors[theirs].flat[0], (ours, theirs)
+
+
+def test_momentum_and_steps_are_left_out_and_averages_taken(fake, deeplab_tensors, tmp_path):
+    tensors = dict(deeplab_tensors)
+    name = "xception_41/entry_flow/conv1_1/weights"
+    tensors[f"{name}/ExponentialMovingAverage"] = np.full_like(tensors[name], 42)
+    tensors[f"{name}/Momentum"] = np.full_like(tensors[name], 7)
+    tensors["global_step"] = np.array(30000, np.int64)
+    fake("tensorflow_writer").write_checkpoint(tmp_path / "model.ckpt", tensors)
+    conversion = convert(read_source(tmp_path / "model.ckpt.index"))
+    assert float(conversion.encoder_state()["stem.conv1.conv.weight"].mean()) == 42
+    assert sorted(conversion.dropped) == ["global_step", name, f"{name}/Momentum"]
+
+
+def test_known_numbers_of_classes_bring_names_and_colours(fake, deeplab_tensors, tmp_path):
+    tensors = dict(deeplab_tensors)
+    for classes, first, color in (
+        (21, "background", (0, 0, 0)),
+        (19, "road", (128, 64, 128)),
+        (151, "background", None),
+    ):
+        tensors["logits/semantic/weights"] = np.ones((1, 1, 256, classes), np.float32)
+        tensors["logits/semantic/biases"] = np.ones(classes, np.float32)
+        fake("tensorflow_writer").write_graph(tmp_path / "frozen_inference_graph.pb", tensors)
+        labels = convert(read_source(tmp_path)).plan.labels
+        assert (len(labels), labels.names[0]) == (classes, first)
+        assert color in (None, labels.colors[0])
+
+
+def test_parts_that_the_checkpoint_lacks_are_not_built(fake, deeplab_tensors, tmp_path):
+    tensors = {name: value for name, value in deeplab_tensors.items() if "decoder/" not in name}
+    fake("tensorflow_writer").write_graph(tmp_path / "g.pb", tensors)
+    config = convert(read_source(tmp_path / "g.pb")).config
+    assert (config.aspp, config.image_pooling, config.decoder) == (True, True, False)
+
+
+def test_a_dense_prediction_cell_is_refused_with_the_reason(fake, deeplab_tensors, tmp_path):
+    tensors = {**deeplab_tensors, "meta_architecture/branch0/weights": np.ones((1, 1, 2048, 256), np.float32)}
+    fake("tensorflow_writer").write_graph(tmp_path / "g.pb", tensors)
+    with pytest.raises(WeightsError, match="dense prediction cell"):
+        convert(read_source(tmp_path / "g.pb"))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(interpreter() is None, reason="no TensorFlow: XSEG_TENSORFLOW_PYTHON names an interpreter with it")
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"variant": "xception_41", "average": True},
+        {"variant": "xception_71", "multi_grid": [1, 2, 4], "graph": True, "classes": 19},
+        {"variant": "xception_41", "decoder": False, "image_pooling": False, "classes": 7},
+    ],
+    ids=["x41", "x71-multi-grid-graph", "x41-no-decoder"],
+)
+def test_tensorflow_computes_the_same(fake, tmp_path, settings):
+    sizes, strides = [[65, 65], [64, 96]], [16, 8]
+    command = [interpreter(), str(fake("tensorflow_zoo").__file__), str(tmp_path)]
+    given = json.dumps({**settings, "sizes": sizes, "output_strides": strides})
+    subprocess.run([*command, given], check=True, capture_output=True, timeout=600)
+    conversion = convert(read_source(tmp_path / ("frozen_inference_graph.pb" if "graph" in settings else "model.ckpt")))
+    with torch.device("meta"):
+        wanted = build_model(conversion.config).state_dict()
+    state = conversion.model_state(wanted)
+    for stride in strides:
+        with torch.device("meta"):
+            model = build_model(conversion.config.at_output_stride(stride))
+        model.load_state_dict(state, assign=True)
+        model.eval()
+        for height, width in sizes:
+            stem = f"{stride}-{height}x{width}"
+            images = torch.from_numpy(np.load(tmp_path / f"images-{stem}.npy")).permute(0, 3, 1, 2)
+            with torch.inference_mode():
+                ours = {
+                    **{str(level): map_ for level, map_ in enumerate(model.encoder(images))},
+                    "logits": model(images),
+                }
+            outputs = np.load(tmp_path / f"outputs-{stem}.npz")
+            assert {*outputs.files} == {"1", "2", "3", "4", "5", "logits"}
+            for name in outputs.files:
+                theirs = torch.from_numpy(outputs[name]).permute(0, 3, 1, 2)
+                assert float((ours[name] - theirs).abs().max() / theirs.abs().max()) < 1e-4, (stem, name)

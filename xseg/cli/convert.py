@@ -1,0 +1,279 @@
+"""`xseg convert`: any public Xception or DeepLabV3+ weights to a bundle or an encoder's file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from xseg.cli import EXIT_OK, EXIT_SOME_FAILED
+from xseg.cli.arguments import add_options, new_parser, parse_arguments
+from xseg.cli.progress import show_progress
+from xseg.errors import ConfigError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from xseg.models.segmentation import SegmentationModel
+    from xseg.weights.adapt import AdaptedHead
+    from xseg.weights.check.compare import Runner
+    from xseg.weights.convert import Conversion
+
+ENCODER_SUFFIX = ".safetensors"
+
+
+@dataclass(frozen=True)
+class ConvertOptions:
+    """What is converted, and how.
+
+    Args:
+        source: whose weights they are; auto recognises them by their keys.
+        encoder: which encoder they must be of, for example xception65; any if not given.
+        check: run the original, if its framework is installed, and ours on the same images, and print the largest
+            relative differences at the encoder's maps and at the logits; exit status 1 if one is 1e-4 or more.
+        classes: names of the classes, in the order of the outputs, where they are not those of a known set.
+        adapt_head: names of the classes that the bundle is to have instead: rows of classes with the same name are
+            kept, the others are new.
+        output_stride: output stride of the bundle's model.
+        multi_grid: factors of the rates of the encoder's last block; a frozen graph tells them itself.
+    """
+
+    source: Literal["auto", "tensorflow", "keras", "timm", "cadene", "smp", "bonlime", "segmentron", "xseg"] = "auto"
+    encoder: str | None = None
+    check: bool = False
+    classes: tuple[str, ...] = ()
+    adapt_head: tuple[str, ...] = ()
+    output_stride: int | None = None
+    multi_grid: tuple[int, ...] = ()
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Convert public Xception and DeepLabV3+ weights to a bundle or an encoder file.
+
+    Args:
+        arguments: what follows `xseg convert`.
+
+    Returns:
+        0, or 1 if `--check` found a difference; the result has been written then.
+
+    Raises:
+        XsegError: if an option or the source is wrong; nothing has been written then.
+    """
+    parser = new_parser("convert", "Convert public Xception and DeepLabV3+ weights to a bundle or an encoder file.")
+    parser.add_argument(
+        "weights",
+        metavar="SOURCE",
+        type=str,
+        help="a file (.keras, .h5, .pth, .ckpt, .safetensors, .pb, .tar.gz), a TensorFlow checkpoint, a bundle, a run, "
+        "or a name of the catalogue",
+    )
+    parser.add_argument(
+        "destination",
+        metavar="DESTINATION",
+        type=str,
+        help="a folder, for a bundle of the whole model, or a file NAME.safetensors, for the encoder alone",
+    )
+    add_options(parser, ConvertOptions)
+    values = vars(parse_arguments(parser, arguments))
+    options = ConvertOptions(**{field.name: _plain(values[field.name]) for field in fields(ConvertOptions)})
+    destination = Path(values["destination"])
+    _check_destination(destination, options)
+
+    from xseg.weights.convert import convert
+    from xseg.weights.fetch import locate
+    from xseg.weights.read import read_source
+    from xseg.weights.report import describe
+
+    with _progress() as progress:
+        path = locate(values["weights"], encoder=options.encoder, progress=progress)
+    conversion = convert(read_source(path))
+    _check_wanted(conversion, options)
+    if options.multi_grid and conversion.plan.config:
+        config = replace(conversion.plan.config, multi_grid=options.multi_grid)
+        conversion = replace(conversion, plan=replace(conversion.plan, config=config))
+    for line in describe(conversion):
+        print(line)
+    if destination.suffix == ENCODER_SUFFIX:
+        return _write_encoder(conversion, destination, options)
+    return _write_bundle(conversion, destination, options)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[int, int], None]]:
+    """Show how much of a file is fetched, in MiB, once its size is known."""
+    with ExitStack() as stack:
+        shown: dict[str, Any] = {"bar": None, "done": 0}
+
+        def advance(done: int, total: int) -> None:
+            if shown["bar"] is None and total:
+                shown["bar"] = stack.enter_context(show_progress("fetch", total >> 20, unit="MiB"))
+            if shown["bar"] is not None and done >> 20 > shown["done"]:
+                shown["bar"].advance((done >> 20) - shown["done"])
+                shown["done"] = done >> 20
+
+        yield advance
+
+
+def _plain(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _check_destination(destination: Path, options: ConvertOptions) -> None:
+    """Find what is wrong before anything is read.
+
+    Raises:
+        ConfigError: if the destination is of the wrong kind, or an option has no meaning for it.
+    """
+    whole = [name for name in ("classes", "adapt_head", "output_stride", "multi_grid") if getattr(options, name)]
+    if destination.suffix == ENCODER_SUFFIX:
+        if destination.is_dir():
+            raise ConfigError(f"{destination} is a folder", expected="a file name that is free or a file")
+        if whole:
+            raise ConfigError(f"--{whole[0]} for an encoder's file", expected="a folder as destination")
+    elif destination.is_file():
+        raise ConfigError(
+            f"{destination} is a file", expected=f"a folder for a bundle, or a name that ends in {ENCODER_SUFFIX}"
+        )
+    elif destination.is_dir() and any(destination.iterdir()) and not (destination / "config.json").is_file():
+        raise ConfigError(f"{destination} holds other files", expected="a folder that is new, empty or a bundle")
+
+
+def _check_wanted(conversion: Conversion, options: ConvertOptions) -> None:
+    if options.source not in ("auto", conversion.plan.origin):
+        raise ConfigError(
+            f"{conversion.source.name} is of {conversion.plan.origin}", expected=f"--source {conversion.plan.origin}"
+        )
+    if options.encoder not in (None, conversion.encoder):
+        raise ConfigError(f"{conversion.source.name} holds {conversion.encoder}", expected=f"{options.encoder}")
+
+
+def _write_encoder(conversion: Conversion, destination: Path, options: ConvertOptions) -> int:
+    from xseg.weights.encoder_file import save_encoder
+
+    state = conversion.encoder_state()
+    if conversion.plan.config:
+        print("note: the decoder and the head are left out; name a folder to keep them in a bundle")
+    save_encoder(
+        destination,
+        state,
+        encoder=conversion.encoder,
+        norm=conversion.norm,
+        normalization=conversion.plan.normalization,
+        source=conversion.source.name,
+    )
+    print(f"wrote {destination}")
+    return _check(conversion, lambda stride: _encoder_runner(conversion, state, stride)) if options.check else EXIT_OK
+
+
+def _write_bundle(conversion: Conversion, destination: Path, options: ConvertOptions) -> int:
+    """Build the model, save the bundle, and compare."""
+    if conversion.plan.config is None:
+        raise ConfigError(
+            f"{conversion.source.name} holds an encoder alone, and {destination} would be a bundle of a whole model",
+            expected=f"a destination that ends in {ENCODER_SUFFIX}",
+        )
+    from xseg.models.bundle import Bundle, save_bundle
+    from xseg.weights.report import provenance
+
+    model, labels, adapted = build(conversion, options)
+    if adapted:
+        print(adapted.describe())
+    notes = (adapted.describe(),) if adapted else ()
+    save_bundle(Bundle(model, labels, conversion.plan.normalization, provenance(conversion, notes)), destination)
+    print(f"wrote {destination}")
+    if not options.check:
+        return EXIT_OK
+    if adapted:
+        model, _, _ = build(conversion, replace(options, adapt_head=()))
+    return _check(conversion, lambda stride: _model_runner(model, stride))
+
+
+def build(conversion: Conversion, options: ConvertOptions) -> tuple[SegmentationModel, Any, AdaptedHead | None]:
+    """Build the converted model.
+
+    Returns:
+        The model, its classes, and what was done to its head, if anything.
+
+    Raises:
+        WeightsError: if a tensor does not fit.
+        ConfigError: if the names of the classes are not as many as the outputs.
+    """
+    import torch
+
+    from xseg.labels import LabelMap
+    from xseg.models.factory import build_model
+    from xseg.weights.adapt import adapt_head
+    from xseg.weights.label_sets import label_set
+
+    config = conversion.config
+    with torch.device("meta"):
+        wanted = build_model(config).state_dict()
+    state: dict[str, Tensor] = conversion.model_state(wanted)
+    labels = conversion.plan.labels or label_set(config.classes)[0]
+    if options.classes:
+        if len(options.classes) != config.classes:
+            raise ConfigError(
+                f"{len(options.classes)} names in --classes for {config.classes} outputs",
+                expected="one per output",
+                remedy="--adapt_head gives the model other classes",
+            )
+        labels = LabelMap(options.classes)
+    adapted = adapt_head(state, config, labels, options.adapt_head) if options.adapt_head else None
+    if adapted:
+        state, config, labels = dict(adapted.state), adapted.config, adapted.labels
+    if options.output_stride is not None:
+        config = config.at_output_stride(options.output_stride)  # type: ignore[arg-type]  # validated there
+    with torch.device("meta"):
+        model = build_model(config)
+    model.load_state_dict(state, assign=True)
+    return model.eval(), labels, adapted
+
+
+def _encoder_runner(conversion: Conversion, state: dict[str, Tensor], stride: int) -> Any:
+    import torch
+
+    from xseg.encoders.variants import encoder_spec
+    from xseg.encoders.xception import XceptionEncoder
+
+    spec = replace(encoder_spec(conversion.encoder), batch_norm=conversion.norm)
+    padding: Any = "tf_same" if conversion.plan.origin == "keras" else "symmetric"
+    with torch.device("meta"):
+        encoder = XceptionEncoder(spec, output_stride=stride, padding=padding)  # type: ignore[arg-type]
+    encoder.load_state_dict(state, assign=True)
+    encoder.eval()
+    return lambda images: {str(level): map_ for level, map_ in enumerate(encoder(images)) if level}
+
+
+def _model_runner(model: SegmentationModel, stride: int) -> Any:
+    dense = model.with_output_stride(stride).eval()  # type: ignore[arg-type]
+
+    def run(images: Tensor) -> dict[str, Tensor]:
+        maps = {str(level): map_ for level, map_ in enumerate(dense.encoder(images)) if level}
+        return {**maps, "logits": dense(images)}
+
+    return run
+
+
+def _check(conversion: Conversion, build_runner: Any) -> int:
+    """Compare with the original, print the differences, and return the exit status."""
+    from xseg.weights.check.compare import compare, table
+    from xseg.weights.check.originals import original_runner
+
+    original, strides, name = original_runner(conversion)
+    runners: dict[int, Any] = {}
+
+    def ours(images: Tensor, stride: int) -> Any:
+        if stride not in runners:
+            runners[stride] = build_runner(stride)
+        return runners[stride](images)
+
+    runner: Runner = ours
+    differences = compare(runner, original, strides=strides)
+    print(f"largest relative differences from {name}:")
+    for line in table(differences):
+        print(line)
+    good = all(one.within for one in differences)
+    print("check passed: all under 1e-4" if good else "check FAILED: see the differences of 1e-4 or more")
+    return EXIT_OK if good else EXIT_SOME_FAILED

@@ -1,0 +1,93 @@
+"""Head surgery: a model for other classes keeps the rows of those that have the same name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from xseg.errors import WeightsError
+from xseg.labels import LabelMap, distinct_colors
+from xseg.models.config import ModelConfig
+
+WEIGHT, BIAS = "segmentation_head.weight", "segmentation_head.bias"
+NEW_STD = 0.01  # TF DeepLab model.py: truncated normal for the logits
+
+
+@dataclass(frozen=True)
+class AdaptedHead:
+    """A state and its classes after the surgery.
+
+    Args:
+        state: with the head's new rows.
+        config: with the new number of classes.
+        labels: the new classes; those that were known keep their colour.
+        reused: names whose rows were kept.
+        fresh: names whose rows are random.
+        discarded: names of the old head that are gone.
+    """
+
+    state: Mapping[str, Tensor]
+    config: ModelConfig
+    labels: LabelMap
+    reused: tuple[str, ...]
+    fresh: tuple[str, ...]
+    discarded: tuple[str, ...]
+
+    def describe(self) -> str:
+        """Return what was done, in one line."""
+        return (
+            f"head adapted from {len(self.reused) + len(self.discarded)} to {len(self.labels)} classes: "
+            f"{len(self.reused)} rows reused by name ({', '.join(self.reused) or 'none'}), "
+            f"{len(self.fresh)} new and random ({', '.join(self.fresh) or 'none'})"
+        )
+
+
+def adapt_head(
+    state: Mapping[str, Tensor], config: ModelConfig, labels: LabelMap, names: Sequence[str], *, seed: int = 0
+) -> AdaptedHead:
+    """Give a model's head other classes.
+
+    Args:
+        state: of the whole model.
+        config: what it is made of.
+        labels: its classes.
+        names: the classes that are wanted, in order; compared without regard to case.
+        seed: of the new rows: truncated normal of standard deviation 0.01, bias 0.
+
+    Raises:
+        WeightsError: if the model's head is not one 1x1 convolution with a row per class.
+        ConfigError: if a wanted name is repeated.
+    """
+    weight, bias = state.get(WEIGHT), state.get(BIAS)
+    if weight is None or bias is None or weight.shape[0] != len(labels):
+        raise WeightsError(
+            f"the head of {config.architecture} has no row per class", expected="a DeepLabV3+ model with a 1x1 head"
+        )
+    known = {name.casefold(): index for index, name in enumerate(labels.names)}
+    rows = [known.get(name.casefold()) for name in names]
+    spare = iter(distinct_colors(len(names)))
+    colors = tuple(next(spare) if row is None else labels.colors[row] for row in rows)
+    adapted = LabelMap(tuple(names), colors, labels.ignore_index)
+    drawn = torch.nn.init.trunc_normal_(
+        torch.empty(len(names), *weight.shape[1:]),
+        std=NEW_STD,
+        a=-2 * NEW_STD,
+        b=2 * NEW_STD,
+        generator=torch.Generator().manual_seed(seed),
+    )
+    shifts = torch.zeros(len(names))
+    for new, old in enumerate(rows):
+        if old is not None:
+            drawn[new], shifts[new] = weight[old], bias[old]
+    taken = {row for row in rows if row is not None}
+    return AdaptedHead(
+        {**state, WEIGHT: drawn, BIAS: shifts},
+        replace(config, classes=len(names)),
+        adapted,
+        tuple(name for name, row in zip(names, rows, strict=True) if row is not None),
+        tuple(name for name, row in zip(names, rows, strict=True) if row is None),
+        tuple(name for index, name in enumerate(labels.names) if index not in taken),
+    )

@@ -1,0 +1,69 @@
+"""Taking a checkpoint out of a tar, safely: only the files that it consists of, under plain names."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tarfile
+import zlib
+from pathlib import Path, PurePosixPath
+
+from xseg.errors import WeightsError
+
+WANTED = re.compile(r"[\w.-]+\.(index|data-\d{5}-of-\d{5})|frozen_inference_graph\.pb")
+MAX_BYTES = 4 * 2**30  # the largest published checkpoint has 0.5 GiB
+STARTS = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ")
+
+
+def is_tar(path: Path) -> bool:
+    """Return whether a file is a tar, packed or not."""
+    with path.open("rb") as file:
+        head = file.read(265)
+    return head[257:262] == b"ustar" or head.startswith(STARTS)
+
+
+def extract_checkpoint(path: Path, folder: Path) -> Path:
+    """Unpack the files of a TensorFlow checkpoint into a folder.
+
+    Args:
+        path: the tar.
+        folder: an empty folder.
+
+    Returns:
+        The folder, with the checkpoint's files directly inside.
+
+    Raises:
+        WeightsError: if the tar is damaged, too large, leads out of the folder, or holds no checkpoint.
+    """
+    total = 0
+    try:
+        with tarfile.open(path, "r:*") as archive:
+            for member in archive:
+                name = PurePosixPath(member.name)
+                if name.is_absolute() or ".." in name.parts or "\\" in member.name:
+                    raise WeightsError(f"{path} would write to {member.name}", remedy="it is hostile; do not use it")
+                if not WANTED.fullmatch(name.name) or member.isdir():
+                    continue
+                if not member.isreg():
+                    raise WeightsError(f"{path}: {member.name} is a link", remedy="it is hostile; do not use it")
+                total += member.size
+                if total > MAX_BYTES:
+                    raise WeightsError(f"{path} unpacks to over {MAX_BYTES} bytes", remedy="it is hostile")
+                target = folder / name.name
+                if target.exists():
+                    raise WeightsError(f"{path} holds {name.name} twice", expected="one checkpoint")
+                inside = archive.extractfile(member)
+                if inside is not None:
+                    with inside, target.open("wb") as out:
+                        shutil.copyfileobj(inside, out, 1 << 20)
+    except WeightsError:
+        raise
+    except (tarfile.TarError, EOFError, OSError, zlib.error, ValueError) as error:
+        raise WeightsError(
+            f"{path} cannot be unpacked: {error}", expected="a whole tar", remedy="copy or download it again"
+        ) from error
+    if not any(folder.iterdir()):
+        raise WeightsError(
+            f"{path} holds no checkpoint and no frozen graph", expected="a tar of TF DeepLab's model zoo"
+        )
+    return folder

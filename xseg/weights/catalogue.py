@@ -1,0 +1,236 @@
+"""Published weights: one entry per set, with where it is, what it is for, and what is known about it."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+
+from xseg.errors import WeightsError
+
+DEEPLAB = "http://download.tensorflow.org/models/"
+KERAS = "https://storage.googleapis.com/tensorflow/keras-applications/xception/"
+BONLIME = "https://github.com/bonlime/keras-deeplab-v3-plus/releases/download/"
+CADENE = "https://github.com/rwightman/pytorch-image-models/releases/download/v0.1-cadene/"
+RANGE = "[-1, 1]: x / 127.5 - 1 for 8-bit RGB"
+
+
+@dataclass(frozen=True)
+class HubFile:
+    """A file in a repository of the Hugging Face Hub.
+
+    Args:
+        repo: owner and name.
+        filename: inside the repository.
+        revision: a commit, where one is known to hold these weights; the newest otherwise.
+    """
+
+    repo: str
+    filename: str = "model.safetensors"
+    revision: str | None = None
+
+
+@dataclass(frozen=True)
+class WebFile:
+    """A file at an address.
+
+    Args:
+        url: the address.
+        md5: where the publisher gives one.
+        sha256: where the publisher gives one.
+    """
+
+    url: str
+    md5: str | None = None
+    sha256: str | None = None
+
+    @property
+    def filename(self) -> str:
+        """The last part of the address."""
+        return self.url.rsplit("/", 1)[-1]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One published set of weights.
+
+    Args:
+        encoder: our name of its encoder.
+        names: what selects it, beside the encoder; the first is its own.
+        origin: whose layout it has.
+        place: where it is.
+        megabytes: size of the file as published; None where it is not.
+        license: of the weights, as published.
+        classes: number of outputs; 1000 or 1001 for ImageNet's classifier, which is left out.
+        whole: whether it is a whole segmentation model.
+        score: as published, with its conditions; empty where it is not.
+        source: where size and score were read.
+        input_range: what the network was trained on.
+    """
+
+    encoder: str
+    names: tuple[str, ...]
+    origin: str
+    place: HubFile | WebFile
+    megabytes: float | None
+    license: str
+    classes: int
+    whole: bool = False
+    score: str = ""
+    source: str = ""
+    input_range: str = RANGE
+
+    @property
+    def key(self) -> str:
+        """Encoder and name, which together name it."""
+        return f"{self.encoder}/{self.names[0]}"
+
+
+def _timm(encoder: str, *names: str, megabytes: float | None = None) -> Entry:
+    place, source = HubFile(f"timm/{encoder}.{names[0]}"), "timm xception_aligned.py, default_cfgs"
+    return Entry(encoder, names, "timm", place, megabytes, "Apache-2.0", 1000, source=source)
+
+
+ZOO = "TF DeepLab g3doc/model_zoo.md"
+
+
+def _deeplab(encoder: str, names: tuple[str, ...], file: str, megabytes: float, classes: int, score: str = "") -> Entry:
+    place = WebFile(f"{DEEPLAB}{file}.tar.gz")
+    whole = classes < 1000
+    return Entry(encoder, names, "tensorflow", place, megabytes, "Apache-2.0", classes, whole, score, ZOO)
+
+
+CATALOGUE: tuple[Entry, ...] = (
+    Entry(
+        "xception",
+        ("smp", "imagenet"),
+        "cadene",
+        HubFile("smp-hub/xception.imagenet", revision="01cfaf27c11353b1f0c578e7e26d2c000ea91049"),
+        None,
+        "Apache-2.0",
+        1000,
+        score="ImageNet top-1 78.892, top-5 94.292 at 299 (Cadene's figures for these weights)",
+        source="segmentation_models_pytorch encoders/xception.py; Cadene pretrainedmodels/models/xception.py",
+    ),
+    Entry(
+        "xception",
+        ("keras", "imagenet_keras"),
+        "keras",
+        WebFile(f"{KERAS}xception_weights_tf_dim_ordering_tf_kernels_notop.h5", md5="b0042744bf5b25fce3cb969f33bebb97"),
+        None,
+        "MIT",
+        1000,
+        score="ImageNet top-1 79.0, top-5 94.5 at 299",
+        source="keras.applications xception.py, file_hash; keras.io/api/applications",
+    ),
+    Entry(
+        "xception",
+        ("cadene",),
+        "cadene",
+        WebFile(f"{CADENE}xception-43020ad28.pth"),
+        None,
+        "Apache-2.0",
+        1000,
+        score="ImageNet top-1 78.892, top-5 94.292 at 299",
+        source="timm xception.py, default_cfgs; Cadene pretrainedmodels/models/xception.py",
+    ),
+    _timm("xception41", "tf_in1k", "imagenet", megabytes=103.4),
+    _timm("xception65", "ra3_in1k", "imagenet"),
+    _timm("xception65", "tf_in1k", megabytes=153.1),
+    _timm("xception71", "tf_in1k", "imagenet", megabytes=162.4),
+    _timm("xception41p", "ra3_in1k", "imagenet"),
+    _timm("xception65p", "ra3_in1k", "imagenet"),
+    _deeplab("xception41", ("imagenet_deeplab",), "xception_41_2018_05_09", 288, 1001),
+    _deeplab("xception65", ("imagenet_deeplab",), "deeplabv3_xception_2018_01_04", 447, 1001),
+    _deeplab("xception71", ("imagenet_deeplab",), "xception_71_2018_05_09", 474, 1001),
+    _deeplab("xception65", ("coco_deeplab", "coco"), "xception_65_coco_pretrained_2018_10_02", 292, 21),
+    _deeplab(
+        "xception65",
+        ("voc_trainaug", "voc"),
+        "deeplabv3_pascal_train_aug_2018_01_04",
+        439,
+        21,
+        "VOC 2012 val mIoU 82.20 at output stride 16, 83.58 at 8 with seven scales and flips",
+    ),
+    _deeplab(
+        "xception65",
+        ("voc_trainval",),
+        "deeplabv3_pascal_trainval_2018_01_04",
+        439,
+        21,
+        "VOC 2012 test mIoU 87.80 at output stride 8 with seven scales and flips",
+    ),
+    _deeplab(
+        "xception65",
+        ("cityscapes_trainfine", "cityscapes"),
+        "deeplabv3_cityscapes_train_2018_02_06",
+        439,
+        19,
+        "Cityscapes val mIoU 78.79 at output stride 16, 80.42 at 8 with three scales and flips",
+    ),
+    _deeplab(
+        "xception65",
+        ("ade20k_train", "ade20k"),
+        "deeplabv3_xception_ade20k_train_2018_05_29",
+        439,
+        151,
+        "ADE20K val mIoU 45.65, pixel accuracy 82.52, at output stride 8 with seven scales and flips",
+    ),
+    Entry(
+        "xception65",
+        ("voc_bonlime",),
+        "bonlime",
+        WebFile(f"{BONLIME}1.1/deeplabv3_xception_tf_dim_ordering_tf_kernels.h5"),
+        None,
+        "MIT",
+        21,
+        whole=True,
+        source="bonlime model.py",
+    ),
+    Entry(
+        "xception65",
+        ("cityscapes_bonlime",),
+        "bonlime",
+        WebFile(f"{BONLIME}1.2/deeplabv3_xception_tf_dim_ordering_tf_kernels_cityscapes.h5"),
+        None,
+        "MIT",
+        19,
+        whole=True,
+        source="bonlime model.py",
+    ),
+)
+
+
+def find_entry(name: str, encoder: str | None = None) -> Entry | None:
+    """Return the entry that a name selects.
+
+    Args:
+        name: a name of an entry, if the encoder is given, or "ENCODER/NAME".
+        encoder: the encoder that the weights are for.
+
+    Returns:
+        The entry; None if there is none, or several where no encoder is given.
+    """
+    prefix, slash, rest = name.partition("/")
+    if slash and encoder in (None, prefix):
+        encoder, name = prefix, rest
+    found = [entry for entry in CATALOGUE if name in entry.names and encoder in (None, entry.encoder)]
+    return found[0] if len(found) == 1 else None
+
+
+def names_for(encoder: str | None) -> list[str]:
+    """Return what can be asked for: names for an encoder, or "ENCODER/NAME" for all."""
+    if encoder is None:
+        return [f"{entry.encoder}/{name}" for entry in CATALOGUE for name in entry.names]
+    return [name for entry in CATALOGUE if entry.encoder == encoder for name in entry.names]
+
+
+def unknown(name: str, encoder: str | None, kinds: str) -> WeightsError:
+    """Return the error for a name that is neither a path nor in the catalogue, with the nearest ones."""
+    names = names_for(encoder)
+    near = difflib.get_close_matches(name, names, n=1)
+    listed = ", ".join(names) if encoder else "a name of the catalogue, such as xception65/imagenet"
+    return WeightsError(
+        f"weights {name!r} do not exist" + (f" for {encoder}" if encoder else ""),
+        expected=f"{listed}, or the path of {kinds}",
+        remedy=f"did you mean {near[0]}?" if near else "",
+    )

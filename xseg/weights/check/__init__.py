@@ -1,0 +1,1 @@
+"""The networks that weights come from, run by their own frameworks, and compared with ours."""

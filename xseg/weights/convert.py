@@ -1,0 +1,102 @@
+"""From a source to our names: the origin is recognised by its keys, its table applied, the result compared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from xseg.encoders.variants import encoder_spec
+from xseg.encoders.xception import XceptionEncoder
+from xseg.errors import WeightsError
+from xseg.models.config import ModelConfig
+from xseg.nn.norm import NormSpec
+from xseg.weights.origins import Plan, plan_conversion
+from xseg.weights.rules import Claims, claim, fit
+from xseg.weights.source import Source
+
+ENCODER = "encoder."
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """A source's tensors by our names, and what they are.
+
+    Args:
+        source: what was read, without wrappers' prefixes.
+        plan: what it holds.
+        claims: every tensor by our name, a model's ("encoder.stem..."), and what was left out.
+    """
+
+    source: Source
+    plan: Plan
+    claims: Claims
+
+    @property
+    def encoder(self) -> str:
+        """Name of the encoder."""
+        return self.plan.encoder
+
+    @property
+    def norm(self) -> NormSpec:
+        """The numbers of the encoder's batch normalisations."""
+        return self.plan.norm
+
+    @property
+    def config(self) -> ModelConfig:
+        """What the whole model is made of.
+
+        Raises:
+            WeightsError: if the source holds an encoder alone.
+        """
+        if self.plan.config is None:
+            raise WeightsError(f"{self.source.name} holds an encoder alone", expected="a whole model")
+        channels = self.claims.state[f"{ENCODER}stem.conv1.conv.weight"].shape[1]
+        return replace(self.plan.config, in_channels=channels)
+
+    @property
+    def dropped(self) -> Mapping[str, str]:
+        """The source's tensors that were left out, name to reason."""
+        return self.claims.dropped
+
+    def encoder_state(self) -> dict[str, Tensor]:
+        """Return the encoder's state at full depth, without prefix; the decoder's tensors are left out.
+
+        Raises:
+            WeightsError: if a tensor is missing, unknown or of another shape.
+        """
+        spec = encoder_spec(self.encoder)
+        width = self.plan.config.width if self.plan.config else 1.0
+        depth = self.plan.config.depth if self.plan.config else 5
+        first = self.claims.state.get(f"{ENCODER}stem.conv1.conv.weight")
+        channels = 3 if first is None or first.ndim != 4 else first.shape[1]
+        with torch.device("meta"):
+            wanted = XceptionEncoder(spec.scaled(width), in_channels=channels, depth=depth).state_dict()
+        inside = {
+            name.removeprefix(ENCODER): tensor for name, tensor in self.claims.state.items() if name.startswith(ENCODER)
+        }
+        used = {name.removeprefix(ENCODER): source for name, source in self.claims.used.items()}
+        return fit(self.source, Claims(inside, used), wanted)
+
+    def model_state(self, wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the whole model's state.
+
+        Args:
+            wanted: the state of a model built of `config`, for its names and shapes.
+
+        Raises:
+            WeightsError: if a tensor is missing, unknown or of another shape.
+        """
+        return fit(self.source, self.claims, wanted)
+
+
+def convert(source: Source) -> Conversion:
+    """Recognise a source and rename its tensors.
+
+    Raises:
+        WeightsError: if the origin is unknown or refused, or a tensor is claimed by no rule or by several.
+    """
+    source, plan = plan_conversion(source)
+    return Conversion(source, plan, claim(source, plan.rules))

@@ -1,0 +1,58 @@
+"""Loading weights into a network: strict, every tensor accounted for."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from xseg.encoders.xception import XceptionEncoder
+from xseg.errors import WeightsError
+from xseg.nn.norm import NormSpec
+from xseg.types import PathArgument
+from xseg.weights.convert import convert
+from xseg.weights.fetch import locate
+from xseg.weights.in_channels import repeat_kernels
+from xseg.weights.read import read_source
+
+FIRST_CONVOLUTION = "stem.conv1.conv.weight"
+
+
+def load_encoder_weights(encoder: XceptionEncoder, weights: PathArgument | nn.Module) -> NormSpec:
+    """Load a file of weights into an encoder, in place.
+
+    A shallower encoder takes what it has; an encoder for other channels gets the first kernels repeated. The epsilon
+    and momentum of the batch normalisations become those that the weights were trained with.
+
+    Args:
+        encoder: of any depth, number of input channels and output stride.
+        weights: a file that `xseg convert` reads, a name of the catalogue ("imagenet"), or a live model of timm, SMP
+            or this project; of a whole model, the encoder is taken.
+
+    Returns:
+        The epsilon and momentum that the encoder now has.
+
+    Raises:
+        WeightsError: if the file cannot be read, or does not fit. The encoder is unchanged then.
+    """
+    source = weights if isinstance(weights, nn.Module) else locate(weights, encoder=encoder.name)
+    conversion = convert(read_source(source))
+    if conversion.encoder != encoder.name:
+        raise WeightsError(f"{weights} holds {conversion.encoder}", expected=encoder.name)
+    state = conversion.encoder_state()
+    state[FIRST_CONVOLUTION] = repeat_kernels(state[FIRST_CONVOLUTION], encoder.in_channels)
+    own = encoder.state_dict()
+    for name, tensor in own.items():
+        if name not in state:
+            raise WeightsError(
+                f"{weights} is of a shallower encoder, without {name}", expected=f"depth {encoder.depth}"
+            )
+        if tensor.shape != state[name].shape:
+            raise WeightsError(
+                f"{weights} has {name} of shape {list(state[name].shape)} for an encoder's {list(tensor.shape)}",
+                expected=f"an {encoder.name} of the same width",
+                remedy="build the encoder without a width multiplier",
+            )
+    encoder.load_state_dict({name: state[name] for name in own})
+    for module in encoder.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eps, module.momentum = conversion.norm.eps, conversion.norm.momentum
+    return conversion.norm

@@ -1,0 +1,1 @@
+"""Rule tables: for every origin, what each of its tensors is called here."""
