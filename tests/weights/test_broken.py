@@ -173,6 +173,16 @@ def test_a_tensor_that_claims_to_be_enormous_is_refused(tmp_path, fake):
     assert "claims" in refusal(read_source, tmp_path / "wide.h5")
 
 
+def test_packed_hdf5_that_unpacks_a_thousandfold_is_refused(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "bomb.h5", "w") as file:
+        group = file.create_group("a")
+        group.create_dataset("kernel", data=np.zeros((2048, 2048), np.float32), compression="gzip")
+        group.attrs["weight_names"] = ["kernel"]
+        file.attrs["layer_names"] = ["a"]
+    assert "exhaust memory" in refusal(read_source, tmp_path / "bomb.h5")
+
+
 def test_hdf5_that_leads_elsewhere_is_refused(tmp_path):
     h5py = pytest.importorskip("h5py")
     with h5py.File(tmp_path / "secret.h5", "w") as file:

@@ -88,6 +88,45 @@ def test_wrong_requests_are_one_line_and_write_nothing(checkpoint, tmp_path, cap
     assert not (tmp_path / "bundle").exists()
 
 
+def test_an_encoder_alone_makes_no_bundle(checkpoint, tmp_path, capsys):
+    run("convert", [str(checkpoint), str(tmp_path / "e.safetensors")])
+    capsys.readouterr()
+    assert run("convert", [str(tmp_path / "e.safetensors"), str(tmp_path / "bundle")]) == 2
+    error = capsys.readouterr().err
+    assert "holds an encoder alone" in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_check_compares_with_the_original_and_prints_the_differences(tmp_path, capsys):
+    timm = pytest.importorskip("timm")
+    torch.save(timm.create_model("xception41").state_dict(), tmp_path / "timm.pth")
+    assert run("convert", [str(tmp_path / "timm.pth"), str(tmp_path / "e.safetensors"), "--check"]) == 0
+    said = capsys.readouterr().out
+    assert "check 129x129 at output stride 16: 1 " in said
+    assert "check passed" in said
+
+
+def test_check_finds_a_network_that_differs(tmp_path, capsys, monkeypatch):
+    from xseg.weights.check import originals
+
+    timm = pytest.importorskip("timm")
+    torch.save(timm.create_model("xception41").state_dict(), tmp_path / "timm.pth")
+    right = originals.original_runner
+
+    def wrong(conversion):
+        run_right, strides, name = right(conversion)
+        return (
+            lambda images, stride: {key: map_ * 1.001 for key, map_ in run_right(images, stride).items()},
+            strides,
+            name,
+        )
+
+    monkeypatch.setattr(originals, "original_runner", wrong)
+    assert run("convert", [str(tmp_path / "timm.pth"), str(tmp_path / "e.safetensors"), "--check"]) == 1
+    assert "check FAILED" in capsys.readouterr().out
+
+
 def test_destinations_that_hold_other_things_are_left_alone(checkpoint, tmp_path, capsys):
     (tmp_path / "photo.txt").write_text("mine")
     assert run("convert", [str(checkpoint), str(tmp_path)]) == 2

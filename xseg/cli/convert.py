@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from xseg.weights.check.compare import Runner
     from xseg.weights.convert import Conversion
 
+    Original = tuple[Runner, tuple[int, ...], str]
+
 ENCODER_SUFFIX = ".safetensors"
 
 
@@ -95,9 +97,14 @@ def main(arguments: Sequence[str]) -> int:
         conversion = replace(conversion, plan=replace(conversion.plan, config=config))
     for line in describe(conversion):
         print(line)
+    original = None
+    if options.check:
+        from xseg.weights.check.originals import original_runner
+
+        original = original_runner(conversion)  # before anything is written: its framework may be missing
     if destination.suffix == ENCODER_SUFFIX:
-        return _write_encoder(conversion, destination, options)
-    return _write_bundle(conversion, destination, options)
+        return _write_encoder(conversion, destination, original)
+    return _write_bundle(conversion, destination, options, original)
 
 
 @contextmanager
@@ -149,7 +156,7 @@ def _check_wanted(conversion: Conversion, options: ConvertOptions) -> None:
         raise ConfigError(f"{conversion.source.name} holds {conversion.encoder}", expected=f"{options.encoder}")
 
 
-def _write_encoder(conversion: Conversion, destination: Path, options: ConvertOptions) -> int:
+def _write_encoder(conversion: Conversion, destination: Path, original: Original | None) -> int:
     from xseg.weights.encoder_file import save_encoder
 
     state = conversion.encoder_state()
@@ -164,16 +171,11 @@ def _write_encoder(conversion: Conversion, destination: Path, options: ConvertOp
         source=conversion.source.name,
     )
     print(f"wrote {destination}")
-    return _check(conversion, lambda stride: _encoder_runner(conversion, state, stride)) if options.check else EXIT_OK
+    return _check(original, lambda stride: _encoder_runner(conversion, state, stride))
 
 
-def _write_bundle(conversion: Conversion, destination: Path, options: ConvertOptions) -> int:
+def _write_bundle(conversion: Conversion, destination: Path, options: ConvertOptions, original: Original | None) -> int:
     """Build the model, save the bundle, and compare."""
-    if conversion.plan.config is None:
-        raise ConfigError(
-            f"{conversion.source.name} holds an encoder alone, and {destination} would be a bundle of a whole model",
-            expected=f"a destination that ends in {ENCODER_SUFFIX}",
-        )
     from xseg.models.bundle import Bundle, save_bundle
     from xseg.weights.report import provenance
 
@@ -183,11 +185,9 @@ def _write_bundle(conversion: Conversion, destination: Path, options: ConvertOpt
     notes = (adapted.describe(),) if adapted else ()
     save_bundle(Bundle(model, labels, conversion.plan.normalization, provenance(conversion, notes)), destination)
     print(f"wrote {destination}")
-    if not options.check:
-        return EXIT_OK
-    if adapted:
+    if adapted and original:
         model, _, _ = build(conversion, replace(options, adapt_head=()))
-    return _check(conversion, lambda stride: _model_runner(model, stride))
+    return _check(original, lambda stride: _model_runner(model, stride))
 
 
 def build(conversion: Conversion, options: ConvertOptions) -> tuple[SegmentationModel, Any, AdaptedHead | None]:
@@ -256,12 +256,13 @@ def _model_runner(model: SegmentationModel, stride: int) -> Any:
     return run
 
 
-def _check(conversion: Conversion, build_runner: Any) -> int:
-    """Compare with the original, print the differences, and return the exit status."""
+def _check(original: Original | None, build_runner: Any) -> int:
+    """Compare with the original if it is to be, print the differences, and return the exit status."""
+    if original is None:
+        return EXIT_OK
     from xseg.weights.check.compare import compare, table
-    from xseg.weights.check.originals import original_runner
 
-    original, strides, name = original_runner(conversion)
+    theirs, strides, name = original
     runners: dict[int, Any] = {}
 
     def ours(images: Tensor, stride: int) -> Any:
@@ -270,7 +271,7 @@ def _check(conversion: Conversion, build_runner: Any) -> int:
         return runners[stride](images)
 
     runner: Runner = ours
-    differences = compare(runner, original, strides=strides)
+    differences = compare(runner, theirs, strides=strides)
     print(f"largest relative differences from {name}:")
     for line in table(differences):
         print(line)

@@ -89,10 +89,13 @@ def _bar(title: str, total: int, unit: str) -> Iterator[Progress]:
     from rich.text import Text
 
     class Speed(TextColumn):
+        """Items a second."""
+
         def __init__(self) -> None:
             super().__init__("")
 
         def render(self, task: Task) -> Text:
+            """Return the column's text."""
             # of all the work, not rich's of the last moments: batches come at once
             seconds = task.finished_time or task.elapsed
             return Text(f"{task.completed / seconds:.1f} {unit}/s" if seconds and task.completed else "")
@@ -103,10 +106,14 @@ def _bar(title: str, total: int, unit: str) -> Iterator[Progress]:
         task = bar.add_task(title, total=total)
 
         class Bar:
+            """The bar as what `Progress` asks for."""
+
             def advance(self, count: int = 1) -> None:
+                """Move on by `count` items."""
                 bar.advance(task, count)
 
             def note(self, line: str) -> None:
+                """Print a line above the bar."""
                 console.print(line, markup=False, highlight=False, soft_wrap=True)
 
         yield Bar()

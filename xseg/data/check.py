@@ -44,6 +44,7 @@ def check_split(reader: InspectableReader, split: Split) -> SplitCheck:
     records = reader.records(split)
 
     def look(record: Record) -> Inspection | DataError:
+        """Inspect one pair; an error is a result, for the others to be looked at too."""
         try:
             return reader.inspect(record)
         except DataError as error:

@@ -36,6 +36,7 @@ def run_checkpointed(block: nn.Module, features: Tensor) -> Any:
     """
 
     def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+        """Return what the first and the second run happen in."""
         return nullcontext(), frozen_running_statistics(block)
 
     return checkpoint(block, features, use_reentrant=False, context_fn=contexts)

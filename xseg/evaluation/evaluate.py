@@ -224,6 +224,7 @@ class _Extremes:
         self._worst: list[Example] = []
 
     def add(self, example: Example) -> None:
+        """Keep the example if it is among the best or the worst so far."""
         if example.score.miou is None:
             return
         self._best = sorted([*self._best, example], key=lambda kept: -(kept.score.miou or 0.0))[:EXAMPLES]

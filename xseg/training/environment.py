@@ -74,6 +74,7 @@ def _git_commit(folder: Path) -> str | None:
         return None
 
     def ask(*arguments: str) -> str | None:
+        """Return git's answer, None where it has none."""
         answer = subprocess.run([git, "-C", str(folder), *arguments], capture_output=True, text=True, check=False)
         return answer.stdout.strip() if answer.returncode == 0 else None
 

@@ -60,7 +60,8 @@ class Entry:
         place: where it is.
         megabytes: size of the file as published; None where it is not.
         license: of the weights, as published.
-        classes: number of outputs; 1000 or 1001 for ImageNet's classifier, which is left out.
+        classes: number of outputs, None where it is not published; 1000 or 1001 for ImageNet's classifier, which is
+            left out.
         whole: whether it is a whole segmentation model.
         score: as published, with its conditions; empty where it is not.
         source: where size and score were read.
@@ -73,7 +74,7 @@ class Entry:
     place: HubFile | WebFile
     megabytes: float | None
     license: str
-    classes: int
+    classes: int | None
     whole: bool = False
     score: str = ""
     source: str = ""
@@ -93,9 +94,11 @@ def _timm(encoder: str, *names: str, megabytes: float | None = None) -> Entry:
 ZOO = "TF DeepLab g3doc/model_zoo.md"
 
 
-def _deeplab(encoder: str, names: tuple[str, ...], file: str, megabytes: float, classes: int, score: str = "") -> Entry:
+def _deeplab(
+    encoder: str, names: tuple[str, ...], file: str, megabytes: float, classes: int | None, score: str = ""
+) -> Entry:
     place = WebFile(f"{DEEPLAB}{file}.tar.gz")
-    whole = classes < 1000
+    whole = classes is None or classes < 1000
     return Entry(encoder, names, "tensorflow", place, megabytes, "Apache-2.0", classes, whole, score, ZOO)
 
 
@@ -142,7 +145,7 @@ CATALOGUE: tuple[Entry, ...] = (
     _deeplab("xception41", ("imagenet_deeplab",), "xception_41_2018_05_09", 288, 1001),
     _deeplab("xception65", ("imagenet_deeplab",), "deeplabv3_xception_2018_01_04", 447, 1001),
     _deeplab("xception71", ("imagenet_deeplab",), "xception_71_2018_05_09", 474, 1001),
-    _deeplab("xception65", ("coco_deeplab", "coco"), "xception_65_coco_pretrained_2018_10_02", 292, 21),
+    _deeplab("xception65", ("coco_deeplab", "coco"), "xception_65_coco_pretrained_2018_10_02", 292, None),
     _deeplab(
         "xception65",
         ("voc_trainaug", "voc"),

@@ -52,7 +52,13 @@ class Conversion:
             WeightsError: if the source holds an encoder alone.
         """
         if self.plan.config is None:
-            raise WeightsError(f"{self.source.name} holds an encoder alone", expected="a whole model")
+            whole = any(name.startswith("decoder.") for name in self.claims.state)
+            raise WeightsError(
+                f"{self.source.name} "
+                + ("does not say what its model is made of" if whole else "holds an encoder alone"),
+                expected="the config.json of its run's best/ beside it" if whole else "a whole model",
+                remedy="a destination that ends in .safetensors takes the encoder",
+            )
         channels = self.claims.state[f"{ENCODER}stem.conv1.conv.weight"].shape[1]
         return replace(self.plan.config, in_channels=channels)
 

@@ -159,6 +159,13 @@ def _tensor(path: Path, dataset: Any) -> Tensor:
     if getattr(dataset, "external", None) or getattr(dataset, "is_virtual", False):
         raise WeightsError(f"{path}: {dataset.name} keeps its data elsewhere", expected="data in the file itself")
     check_size(f"{path}: {dataset.name}", dataset.shape)
+    stored, size = dataset.id.get_storage_size(), dataset.size * dataset.dtype.itemsize
+    if size > MAX_RATIO * max(stored, 1 << 10):
+        raise WeightsError(
+            f"{path}: {dataset.name} unpacks from {stored} to {size} bytes",
+            expected=f"at most {MAX_RATIO} times its packed size",
+            remedy="it is made to exhaust memory; do not use it",
+        )
     return torch.from_numpy(dataset[()].copy()) if dataset.shape else torch.as_tensor(dataset[()].item())
 
 
