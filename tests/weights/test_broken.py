@@ -23,7 +23,7 @@ from xseg.weights.convert import convert
 from xseg.weights.load import load_encoder_weights
 from xseg.weights.read import read_source
 
-FLIPS = 60
+FLIPS = 40
 
 
 def refusal(function, *arguments) -> str:

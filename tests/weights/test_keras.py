@@ -87,7 +87,7 @@ def as_torch(maps) -> list[torch.Tensor]:
     return [keras.ops.convert_to_tensor(value).permute(0, 3, 1, 2).cpu() for value in maps]
 
 
-@pytest.mark.parametrize("size", [(71, 71), (96, 83)])
+@pytest.mark.parametrize("size", [(71, 71), pytest.param((96, 83), marks=pytest.mark.slow)])
 def test_features_equal_keras_at_every_tap(network, files, size):
     taps = keras.Model(network.inputs, [network.get_layer(name).output for name in TAPS])
     images = torch.randn(2, 3, *size)
@@ -137,29 +137,27 @@ def test_epsilon_comes_from_the_file(files, tmp_path):
         config = old.read("config.json").decode().replace('"epsilon": 0.001', '"epsilon": 0.002')
         new.writestr("config.json", config)
         new.writestr("model.weights.h5", old.read("model.weights.h5"))
-    encoder = create_encoder("xception", weights=tmp_path / "other.keras")
+    encoder = create_encoder("xception", weights=tmp_path / "other.keras", depth=1)
     assert {module.eps for module in encoder.modules() if isinstance(module, torch.nn.BatchNorm2d)} == {0.002}
     assert json.loads(config)["class_name"] == "Functional"
 
 
-@pytest.mark.parametrize("depth", [1, 2, 3, 4, 5])
-def test_a_shallower_encoder_takes_its_part(files, depth):
-    whole = create_encoder("xception", weights=files["a.h5"], output_stride=8).eval()
-    part = create_encoder("xception", weights=files["a.h5"], output_stride=8, depth=depth).eval()
-    images = torch.randn(1, 3, 65, 65)
-    with torch.inference_mode():
-        for own, other in zip(part(images), whole(images), strict=False):
-            torch.testing.assert_close(own, other)
+@pytest.mark.parametrize("depth", [1, 3, 4])
+def test_a_shallower_encoder_takes_its_part(files, reference, depth):
+    part = create_encoder("xception", weights=files["a.h5"], output_stride=8, depth=depth)
+    for name, tensor in part.state_dict().items():
+        assert torch.equal(tensor, reference[name]), name
 
 
-@pytest.mark.parametrize("channels", [1, 2, 4, 7])
-def test_a_grey_image_has_the_same_response_in_any_number_of_channels(files, channels):
-    if channels in (2, 4, 7):  # repeated kernels keep the response only on average; the sum is what is kept
-        encoder = create_encoder("xception", weights=files["a.h5"], in_channels=channels)
-        first = create_encoder("xception", weights=files["a.h5"]).stem.conv1.conv.weight
-        expected = first[:, [index % 3 for index in range(channels)]] * (3 / channels)
-        torch.testing.assert_close(encoder.stem.conv1.conv.weight, expected)
-        return
+@pytest.mark.parametrize("channels", [2, 4, 7])
+def test_first_kernels_are_repeated_over_other_channels(files, reference, channels):
+    encoder = create_encoder("xception", weights=files["a.h5"], in_channels=channels, depth=1)
+    first = reference["stem.conv1.conv.weight"]
+    expected = first[:, [index % 3 for index in range(channels)]] * (3 / channels)
+    torch.testing.assert_close(encoder.stem.conv1.conv.weight.detach(), expected)
+
+
+def test_one_channel_gives_a_grey_image_the_response_that_three_give(files):
     colour = create_encoder("xception", weights=files["a.h5"], depth=1).eval()
     grey = create_encoder("xception", weights=files["a.h5"], depth=1, in_channels=1).eval()
     image = torch.randn(1, 1, 65, 65)
@@ -169,7 +167,7 @@ def test_a_grey_image_has_the_same_response_in_any_number_of_channels(files, cha
 
 def test_another_encoder_is_refused_by_name(files):
     with pytest.raises(WeightsError, match="holds xception; expected xception41"):
-        create_encoder("xception41", weights=files["a.h5"])
+        create_encoder("xception41", weights=files["a.h5"], depth=1)
 
 
 def test_two_xceptions_in_one_file_are_refused(network, tmp_path):
@@ -184,6 +182,7 @@ def test_two_xceptions_in_one_file_are_refused(network, tmp_path):
         convert(read_source(tmp_path / "two.h5")).encoder_state()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not KITCHENWARE_FILE.exists(), reason=f"no {KITCHENWARE_FILE}")
 @pytest.mark.skipif(not PHOTOGRAPHS.exists(), reason=f"no {PHOTOGRAPHS}")
 def test_the_kitchenware_file_equals_keras_and_labels_nine_of_nine_photographs():

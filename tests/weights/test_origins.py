@@ -79,7 +79,19 @@ def assert_equal(differences, outputs):
 TAPS = {"1", "2", "3", "4", "5"}
 
 
-@pytest.mark.parametrize("name", ["xception41", "xception65", "xception71", "xception41p", "xception65p"])
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("xception41", marks=SLOW),
+        pytest.param("xception65", marks=SLOW),
+        "xception71",
+        "xception41p",
+        pytest.param("xception65p", marks=SLOW),
+    ],
+)
 def test_timm_computes_the_same(name, tmp_path):
     timm = pytest.importorskip("timm")
     network = randomize(timm.create_model(name))
@@ -121,7 +133,7 @@ def cadene():
     return randomize(get_encoder("xception", weights=None))
 
 
-@pytest.mark.parametrize("matrices", [False, True])
+@pytest.mark.parametrize("matrices", [pytest.param(False, marks=SLOW), True])
 def test_cadene_computes_the_same_with_pointwise_kernels_of_two_axes_too(cadene, matrices, tmp_path):
     state = {
         **cadene.state_dict(),
@@ -138,6 +150,7 @@ def test_cadene_computes_the_same_with_pointwise_kernels_of_two_axes_too(cadene,
     assert_equal(compare(encoder_runner(conversion), original, strides=strides, sizes=SIZES), TAPS)
 
 
+@SLOW
 def test_timms_legacy_xception_computes_the_same_where_its_pools_meet_odd_sizes(cadene):
     """It has Keras's VALID stem and symmetric pools: 296 leaves every pool an odd size, where SAME is symmetric."""
     timm = pytest.importorskip("timm")
@@ -172,7 +185,7 @@ def test_live_smp_models_over_timm_give_their_encoder():
     assert any(torch.equal(conversion.encoder_state()["stem.conv1.conv.weight"], value) for value in first.values())
 
 
-@pytest.mark.parametrize("stride", [16, 8])
+@pytest.mark.parametrize("stride", [16, pytest.param(8, marks=SLOW)])
 def test_segmentron_computes_the_same_as_a_whole(stride, tmp_path):
     module = fake("segmentron")
     network = randomize(module.SegmenTron(19, stride))
@@ -183,6 +196,7 @@ def test_segmentron_computes_the_same_as_a_whole(stride, tmp_path):
     assert_equal(differences, {*TAPS, "logits"})
 
 
+@SLOW
 def test_segmentrons_encoder_alone(tmp_path):
     network = randomize(fake("segmentron").Encoder(32))
     torch.save(network.state_dict(), tmp_path / "xception65_segmentron.pth")
@@ -191,7 +205,7 @@ def test_segmentrons_encoder_alone(tmp_path):
     assert_equal(compare(encoder_runner(conversion), original, strides=(32,), sizes=SIZES), TAPS)
 
 
-@pytest.mark.parametrize("stride", [16, 8])
+@pytest.mark.parametrize("stride", [pytest.param(16, marks=SLOW), 8])
 def test_bonlime_computes_the_same_as_a_whole(stride, tmp_path):
     os.environ.setdefault("KERAS_BACKEND", "torch")
     pytest.importorskip("keras")
