@@ -111,7 +111,6 @@ CATALOGUE: tuple[Entry, ...] = (
         None,
         "Apache-2.0",
         1000,
-        score="ImageNet top-1 78.892, top-5 94.292 at 299 (Cadene's figures for these weights)",
         source="segmentation_models_pytorch encoders/xception.py; Cadene pretrainedmodels/models/xception.py",
     ),
     Entry(
@@ -122,7 +121,6 @@ CATALOGUE: tuple[Entry, ...] = (
         None,
         "MIT",
         1000,
-        score="ImageNet top-1 79.0, top-5 94.5 at 299",
         source="keras.applications xception.py, file_hash; keras.io/api/applications",
     ),
     Entry(
@@ -133,7 +131,6 @@ CATALOGUE: tuple[Entry, ...] = (
         None,
         "Apache-2.0",
         1000,
-        score="ImageNet top-1 78.892, top-5 94.292 at 299",
         source="timm xception.py, default_cfgs; Cadene pretrainedmodels/models/xception.py",
     ),
     _timm("xception41", "tf_in1k", "imagenet", megabytes=103.4),
