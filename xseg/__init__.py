@@ -16,6 +16,8 @@ _PUBLIC = {
     "Prediction": "xseg.inference.prediction",
     "Predictor": "xseg.inference.predictor",
     "XsegError": "xseg.errors",
+    "Ablation": "xseg.ablation",
+    "create_classifier": "xseg.factory",
     "create_encoder": "xseg.factory",
     "create_model": "xseg.factory",
     "list_encoders": "xseg.encoders.variants",
@@ -24,12 +26,14 @@ _PUBLIC = {
 }
 
 __all__ = [
+    "Ablation",
     "LabelMap",
     "Normalization",
     "Prediction",
     "Predictor",
     "XsegError",
     "__version__",
+    "create_classifier",
     "create_encoder",
     "create_model",
     "list_encoders",
@@ -38,9 +42,10 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from xseg.ablation import Ablation
     from xseg.encoders.variants import list_encoders
     from xseg.errors import XsegError
-    from xseg.factory import create_encoder, create_model
+    from xseg.factory import create_classifier, create_encoder, create_model
     from xseg.inference.prediction import Prediction
     from xseg.inference.predictor import Predictor, load
     from xseg.labels import LabelMap

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from xseg.ablation import Ablation
 from xseg.encoders.variants import encoder_spec
 from xseg.encoders.xception import XceptionEncoder
+from xseg.models.classifier import ClassifierConfig, XceptionClassifier
 from xseg.models.config import Architecture, ModelConfig
 from xseg.models.factory import build_model, default_output_stride
 from xseg.models.segmentation import SegmentationModel
@@ -22,6 +24,7 @@ def create_encoder(
     output_stride: OutputStride = 32,
     padding: Padding = "symmetric",
     width: float = 1.0,
+    ablation: Ablation | None = None,
 ) -> XceptionEncoder:
     """Create an Xception encoder.
 
@@ -33,6 +36,7 @@ def create_encoder(
         output_stride: size of the image over size of the last map: 4, 8, 16 or 32.
         padding: "symmetric", or "tf_same" for features equal to Keras's.
         width: multiplier of the channels, rounded to 8; pretrained weights need 1.
+        ablation: how it differs from its table, for the paper's studies; pretrained weights need None.
 
     Returns:
         A module that maps images (N, in_channels, H, W), normalised, to a list of depth + 1 maps, with SMP's
@@ -43,7 +47,7 @@ def create_encoder(
         WeightsError: if the weights cannot be read or do not fit.
     """
     encoder = XceptionEncoder(
-        encoder_spec(name).scaled(width),
+        encoder_spec(name).scaled(width).with_ablation(ablation or Ablation()),
         in_channels=in_channels,
         depth=depth,
         output_stride=output_stride,
@@ -72,6 +76,7 @@ def create_model(
     aspp: bool = True,
     image_pooling: bool = True,
     multi_grid: tuple[int, ...] = (1, 1, 1),
+    ablation: Ablation | None = None,
 ) -> SegmentationModel:
     """Create a segmentation model.
 
@@ -93,6 +98,7 @@ def create_model(
         aspp: False for DeepLabV3+ without its ASPP.
         image_pooling: False for an ASPP without the branch of the whole image (the paper's best on Cityscapes).
         multi_grid: factors of the dilations of the encoder's last block, one per convolution.
+        ablation: how the encoder differs from its table, for the paper's studies.
 
     Returns:
         A module that maps images (N, in_channels, H, W), normalised, to logits (N, classes, H, W), for any H and W
@@ -118,9 +124,60 @@ def create_model(
         aspp=aspp,
         image_pooling=image_pooling,
         multi_grid=multi_grid,
+        ablation=ablation or Ablation(),
     )
     model = build_model(config)
     if encoder_weights is not None:
         norm = load_encoder_weights(model.encoder, encoder_weights)
         model.config = replace(config, encoder_norm_eps=norm.eps, encoder_norm_momentum=norm.momentum)
+    return model
+
+
+def create_classifier(
+    encoder: str = "xception",
+    *,
+    weights: PathArgument | None = None,
+    classes: int = 1000,
+    in_channels: int = 3,
+    fully_connected: tuple[int, ...] = (),
+    dropout: float = 0.5,
+    padding: Padding = "symmetric",
+    width: float = 1.0,
+    ablation: Ablation | None = None,
+) -> XceptionClassifier:
+    """Create an image classifier.
+
+    Args:
+        encoder: one of `xseg.list_encoders()`.
+        weights: None for random ones, or a file of weights, of which the encoder's are taken.
+        classes: number of outputs.
+        in_channels: number of input channels; pretrained first kernels are repeated over them.
+        fully_connected: units of each layer between pooling and the outputs; (4096, 4096) in the paper's JFT
+            experiments.
+        dropout: share of the outputs' input that is dropped while training.
+        padding: "symmetric", or "tf_same".
+        width: multiplier of the encoder's channels, rounded to 8; pretrained weights need 1.
+        ablation: how the encoder differs from its table; pretrained weights need None.
+
+    Returns:
+        A module that maps images (N, in_channels, H, W), normalised, to logits (N, classes).
+
+    Raises:
+        ConfigError: if an argument is out of range.
+        WeightsError: if the weights cannot be read or do not fit.
+    """
+    model = XceptionClassifier(
+        ClassifierConfig(
+            encoder=encoder,
+            classes=classes,
+            in_channels=in_channels,
+            fully_connected=fully_connected,
+            dropout=dropout,
+            padding=padding,
+            width=width,
+            ablation=ablation or Ablation(),
+        )
+    )
+    if weights is not None:
+        load_encoder_weights(model.encoder, weights)
     return model

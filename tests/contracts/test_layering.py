@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[2] / "xseg"
 
 # Each layer may import itself and the ones before it. `models.config` is plain data and lies at the bottom.
 LAYERS = [
-    {"errors", "types", "labels", "normalization", "images", "models.config"},
+    {"ablation", "errors", "types", "labels", "normalization", "images", "models.config"},
     {"nn"},
     {"encoders"},
     {"weights"},

@@ -62,6 +62,7 @@ class XceptionBlock(nn.Module):
                 spec=spec.batch_norm,
                 stride=1 if pooled or index < last else grid.stride,
                 dilation=grid.dilation * factors[index],
+                ablation=spec.ablation,
             )
             for index, width in enumerate(stage.widths)
         )

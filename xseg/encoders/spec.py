@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
+from xseg.ablation import Ablation
 from xseg.errors import ConfigError
 from xseg.nn.norm import NormSpec
 from xseg.nn.separable import ActivationPlacement, NormPlacement
@@ -66,6 +67,7 @@ class EncoderSpec:
             ports of DeepLab a "same" one.
         batch_norm: numbers of the batch normalisation.
         stem: channels of the two 3x3 convolutions before the first stage.
+        ablation: what its separable convolutions do otherwise.
         source: where the table comes from.
 
     Raises:
@@ -80,6 +82,7 @@ class EncoderSpec:
     batch_norm: NormSpec
     source: str
     stem: tuple[int, int] = (32, 64)
+    ablation: Ablation = field(default_factory=Ablation)
 
     def __post_init__(self) -> None:
         incoming = self.stem[1]
@@ -118,6 +121,16 @@ class EncoderSpec:
         )
         stem = (scale_channels(self.stem[0], width), scale_channels(self.stem[1], width))
         return replace(self, stages=stages, stem=stem)
+
+    def with_ablation(self, ablation: Ablation) -> EncoderSpec:
+        """Return the same network with its separable convolutions changed, or without its residual connections.
+
+        Source: Chollet 2017, sections 1.2, 4.6 and 4.7.
+        """
+        stages = self.stages
+        if not ablation.residual:
+            stages = tuple(replace(stage, skip="none") for stage in stages)
+        return replace(self, stages=stages, ablation=ablation)
 
     def with_multi_grid(self, multi_grid: tuple[int, ...]) -> EncoderSpec:
         """Return the same network with the dilations of its last block multiplied, convolution by convolution.

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, TypeAlias, get_args
 
+from xseg.ablation import Ablation
 from xseg.errors import ConfigError
 from xseg.types import OUTPUT_STRIDES, OutputStride, Padding
 
@@ -47,6 +48,7 @@ class ModelConfig:
         aspp: whether DeepLabV3+ has its ASPP; without, the decoder takes the encoder's last map as it is.
         image_pooling: whether the ASPP has its branch of the whole image.
         multi_grid: factors of the dilations of the encoder's last block, one per convolution.
+        ablation: how the encoder differs from its table, for the paper's studies.
         encoder_norm_eps: epsilon of the encoder's batch normalisations; None for the encoder's own.
         encoder_norm_momentum: their momentum, as PyTorch counts it; None for the encoder's own.
         decoder_norm_eps: epsilon of DeepLabV3+'s other batch normalisations; TF DeepLab `model.py` has 1e-5.
@@ -71,6 +73,7 @@ class ModelConfig:
     aspp: bool = True
     image_pooling: bool = True
     multi_grid: tuple[int, ...] = (1, 1, 1)
+    ablation: Ablation = field(default_factory=Ablation)
     encoder_norm_eps: float | None = None
     encoder_norm_momentum: float | None = None
     decoder_norm_eps: float = 1e-5
@@ -119,4 +122,5 @@ class ModelConfig:
                 expected=f"a subset of {', '.join(cls.__dataclass_fields__)}",
                 remedy="was it written by a newer xseg?",
             )
-        return cls(**values)
+        ablation = values.get("ablation")
+        return cls(**{**values, "ablation": Ablation.from_dict(ablation)} if ablation is not None else values)

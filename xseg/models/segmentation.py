@@ -17,6 +17,7 @@ from xseg.types import OutputStride
 def build_encoder(config: ModelConfig) -> XceptionEncoder:
     """Build the encoder of a model, with random weights."""
     spec = encoder_spec(config.encoder).scaled(config.width).with_multi_grid(config.multi_grid)
+    spec = spec.with_ablation(config.ablation)
     norm = spec.batch_norm
     if config.encoder_norm_eps is not None:
         norm = replace(norm, eps=config.encoder_norm_eps)

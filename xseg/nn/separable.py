@@ -6,27 +6,36 @@ from typing import Literal, TypeAlias
 
 from torch import Tensor, nn
 
-from xseg.nn.atrous import DepthwiseConv2d
+from xseg.ablation import Ablation, Between
+from xseg.errors import ConfigError
 from xseg.nn.norm import NormSpec, batch_norm
+from xseg.nn.segmented import spatial_convolution
 
 NormPlacement: TypeAlias = Literal["each", "last", "first", "none"]
 ActivationPlacement: TypeAlias = Literal["before", "after", "none"]
 
+_BETWEEN: dict[Between, type[nn.Module]] = {"none": nn.Identity, "relu": nn.ReLU, "elu": nn.ELU}
+
 
 class SeparableConv2d(nn.Module):
-    """A 3x3 depthwise convolution, then a 1x1 pointwise one.
+    """A 3x3 convolution of every channel by itself, and a 1x1 one across channels.
 
     Args:
         in_channels: channels of the input.
         out_channels: channels of the output.
-        norm: "each" normalises after both halves (DeepLab), "last" after the pointwise half (Chollet 2017), "first"
-            before the depthwise half (timm's pre-activation Xceptions), "none" nowhere.
-        activation: "before" puts one ReLU before the depthwise half; "after" one behind every normalisation.
+        norm: "each" normalises after both halves (DeepLab), "last" after the second half (Chollet 2017), "first"
+            before the first half (timm's pre-activation Xceptions), "none" nowhere.
+        activation: "before" puts one ReLU before the first half; "after" one behind every normalisation.
         spec: the numbers of the batch normalisation.
-        stride: of the depthwise half.
-        dilation: of the depthwise half; it is also its padding, so that pixel i stays over pixel `stride * i`.
+        stride: of the 3x3 half.
+        dilation: of the 3x3 half; it is also its padding, so that pixel i stays over pixel `stride * i`.
+        ablation: the order of the halves, the segments of channels, what lies between, and the depth multiplier.
 
-    Source: TF DeepLab `xception.py` `separable_conv2d_same`; Chollet 2017, Figure 5.
+    Raises:
+        ConfigError: if there are more segments than channels, or the multiplier does not divide the output of a
+            convolution that ends with its 3x3 half.
+
+    Source: TF DeepLab `xception.py` `separable_conv2d_same`; Chollet 2017, sections 1.2 and 4.7, Figure 5.
     """
 
     def __init__(
@@ -39,21 +48,34 @@ class SeparableConv2d(nn.Module):
         spec: NormSpec,
         stride: int = 1,
         dilation: int = 1,
+        ablation: Ablation | None = None,
     ) -> None:
         super().__init__()
-        after = activation == "after"
+        ablation = ablation or Ablation()
+        after, multiplier = activation == "after", ablation.depth_multiplier
+        self.depthwise_first = ablation.order == "depthwise_first"
+        if not self.depthwise_first and out_channels % multiplier:
+            raise ConfigError(f"depth_multiplier={multiplier}", expected=f"a divisor of {out_channels} channels")
+        spatial = in_channels if self.depthwise_first else out_channels // multiplier
+        mixed = (in_channels * multiplier, out_channels) if self.depthwise_first else (in_channels, spatial)
+        middle = mixed[0] if self.depthwise_first else spatial
         self.norm_in = batch_norm(in_channels, spec) if norm == "first" else nn.Identity()
         self.activation_in = nn.ReLU() if activation == "before" else nn.Identity()
-        self.depthwise = DepthwiseConv2d(in_channels, stride=stride, dilation=dilation)
-        self.norm_mid = batch_norm(in_channels, spec) if norm == "each" else nn.Identity()
-        self.activation_mid = nn.ReLU() if after and norm == "each" else nn.Identity()
-        self.pointwise = nn.Conv2d(in_channels, out_channels, 1, bias=False)
+        self.depthwise = spatial_convolution(
+            spatial, segments=ablation.segments, multiplier=multiplier, stride=stride, dilation=dilation
+        )
+        self.norm_mid = batch_norm(middle, spec) if norm == "each" else nn.Identity()
+        between = nn.ReLU if after and norm == "each" and ablation.between == "none" else _BETWEEN[ablation.between]
+        self.activation_mid = between()
+        self.pointwise = nn.Conv2d(*mixed, 1, bias=False)
         self.norm_out = batch_norm(out_channels, spec) if norm in ("each", "last") else nn.Identity()
         self.activation_out = nn.ReLU() if after else nn.Identity()
 
     def forward(self, features: Tensor) -> Tensor:
         """Convolve (N, in_channels, H, W) to (N, out_channels, ceil(H / stride), ceil(W / stride))."""
-        hidden = self.depthwise(self.activation_in(self.norm_in(features)))
+        hidden = self.activation_in(self.norm_in(features))
+        hidden = self.depthwise(hidden) if self.depthwise_first else self.pointwise(hidden)
         hidden = self.activation_mid(self.norm_mid(hidden))
-        output: Tensor = self.activation_out(self.norm_out(self.pointwise(hidden)))
+        hidden = self.pointwise(hidden) if self.depthwise_first else self.depthwise(hidden)
+        output: Tensor = self.activation_out(self.norm_out(hidden))
         return output

@@ -1,0 +1,92 @@
+"""Xception whole: the encoder under global pooling and logistic regression, as the paper trains it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from torch import Tensor, nn
+
+from xseg.ablation import Ablation
+from xseg.encoders.variants import encoder_spec
+from xseg.encoders.xception import XceptionEncoder
+from xseg.errors import ConfigError
+from xseg.nn.initialization import truncated_normal_
+from xseg.types import Padding
+
+HEAD_STD = 0.01  # TF slim, the last layer of a classifier
+
+
+@dataclass(frozen=True)
+class ClassifierConfig:
+    """Everything that is needed to build a classifier, apart from its weights.
+
+    Args:
+        encoder: a name of `xseg.list_encoders()`.
+        classes: number of outputs.
+        in_channels: channels of the images.
+        fully_connected: units of each layer, with a ReLU, between pooling and the outputs; (4096, 4096) in the paper's
+            JFT experiments, none on ImageNet (section 4.5.2).
+        dropout: share of the outputs' input that is dropped while training; 0.5 on ImageNet (section 4.3).
+        padding: "symmetric", or "tf_same" for weights of TensorFlow or Keras.
+        width: multiplier of the encoder's channels, rounded to 8.
+        ablation: how the encoder differs from its table.
+
+    Raises:
+        ConfigError: if a value is out of range.
+    """
+
+    encoder: str = "xception"
+    classes: int = 1000
+    in_channels: int = 3
+    fully_connected: tuple[int, ...] = ()
+    dropout: float = 0.5
+    padding: Padding = "symmetric"
+    width: float = 1.0
+    ablation: Ablation = field(default_factory=Ablation)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "fully_connected", tuple(self.fully_connected))
+        for name in ("classes", "in_channels"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name}={getattr(self, name)}", expected="1 or more")
+        if min(self.fully_connected, default=1) < 1:
+            raise ConfigError(f"fully_connected={self.fully_connected}", expected="1 unit or more per layer")
+        if not 0 <= self.dropout < 1:
+            raise ConfigError(f"dropout={self.dropout}", expected="0 or more and below 1")
+
+
+class XceptionClassifier(nn.Module):
+    """Images (N, in_channels, H, W) to logits (N, classes).
+
+    Args:
+        config: what to build.
+
+    Source: Chollet 2017, Figure 5 and section 4.
+    """
+
+    def __init__(self, config: ClassifierConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = XceptionEncoder(
+            encoder_spec(config.encoder).scaled(config.width).with_ablation(config.ablation),
+            in_channels=config.in_channels,
+            padding=config.padding,
+        )
+        widths = (self.encoder.out_channels[-1], *config.fully_connected)
+        self.fully_connected = nn.Sequential()
+        for incoming, units in zip(widths, config.fully_connected, strict=False):
+            self.fully_connected.extend([nn.Linear(incoming, units), nn.ReLU()])
+        self.dropout = nn.Dropout(config.dropout)
+        self.head = nn.Linear(widths[-1], config.classes)
+        truncated_normal_(self.head.weight, HEAD_STD)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Classify normalised images (N, in_channels, H, W), any H and W from 33 up, 299 in the paper.
+
+        Returns:
+            Logits (N, classes).
+        """
+        pooled = self.encoder(images)[-1].mean((2, 3))
+        logits: Tensor = self.head(self.dropout(self.fully_connected(pooled)))
+        return logits

@@ -1,0 +1,229 @@
+"""Inception modules, from GoogLeNet's to the extreme one that Xception is named after, as tables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from xseg.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """A bias-free convolution at stride 1, with a ReLU behind it.
+
+    Args:
+        channels: of its output.
+        kernel: height and width; odd.
+        segments: of its input's channels, each convolved by itself.
+
+    Raises:
+        ConfigError: if a side of the kernel is even, or a number is below 1.
+    """
+
+    channels: int
+    kernel: tuple[int, int] = (1, 1)
+    segments: int = 1
+
+    def __post_init__(self) -> None:
+        if min(self.channels, self.segments, *self.kernel) < 1 or not all(side % 2 for side in self.kernel):
+            raise ConfigError(f"{self}", expected="odd kernels, and 1 or more of everything")
+        if self.segments > 1 and self.channels % self.segments:
+            raise ConfigError(f"{self.segments} segments of {self.channels} channels", expected="a divisor")
+
+
+@dataclass(frozen=True)
+class Pool:
+    """A 3x3 pooling at stride 1."""
+
+    kind: Literal["max", "average"] = "max"
+
+
+Operation: TypeAlias = Convolution | Pool
+Tower: TypeAlias = tuple[Operation, ...]
+
+
+@dataclass(frozen=True)
+class Inception:
+    """An Inception module: towers side by side over one input, their outputs concatenated.
+
+    Args:
+        towers: each a row of operations.
+        source: where it is drawn.
+
+    Raises:
+        ConfigError: if a tower is empty.
+    """
+
+    towers: tuple[Tower, ...]
+    source: str
+
+    def __post_init__(self) -> None:
+        if not self.towers or not all(self.towers):
+            raise ConfigError(f"towers {self.towers}", expected="one or more, none of them empty")
+
+    def out_channels(self, in_channels: int) -> int:
+        """Return the channels of the concatenation."""
+        return sum(_widths(tower, in_channels)[-1] for tower in self.towers)
+
+    def parameters(self, in_channels: int) -> int:
+        """Return the number of weights for an input of `in_channels`; equal to the multiply-adds per pixel."""
+        return sum(
+            width_in // operation.segments * operation.channels * operation.kernel[0] * operation.kernel[1]
+            for tower in self.towers
+            for width_in, operation in zip(_widths(tower, in_channels), tower, strict=False)
+            if isinstance(operation, Convolution)
+        )
+
+    def multiply_adds(self, in_channels: int, height: int, width: int) -> int:
+        """Return the multiply-adds over a map of `height` x `width` pixels."""
+        return self.parameters(in_channels) * height * width
+
+
+def receptive_field(tower: Tower) -> tuple[int, int]:
+    """Return rows and columns of the input that one pixel of a tower's output sees."""
+    kernels = [operation.kernel if isinstance(operation, Convolution) else (3, 3) for operation in tower]
+    return 1 + sum(rows - 1 for rows, _ in kernels), 1 + sum(columns - 1 for _, columns in kernels)
+
+
+def _widths(tower: Tower, in_channels: int) -> list[int]:
+    """Return the channels before each operation of a tower, and behind the last."""
+    widths = [in_channels]
+    for operation in tower:
+        widths.append(operation.channels if isinstance(operation, Convolution) else widths[-1])
+    return widths
+
+
+def _conv(channels: int, *kernel: int) -> Convolution:
+    height, width = kernel if len(kernel) == 2 else kernel * 2
+    return Convolution(channels, (height, width))
+
+
+def naive(channels: int) -> Inception:
+    """Return 1x1, 3x3, 5x5 and pooling side by side; the output grows from module to module."""
+    towers: tuple[Tower, ...] = ((_conv(channels, 1),), (_conv(channels, 3),), (_conv(channels, 5),), (Pool(),))
+    return Inception(towers, "Szegedy et al. 2015, Figure 2a")
+
+
+def reduced(channels: int) -> Inception:
+    """Return the naive module with 1x1 convolutions that reduce the channels before the large kernels."""
+    reduction = _conv(max(1, channels // 2), 1)
+    towers: tuple[Tower, ...] = (
+        (_conv(channels, 1),),
+        (reduction, _conv(channels, 3)),
+        (reduction, _conv(channels, 5)),
+        (Pool(), _conv(channels, 1)),
+    )
+    return Inception(towers, "Szegedy et al. 2015, Figure 2b")
+
+
+def factorised(channels: int) -> Inception:
+    """Return the reduced module with two 3x3 convolutions in place of the 5x5 one."""
+    reduction = _conv(max(1, channels // 2), 1)
+    towers: tuple[Tower, ...] = (
+        (_conv(channels, 1),),
+        (reduction, _conv(channels, 3)),
+        (reduction, _conv(channels, 3), _conv(channels, 3)),
+        (Pool(), _conv(channels, 1)),
+    )
+    return Inception(towers, "Szegedy et al. 2016, Figure 5")
+
+
+def asymmetric(channels: int, size: int = 7) -> Inception:
+    """Return the module whose n x n kernels are a 1 x n and an n x 1 one."""
+    reduction, row, column = _conv(max(1, channels // 2), 1), _conv(channels, 1, size), _conv(channels, size, 1)
+    towers: tuple[Tower, ...] = (
+        (_conv(channels, 1),),
+        (reduction, row, column),
+        (reduction, column, row, column, row),
+        (Pool(), _conv(channels, 1)),
+    )
+    return Inception(towers, "Szegedy et al. 2016, Figure 6")
+
+
+def canonical(channels: int) -> Inception:
+    """Return Inception V3's module, from which Chollet's argument starts."""
+    towers: tuple[Tower, ...] = (
+        (_conv(channels, 1),),
+        (_conv(channels, 1), _conv(channels, 3)),
+        (_conv(channels, 1), _conv(channels, 3), _conv(channels, 3)),
+        (Pool("average"), _conv(channels, 1)),
+    )
+    return Inception(towers, "Chollet 2017, Figure 1")
+
+
+def simplified(channels: int, towers: int = 3) -> Inception:
+    """Return towers of one kind: a 1x1 convolution, then a 3x3 one."""
+    return Inception(((_conv(channels, 1), _conv(channels, 3)),) * towers, "Chollet 2017, Figure 2")
+
+
+def equivalent(channels: int, segments: int = 3) -> Inception:
+    """Return one large 1x1 convolution, and a 3x3 one over each segment of its output: the simplified module."""
+    total = channels * segments
+    return Inception(((_conv(total, 1), Convolution(total, (3, 3), segments)),), "Chollet 2017, Figure 3")
+
+
+def extreme(channels: int) -> Inception:
+    """Return one 1x1 convolution, and a 3x3 one per channel of its output: nearly a separable convolution."""
+    return Inception(((_conv(channels, 1), Convolution(channels, (3, 3), channels)),), "Chollet 2017, Figure 4")
+
+
+class _ConvolutionRelu(nn.Module):
+    """A `Convolution` as a module."""
+
+    def __init__(self, in_channels: int, operation: Convolution) -> None:
+        super().__init__()
+        if in_channels % operation.segments:
+            raise ConfigError(f"{operation.segments} segments of {in_channels} channels", expected="a divisor")
+        height, width = operation.kernel
+        self.conv = nn.Conv2d(
+            in_channels,
+            operation.channels,
+            operation.kernel,
+            padding=(height // 2, width // 2),
+            groups=operation.segments,
+            bias=False,
+        )
+        self.activation = nn.ReLU()
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Convolve (N, in_channels, H, W) to (N, channels, H, W)."""
+        output: Tensor = self.activation(self.conv(features))
+        return output
+
+
+def _operation(in_channels: int, operation: Operation) -> nn.Module:
+    if isinstance(operation, Convolution):
+        return _ConvolutionRelu(in_channels, operation)
+    return nn.MaxPool2d(3, stride=1, padding=1) if operation.kind == "max" else nn.AvgPool2d(3, stride=1, padding=1)
+
+
+class InceptionModule(nn.Module):
+    """The network of an `Inception` table.
+
+    Args:
+        in_channels: channels of the input.
+        table: what to build.
+
+    Raises:
+        ConfigError: if segments do not divide the channels.
+    """
+
+    def __init__(self, in_channels: int, table: Inception) -> None:
+        super().__init__()
+        self.towers = nn.ModuleList(
+            nn.Sequential(
+                *(
+                    _operation(width, operation)
+                    for width, operation in zip(_widths(tower, in_channels), tower, strict=False)
+                )
+            )
+            for tower in table.towers
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map (N, in_channels, H, W) to (N, out_channels, H, W)."""
+        return torch.cat([tower(features) for tower in self.towers], dim=1)
