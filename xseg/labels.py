@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import colorsys
+from collections import Counter
+from collections.abc import Hashable, Iterable
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from xseg.errors import ConfigError
 from xseg.types import RGB
 
+T = TypeVar("T", bound=Hashable)
 MAX_CLASSES = 65_535  # masks are at most 16-bit, and one value is kept for `ignore_index`
 
 
@@ -26,6 +29,11 @@ def distinct_colors(count: int) -> tuple[RGB, ...]:
         red, green, blue = colorsys.hsv_to_rgb(hue, saturation, value)
         colors.append((round(red * 255), round(green * 255), round(blue * 255)))
     return tuple(colors)
+
+
+def _repeated(values: Iterable[T]) -> list[T]:
+    """Return what occurs more than once, in order of its first occurrence."""
+    return [value for value, count in Counter(values).items() if count > 1]
 
 
 @dataclass(frozen=True)
@@ -64,14 +72,12 @@ class LabelMap:
         for what, values in (("colours", self.colors), ("raw ids", self.raw_ids)):
             if len(values) != len(self.names):
                 raise ConfigError(f"{len(values)} {what} for {len(self.names)} classes", expected="one per class")
-        repeated = sorted({name for name in self.names if self.names.count(name) > 1})
+        repeated = _repeated(self.names)
         if repeated:
             raise ConfigError(f"class names used twice: {', '.join(repeated)}", expected="a name of its own per class")
         if any(not 0 <= value <= 255 for color in self.colors for value in color):
             raise ConfigError(f"colours {self.colors}", expected="values from 0 to 255")
-        claimed = [*self.raw_ids, *self.ignored_raw_ids]
-        if len(set(claimed)) != len(claimed):
-            twice = sorted({raw for raw in claimed if claimed.count(raw) > 1})
+        if twice := _repeated([*self.raw_ids, *self.ignored_raw_ids]):
             raise ConfigError(f"mask values {twice} stand for two things", expected="one meaning per value")
         if 0 <= self.ignore_index < len(self.names):
             raise ConfigError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from segmentation_models_pytorch import encoders as smp_encoders
@@ -12,7 +13,10 @@ from xseg.encoders.xception import INIT_STD, XceptionEncoder
 from xseg.errors import ConfigError
 from xseg.nn.initialization import initialize
 from xseg.types import OutputStride
+from xseg.weights.catalogue import CATALOGUE, HubFile
 from xseg.weights.in_channels import repeat_kernels
+from xseg.weights.load import FIRST_CONVOLUTION, load_encoder_source
+from xseg.weights.source import Source
 
 PREFIX = "xseg-"  # SMP's own "xception" is another network
 
@@ -29,6 +33,28 @@ class SmpEncoder(XceptionEncoder):
 
     def __init__(self, name: str, width: float, depth: int = 5, output_stride: OutputStride = 32) -> None:
         super().__init__(encoder_spec(name).scaled(width), depth=depth, output_stride=output_stride)
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """Load this encoder's own state, or that of another project: SMP passes what its repository holds.
+
+        Weights of timm, SMP and others are converted as `xseg.create_encoder(weights=...)` does it, whatever the
+        depth; epsilon and momentum of the batch normalisations come along.
+
+        Args:
+            state_dict: names to tensors.
+            strict: False for PyTorch's lax loading of an own state; another project's must always fit.
+            assign: as PyTorch has it, for an own state.
+
+        Returns:
+            The missing and unexpected names, as PyTorch gives them.
+
+        Raises:
+            WeightsError: if the weights of another project do not fit. The encoder is unchanged then.
+        """
+        if FIRST_CONVOLUTION in state_dict:
+            return super().load_state_dict(state_dict, strict, assign)
+        load_encoder_source(self, Source(f"the state for {PREFIX}{self.name}", dict(state_dict)))
+        return super().load_state_dict(self.state_dict())
 
     def set_in_channels(self, in_channels: int, pretrained: bool = True) -> None:
         """Rebuild the first convolution for images of `in_channels` channels, as SMP does.
@@ -61,6 +87,20 @@ class SmpEncoder(XceptionEncoder):
             )
 
 
+def pretrained_settings(name: str) -> dict[str, dict[str, str | None]]:
+    """Return where SMP finds an encoder's weights: those of the catalogue that are in SMP's form, a Hub repository.
+
+    Args:
+        name: of `xseg.list_encoders()`.
+    """
+    return {
+        selected: {"repo_id": entry.place.repo, "revision": entry.place.revision}
+        for entry in CATALOGUE
+        if entry.encoder == name and isinstance(entry.place, HubFile)
+        for selected in entry.names
+    }
+
+
 def register_encoder(name: str, width: float = 1.0) -> str:
     """Add one encoder to SMP, if it is not there yet.
 
@@ -73,7 +113,7 @@ def register_encoder(name: str, width: float = 1.0) -> str:
     registered = PREFIX + name + ("" if width == 1 else f"@{width:g}")
     entry: dict[str, Any] = {
         "encoder": SmpEncoder,
-        "pretrained_settings": {},
+        "pretrained_settings": pretrained_settings(name) if width == 1 else {},
         "params": {"name": name, "width": width},
     }
     known = smp_encoders.encoders.setdefault(registered, entry)

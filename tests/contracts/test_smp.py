@@ -10,8 +10,9 @@ from segmentation_models_pytorch.encoders import get_encoder
 from torch.testing import assert_close
 
 import xseg
-from xseg.errors import ConfigError
+from xseg.errors import ConfigError, WeightsError
 from xseg.models.smp_decoders import SMP_DECODERS
+from xseg.smp import register_encoder
 
 xseg.register_smp()
 
@@ -77,6 +78,60 @@ def test_pretrained_first_kernels_keep_their_response_to_grey_images(channels):
     after = encoder.stem.conv1.conv(grey.expand(-1, channels, -1, -1))
     assert_close(after, before, rtol=1e-4, atol=1e-5)
     assert encoder.stem.conv1.conv.in_channels == channels
+
+
+def test_smp_finds_every_encoders_imagenet_weights_on_the_hub(encoder_name):
+    settings = smp_registry[f"xseg-{encoder_name}"]["pretrained_settings"]
+    assert {"repo_id", "revision"} == set(settings["imagenet"])
+    assert settings["imagenet"]["repo_id"].split("/")[0] in ("timm", "smp-hub")
+    narrow = register_encoder(encoder_name, 0.5)
+    assert smp_registry[narrow]["pretrained_settings"] == {}
+
+
+@pytest.fixture(scope="module")
+def cadene():
+    """SMP's own Xception with batch normalisations of its own."""
+    torch.manual_seed(0)
+    network = get_encoder("xception", weights=None)
+    for part in network.modules():
+        if isinstance(part, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(part.weight, 0.5, 1.5)
+    return network
+
+
+@pytest.mark.parametrize("depth", [2, 5])
+def test_an_encoder_takes_the_state_of_another_project(cadene, depth):
+    encoder = get_encoder("xseg-xception", depth=depth, weights=None)
+    assert encoder.load_state_dict({**cadene.state_dict(), "fc.weight": torch.ones(2)}).missing_keys == []
+    expected = xseg.create_encoder("xception", weights=cadene, depth=depth)
+    assert encoder.state_dict().keys() == expected.state_dict().keys()
+    assert all(torch.equal(encoder.state_dict()[name], value) for name, value in expected.state_dict().items())
+    numbers = {(part.eps, part.momentum) for part in encoder.modules() if isinstance(part, torch.nn.BatchNorm2d)}
+    assert numbers == {(1e-5, 0.1)}
+    encoder.set_in_channels(1, pretrained=True)
+    assert_close(encoder.stem.conv1.conv.weight.detach(), cadene.conv1.weight.detach().sum(1, keepdim=True))
+
+
+def test_a_state_that_does_not_fit_changes_nothing(cadene):
+    encoder = get_encoder("xseg-xception", depth=2, weights=None)
+    before = {name: value.clone() for name, value in encoder.state_dict().items()}
+    state = dict(cadene.state_dict())
+    state["block12.rep.1.conv1.wait"] = state.pop("block12.rep.1.conv1.weight")
+    for strict in (True, False):
+        with pytest.raises(WeightsError, match=r"block12\.rep\.1\.conv1\.wait is claimed by 0 rules"):
+            encoder.load_state_dict(state, strict=strict)
+    with pytest.raises(WeightsError, match="holds xception; expected xception41"):
+        get_encoder("xseg-xception41", depth=2, weights=None).load_state_dict(cadene.state_dict())
+    assert all(torch.equal(encoder.state_dict()[name], value) for name, value in before.items())
+
+
+def test_an_encoder_takes_its_own_state_as_pytorch_does():
+    one, other = (get_encoder("xseg-xception41", depth=2, weights=None) for _ in range(2))
+    assert other.load_state_dict(one.state_dict()).unexpected_keys == []
+    assert all(torch.equal(other.state_dict()[name], value) for name, value in one.state_dict().items())
+    with pytest.raises(RuntimeError, match="more"):
+        other.load_state_dict({**one.state_dict(), "more": torch.ones(1)})
+    assert other.load_state_dict({**one.state_dict(), "more": torch.ones(1)}, strict=False).unexpected_keys == ["more"]
 
 
 def test_smp_compiles_an_encoder():

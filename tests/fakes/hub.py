@@ -1,8 +1,13 @@
-"""A server on the loopback address that speaks as much of the Hugging Face Hub's protocol as fetching files needs."""
+"""A server on the loopback address that speaks as much of the Hugging Face Hub's protocol as files need.
+
+They are fetched one by one or as a commit, with ranges, tokens and errors; and pushed as a commit, large ones by LFS.
+"""
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import json
 import re
 import threading
 from contextlib import contextmanager
@@ -24,6 +29,7 @@ class Behaviour:
         announce: "repo/filename" to a SHA-256 that is announced instead of the true one.
         ranges: whether the server knows ranges.
         requests: what was asked: method, path and range.
+        blobs: what was pushed by LFS, by SHA-256.
     """
 
     files: dict[str, bytes] = field(default_factory=dict)
@@ -33,6 +39,7 @@ class Behaviour:
     announce: dict[str, str] = field(default_factory=dict)
     ranges: bool = True
     requests: list[tuple[str, str, str]] = field(default_factory=list)
+    blobs: dict[str, bytes] = field(default_factory=dict)
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -46,7 +53,80 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(body=False)
 
     def do_GET(self):
-        self.answer(body=True)
+        if match := re.match(r"/api/models/([^/]+/[^/]+)/(revision|tree)/", self.path):
+            return self.describe(match[1], match[2])
+        return self.answer(body=True)
+
+    def describe(self, repo, what):
+        """Tell a repository's commit, or its files."""
+        it = self.behaviour
+        names = [name.removeprefix(f"{repo}/") for name in it.files if name.startswith(f"{repo}/")]
+        if repo in it.private and not self.allowed():
+            return self.refuse(401, "RepoNotFound")
+        if not names:
+            return self.refuse(404, "RepoNotFound")
+        if what == "revision":
+            return self.tell({"id": repo, "sha": COMMIT, "siblings": [{"rfilename": name} for name in names]})
+        sizes = {name: len(it.files[f"{repo}/{name}"]) for name in names}
+        return self.tell([{"type": "file", "path": name, "size": size, "oid": "0"} for name, size in sizes.items()])
+
+    def do_POST(self):
+        """Make a repository, or take a commit into it; only with the token."""
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        it, path = self.behaviour, self.path.partition("?")[0]
+        it.requests.append(("POST", path, ""))
+        if path == "/api/validate-yaml":
+            return self.tell({"errors": [], "warnings": []})
+        if not self.allowed():
+            return self.refuse(401, "RepoNotFound")
+        if path == "/api/repos/create":
+            asked = json.loads(body)
+            return self.tell({"url": f"http://{self.headers['Host']}/{asked['organization']}/{asked['name']}"})
+        if "/preupload/" in path:
+            files = [file["path"] for file in json.loads(body)["files"]]
+            modes = {name: "lfs" if name.endswith(".safetensors") else "regular" for name in files}
+            return self.tell(
+                {"files": [{"path": name, "uploadMode": mode, "shouldIgnore": False} for name, mode in modes.items()]}
+            )
+        if path.endswith("/info/lfs/objects/batch"):
+            base = f"http://{self.headers['Host']}/blobs"
+            objects = [
+                {**wanted, "actions": {"upload": {"href": f"{base}/{wanted['oid']}"}}}
+                for wanted in json.loads(body)["objects"]
+            ]
+            return self.tell({"transfer": "basic", "objects": objects})
+        if match := re.fullmatch(r"/api/models/([^/]+/[^/]+)/commit/[^/]+", path):
+            return self.commit(match[1], body)
+        return self.refuse(404, "RepoNotFound")
+
+    def commit(self, repo, body):
+        it = self.behaviour
+        for line in body.decode().splitlines():
+            operation = json.loads(line)
+            value = operation["value"]
+            if operation["key"] == "file":
+                it.files[f"{repo}/{value['path']}"] = base64.b64decode(value["content"])
+            elif operation["key"] == "lfsFile":
+                it.files[f"{repo}/{value['path']}"] = it.blobs[value["oid"]]
+        address = f"http://{self.headers['Host']}/{repo}/commit/{COMMIT}"
+        return self.tell({"success": True, "commitOid": COMMIT, "commitUrl": address, "hookOutput": ""})
+
+    def do_PUT(self):
+        data = self.rfile.read(int(self.headers["Content-Length"]))
+        self.behaviour.blobs[hashlib.sha256(data).hexdigest()] = data
+        return self.tell({})
+
+    def allowed(self):
+        return self.headers.get("Authorization") == f"Bearer {self.behaviour.token}"
+
+    def tell(self, value):
+        data = json.dumps(value).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("X-Repo-Commit", COMMIT)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
 
     def refuse(self, status, code):
         self.send_response(status)
@@ -60,7 +140,7 @@ class Handler(BaseHTTPRequestHandler):
         it.requests.append((self.command, self.path, self.headers.get("Range", "")))
         match = re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", self.path)
         repo, name = (match[1], f"{match[1]}/{match[3]}") if match else ("", self.path.lstrip("/"))
-        if repo in it.private and self.headers.get("Authorization") != f"Bearer {it.token}":
+        if repo in it.private and not self.allowed():
             return self.refuse(401, "RepoNotFound")
         if name not in it.files:
             known = any(key.startswith(f"{repo}/") for key in it.files)

@@ -7,25 +7,23 @@ TensorFlow; it may be this one.
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import os
 import platform
 import subprocess
 import sys
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
+sys.path.insert(0, str(Path(__file__).parent))  # run by its path, it is in no package
 
 import numpy as np
 import torch
-from torch import nn
+from bonlime import Bonlime
+from runners import encoder_runner, model_runner, randomize
+from segmentron import SegmenTron
 
-from xseg.encoders.variants import encoder_spec
-from xseg.encoders.xception import XceptionEncoder
-from xseg.models.factory import build_model
 from xseg.weights.check.compare import Difference, compare
 from xseg.weights.check.originals import original_runner
 from xseg.weights.convert import convert
@@ -44,55 +42,6 @@ TENSORFLOW = {
     "X-41, no ASPP": {"variant": "xception_41", "aspp": False, "image_pooling": False, "atrous_rates": []},
     "X-65, encoder of ImageNet": {"variant": "xception_65", "classes": 0},
 }
-
-
-def fake(name):
-    spec = importlib.util.spec_from_file_location(name, HERE / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def randomize(module, seed=0):
-    torch.manual_seed(seed)
-    for part in module.modules():
-        if isinstance(part, nn.BatchNorm2d):
-            nn.init.uniform_(part.weight, 0.6, 1.4)
-            nn.init.normal_(part.bias, 0, 0.2)
-            nn.init.normal_(part.running_mean, 0, 0.2)
-            nn.init.uniform_(part.running_var, 0.6, 1.4)
-    return module.eval()
-
-
-def encoder_runner(conversion, padding="symmetric", subsampled_to=None):
-    """Run ours; with `subsampled_to`, take every so many pixels of a denser map, where the original has no stride."""
-    state = conversion.encoder_state()
-
-    def run(images, stride):
-        with torch.device("meta"):
-            spec = replace(encoder_spec(conversion.encoder), batch_norm=conversion.norm)
-            encoder = XceptionEncoder(spec, output_stride=stride, padding=padding)
-        encoder.load_state_dict(state, assign=True)
-        maps = encoder.eval()(images)
-        steps = [max(1, min(2**level, subsampled_to or 1) // stride) for level in range(6)]
-        return {str(level): maps[level][..., :: steps[level], :: steps[level]] for level in range(1, 6)}
-
-    return run
-
-
-def model_runner(conversion):
-    with torch.device("meta"):
-        wanted = build_model(conversion.config).state_dict()
-    state = conversion.model_state(wanted)
-
-    def run(images, stride):
-        with torch.device("meta"):
-            model = build_model(conversion.config.at_output_stride(stride))
-        model.load_state_dict(state, assign=True)
-        maps = {str(level): value for level, value in enumerate(model.eval().encoder(images)) if level}
-        return {**maps, "logits": model(images)}
-
-    return run
 
 
 def tensorflow_rows(python, only):
@@ -169,13 +118,13 @@ def original_xception_rows(only):
 def whole_model_rows(only):
     for stride in (16, 8):
         if not only or only in "segmentron":
-            network = randomize(fake("segmentron").SegmenTron(19, stride))
+            network = randomize(SegmenTron(19, stride))
             conversion = convert(read_source(network))
             runs = compare(model_runner(conversion), lambda x, _: network(x), strides=(stride,), sizes=SIZES)  # noqa: B023
             yield "SegmenTron", "X-65, DeepLabV3+, 19 classes", "its network restated in PyTorch", runs
         if only and only not in "bonlime":
             continue
-        other = fake("bonlime").Bonlime(21, stride)
+        other = Bonlime(21, stride)
         other.randomize()
         with tempfile.TemporaryDirectory() as folder:
             other.save(f"{folder}/model.h5")

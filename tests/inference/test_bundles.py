@@ -36,7 +36,7 @@ def test_a_file_is_refused(tmp_path):
 def test_a_hub_id_fetches_the_two_files_and_no_others(tmp_path, monkeypatch):
     asked = []
 
-    def snapshot_download(repo_id, *, allow_patterns):
+    def snapshot_download(repo_id, *, allow_patterns, **_):
         asked.append((repo_id, allow_patterns))
         return str(make_bundle(tmp_path / "cache"))
 
@@ -46,7 +46,7 @@ def test_a_hub_id_fetches_the_two_files_and_no_others(tmp_path, monkeypatch):
 
 
 def test_what_the_hub_says_becomes_one_line(monkeypatch):
-    def snapshot_download(repo_id, *, allow_patterns):
+    def snapshot_download(repo_id, *, allow_patterns, **_):
         raise OSError("401 Client Error.\n\nRepository Not Found\nand more")
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from pathlib import Path
 
@@ -10,33 +9,20 @@ import numpy as np
 import pytest
 import torch
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "fakes"))  # imported by name from the tests, which are no package
+
+from tensorflow_writer import write_checkpoint
+from tensorflow_zoo import restatement
+
 from xseg.models.config import ModelConfig
 from xseg.models.factory import build_model
-
-FAKES = Path(__file__).parents[1] / "fakes"
-NORM = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean", "running_var": "moving_variance"}
-
-
-def load_fake(name):
-    if f"fakes_{name}" not in sys.modules:
-        spec = importlib.util.spec_from_file_location(f"fakes_{name}", FAKES / f"{name}.py")
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[f"fakes_{name}"] = module
-        spec.loader.exec_module(module)
-    return sys.modules[f"fakes_{name}"]
-
-
-@pytest.fixture(scope="session")
-def fake():
-    """Return the function that loads a module of tests/fakes."""
-    return load_fake
 
 
 class Recorder(dict):
     """Variables of the restated network by name, each filled with a number of its own."""
 
     def shapes(self, variant, classes):
-        network = load_fake("tensorflow_zoo").restatement()
+        network = restatement()
         table = network.Network.units(_Shapes(network.Options(variant=variant)))
         shapes = {}
 
@@ -83,12 +69,26 @@ class _Shapes:
 
 @pytest.fixture(scope="session")
 def deeplab_tensors():
-    """Return X-41 DeepLabV3+ as TF names and shapes it: every tensor constant, each with another value."""
+    """Return X-41 DeepLabV3+ on VOC as TF names and shapes it: every tensor constant, each with another value.
+
+    In the head, every row has its class's number, every bias that and 100.
+    """
     shapes = Recorder().shapes("xception_41", 21)
-    return {
+    tensors = {
         name: np.full(sides, 0.5 + position / len(shapes), np.float32)
         for position, (name, sides) in enumerate(shapes.items())
     }
+    tensors["logits/semantic/weights"] = np.tile(np.arange(21, dtype=np.float32), (1, 1, 256, 1))
+    tensors["logits/semantic/biases"] = 100 + np.arange(21, dtype=np.float32)
+    return tensors
+
+
+@pytest.fixture(scope="session")
+def deeplab_checkpoint(deeplab_tensors, tmp_path_factory):
+    """Return the shared part of the names of a checkpoint with these tensors."""
+    path = tmp_path_factory.mktemp("zoo") / "model.ckpt"
+    write_checkpoint(path, deeplab_tensors)
+    return path
 
 
 @pytest.fixture(scope="session")

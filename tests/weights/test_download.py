@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import re
 
+import hub
 import pytest
 
 from xseg.encoders.variants import list_encoders
@@ -16,11 +18,10 @@ DATA = bytes(range(256)) * 20000
 
 
 @pytest.fixture
-def server(fake, tmp_path, monkeypatch):
+def server(tmp_path, monkeypatch):
     monkeypatch.setenv("XSEG_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     monkeypatch.delenv("XSEG_WEIGHTS_MIRROR", raising=False)
-    hub = fake("hub")
     behaviour = hub.Behaviour({"models/zoo.tar.gz": DATA})
     with hub.serve(behaviour) as address:
         yield behaviour, f"{address}/models/zoo.tar.gz"
@@ -116,3 +117,35 @@ def test_a_path_goes_before_a_name_and_a_wrong_name_gets_the_nearest(tmp_path, m
     assert str(locate("imagenet", encoder="xception65")) == "imagenet"
     with pytest.raises(WeightsError, match="did you mean voc_trainaug"):
         locate("voc_trainau", encoder="xception65")
+
+
+@pytest.mark.parametrize(
+    ("name", "repo"), [("imagenet", "timm/xception65.ra3_in1k"), ("tf_in1k", "timm/xception65.tf_in1k")]
+)
+def test_each_published_set_of_an_encoder_has_a_name(name, repo):
+    assert find_entry(name, "xception65").place.repo == repo
+
+
+def score(entry):
+    """Return an entry's top-1 on ImageNet; 0 where it is a copy or has none."""
+    found = re.search(r"ImageNet top-1 ([\d.]+)", entry.score)
+    return float(found[1]) if found else 0.0
+
+
+@pytest.mark.parametrize("encoder", list_encoders())
+def test_imagenet_is_the_best_published(encoder):
+    chosen = find_entry("imagenet", encoder)
+    if chosen.score == "Cadene's file":
+        chosen = find_entry("cadene", encoder)
+    assert score(chosen) == max(score(entry) for entry in CATALOGUE if entry.encoder == encoder) > 0
+
+
+def test_every_set_that_timm_publishes_is_here():
+    timm = pytest.importorskip("timm")
+    ours = {f"timm/{entry.encoder}.{entry.names[0]}" for entry in CATALOGUE if entry.origin == "timm"}
+    theirs = {
+        timm.get_pretrained_cfg(name).hf_hub_id for name in timm.list_pretrained("xception*") if "legacy" not in name
+    }
+    assert ours == theirs
+    legacy = timm.get_pretrained_cfg("legacy_xception.tf_in1k")
+    assert find_entry("tf_in1k", "xception").place == WebFile(legacy.url)

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import subprocess
 import sys
-from pathlib import Path
 
+import hub
 import pytest
-
-spec = importlib.util.spec_from_file_location("fake_hub", Path(__file__).parents[1] / "fakes/hub.py")
-hub = importlib.util.module_from_spec(spec)
-sys.modules["fake_hub"] = hub
-spec.loader.exec_module(hub)
+import torch
+from safetensors.torch import save
+from segmentation_models_pytorch.encoders import get_encoder
 
 REPO, FILE = "timm/xception41.tf_in1k", "model.safetensors"
 DATA = bytes(range(256)) * 4096
@@ -33,8 +30,53 @@ for _ in range(int(sys.argv[3])):
 """
 
 
-def run(endpoint, home, *, repo=REPO, file=FILE, times=1, **environment):
-    """Fetch in a process of its own: the Hub's library reads its environment when it is imported."""
+SMP_PROGRAM = """
+import segmentation_models_pytorch as smp
+import torch
+import xseg
+xseg.register_smp()
+settings = {"encoder_depth": 4, "decoder_channels": (8, 8, 8, 8), "in_channels": 4}
+unet = smp.Unet("xseg-xception", encoder_weights="imagenet", **settings)
+ours = xseg.create_encoder("xception", weights="imagenet", depth=4, in_channels=4).state_dict()
+theirs = unet.encoder.state_dict()
+print(set(ours) == set(theirs) and all(torch.equal(ours[name], theirs[name]) for name in ours))
+print({module.eps for module in unet.encoder.modules() if isinstance(module, torch.nn.BatchNorm2d)})
+print(float(theirs["stem.conv1.conv.weight"][0, 3, 0, 0]))
+try:
+    xseg.create_encoder("xception65", weights="tf_in1k")
+except xseg.XsegError as error:
+    print(error)
+"""
+BUNDLE_PROGRAM = """
+import sys
+import torch
+from xseg.errors import WeightsError
+from xseg.labels import LabelMap
+from xseg.models.bundle import Bundle
+from xseg.models.config import ModelConfig
+from xseg.models.factory import build_model
+from xseg.normalization import Normalization
+model = build_model(ModelConfig(encoder="xception41", width=0.125, decoder_channels=16, classes=2)).eval()
+bundle = Bundle(model, LabelMap(("road", "other")), Normalization(), {"license": "Apache-2.0", "val_miou": 0.625})
+for call in (
+    lambda: bundle.push_to_hub("me/net"),
+    lambda: print(bundle.push_to_hub("me/net", token="hf_right").rsplit("/", 2)[0][-7:]),
+    lambda: print(Bundle.from_pretrained("me/nothing")),
+    lambda: print(Bundle.from_pretrained("no/such/place")),
+):
+    try:
+        call()
+    except WeightsError as error:
+        print("error:", error)
+again = Bundle.from_pretrained("me/net")
+print(again.labels == bundle.labels, again.config == bundle.config, again.provenance["val_miou"])
+theirs = again.model.state_dict()
+print(all(torch.equal(theirs[name], tensor) for name, tensor in model.state_dict().items()))
+"""
+
+
+def run_program(endpoint, home, program, *arguments, **environment):
+    """Run a program in a process of its own: the Hub's library reads its environment when it is imported."""
     variables = {
         **os.environ,
         "HF_ENDPOINT": endpoint,
@@ -46,10 +88,15 @@ def run(endpoint, home, *, repo=REPO, file=FILE, times=1, **environment):
     }
     variables.pop("HF_TOKEN", None) if "HF_TOKEN" not in environment else None
     result = subprocess.run(
-        [sys.executable, "-c", PROGRAM, repo, file, str(times)],
+        [sys.executable, "-c", program, *arguments],
         env=variables, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     return result.stdout.strip().splitlines() or [result.stderr[-2000:]]
+
+
+def run(endpoint, home, *, repo=REPO, file=FILE, times=1, **environment):
+    """Fetch a file."""
+    return run_program(endpoint, home, PROGRAM, repo, file, str(times), **environment)
 
 
 @pytest.fixture
@@ -110,3 +157,33 @@ def test_a_missing_file_and_a_missing_repository_are_one_line_each(server, tmp_p
         lines = run(endpoint, tmp_path, **arguments)
         assert len(lines) == 1
         assert lines[0].startswith("error:")
+
+
+@pytest.mark.slow
+def test_smp_loads_an_encoders_weights_from_the_hub_as_this_project_does(server, tmp_path):
+    behaviour, endpoint = server
+    state = {**get_encoder("xception", weights=None).state_dict(), "fc.weight": torch.zeros(1000, 2048)}
+    state["conv1.weight"] = torch.arange(1.0, 4.0).reshape(1, 3, 1, 1).expand(32, 3, 3, 3).contiguous()
+    behaviour.files["smp-hub/xception.imagenet/model.safetensors"] = save(state)
+    behaviour.files["smp-hub/xception.imagenet/config.json"] = b"{}"
+    same, epsilon, fourth, refused = run_program(endpoint, tmp_path, SMP_PROGRAM)
+    assert (same, epsilon) == ("True", "{1e-05}")  # Cadene's, where the encoder's own is 1e-3
+    assert float(fourth) == 0.75  # the fourth channel takes the first one's kernel, 3 / 4 of it
+    assert "timm/xception65.tf_in1k: model.safetensors is not on the Hugging Face Hub" in refused
+    assert sum(method == "GET" and FILE in path for method, path, _ in behaviour.requests) == 1
+
+
+def test_a_bundle_is_pushed_with_its_card_and_pulled(server, tmp_path):
+    behaviour, endpoint = server
+    lines = run_program(endpoint, tmp_path, BUNDLE_PROGRAM)
+    assert lines[0].startswith("error: pushing to me/net is not on the Hugging Face Hub, or not for you")
+    assert lines[1] == "/me/net"
+    assert lines[2].startswith("error: me/nothing is not on the Hugging Face Hub")
+    assert lines[3] == "error: no/such/place is neither a directory here nor a Hub id; expected owner/name"
+    assert lines[4:] == ["True True 0.625", "True"]
+    assert {name for name in behaviour.files if name.startswith("me/")} == {
+        "me/net/config.json", "me/net/model.safetensors", "me/net/README.md"
+    }  # fmt: skip
+    card = behaviour.files["me/net/README.md"].decode()
+    for part in ("license: apache-2.0", 'xseg.load("me/net")', "| 0 | road |", "val_miou: 0.625"):
+        assert part in card

@@ -11,7 +11,9 @@ import sys
 
 import numpy as np
 import pytest
+import tensorflow_zoo
 import torch
+from tensorflow_writer import write_checkpoint, write_graph
 
 from xseg.errors import WeightsError
 from xseg.models.factory import build_model
@@ -74,13 +76,13 @@ def slow_zeros(count):
 
 
 @pytest.mark.parametrize("form", ["checkpoint", "shards", "graph"])
-def test_every_tensor_of_a_model_has_its_place(fake, deeplab_tensors, tmp_path, form):
-    writer, path = fake("tensorflow_writer"), tmp_path / "model.ckpt"
+def test_every_tensor_of_a_model_has_its_place(deeplab_tensors, deeplab_checkpoint, tmp_path, form):
+    path = deeplab_checkpoint if form == "checkpoint" else tmp_path / "frozen_inference_graph.pb"
     if form == "graph":
-        path = tmp_path / "frozen_inference_graph.pb"
-        writer.write_graph(path, deeplab_tensors)
-    else:
-        writer.write_checkpoint(path, deeplab_tensors, shards=3 if form == "shards" else 1)
+        write_graph(path, deeplab_tensors)
+    if form == "shards":
+        path = tmp_path / "model.ckpt"
+        write_checkpoint(path, deeplab_tensors, shards=3)
     conversion = convert(read_source(path))
     with torch.device("meta"):
         wanted = build_model(conversion.config).state_dict()
@@ -90,19 +92,19 @@ def test_every_tensor_of_a_model_has_its_place(fake, deeplab_tensors, tmp_path, 
         assert float(state[ours].flatten()[0]) == deeplab_tensors[theirs].flat[0], (ours, theirs)
 
 
-def test_momentum_and_steps_are_left_out_and_averages_taken(fake, deeplab_tensors, tmp_path):
-    tensors = dict(deeplab_tensors)
+def test_momentum_and_steps_are_left_out_and_averages_taken(deeplab_tensors, tmp_path):
     name = "xception_41/entry_flow/conv1_1/weights"
+    tensors = {key: value for key, value in deeplab_tensors.items() if key == name or "BatchNorm" in key}
     tensors[f"{name}/ExponentialMovingAverage"] = np.full_like(tensors[name], 42)
     tensors[f"{name}/Momentum"] = np.full_like(tensors[name], 7)
     tensors["global_step"] = np.array(30000, np.int64)
-    fake("tensorflow_writer").write_checkpoint(tmp_path / "model.ckpt", tensors)
+    write_checkpoint(tmp_path / "model.ckpt", tensors)
     conversion = convert(read_source(tmp_path / "model.ckpt.index"))
-    assert float(conversion.encoder_state()["stem.conv1.conv.weight"].mean()) == 42
+    assert float(conversion.claims.state["encoder.stem.conv1.conv.weight"].mean()) == 42
     assert sorted(conversion.dropped) == ["global_step", name, f"{name}/Momentum"]
 
 
-def test_known_numbers_of_classes_bring_names_and_colours(fake, deeplab_tensors, tmp_path):
+def test_known_numbers_of_classes_bring_names_and_colours(deeplab_tensors, tmp_path):
     tensors = dict(deeplab_tensors)
     for classes, first, color in (
         (21, "background", (0, 0, 0)),
@@ -111,22 +113,34 @@ def test_known_numbers_of_classes_bring_names_and_colours(fake, deeplab_tensors,
     ):
         tensors["logits/semantic/weights"] = np.ones((1, 1, 256, classes), np.float32)
         tensors["logits/semantic/biases"] = np.ones(classes, np.float32)
-        fake("tensorflow_writer").write_graph(tmp_path / "frozen_inference_graph.pb", tensors)
+        write_graph(tmp_path / "frozen_inference_graph.pb", tensors)
         labels = convert(read_source(tmp_path)).plan.labels
         assert (len(labels), labels.names[0]) == (classes, first)
         assert color in (None, labels.colors[0])
 
 
-def test_parts_that_the_checkpoint_lacks_are_not_built(fake, deeplab_tensors, tmp_path):
+def test_parts_that_the_checkpoint_lacks_are_not_built(deeplab_tensors, tmp_path):
     tensors = {name: value for name, value in deeplab_tensors.items() if "decoder/" not in name}
-    fake("tensorflow_writer").write_graph(tmp_path / "g.pb", tensors)
+    write_graph(tmp_path / "g.pb", tensors)
     config = convert(read_source(tmp_path / "g.pb")).config
     assert (config.aspp, config.image_pooling, config.decoder) == (True, True, False)
 
 
-def test_a_dense_prediction_cell_is_refused_with_the_reason(fake, deeplab_tensors, tmp_path):
+def test_an_encoder_of_imagenet_leaves_its_classifier_out(deeplab_tensors, tmp_path):
+    tensors = {name: value for name, value in deeplab_tensors.items() if name.startswith("xception_41/")}
+    tensors["xception_41/logits/weights"] = np.ones((1, 1, 2048, 1001), np.float32)
+    tensors["xception_41/logits/biases"] = np.ones(1001, np.float32)
+    write_graph(tmp_path / "g.pb", tensors)
+    conversion = convert(read_source(tmp_path / "g.pb"))
+    assert set(conversion.dropped) == {"xception_41/logits/weights", "xception_41/logits/biases"}
+    assert len(conversion.encoder_state()) > 400
+    with pytest.raises(WeightsError, match="holds an encoder alone"):
+        _ = conversion.config
+
+
+def test_a_dense_prediction_cell_is_refused_with_the_reason(deeplab_tensors, tmp_path):
     tensors = {**deeplab_tensors, "meta_architecture/branch0/weights": np.ones((1, 1, 2048, 256), np.float32)}
-    fake("tensorflow_writer").write_graph(tmp_path / "g.pb", tensors)
+    write_graph(tmp_path / "g.pb", tensors)
     with pytest.raises(WeightsError, match="dense prediction cell"):
         convert(read_source(tmp_path / "g.pb"))
 
@@ -142,9 +156,9 @@ def test_a_dense_prediction_cell_is_refused_with_the_reason(fake, deeplab_tensor
     ],
     ids=["x41", "x71-multi-grid-graph", "x41-no-decoder"],
 )
-def test_tensorflow_computes_the_same(fake, tmp_path, settings):
+def test_tensorflow_computes_the_same(tmp_path, settings):
     sizes, strides = [[65, 65], [64, 96]], [16, 8]
-    command = [interpreter(), str(fake("tensorflow_zoo").__file__), str(tmp_path)]
+    command = [interpreter(), tensorflow_zoo.__file__, str(tmp_path)]
     given = json.dumps({**settings, "sizes": sizes, "output_strides": strides})
     subprocess.run([*command, given], check=True, capture_output=True, timeout=600)
     conversion = convert(read_source(tmp_path / ("frozen_inference_graph.pb" if "graph" in settings else "model.ckpt")))

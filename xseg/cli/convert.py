@@ -14,16 +14,18 @@ from xseg.cli.progress import show_progress
 from xseg.errors import ConfigError
 
 if TYPE_CHECKING:
+    from jsonargparse import ArgumentParser
     from torch import Tensor
 
     from xseg.models.segmentation import SegmentationModel
-    from xseg.weights.adapt import AdaptedHead
+    from xseg.weights.catalogue import Entry
     from xseg.weights.check.compare import Runner
     from xseg.weights.convert import Conversion
 
     Original = tuple[Runner, tuple[int, ...], str]
 
 ENCODER_SUFFIX = ".safetensors"
+WHOLE_MODEL_ONLY = ("classes", "adapt_head", "in_channels", "output_stride", "atrous_rates", "multi_grid")
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,11 @@ class ConvertOptions:
         classes: names of the classes, in the order of the outputs, where they are not those of a known set.
         adapt_head: names of the classes that the bundle is to have instead: rows of classes with the same name are
             kept, the others are new.
+        in_channels: channels of the images, where they are to be others than the weights': the first kernels are
+            repeated over them.
         output_stride: output stride of the bundle's model.
+        atrous_rates: the three rates of the ASPP at that output stride, where the network was trained with others
+            than 6, 12, 18 at 16; the files do not tell them.
         multi_grid: factors of the rates of the encoder's last block; a frozen graph tells them itself.
     """
 
@@ -47,7 +53,9 @@ class ConvertOptions:
     check: bool = False
     classes: tuple[str, ...] = ()
     adapt_head: tuple[str, ...] = ()
+    in_channels: int | None = None
     output_stride: int | None = None
+    atrous_rates: tuple[int, ...] = ()
     multi_grid: tuple[int, ...] = ()
 
 
@@ -63,40 +71,20 @@ def main(arguments: Sequence[str]) -> int:
     Raises:
         XsegError: if an option or the source is wrong; nothing has been written then.
     """
-    parser = new_parser("convert", "Convert public Xception and DeepLabV3+ weights to a bundle or an encoder file.")
-    parser.add_argument(
-        "weights",
-        metavar="SOURCE",
-        type=str,
-        help="a file (.keras, .h5, .pth, .ckpt, .safetensors, .pb, .tar.gz), a TensorFlow checkpoint, a bundle, a run, "
-        "or a name of the catalogue",
-    )
-    parser.add_argument(
-        "destination",
-        metavar="DESTINATION",
-        type=str,
-        help="a folder, for a bundle of the whole model, or a file NAME.safetensors, for the encoder alone",
-    )
-    add_options(parser, ConvertOptions)
-    values = vars(parse_arguments(parser, arguments))
+    values = vars(parse_arguments(_parser(), arguments))
+    if values["list"]:
+        _list_catalogue()
+        return EXIT_OK
     options = ConvertOptions(**{field.name: _plain(values[field.name]) for field in fields(ConvertOptions)})
+    if values["weights"] is None or values["destination"] is None:
+        raise ConfigError(
+            f"no {'SOURCE' if values['weights'] is None else 'DESTINATION'}",
+            expected="xseg convert SOURCE DESTINATION",
+            remedy="xseg convert --list names what is published",
+        )
     destination = Path(values["destination"])
     _check_destination(destination, options)
-
-    from xseg.weights.convert import convert
-    from xseg.weights.fetch import locate
-    from xseg.weights.read import read_source
-    from xseg.weights.report import describe
-
-    with _progress() as progress:
-        path = locate(values["weights"], encoder=options.encoder, progress=progress)
-    conversion = convert(read_source(path))
-    _check_wanted(conversion, options)
-    if options.multi_grid and conversion.plan.config:
-        config = replace(conversion.plan.config, multi_grid=options.multi_grid)
-        conversion = replace(conversion, plan=replace(conversion.plan, config=config))
-    for line in describe(conversion):
-        print(line)
+    conversion, entry = _convert(values["weights"], options)
     original = None
     if options.check:
         from xseg.weights.check.originals import original_runner
@@ -104,7 +92,59 @@ def main(arguments: Sequence[str]) -> int:
         original = original_runner(conversion)  # before anything is written: its framework may be missing
     if destination.suffix == ENCODER_SUFFIX:
         return _write_encoder(conversion, destination, original)
-    return _write_bundle(conversion, destination, options, original)
+    return _write_bundle(conversion, destination, options, entry=entry, original=original)
+
+
+def _parser() -> ArgumentParser:
+    parser = new_parser("convert", "Convert public Xception and DeepLabV3+ weights to a bundle or an encoder file.")
+    parser.add_argument(
+        "weights",
+        metavar="SOURCE",
+        type=str,
+        nargs="?",
+        help="a file (.keras, .h5, .pth, .ckpt, .safetensors, .pb, .tar.gz), a TensorFlow checkpoint, a bundle, a run, "
+        "or a name of the catalogue",
+    )
+    parser.add_argument(
+        "destination",
+        metavar="DESTINATION",
+        type=str,
+        nargs="?",
+        help="a folder, for a bundle of the whole model, or a file NAME.safetensors, for the encoder alone",
+    )
+    parser.add_argument("--list", action="store_true", help="show the catalogue of published weights, and stop")
+    add_options(parser, ConvertOptions)
+    return parser
+
+
+def _list_catalogue() -> None:
+    from xseg.weights.listing import places, table
+
+    print("\n".join([*table(), "", *places()]))
+
+
+def _convert(weights: str, options: ConvertOptions) -> tuple[Conversion, Entry | None]:
+    """Find, read and recognise a source, and print what became of its tensors.
+
+    Returns:
+        The conversion, and the source's entry in the catalogue, if it has one.
+    """
+    from xseg.weights.catalogue import find_entry
+    from xseg.weights.convert import convert
+    from xseg.weights.fetch import locate
+    from xseg.weights.read import read_source
+    from xseg.weights.report import describe
+
+    with _progress() as progress:
+        path = locate(weights, encoder=options.encoder, progress=progress)
+    conversion = convert(read_source(path))
+    _check_wanted(conversion, options)
+    if options.multi_grid and conversion.plan.config:  # the original is run with it too
+        config = replace(conversion.plan.config, multi_grid=options.multi_grid)
+        conversion = replace(conversion, plan=replace(conversion.plan, config=config))
+    for line in describe(conversion):
+        print(line)
+    return conversion, None if Path(weights).exists() else find_entry(weights, options.encoder)
 
 
 @contextmanager
@@ -133,7 +173,7 @@ def _check_destination(destination: Path, options: ConvertOptions) -> None:
     Raises:
         ConfigError: if the destination is of the wrong kind, or an option has no meaning for it.
     """
-    whole = [name for name in ("classes", "adapt_head", "output_stride", "multi_grid") if getattr(options, name)]
+    whole = [name for name in WHOLE_MODEL_ONLY if getattr(options, name)]
     if destination.suffix == ENCODER_SUFFIX:
         if destination.is_dir():
             raise ConfigError(f"{destination} is a folder", expected="a file name that is free or a file")
@@ -174,61 +214,33 @@ def _write_encoder(conversion: Conversion, destination: Path, original: Original
     return _check(original, lambda stride: _encoder_runner(conversion, state, stride))
 
 
-def _write_bundle(conversion: Conversion, destination: Path, options: ConvertOptions, original: Original | None) -> int:
+def _write_bundle(
+    conversion: Conversion,
+    destination: Path,
+    options: ConvertOptions,
+    *,
+    entry: Entry | None,
+    original: Original | None,
+) -> int:
     """Build the model, save the bundle, and compare."""
-    from xseg.models.bundle import Bundle, save_bundle
-    from xseg.weights.report import provenance
+    from xseg.models.bundle import save_bundle
+    from xseg.models.converted import Changes, build_bundle
 
-    model, labels, adapted = build(conversion, options)
-    if adapted:
-        print(adapted.describe())
-    notes = (adapted.describe(),) if adapted else ()
-    save_bundle(Bundle(model, labels, conversion.plan.normalization, provenance(conversion, notes)), destination)
+    changes = Changes(
+        options.classes,
+        options.adapt_head,
+        options.in_channels,
+        options.output_stride,  # type: ignore[arg-type]  # validated by the configuration that gets it
+        options.atrous_rates,
+    )
+    bundle, lines = build_bundle(conversion, changes, entry=entry)
+    for line in lines:
+        print(line)
+    save_bundle(bundle, destination)
     print(f"wrote {destination}")
-    if adapted and original:
-        model, _, _ = build(conversion, replace(options, adapt_head=()))
-    return _check(original, lambda stride: _model_runner(model, stride))
-
-
-def build(conversion: Conversion, options: ConvertOptions) -> tuple[SegmentationModel, Any, AdaptedHead | None]:
-    """Build the converted model.
-
-    Returns:
-        The model, its classes, and what was done to its head, if anything.
-
-    Raises:
-        WeightsError: if a tensor does not fit.
-        ConfigError: if the names of the classes are not as many as the outputs.
-    """
-    import torch
-
-    from xseg.labels import LabelMap
-    from xseg.models.factory import build_model
-    from xseg.weights.adapt import adapt_head
-    from xseg.weights.label_sets import label_set
-
-    config = conversion.config
-    with torch.device("meta"):
-        wanted = build_model(config).state_dict()
-    state: dict[str, Tensor] = conversion.model_state(wanted)
-    labels = conversion.plan.labels or label_set(config.classes)[0]
-    if options.classes:
-        if len(options.classes) != config.classes:
-            raise ConfigError(
-                f"{len(options.classes)} names in --classes for {config.classes} outputs",
-                expected="one per output",
-                remedy="--adapt_head gives the model other classes",
-            )
-        labels = LabelMap(options.classes)
-    adapted = adapt_head(state, config, labels, options.adapt_head) if options.adapt_head else None
-    if adapted:
-        state, config, labels = dict(adapted.state), adapted.config, adapted.labels
-    if options.output_stride is not None:
-        config = config.at_output_stride(options.output_stride)  # type: ignore[arg-type]  # validated there
-    with torch.device("meta"):
-        model = build_model(config)
-    model.load_state_dict(state, assign=True)
-    return model.eval(), labels, adapted
+    if lines and original:
+        bundle, _ = build_bundle(conversion, replace(changes, adapt_head=(), in_channels=None))
+    return _check(original, lambda stride: _model_runner(bundle.model, stride))
 
 
 def _encoder_runner(conversion: Conversion, state: dict[str, Tensor], stride: int) -> Any:

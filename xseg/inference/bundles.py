@@ -8,6 +8,7 @@ from pathlib import Path
 from xseg.errors import WeightsError
 from xseg.models.bundle import CONFIG_FILE, WEIGHTS_FILE, is_bundle
 from xseg.types import PathArgument
+from xseg.weights.hub import fetch_files
 
 FILES = (CONFIG_FILE, WEIGHTS_FILE)
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -46,14 +47,11 @@ def locate_bundle(source: PathArgument) -> Path:
 
 def _download(hub_id: str) -> Path:
     """Fetch the two files of a bundle from the Hub, or find them in its cache, and return their directory."""
-    from huggingface_hub import snapshot_download  # slow to import, and rarely needed
-
     try:
-        directory = Path(snapshot_download(hub_id, allow_patterns=list(FILES)))
-    except Exception as error:  # what the Hub, the network and its libraries raise has no common class
-        first_line = str(error).strip().partition("\n")[0] or type(error).__name__
+        directory = fetch_files(hub_id, FILES)
+    except WeightsError as error:
         raise WeightsError(
-            f"{hub_id} is no directory here, and the Hugging Face Hub gave nothing: {first_line}", expected=_KINDS
+            f"{hub_id} is no directory here; {error.got}", expected=_KINDS, remedy=error.remedy
         ) from error
     if not is_bundle(directory):
         raise WeightsError(f"{hub_id} on the Hugging Face Hub lacks {' or '.join(FILES)}", expected="a bundle of xseg")

@@ -60,6 +60,61 @@ class Bundle:
         """What the model is made of."""
         return self.model.config
 
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        private: bool | None = None,
+        token: str | None = None,
+        license: str | None = None,  # noqa: A002 - the Hub's own word
+        commit_message: str = "Push a bundle of xseg",
+    ) -> str:
+        """Push the bundle with its card to the Hugging Face Hub, as one commit.
+
+        Args:
+            repo_id: owner and name; made if it is new.
+            private: whether a new one is private.
+            token: instead of the one that `hf auth login` keeps.
+            license: of the weights, for the card; by default what the provenance says.
+            commit_message: of the commit.
+
+        Returns:
+            The commit's address.
+
+        Raises:
+            WeightsError: if the Hub refuses, or cannot be reached.
+        """
+        from xseg.models.hub import HubBundle
+        from xseg.weights.hub import hub_errors
+
+        card = {"repo_id": repo_id, "license": license}
+        with hub_errors(f"pushing to {repo_id}"):
+            return str(
+                HubBundle(self).push_to_hub(
+                    repo_id, private=private, token=token, commit_message=commit_message, model_card_kwargs=card
+                )
+            )
+
+    @classmethod
+    def from_pretrained(
+        cls, source: PathArgument, *, revision: str | None = None, token: str | bool | None = None
+    ) -> Bundle:
+        """Load a bundle of a directory, or of the Hugging Face Hub, from where it is fetched once.
+
+        Args:
+            source: a directory, or a Hub id "owner/name".
+            revision: a branch, a tag or a commit of the Hub.
+            token: instead of the one that `hf auth login` keeps; False for none.
+
+        Raises:
+            WeightsError: if there is no bundle, or it is damaged.
+        """
+        from xseg.models.hub import HubBundle
+        from xseg.weights.hub import hub_errors
+
+        with hub_errors(str(source)):
+            return HubBundle.from_pretrained(str(source), revision=revision, token=token).bundle
+
 
 def save_bundle(bundle: Bundle, directory: PathArgument) -> Path:
     """Write a bundle; it appears whole or not at all, and replaces an older one.
@@ -72,14 +127,19 @@ def save_bundle(bundle: Bundle, directory: PathArgument) -> Path:
     with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as temporary:
         fresh = Path(temporary) / "bundle"
         fresh.mkdir()
-        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in bundle.model.state_dict().items()}
-        save_file(tensors, fresh / WEIGHTS_FILE, metadata={"format": "pt"})
-        (fresh / WEIGHTS_FILE).chmod(0o644)  # safetensors makes it private
-        (fresh / CONFIG_FILE).write_text(json.dumps(_description(bundle), indent=2) + "\n", encoding="utf-8")
+        write_files(bundle, fresh)
         if target.exists():
             target.replace(Path(temporary) / "replaced")
         fresh.replace(target)
     return target
+
+
+def write_files(bundle: Bundle, directory: Path) -> None:
+    """Write a bundle's two files into a directory that nobody reads yet."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in bundle.model.state_dict().items()}
+    save_file(tensors, directory / WEIGHTS_FILE, metadata={"format": "pt"})
+    (directory / WEIGHTS_FILE).chmod(0o644)  # safetensors makes it private
+    (directory / CONFIG_FILE).write_text(json.dumps(_description(bundle), indent=2) + "\n", encoding="utf-8")
 
 
 def _description(bundle: Bundle) -> dict[str, Any]:

@@ -11,7 +11,10 @@ DEEPLAB = "http://download.tensorflow.org/models/"
 KERAS = "https://storage.googleapis.com/tensorflow/keras-applications/xception/"
 BONLIME = "https://github.com/bonlime/keras-deeplab-v3-plus/releases/download/"
 CADENE = "https://github.com/rwightman/pytorch-image-models/releases/download/v0.1-cadene/"
-RANGE = "[-1, 1]: x / 127.5 - 1 for 8-bit RGB"
+SEGMENTRON = "https://github.com/LikeLy-Journey/SegmenTron/releases/download/v0.1.0/"
+RANGE = "[-1, 1]"  # x / 127.5 - 1 for 8-bit RGB, which is mean 0.5 and standard deviation 0.5 of values in [0, 1]
+ZOO = "TF DeepLab g3doc/model_zoo.md"
+TIMM = "timm xception_aligned.py default_cfgs; timm results/results-imagenet.csv (size: of the tensors)"
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ class Entry:
         names: what selects it, beside the encoder; the first is its own.
         origin: whose layout it has.
         place: where it is.
-        megabytes: size of the file as published; None where it is not.
+        megabytes: size of the file as published; where only the tensors are known, theirs; None where neither is.
         license: of the weights, as published.
         classes: number of outputs, None where it is not published; 1000 or 1001 for ImageNet's classifier, which is
             left out.
@@ -85,13 +88,23 @@ class Entry:
         """Encoder and name, which together name it."""
         return f"{self.encoder}/{self.names[0]}"
 
+    @property
+    def checksum(self) -> str:
+        """What a fetched file is compared with."""
+        if isinstance(self.place, HubFile):
+            return "SHA-256, told by the Hub"
+        if self.place.sha256:
+            return f"SHA-256 {self.place.sha256}"
+        if self.place.md5:
+            return f"MD5 {self.place.md5}"
+        return "CRC-32C of every tensor" if self.origin == "tensorflow" else "none published"
 
-def _timm(encoder: str, *names: str, megabytes: float | None = None) -> Entry:
-    place, source = HubFile(f"timm/{encoder}.{names[0]}"), "timm xception_aligned.py, default_cfgs"
-    return Entry(encoder, names, "timm", place, megabytes, "Apache-2.0", 1000, source=source)
 
-
-ZOO = "TF DeepLab g3doc/model_zoo.md"
+def _timm(encoder: str, *names: str, megabytes: float, score: str) -> Entry:
+    place = HubFile(f"timm/{encoder}.{names[0]}")
+    top1, top5, crop = score.split()
+    told = f"ImageNet top-1 {top1}, top-5 {top5} at 299, crop {crop}"
+    return Entry(encoder, names, "timm", place, megabytes, "Apache-2.0", 1000, score=told, source=TIMM)
 
 
 def _deeplab(
@@ -102,43 +115,48 @@ def _deeplab(
     return Entry(encoder, names, "tensorflow", place, megabytes, "Apache-2.0", classes, whole, score, ZOO)
 
 
+# "imagenet" is the best published of an encoder by the scores below. The original Xception has one set, Keras's, of
+# which the others are ports; SMP's copy is resumable, checked by SHA-256 and needs no h5py.
 CATALOGUE: tuple[Entry, ...] = (
     Entry(
         "xception",
         ("smp", "imagenet"),
         "cadene",
         HubFile("smp-hub/xception.imagenet", revision="01cfaf27c11353b1f0c578e7e26d2c000ea91049"),
-        None,
+        87.4,
         "Apache-2.0",
         1000,
-        source="segmentation_models_pytorch encoders/xception.py; Cadene pretrainedmodels/models/xception.py",
+        score="Cadene's file",
+        source="segmentation_models_pytorch encoders/xception.py (size: of the tensors)",
     ),
     Entry(
         "xception",
         ("keras", "imagenet_keras"),
         "keras",
         WebFile(f"{KERAS}xception_weights_tf_dim_ordering_tf_kernels_notop.h5", md5="b0042744bf5b25fce3cb969f33bebb97"),
-        None,
+        79.8,
         "MIT",
         1000,
-        source="keras.applications xception.py, file_hash; keras.io/api/applications",
+        score="ImageNet top-1 79.0, top-5 94.5 at 299",
+        source="keras.applications xception.py, file_hash; Chollet 2017, Table 1; 83,683,744 bytes at its address",
     ),
     Entry(
         "xception",
-        ("cadene",),
+        ("cadene", "tf_in1k"),
         "cadene",
         WebFile(f"{CADENE}xception-43020ad28.pth"),
-        None,
+        87.4,
         "Apache-2.0",
         1000,
-        source="timm xception.py, default_cfgs; Cadene pretrainedmodels/models/xception.py",
+        score="ImageNet top-1 79.040, top-5 94.382 at 299, crop 0.897",
+        source="timm xception.py default_cfgs (legacy_xception.tf_in1k); timm results/results-imagenet.csv",
     ),
-    _timm("xception41", "tf_in1k", "imagenet", megabytes=103.4),
-    _timm("xception65", "ra3_in1k", "imagenet"),
-    _timm("xception65", "tf_in1k", megabytes=153.1),
-    _timm("xception71", "tf_in1k", "imagenet", megabytes=162.4),
-    _timm("xception41p", "ra3_in1k", "imagenet"),
-    _timm("xception65p", "ra3_in1k", "imagenet"),
+    _timm("xception41", "tf_in1k", "imagenet", megabytes=103.3, score="78.504 94.276 0.903"),
+    _timm("xception65", "ra3_in1k", "imagenet", megabytes=153.0, score="83.182 96.592 0.940"),
+    _timm("xception65", "tf_in1k", megabytes=153.0, score="79.556 94.654 0.903"),
+    _timm("xception71", "tf_in1k", "imagenet", megabytes=162.3, score="79.872 94.928 0.903"),
+    _timm("xception41p", "ra3_in1k", "imagenet", megabytes=102.8, score="81.972 95.796 0.940"),
+    _timm("xception65p", "ra3_in1k", "imagenet", megabytes=152.2, score="83.136 96.484 0.940"),
     _deeplab("xception41", ("imagenet_deeplab",), "xception_41_2018_05_09", 288, 1001),
     _deeplab("xception65", ("imagenet_deeplab",), "deeplabv3_xception_2018_01_04", 447, 1001),
     _deeplab("xception71", ("imagenet_deeplab",), "xception_71_2018_05_09", 474, 1001),
@@ -184,6 +202,7 @@ CATALOGUE: tuple[Entry, ...] = (
         "MIT",
         21,
         whole=True,
+        score="TF DeepLab's voc_trainaug",
         source="bonlime model.py",
     ),
     Entry(
@@ -195,7 +214,30 @@ CATALOGUE: tuple[Entry, ...] = (
         "MIT",
         19,
         whole=True,
+        score="TF DeepLab's cityscapes_trainfine",
         source="bonlime model.py",
+    ),
+    Entry(
+        "xception65",
+        ("imagenet_segmentron",),
+        "segmentron",
+        WebFile(f"{SEGMENTRON}tf-xception65-270e81cf.pth"),
+        None,
+        "not stated",
+        1000,
+        source="SegmenTron segmentron/models/backbones/build.py",
+    ),
+    Entry(
+        "xception65",
+        ("cityscapes_segmentron",),
+        "segmentron",
+        WebFile(f"{SEGMENTRON}deeplabv3_plus_xception_segmentron.pth"),
+        None,
+        "not stated",
+        19,
+        whole=True,
+        score="Cityscapes val mIoU 78.93 at output stride 16, images of 1025x2049",
+        source="SegmenTron README.md, model zoo",
     ),
 )
 

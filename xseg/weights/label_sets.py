@@ -70,6 +70,8 @@ COCO_THINGS = (
     "tv", "laptop", "mouse", "remote", "keyboard", "cell phone", "microwave", "oven", "toaster", "sink",
     "refrigerator", "book", "clock", "vase", "scissors", "teddy bear", "hair drier", "toothbrush",
 )  # fmt: skip
+# The numbers, up to 90, that the annotations of COCO leave out.
+COCO_ABSENT = (12, 26, 29, 30, 45, 66, 68, 69, 71, 83)
 
 
 def voc_colors(count: int) -> tuple[RGB, ...]:
@@ -105,4 +107,9 @@ def label_set(classes: int) -> tuple[LabelMap, str]:
         return LabelMap(("background", *ADE20K), ((0, 0, 0), *ade)), "ADE20K"
     if classes == len(COCO_THINGS) + 1:
         return LabelMap(("background", *COCO_THINGS), voc_colors(classes)), "COCO"
+    if classes == len(COCO_THINGS) + len(COCO_ABSENT) + 1:
+        things = iter(COCO_THINGS)
+        ids = range(1, classes)
+        names = (f"unused {number}" if number in COCO_ABSENT else next(things) for number in ids)
+        return LabelMap(("background", *names), voc_colors(classes)), "COCO, by its own numbers"
     return LabelMap(tuple(f"class {index}" for index in range(classes))), ""

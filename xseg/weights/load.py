@@ -12,6 +12,7 @@ from xseg.weights.convert import convert
 from xseg.weights.fetch import locate
 from xseg.weights.in_channels import repeat_kernels
 from xseg.weights.read import read_source
+from xseg.weights.source import Source
 
 FIRST_CONVOLUTION = "stem.conv1.conv.weight"
 
@@ -34,24 +35,33 @@ def load_encoder_weights(encoder: XceptionEncoder, weights: PathArgument | nn.Mo
         WeightsError: if the file cannot be read, or does not fit. The encoder is unchanged then.
     """
     source = weights if isinstance(weights, nn.Module) else locate(weights, encoder=encoder.name)
-    conversion = convert(read_source(source))
+    return load_encoder_source(encoder, read_source(source))
+
+
+def load_encoder_source(encoder: XceptionEncoder, source: Source) -> NormSpec:
+    """Load tensors of any known origin into an encoder, in place; see `load_encoder_weights`.
+
+    Raises:
+        WeightsError: if they are of no known origin, or do not fit. The encoder is unchanged then.
+    """
+    conversion = convert(source)
     if conversion.encoder != encoder.name:
-        raise WeightsError(f"{weights} holds {conversion.encoder}", expected=encoder.name)
+        raise WeightsError(f"{source.name} holds {conversion.encoder}", expected=encoder.name)
     state = conversion.encoder_state()
     state[FIRST_CONVOLUTION] = repeat_kernels(state[FIRST_CONVOLUTION], encoder.in_channels)
     own = encoder.state_dict()
     for name, tensor in own.items():
         if name not in state:
             raise WeightsError(
-                f"{weights} is of a shallower encoder, without {name}", expected=f"depth {encoder.depth}"
+                f"{source.name} is of a shallower encoder, without {name}", expected=f"depth {encoder.depth}"
             )
         if tensor.shape != state[name].shape:
             raise WeightsError(
-                f"{weights} has {name} of shape {list(state[name].shape)} for an encoder's {list(tensor.shape)}",
+                f"{source.name} has {name} of shape {list(state[name].shape)} for an encoder's {list(tensor.shape)}",
                 expected=f"an {encoder.name} of the same width",
                 remedy="build the encoder without a width multiplier",
             )
-    encoder.load_state_dict({name: state[name] for name in own})
+    nn.Module.load_state_dict(encoder, {name: state[name] for name in own})  # SMP's encoders have one of their own
     for module in encoder.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.eps, module.momentum = conversion.norm.eps, conversion.norm.momentum

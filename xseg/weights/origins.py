@@ -113,7 +113,7 @@ def matching(pattern: str, names: Iterable[str]) -> list[str]:
 def unwrap(source: Source) -> Source:
     """Return a source without the prefixes that wrappers put before every name, such as "module."."""
     tensors = dict(source.tensors)
-    for prefix in ("module.", "model.", "net.", "network.", "backbone."):
+    for prefix in ("module.", "model.", "_orig_mod.", "net.", "network.", "backbone."):
         inside = [name for name in tensors if name.startswith(prefix)]
         if inside and len(inside) == len(tensors):
             tensors = {name[len(prefix) :]: tensor for name, tensor in tensors.items()}
@@ -227,25 +227,21 @@ def _with_head(plan: Plan, source: Source, classes: int, head: NormSpec) -> Plan
 def _own(source: Source) -> Plan:
     """Plan for our own files; what the model is made of comes from the bundle's configuration, if there is one."""
     prefix = "" if "stem.conv1.conv.weight" in source.tensors else "encoder."
-    described = source.facts.get("model")
-    config = ModelConfig.from_dict(dict(described)) if described else None
-    named = source.facts.get("encoder")
+    facts = source.facts
+    try:
+        config = ModelConfig.from_dict(dict(facts["model"])) if facts.get("model") else None
+        labels = LabelMap.from_dict(dict(facts["labels"])) if facts.get("labels") else None
+        normalization = Normalization(**facts["normalization"]) if facts.get("normalization") else Normalization()
+    except (TypeError, ValueError, AttributeError) as error:
+        raise WeightsError(f"{source.name} is described wrongly: {error}", expected="what xseg wrote") from error
+    named = facts.get("encoder")
     encoder = config.encoder if config else named if named in VARIANTS else _own_encoder(source, prefix)
     norm = encoder_spec(encoder).batch_norm
     if config is not None:
         eps, momentum = config.encoder_norm_eps, config.encoder_norm_momentum
         norm = NormSpec(norm.eps if eps is None else eps, norm.momentum if momentum is None else momentum)
-    labels = source.facts.get("labels")
-    normalization = source.facts.get("normalization")
-    return Plan(
-        "xseg",
-        encoder,
-        pytorch.own_rules(),
-        norm,
-        config,
-        LabelMap.from_dict(dict(labels)) if labels else None,
-        Normalization(**normalization) if normalization else Normalization(),
-    )
+    notes = ("the moving average of the weights is taken",) if facts.get("averaged") else ()
+    return Plan("xseg", encoder, pytorch.own_rules(), norm, config, labels, normalization, notes)
 
 
 def _own_encoder(source: Source, prefix: str) -> str:

@@ -93,5 +93,5 @@ def _is_keras_archive(path: Path) -> bool:
         with zipfile.ZipFile(path) as archive:
             return WEIGHTS_MEMBER in archive.namelist()
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, struct.error) as error:
-        kind = "a .keras file" if path.suffix == ".keras" else "a zip archive"
+        kind = ".keras file" if path.suffix == ".keras" else "zip archive"
         raise WeightsError(f"{path} is no whole {kind}: {error}", remedy="copy or download it again") from error

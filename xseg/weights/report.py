@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from xseg.weights.catalogue import Entry
 from xseg.weights.convert import Conversion
 
 
@@ -34,11 +35,19 @@ def describe(conversion: Conversion) -> list[str]:
     return [*lines, *(f"note: {note}" for note in plan.notes)]
 
 
-def provenance(conversion: Conversion, notes: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Return what a bundle says about where its weights came from, as plain values."""
+def provenance(conversion: Conversion, *, entry: Entry | None = None, notes: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Return what a bundle says about where its weights came from, as plain values.
+
+    Args:
+        conversion: what was converted.
+        entry: of the catalogue, if the source is one: its licence and score go along.
+        notes: what else was done.
+    """
+    published = {} if entry is None else {"name": entry.key, "license": entry.license, "score": entry.score}
     return {
         "source": conversion.source.name,
         "origin": conversion.plan.origin,
+        **published,
         "tensors": len(conversion.claims.state),
         "left_out": dict(Counter(conversion.dropped.values())),
         "notes": [*conversion.plan.notes, *notes],

@@ -94,9 +94,13 @@ def claim(source: Source, rules: Sequence[Rule]) -> Claims:
     state: dict[str, Tensor] = {}
     dropped = dict(source.dropped)
     problems: list[str] = []
+    strangers: list[str] = []
     for name, tensor in source.tensors.items():
         hits = [(rule, match) for pattern, rule in compiled if (match := pattern.fullmatch(name))]
-        if len(hits) != 1:
+        if not hits:
+            strangers.append(name)
+            continue
+        if len(hits) > 1:
             problems.append(f"{name} is claimed by {len(hits)} rules")
             continue
         rule, match = hits[0]
@@ -109,6 +113,9 @@ def claim(source: Source, rules: Sequence[Rule]) -> Claims:
             continue
         used[target] = name
         state[target] = as_float32(f"{source.name}: {name}", _arrange(source, name, tensor, rule.layout))
+    for name in strangers:
+        near = _near(name, list(used.values())) if len(strangers) <= LISTED else ""
+        problems.append(f"{name} is claimed by 0 rules{near}")
     if problems:
         raise WeightsError(
             f"{source.name}: {_listed(problems)}", expected="every tensor claimed by exactly one rule of its origin"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,6 +22,7 @@ MAX_BYTES = 8 * 2**30
 MAX_RATIO = 200  # of unpacked to packed size; torch itself does not pack
 WRAPPERS = ("state_dict", "model_state", "model_state_dict", "model", "net")
 LIGHTNING = "pytorch-lightning_version"
+AVERAGED, PLAIN = "averaging_state", "current_model_state"  # of Lightning's WeightAveraging
 DESCRIPTION = "xseg"  # where our trainings' checkpoints keep what the model is made of
 DESCRIBED = ("model", "labels", "normalization")
 
@@ -75,17 +78,28 @@ def read_pickle(path: Path) -> Source:
         raise WeightsError(f"{path} is of PaddlePaddle", expected="weights that can be converted faithfully")
     try:
         _check_archive(path)
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about pickle's protocols; what matters is raised
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except WeightsError:
         raise
     except Exception as error:  # damaged files raise nearly anything
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise WeightsError(
-            f"{path} cannot be read as tensors alone: {reason}",
+            f"{path} cannot be read as tensors alone: {_reason(error)}",
             expected="a file of torch.save with tensors and plain values",
             remedy="a file that needs more would run code; save its state_dict() alone",
         ) from error
     return _source(path, content)
+
+
+def _reason(error: Exception) -> str:
+    """Return why `torch.load` gave up, without its advice to load the file nevertheless."""
+    text = str(error).strip()
+    if found := re.search(r"GLOBAL (\S+)", text):
+        return f"it calls for {found[1]}"
+    if "Weights only load failed" in text:
+        return "it holds more"
+    return text.partition("\n")[0] or type(error).__name__
 
 
 def _check_archive(path: Path) -> None:
@@ -122,10 +136,12 @@ def _source(path: Path, content: Any) -> Source:
         raise WeightsError(f"{path} holds no tensors", expected="a state_dict")
     facts: dict[str, Any] = {}
     if LIGHTNING in content:
+        if AVERAGED in content:  # Lightning's WeightAveraging puts the averages in the place of the weights
+            dropped[PLAIN] = "the weights whose moving average is taken"
         outside = [name for name in tensors if not name.startswith("model.")]
         dropped |= dict.fromkeys(outside, "a part of the training, not of the model")
         tensors = {name: tensor for name, tensor in tensors.items() if name.startswith("model.")}
-        facts = _training_facts(path, content.get(DESCRIPTION))
+        facts = {**_training_facts(path, content.get(DESCRIPTION)), "averaged": AVERAGED in content}
     return Source(str(path), tensors, facts, dropped)
 
 

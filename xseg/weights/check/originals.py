@@ -95,7 +95,7 @@ def _keras(conversion: Conversion) -> tuple[Runner, tuple[int, ...], str]:
     taps = keras.Model(network.inputs, [network.get_layer(name).output for name in KERAS_TAPS])
 
     def run(images: Tensor, _stride: int) -> dict[str, Tensor]:
-        maps = taps(images.permute(0, 2, 3, 1).numpy())
+        maps = taps([images.permute(0, 2, 3, 1).numpy()])
         arrays = [keras.ops.convert_to_numpy(map_) for map_ in maps]
         return {str(level): torch.from_numpy(map_).permute(0, 3, 1, 2) for level, map_ in enumerate(arrays, 1)}
 
@@ -131,7 +131,8 @@ def _timm(conversion: Conversion) -> tuple[Runner, tuple[int, ...], str]:
 
     def run(images: Tensor, stride: int) -> dict[str, Tensor]:
         if stride not in networks:
-            network = timm.create_model(conversion.encoder, num_classes=0, output_stride=stride).eval()
+            with torch.device("meta"):  # drawing weights takes longer than running them
+                network = timm.create_model(conversion.encoder, num_classes=0, output_stride=stride).eval()
             _load(network, conversion.source.tensors)
             networks[stride] = network
         network = networks[stride]
@@ -149,7 +150,8 @@ def _cadene(conversion: Conversion) -> tuple[Runner, tuple[int, ...], str]:
         from segmentation_models_pytorch.encoders import get_encoder
     except ImportError as error:
         raise MissingExtraError("segmentation-models-pytorch", extra="test", purpose="comparing with SMP") from error
-    network = get_encoder("xception", weights=None).eval()
+    with torch.device("meta"):
+        network = get_encoder("xception", weights=None).eval()
     names = {re.sub(r"^encoder\.(model\.)?", "", name): tensor for name, tensor in conversion.source.tensors.items()}
     inside = set(network.state_dict())
     shaped = {
@@ -170,8 +172,9 @@ def _cadene(conversion: Conversion) -> tuple[Runner, tuple[int, ...], str]:
 
 
 def _load(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Load a state into the original network: counters may be absent, the classifier may be too many."""
-    found = nn.Module.load_state_dict(network, dict(tensors), strict=False)  # SMP's own takes no `strict`
+    """Give the original network its state: counters may be absent, the classifier may be too many."""
+    state = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
+    found = nn.Module.load_state_dict(network, state, strict=False, assign=True)  # SMP's own takes no `strict`
     missing = [name for name in found.missing_keys if not name.endswith(COUNTER)]
     extra = [name for name in found.unexpected_keys if not re.match(r"(head|fc|last_linear)\.", name)]
     if missing or extra:
