@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, BinaryIO, TypeAlias
 
 import cv2
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from xseg.errors import DataError
+from xseg.errors import DataError, XsegError
+from xseg.tiff import is_tiff, read_tiff, tiff_size
 from xseg.types import PathArgument
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
@@ -19,39 +21,46 @@ Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 IMAGE_SUFFIXES = frozenset(
     {".bmp", ".gif", ".jpeg", ".jpg", ".jp2", ".npy", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 )
-_TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_ARRAY_START = b"\x93NUMPY"
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
 
-def read_image(path: PathArgument, channels: int = 3) -> Array:
+def read_image(source: PathArgument | bytes, channels: int = 3, *, name: str = "") -> Array:
     """Read an image file as a person sees it: with its EXIF orientation applied.
 
     Args:
-        path: PNG, JPEG, TIFF, WebP or whatever else Pillow reads; a float TIFF of up to 4 channels; or a .npy array
-            (H, W) or (H, W, C).
+        source: the path of a file, or a file's content: PNG, JPEG, WebP or whatever else Pillow reads; a TIFF of any
+            bands, one page or a page per band; or a .npy array (H, W) or (H, W, C).
         channels: what to return. 3 turns grey, palette, CMYK and transparent images into RGB (transparency is
             dropped); 1 turns colour into grey; another number must be what the file has.
+        name: what errors call the image; the path if empty.
 
     Returns:
         (H, W, channels), contiguous and writable: uint8, or uint16 for 16-bit files, or float32. Three channels are in
-        RGB order.
+        RGB order. Of an animation it is the first frame.
 
     Raises:
         DataError: if the file is missing, empty, truncated, too large, no image, or has other channels.
+        MissingExtraError: if a TIFF's compression needs an optional package.
     """
-    path = Path(path)
-    if path.suffix.lower() == ".npy":
-        return _read_array(path, channels)
-    with decoding(path):
+    name = name or ("image" if isinstance(source, bytes) else str(source))
+    with decoding(name), opened(source) as file:
+        if is_array_file(file):
+            return _fit_channels(read_array(file), channels, name)
         try:
-            picture = Image.open(path)
+            picture = Image.open(file)
         except UnidentifiedImageError:
-            return _fit_channels(_read_float_tiff(path), channels, str(path))
+            return _fit_channels(_read_unidentified(file, name), channels, name)
         with picture:
+            if picture.format == "TIFF" and not _is_plain_tiff(picture, channels):
+                file.seek(0)
+                array, orientation = read_tiff(file, name, pixel_limit=pixel_limit())
+                return _fit_channels(oriented(array, orientation), channels, name)
             if not _is_deep_color(picture):
-                return image_array(picture, channels, name=str(path))
-            orientation = _orientation(picture)
-        return _fit_channels(_oriented(_decode_with_opencv(path), orientation), channels, str(path))
+                return image_array(picture, channels, name=name)
+            orientation = orientation_of(picture)
+        file.seek(0)
+        return _fit_channels(oriented(_decode_with_opencv(file, name), orientation), channels, name)
 
 
 def image_array(picture: Image.Image, channels: int = 3, *, name: str = "image") -> Array:
@@ -69,12 +78,12 @@ def image_array(picture: Image.Image, channels: int = 3, *, name: str = "image")
         DataError: if the image has other channels, or integers that 16 bits do not hold.
     """
     if picture.mode in ("I", "F") or picture.mode.startswith("I;16"):
-        array = _deep_grey(np.asarray(picture), name)
+        array = np.asarray(picture)
     elif channels in (1, 3) and picture.mode != _MODES[channels]:
         array = np.asarray(picture.convert(_MODES[channels]))
     else:
         array = np.asarray(picture)
-    return _fit_channels(_oriented(array, _orientation(picture)), channels, name)
+    return _fit_channels(oriented(array, orientation_of(picture)), channels, name)
 
 
 def image_size(path: PathArgument) -> tuple[int, int]:
@@ -83,47 +92,82 @@ def image_size(path: PathArgument) -> tuple[int, int]:
     Raises:
         DataError: if the file is missing, empty, too large or no image.
     """
-    path = Path(path)
-    with decoding(path):
-        if path.suffix.lower() == ".npy":
+    with decoding(str(path)), opened(path) as file:
+        if is_array_file(file):
             height, width = np.load(path, mmap_mode="r", allow_pickle=False).shape[:2]
             return int(height), int(width)
         try:
-            picture = Image.open(path)
+            picture = Image.open(file)
         except UnidentifiedImageError:
-            height, width = _read_float_tiff(path).shape[:2]
-            return int(height), int(width)
+            _require_tiff(file, str(path))
+            return tiff_size(file, str(path))
         with picture:
             width, height = picture.size
-            return (width, height) if _orientation(picture, header_only=True) >= 5 else (height, width)
+            return (width, height) if orientation_of(picture, header_only=True) >= 5 else (height, width)
 
 
 @contextmanager
-def decoding(path: Path) -> Iterator[None]:
+def opened(source: PathArgument | bytes) -> Iterator[BinaryIO]:
+    """Open a file, or its content, for reading."""
+    if isinstance(source, bytes):
+        yield BytesIO(source)
+        return
+    with Path(source).open("rb") as file:
+        yield file
+
+
+@contextmanager
+def decoding(name: PathArgument) -> Iterator[None]:
     """Turn whatever goes wrong while a file is decoded into one line that names the file.
 
     Raises:
-        DataError: for every exception inside the block.
+        XsegError: for every exception inside the block.
     """
     try:
         yield
-    except DataError:
+    except XsegError:
         raise
     except FileNotFoundError as error:
-        raise DataError(f"{path} does not exist", remedy="check the path") from error
+        raise DataError(f"{name} does not exist", remedy="check the path") from error
     except IsADirectoryError as error:
-        raise DataError(f"{path} is a folder", expected="an image file") from error
+        raise DataError(f"{name} is a folder", expected="an image file") from error
     except PermissionError as error:
-        raise DataError(f"{path} may not be read", remedy="check its permissions") from error
+        raise DataError(f"{name} may not be read", remedy="check its permissions") from error
     except Image.DecompressionBombError as error:
-        raise DataError(f"{path} is too large: {error}", remedy="cut it into smaller images") from error
+        raise DataError(f"{name} is too large: {error}", remedy="cut it into smaller images") from error
     except Exception as error:  # decoders of damaged files raise nearly anything: SyntaxError, struct.error, KeyError
-        reason = "is empty" if _is_empty(path) else f"cannot be decoded ({error or type(error).__name__})"
-        raise DataError(f"{path} {reason}", expected="a whole image file", remedy="replace or remove it") from error
+        reason = "is empty" if _is_empty(Path(name)) else f"cannot be decoded ({error or type(error).__name__})"
+        raise DataError(f"{name} {reason}", expected="a whole image file", remedy="replace or remove it") from error
+
+
+def pixel_limit() -> int:
+    """Return how many pixels an image may have: Pillow's own guard against files that unpack to fill the memory."""
+    return 2 * (Image.MAX_IMAGE_PIXELS or 2**62)
+
+
+def is_array_file(file: BinaryIO) -> bool:
+    """Tell whether a file is a NumPy array; its position is left at the start."""
+    start = file.read(len(_ARRAY_START))
+    file.seek(0)
+    return start == _ARRAY_START
+
+
+def read_array(file: BinaryIO) -> Array:
+    """Read a .npy array; never unpickles."""
+    array: Array = np.load(file, allow_pickle=False)
+    return array
 
 
 def _is_empty(path: Path) -> bool:
     return path.is_file() and path.stat().st_size == 0
+
+
+def _is_plain_tiff(picture: Image.Image, channels: int) -> bool:
+    """Tell whether Pillow gives all that a TIFF holds: one page of 1, 3 or 4 bands of 8 bits, or one band."""
+    bits, bands = picture.tag_v2.get(258, (1,)), int(picture.tag_v2.get(277, 1))  # type: ignore[attr-defined]
+    if getattr(picture, "n_frames", 1) > 1 or (bands > 1 and channels not in (1, 3)):
+        return False
+    return bands == 1 or (bands <= 4 and max(bits) == 8)
 
 
 def _is_deep_color(picture: Image.Image) -> bool:
@@ -131,7 +175,7 @@ def _is_deep_color(picture: Image.Image) -> bool:
     return len(picture.getbands()) > 1 and any(";16" in str(tile[3]) for tile in getattr(picture, "tile", ()))
 
 
-def _orientation(picture: Image.Image, header_only: bool = False) -> int:
+def orientation_of(picture: Image.Image, *, header_only: bool = False) -> int:
     """Return the EXIF orientation, 1 to 8, that is still to be applied to Pillow's pixels."""
     if picture.format == "TIFF":  # Pillow and OpenCV apply a TIFF's orientation themselves
         return 1
@@ -144,7 +188,7 @@ def _orientation(picture: Image.Image, header_only: bool = False) -> int:
     return orientation if 1 <= orientation <= 8 else 1
 
 
-def _oriented(array: Array, orientation: int) -> Array:
+def oriented(array: Array, orientation: int) -> Array:
     """Turn and mirror (H, W, ...) as EXIF 2.32, section 4.6.4, tag 274, says."""
     if orientation >= 5:
         array = np.swapaxes(array, 0, 1)
@@ -155,40 +199,30 @@ def _oriented(array: Array, orientation: int) -> Array:
     return array
 
 
-def _deep_grey(array: Array, name: str) -> Array:
-    """Return 16-bit or float grey as uint16 or float32."""
-    if array.dtype.kind == "f":
-        return array.astype(np.float32)
-    if array.min() < 0 or array.max() > np.iinfo(np.uint16).max:
-        raise DataError(f"{name} has values from {array.min()} to {array.max()}", expected="0 to 65535")
-    return array.astype(np.uint16)
-
-
-def _decode_with_opencv(path: Path) -> Array:
-    """Decode what Pillow does not: deep and float colours. Returns RGB order, (H, W) or (H, W, C)."""
-    array = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+def _decode_with_opencv(file: BinaryIO, name: str) -> Array:
+    """Decode colours of 16 bits, which Pillow would narrow. Returns RGB order, (H, W) or (H, W, C)."""
+    array = cv2.imdecode(np.frombuffer(file.read(), np.uint8), cv2.IMREAD_UNCHANGED)
     if array is None:
-        raise DataError(f"{path} cannot be decoded", expected="a whole image file", remedy="replace or remove it")
+        raise DataError(f"{name} cannot be decoded", expected="a whole image file", remedy="replace or remove it")
     channels = array.shape[2] if array.ndim == 3 else 1
     order = {3: [2, 1, 0], 4: [2, 1, 0, 3]}.get(channels)
     return array[..., order] if order else array
 
 
-def _read_float_tiff(path: Path) -> Array:
+def _read_unidentified(file: BinaryIO, name: str) -> Array:
     """Read a TIFF that Pillow does not know; anything else is no image."""
-    with path.open("rb") as file:
-        start = file.read(4)
-    if not start:
-        raise DataError(f"{path} is empty", expected="a whole image file", remedy="replace or remove it")
-    if start not in _TIFF_STARTS:
-        raise DataError(f"{path} is not an image", expected="PNG, JPEG, TIFF or another picture format")
-    return _decode_with_opencv(path)
+    _require_tiff(file, name)
+    array, orientation = read_tiff(file, name, pixel_limit=pixel_limit())
+    return oriented(array, orientation)
 
 
-def _read_array(path: Path, channels: int) -> Array:
-    """Read a .npy array of pixels; never unpickles."""
-    with decoding(path):
-        return _fit_channels(np.load(path, allow_pickle=False), channels, str(path))
+def _require_tiff(file: BinaryIO, name: str) -> None:
+    file.seek(0)
+    if not file.read(1):
+        raise DataError(f"{name} is empty", expected="a whole image file", remedy="replace or remove it")
+    file.seek(0)
+    if not is_tiff(file):
+        raise DataError(f"{name} is not an image", expected="PNG, JPEG, TIFF or another picture format")
 
 
 def _fit_channels(array: Array, channels: int, name: str) -> Array:
@@ -196,10 +230,7 @@ def _fit_channels(array: Array, channels: int, name: str) -> Array:
     array = array[..., None] if array.ndim == 2 else array
     if array.ndim != 3 or 0 in array.shape:
         raise DataError(f"{name} has shape {array.shape}", expected="(height, width) or (height, width, channels)")
-    if array.dtype == np.float64:
-        array = array.astype(np.float32)
-    if array.dtype not in (np.uint8, np.uint16, np.float32):
-        raise DataError(f"{name} has {array.dtype} values", expected="uint8, uint16 or float32")
+    array = _supported(array, name)
     if channels == 3 and array.shape[2] == 1:
         array = np.repeat(array, 3, axis=2)
     if channels == 3 and array.shape[2] == 4:
@@ -211,3 +242,16 @@ def _fit_channels(array: Array, channels: int, name: str) -> Array:
             remedy="set channels to what the files have",
         )
     return np.require(array, requirements=["C", "W"])  # Pillow's own memory may not be written
+
+
+def _supported(array: Array, name: str) -> Array:
+    """Return pixels as uint8, uint16 or float32."""
+    if array.dtype in (np.uint8, np.uint16, np.float32):
+        return array
+    if array.dtype.kind == "f":
+        return array.astype(np.float32)
+    if array.dtype.kind not in "iu":
+        raise DataError(f"{name} has {array.dtype} values", expected="whole numbers or floats")
+    if array.min() < 0 or array.max() > np.iinfo(np.uint16).max:
+        raise DataError(f"{name} has values from {array.min()} to {array.max()}", expected="0 to 65535")
+    return array.astype(np.uint16)

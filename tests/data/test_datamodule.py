@@ -11,22 +11,22 @@ import torch
 from torch import nn
 
 from xseg.data.datamodule import SegmentationData
+from xseg.data.layout import LabelOptions, LayoutOptions, SceneOptions
 from xseg.data.options import DataOptions
 from xseg.errors import ConfigError, DataError
 from xseg.normalization import Normalization
 
 SMALL = {
     "reader": "scenes",
-    "scene_counts": (14, 5, 3),
-    "scene_size": (40, 56),
     "crop": (32, 32),
     "batch_size": 3,
     "workers": 0,
 }
 
 
-def data(seed=5, **options):
-    return SegmentationData(DataOptions(**{**SMALL, **options}), Normalization(), seed)
+def data(seed=5, counts=(14, 5, 3), size=(40, 56), classes=(), **options):
+    layout = LayoutOptions(scenes=SceneOptions(counts=counts, size=size), labels=LabelOptions(classes=classes))
+    return SegmentationData(DataOptions(**{**SMALL, **options}, layout=layout), Normalization(), seed)
 
 
 def epoch(module, number=0):
@@ -87,7 +87,7 @@ def test_reading_data_leaves_the_global_random_numbers_alone():
 
 
 def test_a_small_data_set_trains_with_what_it_has():
-    batches = epoch(data(scene_counts=(2, 1, 1)))
+    batches = epoch(data(counts=(2, 1, 1)))
     assert [len(batch["name"]) for batch in batches] == [2]
 
 
@@ -171,7 +171,7 @@ def train(folder=None, resume=None):
         enable_model_summary=False,
         use_distributed_sampler=False,
     )
-    trainer.fit(model, datamodule=data(scene_size=(32, 40), scene_counts=(7, 1, 1)), ckpt_path=resume)
+    trainer.fit(model, datamodule=data(size=(32, 40), counts=(7, 1, 1)), ckpt_path=resume)
     return model.seen
 
 
@@ -181,3 +181,59 @@ def test_training_that_stopped_anywhere_goes_on_with_the_same_samples(tmp_path):
     assert len(seen) == 6
     for step in range(1, 6):
         assert train(resume=tmp_path / f"step={step}.ckpt") == seen[step:]
+
+
+def two_of_three(root, save):
+    """A rare class in one of four training images."""
+    rng = np.random.default_rng(0)
+    for split in ("train", "val"):
+        for index in range(4):
+            mask = np.zeros((64, 64), np.uint8)
+            if index == 2:
+                mask[30:34, 50:54] = 1
+            save(rng.integers(0, 256, (64, 64, 3), np.uint8), root / split / "images" / f"{index}.png")
+            save(mask, root / split / "masks" / f"{index}.png")
+    return {
+        "reader": "folder",
+        "root": str(root),
+        "classes": ("most", "rare"),
+        "crop": (16, 16),
+        "scale": (1, 1),
+        "batch_size": 2,
+    }
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_class_aware_sampling_shows_rare_classes_more_often(tmp_path, save, check):
+    options = two_of_three(tmp_path, save)
+
+    def share(**more):
+        module = data(**options, check=check, **more)
+        masks = [mask for number in range(12) for batch in epoch(module, number) for mask in batch["mask"]]
+        return np.mean([(mask == 1).any() for mask in masks])
+
+    assert share() < 0.1
+    assert share(sampling="class_aware", rare_crops=1.0) > 0.3
+
+
+def test_class_aware_samples_do_not_depend_on_the_number_of_workers_or_the_cache(tmp_path, save):
+    options = {**two_of_three(tmp_path / "data", save), "sampling": "class_aware", "augmentation": "strong"}
+    alone = epoch(data(**options), 3)
+    shared = data(**options, workers=2, cache="disk", cache_folder=str(tmp_path / "cache"))
+    loader = shared.train_dataloader()
+    for _ in range(2):  # the second time from the cache
+        loader.sampler.set_epoch(3)
+        for ours, theirs in zip(alone, list(loader), strict=True):
+            assert ours["name"] == theirs["name"]
+            assert torch.equal(ours["image"], theirs["image"])
+            assert torch.equal(ours["mask"], theirs["mask"])
+    assert len(list((tmp_path / "cache").rglob("*.sample"))) >= 2
+
+
+def test_what_is_suspicious_is_told_before_training_and_does_not_stop_it(scenes_root, caplog):
+    module = data(reader="folder", root=str(scenes_root), crop=(64, 64))
+    module.setup("fit")
+    assert "images smaller than the crop of 64x64: 4 of 4; set crop" in caplog.text
+    assert [finding.check for finding in module.checks["train"].findings if finding.severity == "warning"] == [
+        "smaller-than-crop"
+    ]

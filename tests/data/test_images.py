@@ -5,16 +5,18 @@ from __future__ import annotations
 import io
 import re
 import struct
+import sys
 import zlib
 
 import cv2
 import numpy as np
 import pytest
+import tifffile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from xseg.errors import DataError
+from xseg.errors import DataError, MissingExtraError
 from xseg.images import image_array, image_size, read_image
 
 RNG = np.random.default_rng(0)
@@ -178,3 +180,125 @@ def test_a_decompression_bomb_is_refused_by_its_header(tmp_path):
     path.write_bytes(buffer.getvalue()[:12] + header + struct.pack(">I", zlib.crc32(header)) + buffer.getvalue()[33:])
     with pytest.raises(DataError, match=r"bomb.png is too large: .*900000000.*; cut it"):
         read_image(path)
+
+
+BANDS = RNG.integers(0, 65536, (6, 9, 5)).astype(np.uint16)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("compression", [None, "zlib", "lzw", "packbits"])
+@pytest.mark.parametrize("layout", ["contig", "separate", "pages"])
+def test_tiffs_of_many_bands_are_read_whatever_their_layout(layout, compression, dtype, tmp_path):
+    if compression in ("lzw", "packbits"):
+        pytest.importorskip("imagecodecs", reason="tifffile writes this compression with it alone")
+    bands = (BANDS >> 8).astype(dtype)
+    path = tmp_path / "a.tif"
+    arranged = bands if layout == "contig" else np.moveaxis(bands, -1, 0)
+    planar = None if layout == "pages" else layout
+    tifffile.imwrite(
+        path, arranged, photometric="minisblack", planarconfig=planar, compression=compression, metadata=None
+    )
+    assert np.array_equal(read_image(path, channels=5), bands)
+    assert read_image(path, channels=5).dtype == dtype
+    assert image_size(path) == (6, 9)
+    with pytest.raises(DataError, match=r"a.tif has 5 channels; expected 3; set channels"):
+        read_image(path)
+
+
+def test_a_band_of_four_is_not_dropped_unless_three_are_asked_for(tmp_path):
+    four = (BANDS[..., :4] >> 8).astype(np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", four, photometric="rgb", extrasamples=["unspecified"])
+    assert np.array_equal(read_image(tmp_path / "a.tif", channels=4), four)
+    assert np.array_equal(read_image(tmp_path / "a.tif"), four[..., :3])
+
+
+def test_big_tiffs_and_turned_ones_are_read(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", BANDS, bigtiff=True, photometric="minisblack", planarconfig="contig")
+    assert np.array_equal(read_image(tmp_path / "a.tif", channels=5), BANDS)
+    turned = [(274, "H", 1, 6, True)]
+    tifffile.imwrite(tmp_path / "b.tif", BANDS, photometric="minisblack", planarconfig="contig", extratags=turned)
+    assert np.array_equal(read_image(tmp_path / "b.tif", channels=5), np.rot90(BANDS, -1))
+    assert image_size(tmp_path / "b.tif") == (9, 6)
+
+
+def test_overviews_are_no_pages_and_other_pages_are_told(tmp_path):
+    picture = RNG.integers(0, 256, (64, 48, 3), np.uint8)
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        file.write(picture, photometric="rgb", subifds=1)
+        file.write(picture[::2, ::2], photometric="rgb", subfiletype=1)
+    assert np.array_equal(read_image(tmp_path / "a.tif"), picture)
+    with tifffile.TiffWriter(tmp_path / "b.tif") as file:
+        file.write(picture, photometric="rgb", metadata=None)
+        file.write(picture[:50, :20], photometric="rgb", metadata=None)
+    with pytest.raises(DataError, match=r"b.tif holds 2 pages of different kinds \(64x48x3, 50x20x3\)"):
+        read_image(tmp_path / "b.tif")
+
+
+def test_a_stack_with_two_more_axes_is_told(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((2, 3, 8, 9), np.uint16), imagej=True, metadata={"axes": "TZYX"})
+    with pytest.raises(DataError, match=r"a.tif is a stack of shape 2x3x8x9 \(axes TZYX\)"):
+        read_image(tmp_path / "a.tif", channels=3)
+
+
+def test_whole_numbers_of_other_types_are_read_where_16_bits_hold_them(tmp_path):
+    for dtype in (np.int16, np.int32, np.uint32, np.int64):
+        np.save(tmp_path / "a.npy", np.arange(12, dtype=dtype).reshape(3, 4) * 2500)
+        array = read_image(tmp_path / "a.npy", channels=1)
+        assert array.dtype == np.uint16
+        assert array[..., 0].tolist() == [
+            [0, 2500, 5000, 7500],
+            [10000, 12500, 15000, 17500],
+            [20000, 22500, 25000, 27500],
+        ]
+    np.save(tmp_path / "a.npy", np.array([[-1, 4]], np.int16))
+    with pytest.raises(DataError, match="has values from -1 to 4; expected 0 to 65535"):
+        read_image(tmp_path / "a.npy", channels=1)
+    tifffile.imwrite(tmp_path / "b.tif", np.array([[3, 400]], np.int16))
+    assert read_image(tmp_path / "b.tif", channels=1).ravel().tolist() == [3, 400]
+
+
+def test_a_huge_tiff_is_refused_by_its_header(tmp_path, monkeypatch):
+    tifffile.imwrite(tmp_path / "a.tif", BANDS, photometric="minisblack", planarconfig="contig")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20)
+    with pytest.raises(DataError, match=r"a.tif is too large: 6x9 pixels; expected at most 40 pixels; cut it"):
+        read_image(tmp_path / "a.tif", channels=5)
+
+
+def test_without_its_codec_a_tiff_is_read_otherwise_or_names_the_extra(tmp_path, monkeypatch):
+    pytest.importorskip("imagecodecs", reason="tifffile writes this compression with it alone")
+    for bands in (3, 5):
+        tifffile.imwrite(
+            tmp_path / f"{bands}.tif", BANDS[..., :bands], compression="lzw", planarconfig="contig",
+            photometric="rgb" if bands == 3 else "minisblack",
+        )  # fmt: skip
+
+    def lacking(*_, **__):
+        raise ValueError("<COMPRESSION.LZW: 5> requires the 'imagecodecs' package")
+
+    monkeypatch.setattr(tifffile.TiffPageSeries, "asarray", lacking)
+    assert np.array_equal(read_image(tmp_path / "3.tif"), BANDS[..., :3])
+    monkeypatch.setitem(sys.modules, "rasterio", None)
+    with pytest.raises(MissingExtraError, match=r"compression of .*5.tif needs rasterio.*'xseg\[geo\]'"):
+        read_image(tmp_path / "5.tif", channels=5)
+
+
+def test_a_files_content_is_read_as_the_file_is(tmp_path):
+    for suffix, content in FILES.items():
+        path = tmp_path / f"a.{suffix}"
+        path.write_bytes(content)
+        assert np.array_equal(read_image(content), read_image(path))
+    with pytest.raises(DataError, match=r"^row 7 cannot be decoded"):
+        read_image(FILES["png"][:100], name="row 7")
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+def test_cmyk_jpegs_have_the_colours_that_a_person_sees(tmp_path):
+    Image.fromarray(SMOOTH).convert("CMYK").save(tmp_path / "a.jpg", quality=100, subsampling=0)
+    assert np.abs(read_image(tmp_path / "a.jpg").astype(int) - SMOOTH).max() <= 6
+
+
+def test_a_one_bit_png_is_black_and_white(tmp_path):
+    bits = RNG.integers(0, 2, (9, 17)).astype(bool)
+    Image.fromarray(bits).save(tmp_path / "a.png")
+    assert np.array_equal(read_image(tmp_path / "a.png")[..., 1], bits * np.uint8(255))
+    assert np.array_equal(read_image(tmp_path / "a.png", channels=1)[..., 0], bits * np.uint8(255))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import tifffile
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -108,3 +109,44 @@ def test_more_than_255_classes_need_and_get_16_bits():
 
 def test_counts_are_of_pixels():
     assert count_values(np.array([[1, 1, 7], [7, 7, 0]], np.uint8)) == {0: 1, 1: 2, 7: 3}
+
+
+@pytest.mark.parametrize("suffix", ["gif", "tif", "bmp", "webp"])
+def test_masks_of_other_formats_keep_their_numbers(suffix, tmp_path):
+    values = RNG.integers(0, 5, (6, 9), np.uint8)
+    if suffix == "webp":  # it knows colours alone
+        Image.fromarray(np.repeat(values[..., None], 3, axis=2)).save(tmp_path / "a.webp", lossless=True)
+        with pytest.raises(DataError, match="colour image"):
+            read_mask(tmp_path / "a.webp")
+        return
+    Image.fromarray(values).save(tmp_path / f"a.{suffix}")
+    assert np.array_equal(read_mask(tmp_path / f"a.{suffix}"), values)
+
+
+def test_gif_masks_of_a_palette_are_indices(tmp_path):
+    values = RNG.integers(0, 5, (6, 9), np.uint8)
+    indexed(values, [10, 20, 30, 40, 50, 60, 1, 2, 3, 4, 5, 6, 7, 8, 9]).save(tmp_path / "a.gif")
+    assert np.array_equal(read_mask(tmp_path / "a.gif"), values)
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.int16, np.uint32, np.int32])
+def test_tiff_masks_of_any_whole_numbers_are_read(dtype, tmp_path):
+    values = RNG.integers(0, 100, (6, 9)).astype(dtype)
+    tifffile.imwrite(tmp_path / "a.tif", values)
+    assert np.array_equal(read_mask(tmp_path / "a.tif"), values)
+
+
+@pytest.mark.parametrize("suffix", ["gif", "tif"])
+def test_a_mask_of_several_pages_is_refused_with_their_number(suffix, tmp_path):
+    pages = [Image.fromarray(RNG.integers(0, 5, (6, 9), np.uint8)) for _ in range(3)]
+    pages[0].save(tmp_path / f"a.{suffix}", save_all=True, append_images=pages[1:])
+    with pytest.raises(DataError, match=rf"mask .*a.{suffix} holds 3 pages; expected one"):
+        read_mask(tmp_path / f"a.{suffix}")
+
+
+def test_a_files_content_is_read_as_the_file_is(tmp_path, save):
+    values = RNG.integers(0, 5, (6, 9), np.uint8)
+    content = save(values, tmp_path / "a.png").read_bytes()
+    assert np.array_equal(read_mask(content, name="row 3"), values)
+    with pytest.raises(DataError, match=r"^row 3 cannot be decoded"):
+        read_mask(content[:50], name="row 3")

@@ -11,8 +11,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from xseg.data.augmentation import training_transform
 from xseg.data.options import DataOptions
-from xseg.data.transforms import RandomScaleCrop, to_tensor, training_transform, transform_sample
+from xseg.data.transforms import RandomScaleCrop, to_tensor, transform_sample
 from xseg.errors import DataError
 from xseg.normalization import Normalization
 

@@ -1,38 +1,62 @@
-"""The look at every pair of files before work begins, so that a wrong one costs seconds and not a night."""
+"""The look at every pair of files before work begins, so that a wrong one costs seconds and not a night.
+
+It is the cheap half of the doctor: masks are decoded, images are not, and those of the doctor's checks are run that
+need no more.
+"""
 
 from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
-from xseg.data.sample import InspectableReader, Inspection, Record
+import numpy as np
+from numpy.typing import NDArray
+
+from xseg.data.doctor.facts import Facts, ImageFacts, MaskFacts, PairFacts, SplitFacts
+from xseg.data.doctor.finding import Finding
+from xseg.data.doctor.look import is_plain
+from xseg.data.doctor.table import CHEAP_CHECKS, run_checks
+from xseg.data.sample import InspectableReader, Inspection, Reader, Record
 from xseg.errors import DataError
 from xseg.labels import LabelMap
 from xseg.types import Split
 
 _SHOWN = 3  # names in a message
 _MAX_THREADS = 16  # decoders release the interpreter's lock, so threads help up to the number of cores
+_ANY_CROP = (1, 1)
+Result = TypeVar("Result")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SplitCheck:
     """What a sound split holds.
 
     Args:
         images: number of images.
         sizes: number of images per height and width in pixels.
-        values: number of pixels per value of the masks' files; empty where nothing is stored.
+        values: number of pixels per number of the labels; empty where nothing is stored.
+        class_pixels: labelled pixels of each image and class, (images, classes) int64.
+        findings: what the doctor's cheap checks have to say, short of errors: "warning" and "note".
     """
 
     images: int
     sizes: dict[tuple[int, int], int]
     values: dict[int, int]
+    class_pixels: NDArray[np.int64]
+    findings: tuple[Finding, ...] = ()
 
 
-def check_split(reader: InspectableReader, split: Split) -> SplitCheck:
+def check_split(reader: InspectableReader, split: Split, *, crop: tuple[int, int] = _ANY_CROP) -> SplitCheck:
     """Look at every record of a split, in threads.
+
+    Args:
+        reader: the data set.
+        split: train, val or test.
+        crop: height and width in pixels of a training crop, which images should not be smaller than.
 
     Returns:
         The sizes and values that were found.
@@ -50,18 +74,82 @@ def check_split(reader: InspectableReader, split: Split) -> SplitCheck:
         except DataError as error:
             return error
 
-    with ThreadPoolExecutor(min(_MAX_THREADS, os.cpu_count() or 1)) as threads:
-        looks = list(threads.map(look, records))
+    looks = _in_threads(look, records)
     wrong = [(record, found) for record, found in zip(records, looks, strict=True) if isinstance(found, DataError)]
     if wrong:
         raise _summary(wrong, len(records), split)
     sound = [found for found in looks if isinstance(found, Inspection)]
+    facts = _facts(reader, split, records, sound, crop)
+    findings = run_checks(facts, CHEAP_CHECKS)
+    for finding in findings:
+        if finding.severity == "error":
+            raise DataError(finding.title, remedy=finding.remedy)
     values: Counter[int] = Counter()
     for found in sound:
         values.update(found.values)
-    if values:
-        _check_something_to_learn(set(values), reader.labels, split)
-    return SplitCheck(len(sound), dict(Counter(found.size for found in sound)), dict(sorted(values.items())))
+    return SplitCheck(
+        len(sound),
+        dict(Counter(found.size for found in sound)),
+        dict(sorted(values.items())),
+        np.stack([_class_pixels(found.values, facts.train_ids(), reader.labels) for found in sound]),
+        tuple(findings),
+    )
+
+
+def count_class_pixels(reader: Reader, records: Sequence[Record]) -> NDArray[np.int64]:
+    """Count the labelled pixels of each record and class, in threads.
+
+    Returns:
+        (records, classes) int64.
+
+    Raises:
+        DataError: if a record cannot be read or has no mask.
+    """
+
+    def count(record: Record) -> NDArray[np.int64]:
+        """Count one record's pixels, without decoding its image where that is possible."""
+        if isinstance(reader, InspectableReader):
+            values = reader.inspect(record).values
+            if values:
+                return _class_pixels(values, reader.labels.train_ids(), reader.labels)
+        mask = reader.read(record).mask
+        if mask is None:
+            raise DataError(f"training image {record.image} has no mask", expected="one mask per training image")
+        counts = np.bincount(mask.ravel(), minlength=len(reader.labels))
+        return counts[: len(reader.labels)].astype(np.int64)
+
+    return np.stack(_in_threads(count, records))
+
+
+def _in_threads(work: Callable[[Record], Result], records: Sequence[Record]) -> list[Result]:
+    with ThreadPoolExecutor(min(_MAX_THREADS, os.cpu_count() or 1)) as threads:
+        return list(threads.map(work, records))
+
+
+def _facts(
+    reader: InspectableReader,
+    split: Split,
+    records: Sequence[Record],
+    sound: Sequence[Inspection],
+    crop: tuple[int, int],
+) -> Facts:
+    pairs = tuple(
+        PairFacts(
+            record.name,
+            image=ImageFacts.of_size(found.size),
+            mask=MaskFacts(found.size, "", found.values) if found.values else None,
+        )
+        for record, found in zip(records, sound, strict=True)
+    )
+    return Facts(reader.labels, reader.channels, crop, {split: SplitFacts(pairs)}, is_plain(reader))
+
+
+def _class_pixels(values: dict[int, int], train_ids: dict[int, int], labels: LabelMap) -> NDArray[np.int64]:
+    counts = np.zeros(len(labels), np.int64)
+    for value, pixels in values.items():
+        if train_ids[value] != labels.ignore_index:
+            counts[train_ids[value]] += pixels
+    return counts
 
 
 def _summary(wrong: list[tuple[Record, DataError]], total: int, split: Split) -> DataError:
@@ -76,20 +164,3 @@ def _summary(wrong: list[tuple[Record, DataError]], total: int, split: Split) ->
         expected=first.expected,
         remedy=first.remedy,
     )
-
-
-def _check_something_to_learn(values: set[int], labels: LabelMap, split: Split) -> None:
-    """Refuse masks of which every pixel is ignored, or every pixel but those of one class in a 0-and-255 mask."""
-    train_ids = labels.train_ids()
-    if values == {0, 255} and len(labels) == 2 and train_ids[0] != train_ids[255] == labels.ignore_index:
-        raise DataError(
-            f"the masks of the {split} split hold only the values 0 and 255, and 255 means ignore",
-            expected="a value for each of 2 classes",
-            remedy="if 255 is the second class, set raw_ids to [0, 255]",
-        )
-    if all(train_ids[value] == labels.ignore_index for value in values):
-        raise DataError(
-            f"every pixel of the masks of the {split} split is ignored (values {sorted(values)})",
-            expected=f"values of the classes, {', '.join(map(str, labels.raw_ids[:20]))}",
-            remedy="check raw_ids and ignored_raw_ids",
-        )

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
+import numpy as np
 import torch
 from lightning.pytorch import LightningDataModule
+from numpy.typing import NDArray
 
-from xseg.data.check import SplitCheck, check_split
+from xseg.data.augmentation import training_transform
+from xseg.data.cache import sample_source
+from xseg.data.check import SplitCheck, check_split, count_class_pixels
 from xseg.data.dataset import SegmentationDataset, SegmentationLoader, collate, start_worker
 from xseg.data.options import DataOptions
 from xseg.data.readers.registry import create_reader
 from xseg.data.sample import InspectableReader, Reader
-from xseg.data.sampler import EpochSampler
-from xseg.data.transforms import training_transform
+from xseg.data.sampler import ClassAwareSampler, EpochSampler, class_rarity, image_weights
 from xseg.errors import ConfigError
 from xseg.normalization import Normalization
 from xseg.types import Split
 
+_log = logging.getLogger(__name__)
 _STAGES: dict[str, tuple[Split, ...]] = {
     "fit": ("train", "val"),
     "validate": ("val",),
@@ -82,17 +87,21 @@ class SegmentationData(LightningDataModule):
         """
         if split not in self._datasets:
             if self.options.check and isinstance(self.reader, InspectableReader):
-                self.checks[split] = check_split(self.reader, split)
+                self.checks[split] = check_split(self.reader, split, crop=self.options.crop)
+                self._tell_warnings(split)
             transform = None
             if split == "train":
-                transform = training_transform(self.options, self.normalization, self.labels.ignore_index)
+                weights = tuple((class_rarity(self._class_pixels()) ** 2).tolist()) if self._class_aware else ()
+                transform = training_transform(
+                    self.options, self.normalization, self.labels.ignore_index, class_weights=weights
+                )
+            records = self.reader.records(split)
             self._datasets[split] = SegmentationDataset(
-                self.reader,
-                self.reader.records(split),
+                sample_source(self.options, self.reader, records),
+                records,
                 normalization=self.normalization,
                 transform=transform,
                 seed=self.seed,
-                cache=self.options.cache,
             )
         return self._datasets[split]
 
@@ -100,7 +109,7 @@ class SegmentationData(LightningDataModule):
         """Return the loader of shuffled, changed crops; a last batch that is not full is left out unless alone."""
         dataset = self.dataset("train")
         rank, world = self._rank_and_world()
-        sampler = EpochSampler(len(dataset), seed=self.seed, rank=rank, world=world, even=len(dataset) >= world)
+        sampler = self._training_sampler(len(dataset), rank, world)
         if self._resumed is not None:
             sampler.load_state_dict(self._resumed)
             self._resumed = None
@@ -136,6 +145,30 @@ class SegmentationData(LightningDataModule):
         check = self.checks.get(split)
         same = check is not None and len(check.sizes) == 1
         return self._loader(dataset, sampler, self.options.batch_size if same else 1, drop_last=False)
+
+    def _tell_warnings(self, split: Split) -> None:
+        if self._rank_and_world()[0] != 0:
+            return
+        for finding in self.checks[split].findings:
+            if finding.severity == "warning":
+                _log.warning("data: %s; %s", finding.title, finding.remedy)
+
+    @property
+    def _class_aware(self) -> bool:
+        return self.options.sampling == "class_aware"
+
+    def _training_sampler(self, size: int, rank: int, world: int) -> EpochSampler:
+        even = size >= world
+        if not self._class_aware:
+            return EpochSampler(size, seed=self.seed, rank=rank, world=world, even=even)
+        weights = image_weights(self._class_pixels())
+        return ClassAwareSampler(weights, seed=self.seed, rank=rank, world=world, even=even)
+
+    def _class_pixels(self) -> NDArray[np.int64]:
+        """Return the labelled pixels of the training split, (images, classes), as the look at the files found them."""
+        if "train" in self.checks:
+            return self.checks["train"].class_pixels
+        return count_class_pixels(self.reader, self.reader.records("train"))
 
     def _loader(
         self, dataset: SegmentationDataset, sampler: EpochSampler, batch_size: int, *, drop_last: bool

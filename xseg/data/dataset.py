@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeAlias, TypedDict
 
 import cv2
@@ -12,7 +10,8 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from xseg.data.sample import Reader, Record, Sample
+from xseg.data.cache import SampleSource
+from xseg.data.sample import Record
 from xseg.data.sampler import Key
 from xseg.data.transforms import Transform, to_tensor, transform_sample
 from xseg.errors import DataError, XsegError
@@ -43,33 +42,24 @@ class SegmentationDataset(Dataset[ItemOrError]):
     """The records of a split as tensors, by (epoch, index).
 
     Args:
-        reader: decodes the records.
+        source: gives decoded records: a reader, or a cache before one.
         records: of one split.
         normalization: of the image's channels.
         transform: what is done at random to a sample, or None for the whole image.
         seed: of the random changes, 0 or more.
-        cache: decode every record once, now, and keep it in memory.
-
-    Raises:
-        DataError: with `cache`, if a record cannot be read.
     """
 
     def __init__(
         self,
-        reader: Reader,
+        source: SampleSource,
         records: Sequence[Record],
         *,
         normalization: Normalization,
         transform: Transform | None = None,
         seed: int = 0,
-        cache: bool = False,
     ) -> None:
-        self.reader, self.records = reader, tuple(records)
+        self.source, self.records = source, tuple(records)
         self.normalization, self.transform, self.seed = normalization, transform, seed
-        self._cache: tuple[Sample, ...] = ()
-        if cache:
-            with ThreadPoolExecutor(os.cpu_count() or 1) as threads:
-                self._cache = tuple(threads.map(reader.read, self.records))
 
     def __len__(self) -> int:
         return len(self.records)
@@ -84,16 +74,19 @@ class SegmentationDataset(Dataset[ItemOrError]):
     def item(self, epoch: int, index: int) -> Item:
         """Return the sample `index` as `epoch` sees it: a pure function of (seed, epoch, index).
 
+        An index beyond the last is a repetition: the same record, changed otherwise.
+
         Raises:
             DataError: if the record cannot be read, has no mask, or does not fit the normalization.
         """
-        sample = self._cache[index] if self._cache else self.reader.read(self.records[index])
+        record = self.records[index % len(self.records)]
+        sample = self.source.read(record)
         if sample.mask is None:
-            raise DataError(f"{self.records[index].image} has no mask", expected="a labelled image")
+            raise DataError(f"{record.image} has no mask", expected="a labelled image")
         image, mask = sample.image, sample.mask
         if self.transform is not None:
             image, mask = transform_sample(self.transform, image, mask, seed=self.seed, epoch=epoch, index=index)
-        tensor = to_tensor(image, self.normalization, str(self.records[index].image))
+        tensor = to_tensor(image, self.normalization, str(record.image))
         return {"image": tensor, "mask": torch.from_numpy(mask.astype(np.int64)), "name": sample.name}
 
 

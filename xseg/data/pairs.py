@@ -1,64 +1,54 @@
-"""Images and masks in files: how they are listed, paired, read and looked at."""
+"""Images and masks in files: how they are read and looked at, whatever lists them and however masks tell classes."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
 from PIL import Image
 
-from xseg.data.masks import check_values, count_values, read_mask, to_train_ids
-from xseg.data.sample import Inspection, Record, Sample
+from xseg.data.masks import check_values, count_values, read_index_mask, to_train_ids
+from xseg.data.patterns import FolderListing, split_pattern
+from xseg.data.sample import Array, Inspection, Record, Sample
+from xseg.data.splits import Listing, SplitPlan
 from xseg.errors import DataError
-from xseg.images import IMAGE_SUFFIXES, image_size, read_image
+from xseg.images import image_size, read_image
 from xseg.labels import LabelMap
 from xseg.types import Split
 
-_SHOWN = 3  # names in a message
+__all__ = ["FileReader", "MaskDecoder", "PairReader", "check_root", "split_pattern"]
+
+MaskDecoder: TypeAlias = Callable[[Record], Array]
+"""Turns the label of a record into numbers, (H, W) uint8 or uint16, which the label map turns into train ids."""
 
 
 @dataclass(frozen=True)
-class PairReader:
-    """Reads a data set whose images and masks are files with the same relative path below two folders.
+class FileReader:
+    """Reads images and labels in files.
 
     Args:
-        root: the data set's folder.
-        labels: what the numbers of the masks mean.
+        labels: what the numbers that `decode` gives mean.
         channels: of the images, as for `read_image`.
-        images: the folder or glob of a split's images below root, with {split} in it.
-        masks: the same for the masks.
-
-    Raises:
-        DataError: if root is not given or is no folder.
+        listing: lists the records of the data set's parts.
+        decode: turns a record's label into numbers.
+        splits: which part is train, val and test.
     """
 
-    root: Path
     labels: LabelMap
     channels: int
-    images: str
-    masks: str
-
-    def __post_init__(self) -> None:
-        check_root(self.root)
+    listing: Listing
+    decode: MaskDecoder = read_index_mask
+    splits: SplitPlan = field(default_factory=SplitPlan)
 
     def records(self, split: Split) -> tuple[Record, ...]:
-        """Return the pairs of a split, sorted by name.
+        """Return the records of a split, sorted by name.
 
         Raises:
-            DataError: if a folder is missing or empty, an image has no mask, or two files have the same name.
+            DataError: if files are missing, an image has no mask, or two have the same name.
         """
-        images = self._listing(self.images, split)
-        masks = self._listing(self.masks, split)
-        alone = [name for name in images if name not in masks]
-        if alone:
-            shown = ", ".join(str(images[name]) for name in alone[:_SHOWN])
-            raise DataError(
-                f"{len(alone)} of {len(images)} images of the {split} split have no mask: {shown}"
-                + (", ..." if len(alone) > _SHOWN else ""),
-                expected=f"a mask of the same name in {self.root / self.masks.format(split=split)}",
-                remedy="add the masks or remove the images",
-            )
-        return tuple(Record(name, images[name], masks[name]) for name in sorted(images))
+        return self.splits.records(split, self.listing)
 
     def read(self, record: Record) -> Sample:
         """Decode a pair; the mask holds train ids.
@@ -66,12 +56,20 @@ class PairReader:
         Raises:
             DataError: if a file cannot be read, the sizes differ, or the mask has a value without a meaning.
         """
-        image = read_image(record.image, self.channels)
+        image = self.read_image(record)
         if record.mask is None:
             return Sample(record.name, image, None)
-        mask = to_train_ids(read_mask(record.mask), self.labels, str(record.mask))
+        mask = to_train_ids(self.decode(record), self.labels, str(record.mask))
         _check_sizes(record, (image.shape[0], image.shape[1]), (mask.shape[0], mask.shape[1]))
         return Sample(record.name, image, mask)
+
+    def read_image(self, record: Record) -> Array:
+        """Decode the image of a record, (H, W, channels).
+
+        Raises:
+            DataError: if it cannot be read.
+        """
+        return read_image(record.image, self.channels)
 
     def inspect(self, record: Record) -> Inspection:
         """Look at a pair without decoding its image.
@@ -82,43 +80,32 @@ class PairReader:
         size = image_size(record.image)
         if record.mask is None:
             return Inspection(size, {})
-        mask = read_mask(record.mask)
+        mask = self.decode(record)
         _check_sizes(record, size, (mask.shape[0], mask.shape[1]))
         values = count_values(mask)
         check_values(values, self.labels, str(record.mask))
         return Inspection(size, values)
 
-    def _listing(self, pattern: str, split: Split) -> dict[str, Path]:
-        """Return the files of a folder or glob by name, the relative path without suffix.
 
-        A picture's name must be unique: a.jpg and a.png would be two images with one mask.
-        """
-        folder, glob = split_pattern(pattern.format(split=split))
-        base = self.root / folder
-        if not base.is_dir():
-            raise DataError(
-                f"{base} does not exist or is no folder",
-                expected=f"the {split} split's files there",
-                remedy=f"{self.root} holds {_contents(self.root)}",
-            )
-        found: dict[str, Path] = {}
-        for path in sorted(base.glob(glob)):
-            if path.suffix.lower() not in IMAGE_SUFFIXES or path.name.startswith(".") or not path.is_file():
-                continue
-            name = path.relative_to(base).with_suffix("").as_posix()
-            if name in found:
-                raise DataError(f"{found[name]} and {path} have the same name", expected="one file per name")
-            found[name] = path
-        if not found:
-            raise DataError(f"{base / glob} matches no image", expected=f"the {split} split's files there")
-        return found
+class PairReader(FileReader):
+    """Reads images and masks of plain numbers in two folders, paired by their relative paths."""
 
+    listing: FolderListing
 
-def split_pattern(pattern: str) -> tuple[Path, str]:
-    """Return the folder that a pattern starts with, and the glob below it; a bare folder means all that is in it."""
-    parts = Path(pattern).parts
-    first = next((index for index, part in enumerate(parts) if any(sign in part for sign in "*?[")), len(parts))
-    return Path(*parts[:first]), "/".join(parts[first:]) or "**/*"
+    @property
+    def root(self) -> Path:
+        """The data set's folder."""
+        return self.listing.root
+
+    @property
+    def images(self) -> str:
+        """The images' folder or glob, with {split} in it."""
+        return self.listing.images
+
+    @property
+    def masks(self) -> str:
+        """The masks' folder or glob, with {split} in it."""
+        return self.listing.masks
 
 
 def check_root(root: Path) -> None:
@@ -155,8 +142,3 @@ def _check_sizes(record: Record, image: tuple[int, int], mask: tuple[int, int]) 
 def _has_orientation(path: Path) -> bool:
     with Image.open(path) as picture:
         return (picture.height, picture.width) != image_size(path)
-
-
-def _contents(root: Path) -> str:
-    names = sorted(path.name + ("/" if path.is_dir() else "") for path in root.iterdir())
-    return ", ".join(names[:8]) + (", ..." if len(names) > 8 else "") if names else "nothing"

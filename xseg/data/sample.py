@@ -21,12 +21,16 @@ class Record:
     Args:
         name: unique within the split: the path relative to the split's folder without suffix, "/" separated.
         image: the image's file; a made-up path where the reader generates its images.
-        mask: the mask's file, or None if the image has no label.
+        mask: the file that holds the label: a mask, or a text with shapes, which may be that of many images; None if
+            the image has no label.
+        parts: where each class has a file of its own, these files in the order of the classes, None where the class
+            is absent; `mask` is then the first of them. Empty otherwise.
     """
 
     name: str
     image: Path
     mask: Path | None
+    parts: tuple[Path | None, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +54,8 @@ class Inspection:
 
     Args:
         size: height and width of the image in pixels, as a person sees it.
-        values: pixels per value of the mask's file, before any mapping; empty if there is no mask.
+        values: pixels per number of the label, before it becomes a train id; empty if there is no mask. Where a label
+            tells classes otherwise (by colours, by shapes), its numbers are the label map's raw ids.
     """
 
     size: tuple[int, int]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from torch.utils.data import Sampler
 
 from xseg.errors import ConfigError
 
 Key = tuple[int, int]  # epoch, index
+MOST_VISITS = 4.0  # relative weight of an image at most
 
 
 class EpochSampler(Sampler[Key]):
@@ -69,3 +71,83 @@ class EpochSampler(Sampler[Key]):
     def load_state_dict(self, state: dict[str, int]) -> None:
         """Go on where `state_dict` left off."""
         self.epoch, self.position = int(state["epoch"]), int(state["position"])
+
+
+class ClassAwareSampler(EpochSampler):
+    """Visits images of more weight several times an epoch, in place of images of less.
+
+    Every image comes as often as its weight's share of the epoch says, rounded up or down by chance. A visit after the
+    first has an index beyond the data set's end, `index + repetition * size`, so that it is augmented otherwise. As
+    its base's, the order is a pure function of seed and epoch, and ranks share its places.
+
+    Args:
+        weights: one above 0 per image; see `image_weights`.
+        seed: of the order, 0 or more.
+        rank: this process's number among `world`.
+        world: number of processes that share an epoch's places.
+        even: as for `EpochSampler`.
+
+    Raises:
+        ConfigError: if a number is out of range.
+    """
+
+    def __init__(
+        self, weights: Sequence[float], *, seed: int = 0, rank: int = 0, world: int = 1, even: bool = False
+    ) -> None:
+        super().__init__(len(weights), seed=seed, rank=rank, world=world, even=even)
+        if min(weights) <= 0:
+            raise ConfigError(f"an image's weight of {min(weights)}", expected="weights above 0")
+        self.weights = np.asarray(weights, np.float64)
+
+    def order(self, epoch: int) -> list[int]:
+        """Return the indices that this rank visits in an epoch."""
+        rng = np.random.default_rng((self.seed, epoch))
+        shuffled = rng.permutation(self.size)
+        # systematic sampling: one draw for all, so that no image is far from its share
+        ends = np.cumsum(self.weights[shuffled]) * (self.size / self.weights.sum())
+        ends[-1] = self.size
+        visits = np.diff(np.floor(ends + rng.random()), prepend=0).astype(np.int64)
+        visits[-1] += self.size - visits.sum()
+        places = [
+            int(index) + repetition * self.size
+            for index, count in zip(shuffled, visits, strict=True)
+            for repetition in range(count)
+        ]
+        drawn = [places[place] for place in rng.permutation(self.size)]
+        return drawn[: self.visited][self.rank :: self.world]
+
+
+def class_rarity(pixels: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return how rare each class is: the root of median / frequency, 1 for the median class.
+
+    Args:
+        pixels: labelled pixels, (images, classes).
+
+    Returns:
+        (classes,) float64, 0 for a class without a pixel.
+
+    Source: median frequency balancing, Eigen and Fergus 2015, section 6.3.2; its root, as in
+    `xseg.training.class_weights`.
+    """
+    total = pixels.sum(axis=0).astype(np.float64)
+    met = total > 0
+    rarity = np.zeros(len(total))
+    if met.any():
+        rarity[met] = np.sqrt(np.median(total[met]) / total[met])
+    return rarity
+
+
+def image_weights(pixels: NDArray[np.int64]) -> tuple[float, ...]:
+    """Return how often images are to be visited, relative to each other: 1, or the rarity of their rarest class.
+
+    Args:
+        pixels: labelled pixels, (images, classes). A class counts in an image from a thousandth of its pixels on.
+
+    Returns:
+        1 to 4 per image. The limit keeps few images from filling an epoch.
+
+    Source: the repeat factors of Gupta et al. 2019 (LVIS), section 5, with pixels in place of images.
+    """
+    shares = pixels / np.maximum(pixels.sum(axis=1, keepdims=True), 1)
+    rarest = np.where(shares >= 1e-3, class_rarity(pixels), 0.0).max(axis=1)
+    return tuple(float(weight) for weight in np.clip(rarest, 1.0, MOST_VISITS))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, TypeAlias
 
@@ -15,7 +17,6 @@ import numpy as np
 import torch
 from albumentations.core.type_definitions import Targets
 
-from xseg.data.options import DataOptions
 from xseg.data.sample import Array
 from xseg.errors import DataError
 from xseg.normalization import Normalization
@@ -27,7 +28,7 @@ _OPENCV_CHANNELS = 4  # warpAffine's limit with a constant border
 class RandomScaleCrop(A.DualTransform):  # type: ignore[misc]
     """Resize by a random factor and cut a random window, padded where the image is smaller.
 
-    Both in one warp that computes only the window's pixels. Where the resized image is smaller than the window it
+    All in one warp that computes only the window's pixels. Where the resized image is smaller than the window it
     lies at a random place inside; TF DeepLab puts it into the upper left corner.
 
     Args:
@@ -36,6 +37,10 @@ class RandomScaleCrop(A.DualTransform):  # type: ignore[misc]
         scale_step: distance between factors; 0 draws from the whole interval.
         fill: the padding of images, one value per channel.
         fill_mask: the padding of masks.
+        rotation: how far the window may be turned about its centre, either way, in degrees.
+        class_weights: how often each class is in the middle of a window, relative to the others.
+        centred: share of the windows, 0 to 1, in whose middle a pixel of a class lies, drawn by `class_weights` among
+            the classes that the mask holds; the others lie anywhere.
 
     Source: TF DeepLab, `core/preprocess_utils.py`, get_random_scale, pad_to_bounding_box and random_crop.
     """
@@ -49,8 +54,13 @@ class RandomScaleCrop(A.DualTransform):  # type: ignore[misc]
         scale_step: float,
         fill: tuple[float, ...],
         fill_mask: int,
+        *,
+        rotation: float = 0.0,
+        class_weights: tuple[float, ...] = (),
+        centred: float = 0.0,
     ) -> None:
         super().__init__(p=1.0)
+        self.rotation, self.class_weights, self.centred = rotation, class_weights, centred
         self.size, self.scale, self.scale_step = size, scale, scale_step
         self.fill, self.fill_mask = fill, fill_mask
 
@@ -59,12 +69,19 @@ class RandomScaleCrop(A.DualTransform):  # type: ignore[misc]
         height, width = data["image"].shape[:2]
         factor = self._factor()
         rows, columns = self.size
-        top = self._offset(height * factor, rows)
-        left = self._offset(width * factor, columns)
+        middle = self._class_pixel(data["mask"]) if self.centred and self.py_random.random() < self.centred else None
+        if middle is None:
+            top, left = self._offset(height * factor, rows), self._offset(width * factor, columns)
+        else:
+            top, left = (self._around(middle[i], (height, width)[i], factor, self.size[i]) for i in (0, 1))
         # Pixel centres: x_image + 0.5 = (x_window + 0.5 + left) / factor.
         matrix = np.array(
             [[1 / factor, 0, (left + 0.5) / factor - 0.5], [0, 1 / factor, (top + 0.5) / factor - 0.5]], np.float64
         )
+        if self.rotation:
+            angle = self.py_random.uniform(-self.rotation, self.rotation)
+            turn = cv2.getRotationMatrix2D(((columns - 1) / 2, (rows - 1) / 2), angle, 1.0)
+            matrix = matrix @ np.vstack([turn, [0, 0, 1]])
         return {**params, "matrix": matrix}
 
     def apply(self, img: Array, matrix: Array, **params: Any) -> Array:  # noqa: ARG002 - albumentations' interface
@@ -104,46 +121,30 @@ class RandomScaleCrop(A.DualTransform):  # type: ignore[misc]
         room = round(length) - window
         return float(self.py_random.randint(min(room, 0), max(room, 0)))
 
+    def _class_pixel(self, mask: Array) -> tuple[int, int] | None:
+        """Draw a class among those of a mask (H, W), and one of its pixels; None if no class has a weight."""
+        counts = np.bincount(mask.ravel(), minlength=len(self.class_weights))[: len(self.class_weights)]
+        weights = [weight if count else 0.0 for weight, count in zip(self.class_weights, counts, strict=True)]
+        if not any(weights):
+            return None
+        (drawn,) = self.py_random.choices(range(len(weights)), weights)
+        place = np.flatnonzero(mask.ravel() == drawn)[self.py_random.randrange(int(counts[drawn]))]
+        row, column = divmod(int(place), mask.shape[1])
+        return row, column
 
-def training_transform(options: DataOptions, normalization: Normalization, ignore_index: int) -> Transform:
-    """Return the pipeline of training samples: scale and crop, mirror, and jitter if asked.
+    def _around(self, pixel: int, length: int, factor: float, window: int) -> float:
+        """Return where a window begins that has a pixel in its middle half, moved back into the resized image."""
+        place = (pixel + 0.5) * factor + self.py_random.uniform(-0.25, 0.25) * window
+        room = round(length * factor) - window
+        return float(min(max(round(place - window / 2), min(room, 0)), max(room, 0)))
 
-    Args:
-        options: crop, scale, scale_step, flip and jitter.
-        normalization: its mean pads images, so that padding is close to 0 for the network.
-        ignore_index: pads masks, so that padding counts neither in a loss nor in a score.
 
-    Raises:
-        ConfigError: if the normalization has another number of channels than the options.
-    """
-    fill = tuple(mean * normalization.maximum for mean in normalization.mean)
+@contextmanager
+def known_arguments_only() -> Iterator[None]:
+    """Make an error of what albumentations only warns of: an argument that it does not know, and drops."""
     with warnings.catch_warnings():
-        warnings.simplefilter("error")  # albumentations only warns of an argument that it does not know, and drops it
-        steps: list[Any] = [RandomScaleCrop(options.crop, options.scale, options.scale_step, fill, ignore_index)]
-        if options.flip:
-            steps.append(A.HorizontalFlip(p=options.flip))
-        if options.jitter:
-            steps.extend(_jitter(options.jitter, normalization))
-        return A.Compose(steps)
-
-
-def _jitter(strength: float, normalization: Normalization) -> list[Any]:
-    """Return changes of colour, or of brightness and contrast where the image is not 8-bit or float RGB."""
-    change = 0.4 * strength
-    if normalization.channels == 3 and normalization.maximum in (1, 255):
-        around = (1 - change, 1 + change)
-        return [
-            A.ColorJitter(brightness=around, contrast=around, saturation=around, hue=(-change / 8, change / 8), p=1)
-        ]
-    limit = (-change, change)
-    levels = A.RandomBrightnessContrast(brightness_limit=limit, contrast_limit=limit, ensure_safe_range=True, p=1)
-    if normalization.maximum <= 255:
-        return [levels]
-    return [
-        A.ToFloat(max_value=normalization.maximum, p=1),
-        levels,
-        A.FromFloat(dtype="uint16", max_value=normalization.maximum, p=1),
-    ]
+        warnings.simplefilter("error")
+        yield
 
 
 def transform_sample(
@@ -152,12 +153,12 @@ def transform_sample(
     """Apply a pipeline with randomness that is a pure function of (seed, epoch, index).
 
     Args:
-        transform: from `training_transform`.
+        transform: from `xseg.data.augmentation.training_transform`.
         image: (H, W, C).
         mask: (H, W) train ids.
         seed: of the run, 0 or more.
         epoch: 0 or more.
-        index: of the sample in its split.
+        index: of the sample in its split; beyond its end for a repetition, see `ClassAwareSampler`.
 
     Returns:
         The changed image (h, w, C) and mask (h, w), both of the crop's size.

@@ -1,90 +1,106 @@
-"""Plain folders: images here, masks there, one file of class names."""
+"""Plain folders: images here, masks there, and a file or options that name the classes."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import Any
 
-import yaml
-
+from xseg.data.binary_masks import BinaryMasks, ClassFileMasks
+from xseg.data.color_masks import ColorMasks, discover_colors
+from xseg.data.label_files import classes_of, label_file
+from xseg.data.layout import LabelOptions
+from xseg.data.masks import mask_of, read_index_mask
 from xseg.data.options import DataOptions
-from xseg.data.pairs import PairReader, check_root
-from xseg.errors import ConfigError, DataError
+from xseg.data.pairs import FileReader, MaskDecoder, PairReader, check_root
+from xseg.data.patterns import CLASS, NAME, SPLIT, FolderListing
+from xseg.data.splits import Listing, SplitPlan
+from xseg.errors import ConfigError
 from xseg.labels import LabelMap
 
-LABELS_FILE, CLASSES_FILE = "labels.yaml", "classes.txt"
+BINARY_CLASSES = ("background", "foreground")
 
 
-def create(options: DataOptions) -> PairReader:
+def create(options: DataOptions) -> FileReader:
     """Return the reader of the folders or globs that the options name.
 
     Raises:
-        ConfigError: if the options' classes contradict each other.
+        ConfigError: if the options contradict each other.
         DataError: if root is no folder, or no classes are given and root has no readable file of them.
     """
     root = Path(options.root)
     check_root(root)
-    labels = _labels_from_options(options) if options.classes else read_labels(root)
-    return PairReader(root=root, labels=labels, channels=options.channels, images=options.images, masks=options.masks)
+    files, labels, splits = options.layout.files, options.layout.labels, SplitPlan.of(options.layout.splits)
+    images, masks = files.images or "{split}/images", files.masks or "{split}/masks"
+    require_division(images, splits, "images")
+    if (CLASS in masks) != (labels.encoding == "files"):
+        raise ConfigError(
+            f"masks={masks!r} with encoding={labels.encoding!r}",
+            expected=f'{CLASS} in masks exactly where encoding is "files"',
+        )
+    if NAME in images and NAME not in masks:
+        raise ConfigError(f"masks={masks!r} with images={images!r}", expected=f"{NAME} in both")
+    listing = FolderListing(root, images, masks)
+    known = known_classes(root, labels, listing, splits.names[0])
+    if labels.encoding == "files":
+        listing = FolderListing(root, images, masks, known.names)
+    if labels.encoding == "index" and NAME not in images and not splits.fractions:
+        return PairReader(known, options.channels, listing, splits=splits)
+    return FileReader(known, options.channels, listing, decoder_of(known, labels), splits)
 
 
-def read_labels(root: Path) -> LabelMap:
-    """Return the classes that a data set's folder describes.
-
-    Args:
-        root: holds labels.yaml (the keys of `LabelMap`: names, and optionally colors, ignore_index, raw_ids,
-            ignored_raw_ids) or classes.txt (a name per line).
+def require_division(pattern: str, splits: SplitPlan, what: str) -> None:
+    """Make sure that train, val and test are not the same files.
 
     Raises:
-        DataError: if there is neither, or it is not readable.
+        ConfigError: if a pattern names no split and no division is asked for.
     """
-    labels_file, classes_file = root / LABELS_FILE, root / CLASSES_FILE
-    if labels_file.is_file():
-        return _from_values(labels_file, _yaml(labels_file))
-    if classes_file.is_file():
-        names = [line.strip() for line in _text(classes_file).splitlines()]
-        return _from_values(classes_file, {"names": [name for name in names if name]})
-    raise DataError(
-        f"{root} has neither {LABELS_FILE} nor {CLASSES_FILE}",
-        expected="the names of the classes",
-        remedy=f"set classes, or write {CLASSES_FILE} with a name per line",
-    )
+    if SPLIT not in pattern and not splits.fractions:
+        raise ConfigError(
+            f"{what}={pattern!r} is the same for train, val and test",
+            expected="{split} in it, or a division",
+            remedy="set layout.splits.fractions, for example [0.8, 0.1, 0.1]",
+        )
 
 
-def _labels_from_options(options: DataOptions) -> LabelMap:
-    return LabelMap(
-        names=options.classes,
-        colors=options.colors,
-        ignore_index=options.ignore_index,
-        raw_ids=options.raw_ids,
-        ignored_raw_ids=options.ignored_raw_ids,
-    )
+def known_classes(root: Path, labels: LabelOptions, listing: Listing, train: str) -> LabelMap:
+    """Return the classes that options or a file say, or that the encoding itself tells.
+
+    Args:
+        root: the data set's folder.
+        labels: the options.
+        listing: of the masks whose colours are the classes if nothing names any.
+        train: the training part's own name.
+
+    Raises:
+        ConfigError: if the options contradict each other.
+        DataError: if there are none, or a file cannot be read.
+    """
+    if not labels.classes and label_file(root, labels) is None:
+        if labels.encoding == "binary":
+            return LabelMap(BINARY_CLASSES, ignore_index=labels.ignore_index)
+        if labels.encoding == "color":
+            masks = [mask_of(record) for record in listing(train)]
+            colors = [
+                color for color in discover_colors(masks, os.cpu_count() or 1) if color not in labels.ignored_colors
+            ]
+            names = tuple("#{:02x}{:02x}{:02x}".format(*color) for color in colors)
+            return LabelMap(names, tuple(colors), ignore_index=labels.ignore_index)
+    known = classes_of(root, labels)
+    if labels.encoding == "binary" and len(known) != 2:
+        raise ConfigError(f"{len(known)} classes with encoding='binary'", expected="2, black's and white's")
+    return known
 
 
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read ({error})", expected="UTF-8 text") from error
+def decoder_of(known: LabelMap, labels: LabelOptions) -> MaskDecoder:
+    """Return what turns masks of the options' encoding into numbers.
 
-
-def _yaml(path: Path) -> Any:
-    try:
-        return yaml.safe_load(_text(path))
-    except yaml.YAMLError as error:
-        raise DataError(f"{path} is no YAML ({error})", expected="names, and optionally colors and ids") from error
-
-
-def _from_values(path: Path, values: Any) -> LabelMap:
-    """Build a label map from a file's values; whatever is wrong names the file."""
-    known = list(LabelMap.__dataclass_fields__)
-    if not isinstance(values, dict) or "names" not in values or set(values) - set(known):
-        keys = list(values) if isinstance(values, dict) else type(values).__name__
-        raise DataError(f"{path} holds {keys}", expected=f"names, and optionally {', '.join(known[1:])}")
-    names = values["names"]
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise DataError(f"{path} has names {names}", expected="a list of texts", remedy="quote names such as 'no'")
-    try:
-        return LabelMap.from_dict({**values, "names": tuple(names)})
-    except (ConfigError, TypeError, ValueError) as error:
-        raise DataError(f"{path}: {error}") from error
+    Raises:
+        ConfigError: if colours cannot be told apart.
+    """
+    if labels.encoding == "binary":
+        return BinaryMasks(known, labels.tolerance)
+    if labels.encoding == "color":
+        return ColorMasks(known, labels.ignored_colors, labels.tolerance)
+    if labels.encoding == "files":
+        return ClassFileMasks(known, labels.background, labels.tolerance)
+    return read_index_mask

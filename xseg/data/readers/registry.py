@@ -1,18 +1,16 @@
-"""Which readers there are. A new layout is a module with `create(options)` and a row here."""
+"""Which readers there are. A new layout is a module with `create(options)` and its name in `ReaderName`."""
 
 from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
 
-from xseg.data.options import DataOptions, ReaderName
+from xseg.data.layout import READER_NAMES, ReaderName
+from xseg.data.options import DataOptions
 from xseg.data.sample import Reader
 
-READERS: dict[ReaderName, str] = {
-    "camvid": "xseg.data.readers.camvid:create",
-    "folder": "xseg.data.readers.folder:create",
-    "scenes": "xseg.data.readers.scenes:create",
-}
+READERS: dict[ReaderName, str] = {name: f"xseg.data.readers.{name}" for name in READER_NAMES}
+"""The module of each reader."""
 
 
 def create_reader(options: DataOptions) -> Reader:
@@ -21,7 +19,7 @@ def create_reader(options: DataOptions) -> Reader:
     Raises:
         ConfigError: if the options contradict each other.
         DataError: if the data set is not where the options say.
+        MissingExtraError: if it needs an optional package.
     """
-    module, _, function = READERS[options.reader].partition(":")
-    create: Callable[[DataOptions], Reader] = getattr(importlib.import_module(module), function)
+    create: Callable[[DataOptions], Reader] = importlib.import_module(READERS[options.reader]).create
     return create(options)

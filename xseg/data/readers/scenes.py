@@ -59,4 +59,5 @@ def create(options: DataOptions) -> ScenesReader:
     """
     if options.channels != 3:
         raise ConfigError(f"channels={options.channels} for generated scenes", expected="3")
-    return ScenesReader(size=options.scene_size, counts=options.scene_counts, seed=options.scene_seed)
+    scenes = options.layout.scenes
+    return ScenesReader(size=scenes.size, counts=scenes.counts, seed=scenes.seed)

@@ -1,4 +1,4 @@
-"""Every layout gives the same samples; what is wrong with its files is told in one line before work begins."""
+"""Folders of images and masks; what is wrong with them is told in one line before work begins."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ import pytest
 from PIL import Image
 
 from xseg.data.check import check_split
+from xseg.data.layout import FileOptions, LabelOptions, LayoutOptions, SceneOptions
 from xseg.data.options import DataOptions
-from xseg.data.pairs import split_pattern
-from xseg.data.readers.registry import READERS, create_reader
-from xseg.data.sample import InspectableReader
+from xseg.data.readers.registry import create_reader
 from xseg.errors import ConfigError, DataError
 from xseg.types import SPLITS
 
@@ -23,25 +22,14 @@ def options(scenes_root, camvid_root):
     return {
         "camvid": DataOptions(reader="camvid", root=str(camvid_root)),
         "folder": DataOptions(reader="folder", root=str(scenes_root)),
-        "scenes": DataOptions(reader="scenes", scene_size=(40, 56), scene_counts=(4, 3, 2), scene_seed=3),
+        "scenes": DataOptions(
+            reader="scenes", layout=LayoutOptions(scenes=SceneOptions(size=(40, 56), counts=(4, 3, 2), seed=3))
+        ),
     }
 
 
-@pytest.mark.parametrize("name", READERS)
-def test_every_reader_keeps_the_contract(name, options):
-    reader = create_reader(options[name])
-    assert isinstance(reader, InspectableReader)
-    for split in ("train", "val"):
-        records = reader.records(split)
-        names = [record.name for record in records]
-        assert names == sorted(set(names))
-        for record in records:
-            sample = reader.read(record)
-            assert sample.name == record.name
-            assert sample.image.dtype == np.uint8
-            assert sample.image.shape == (*sample.mask.shape, reader.channels)
-            assert set(np.unique(sample.mask)) <= {*range(len(reader.labels)), reader.labels.ignore_index}
-            assert reader.inspect(record).size == sample.mask.shape
+def labelled(**labels):
+    return LayoutOptions(labels=LabelOptions(**labels))
 
 
 def test_camvid_ignores_void_and_nothing_else(options, camvid_root):
@@ -82,18 +70,13 @@ def test_globs_choose_files(tmp_path, save):
     ):
         save(array, tmp_path / kind / "train" / "one" / f"x.{suffix}")
     save(np.zeros((4, 4, 3), np.uint8), tmp_path / "rgb" / "train" / "one" / "y.png")
-    options = DataOptions(
-        reader="folder", root=str(tmp_path), images="rgb/{split}/*/*.jpg", masks="ids/{split}", classes=("a", "b")
+    layout = LayoutOptions(
+        files=FileOptions(images="rgb/{split}/*/*.jpg", masks="ids/{split}"), labels=LabelOptions(classes=("a", "b"))
     )
+    options = DataOptions(reader="folder", root=str(tmp_path), layout=layout)
     (record,) = create_reader(options).records("train")
     assert record.name == "one/x"
     assert create_reader(options).read(record).mask.min() == 1
-
-
-def test_patterns_split_where_the_glob_begins():
-    assert [str(part) for part in split_pattern("a/b")] == ["a/b", "**/*"]
-    assert [str(part) for part in split_pattern("a/*/c.png")] == ["a", "*/c.png"]
-    assert [str(part) for part in split_pattern("*.png")] == [".", "*.png"]
 
 
 @pytest.mark.parametrize("reader", ["camvid", "folder"])
@@ -137,7 +120,7 @@ def test_a_mask_that_misses_the_images_orientation_is_told_so(tmp_path, save):
     (tmp_path / "val" / "images").mkdir(parents=True)
     Image.new("RGB", (32, 24)).save(tmp_path / "val" / "images" / "a.jpg", exif=exif)
     save(np.zeros((24, 32), np.uint8), tmp_path / "val" / "masks" / "a.png")
-    reader = create_reader(DataOptions(reader="folder", root=str(tmp_path), classes=("a",)))
+    reader = create_reader(DataOptions(reader="folder", root=str(tmp_path), layout=labelled(classes=("a",))))
     with pytest.raises(DataError, match=r"is 24x32 and its image .* is 32x24; .* EXIF orientation"):
         reader.inspect(reader.records("val")[0])
 
@@ -171,7 +154,8 @@ def binary(tmp_path, save, **options):
     for split in ("train", "val"):
         save(np.zeros((4, 6, 3), np.uint8), tmp_path / split / "images" / "a.png")
         save(np.array([[0, 255] * 3] * 4, np.uint8), tmp_path / split / "masks" / "a.png")
-    return create_reader(DataOptions(reader="folder", root=str(tmp_path), classes=("ground", "thing"), **options))
+    layout = labelled(classes=("ground", "thing"), **options)
+    return create_reader(DataOptions(reader="folder", root=str(tmp_path), layout=layout))
 
 
 def test_masks_of_0_and_255_are_not_silently_ignored(tmp_path, save):
@@ -210,7 +194,7 @@ def test_a_wrong_file_of_labels_is_told_by_name(text, told, scenes_root):
 
 def test_no_class_names_at_all_is_told(scenes_root):
     (scenes_root / "labels.yaml").unlink()
-    with pytest.raises(DataError, match=r"neither labels\.yaml nor classes\.txt"):
+    with pytest.raises(DataError, match=r"has none of labels\.yaml, classes\.txt"):
         create_reader(DataOptions(reader="folder", root=str(scenes_root)))
 
 
@@ -224,9 +208,72 @@ def test_other_channels_are_read_as_the_files_have_them(tmp_path, save):
     (tmp_path / "val" / "images").mkdir(parents=True)
     np.save(tmp_path / "val" / "images" / "a.npy", bands)
     save(np.zeros((6, 9), np.uint8), tmp_path / "val" / "masks" / "a.png")
-    reader = create_reader(DataOptions(reader="folder", root=str(tmp_path), classes=("a",), channels=5))
+    reader = create_reader(
+        DataOptions(reader="folder", root=str(tmp_path), layout=labelled(classes=("a",)), channels=5)
+    )
     (record,) = reader.records("val")
     assert np.array_equal(reader.read(record).image, bands)
     shutil.rmtree(tmp_path / "val" / "masks")
     with pytest.raises(DataError, match="masks does not exist"):
         reader.records("val")
+
+
+def test_one_folder_needs_a_division(tmp_path, save):
+    save(np.zeros((4, 4, 3), np.uint8), tmp_path / "images" / "a.png")
+    layout = LayoutOptions(files=FileOptions(images="images", masks="masks"), labels=LabelOptions(classes=("a",)))
+    with pytest.raises(
+        ConfigError, match=r"images='images' is the same for train, val and test; .*set layout.splits.fra"
+    ):
+        create_reader(DataOptions(reader="folder", root=str(tmp_path), layout=layout))
+
+
+@pytest.mark.parametrize(
+    ("files", "labels", "told"),
+    [
+        ({"masks": "{split}/{class}"}, {"classes": ("a",)}, 'exactly where encoding is "files"'),
+        ({}, {"classes": ("a",), "encoding": "files"}, 'exactly where encoding is "files"'),
+        ({"images": "{split}/i/{name}.jpg"}, {"classes": ("a",)}, r"expected \{name\} in both"),
+        ({}, {"classes": ("a",), "encoding": "color"}, "classes without colors"),
+        ({}, {"classes": ("a", "b", "c"), "encoding": "binary"}, "3 classes with encoding='binary'"),
+    ],
+)
+def test_options_that_contradict_each_other_are_told(files, labels, told, tmp_path):
+    layout = LayoutOptions(files=FileOptions(**files), labels=LabelOptions(**labels))
+    with pytest.raises(ConfigError, match=told):
+        create_reader(DataOptions(reader="folder", root=str(tmp_path), layout=layout))
+
+
+def test_without_any_list_the_training_masks_colours_are_the_classes(tmp_path, save):
+    colors = np.array([[0, 0, 0], [0, 90, 0], [255, 255, 255], [7, 8, 9]], np.uint8)
+    for split, ids in (("train", [[0, 1, 2], [2, 1, 3]]), ("val", [[1, 1, 3], [0, 0, 0]])):
+        save(np.zeros((2, 3, 3), np.uint8), tmp_path / split / "images" / "a.png")
+        save(colors[np.array(ids)], tmp_path / split / "masks" / "a.png")
+    layout = labelled(encoding="color", ignored_colors=((255, 255, 255),))
+    reader = create_reader(DataOptions(reader="folder", root=str(tmp_path), layout=layout))
+    assert reader.labels.names == ("#000000", "#005a00", "#070809")
+    assert reader.labels.colors == ((0, 0, 0), (0, 90, 0), (7, 8, 9))
+    assert reader.read(reader.records("train")[0]).mask.tolist() == [[0, 1, 255], [255, 1, 2]]
+    assert reader.read(reader.records("val")[0]).mask.tolist() == [[1, 1, 2], [0, 0, 0]]
+
+
+@pytest.mark.parametrize("orientation", range(2, 9))
+def test_a_turned_photograph_and_its_mask_stay_together(orientation, tmp_path, save):
+    """The mask was drawn on the photograph as a person sees it, or carries the same orientation itself."""
+    upright = np.kron(np.arange(6, dtype=np.uint8).reshape(2, 3), np.ones((16, 16), np.uint8))
+    exif = Image.Exif()
+    exif[274] = orientation
+    # the camera stores the pixels so that the orientation turns them upright
+    store = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}[orientation]
+    stored = Image.fromarray(upright).transpose(Image.Transpose(store))
+    folder = tmp_path / "val" / "images"
+    folder.mkdir(parents=True)
+    for name in "ab":
+        stored.point(lambda value: value * 40).convert("RGB").save(folder / f"{name}.jpg", exif=exif, quality=100)
+    save(upright, tmp_path / "val" / "masks" / "a.png")
+    stored.save(tmp_path / "val" / "masks" / "b.png", exif=exif)
+    reader = create_reader(DataOptions(reader="folder", root=str(tmp_path), layout=labelled(classes=tuple("abcdef"))))
+    for record in reader.records("val"):
+        sample = reader.read(record)
+        assert np.array_equal(sample.mask, upright)
+        assert np.abs(sample.image[..., 0].astype(int) - upright * 40).max() <= 3
+        assert reader.inspect(record).size == upright.shape

@@ -1,0 +1,187 @@
+"""Decoded samples kept for the next epoch: in memory, or in files that later runs find too."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import uuid
+import zlib
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from xseg.data.options import DataOptions
+from xseg.data.sample import Array, Reader, Record, Sample
+
+FORMAT = 1  # of the cached files; another number makes them anew
+
+
+class SampleSource(Protocol):
+    """Gives decoded samples, wherever they come from."""
+
+    def read(self, record: Record) -> Sample:
+        """Return a decoded record.
+
+        Raises:
+            DataError: if it cannot be read.
+        """
+
+
+class MemoryCache:
+    """Samples decoded once, now, and kept in memory. Forked workers share them.
+
+    Args:
+        reader: decodes the records.
+        records: all that will be asked for.
+
+    Raises:
+        DataError: if a record cannot be read.
+    """
+
+    def __init__(self, reader: Reader, records: Sequence[Record]) -> None:
+        with ThreadPoolExecutor(os.cpu_count() or 1) as threads:
+            self._samples = dict(zip(records, threads.map(reader.read, records), strict=True))
+
+    def read(self, record: Record) -> Sample:
+        """Return a sample that was decoded before."""
+        return self._samples[record]
+
+
+class DiskCache:
+    """Samples decoded once and kept in files, uncompressed.
+
+    A file is used only if it is whole and was made of the same files of the same size and time; otherwise it is made
+    anew. It appears whole or not at all, so that many processes may share a folder. Where it cannot be written (a full
+    disk), samples are decoded as if there were no cache.
+
+    Args:
+        reader: decodes the records.
+        folder: where the files go.
+        identity: what besides the files decides about samples; another one never finds this one's files.
+    """
+
+    def __init__(self, reader: Reader, folder: Path, identity: str) -> None:
+        self._reader = reader
+        self.folder = folder / hashlib.sha256(f"{FORMAT}\n{identity}".encode()).hexdigest()[:16]
+
+    def read(self, record: Record) -> Sample:
+        """Return a sample, from its file if that is there, whole and not outdated.
+
+        Raises:
+            DataError: if the record cannot be read.
+        """
+        stamp = file_stamp(record)
+        path = self.path(record)
+        found = _load(path, stamp)
+        if found is not None:
+            return Sample(record.name, *found)
+        sample = self._reader.read(record)
+        _store(path, stamp, sample)
+        return sample
+
+    def path(self, record: Record) -> Path:
+        """Return the file of a record's sample."""
+        name = hashlib.sha256(f"{record.image}\n{record.name}".encode()).hexdigest()[:32]
+        return self.folder / name[:2] / f"{name}.sample"
+
+
+def cache_folder(options: DataOptions | None = None) -> Path:
+    """Return where samples and statistics are kept: the options' folder, `XSEG_CACHE`, or the user's cache."""
+    if options is not None and options.cache_folder:
+        return Path(options.cache_folder)
+    chosen = os.environ.get("XSEG_CACHE")
+    if chosen:
+        return Path(chosen) / "data"
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "xseg" / "data"
+
+
+def sample_source(options: DataOptions, reader: Reader, records: Sequence[Record]) -> SampleSource:
+    """Return what gives the samples of a split, as the options ask.
+
+    Raises:
+        DataError: with a cache in memory, if a record cannot be read.
+    """
+    if options.cache == "memory":
+        return MemoryCache(reader, records)
+    if options.cache == "disk":
+        return DiskCache(reader, cache_folder(options), reader_identity(options, reader))
+    return reader
+
+
+def reader_identity(options: DataOptions, reader: Reader) -> str:
+    """Return what besides the files decides about what a reader returns, as text."""
+    layout = {"reader": options.reader, "channels": options.channels, "layout": asdict(options.layout)}
+    return json.dumps({**layout, "labels": reader.labels.to_dict()}, sort_keys=True, default=str)
+
+
+def file_stamp(record: Record) -> str:
+    """Return sizes and times of a record's files: another one if they were changed."""
+    files = (record.image, record.mask, *record.parts)
+    return json.dumps([_size_and_time(file) for file in files])
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file, whole or not at all.
+
+    Raises:
+        OSError: if it cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{uuid.uuid4().hex[:12]}{path.suffix}")
+    try:
+        beside.write_bytes(content)
+        os.replace(beside, path)  # noqa: PTH105 - says that replacing is the point
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _size_and_time(path: Path | None) -> tuple[int, int] | None:
+    if path is None:
+        return None
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns
+
+
+def _store(path: Path, stamp: str, sample: Sample) -> None:
+    arrays = [np.ascontiguousarray(array) for array in (sample.image, sample.mask) if array is not None]
+    body = b"".join(array.tobytes() for array in arrays)
+    head = {
+        "stamp": stamp,
+        "crc": zlib.crc32(body),
+        "arrays": [[array.dtype.str, *array.shape] for array in arrays],
+    }
+    try:
+        write_whole(path, json.dumps(head).encode() + b"\n" + body)
+    except OSError:  # a full or read-only disk must not stop a training that does not need the cache
+        return
+
+
+def _load(path: Path, stamp: str) -> tuple[Array, Array | None] | None:
+    """Return the image and mask of a file that is whole and has this stamp, None otherwise."""
+    try:
+        with path.open("rb") as file:
+            head = json.loads(file.readline())
+            body = bytearray(file.read())  # writable, as decoded arrays are
+    except (OSError, ValueError):
+        return None
+    if not isinstance(head, dict) or head.get("stamp") != stamp or head.get("crc") != zlib.crc32(body):
+        return None
+    return _arrays(head["arrays"], body)
+
+
+def _arrays(shapes: list[list[Any]], body: bytearray) -> tuple[Array, Array | None]:
+    arrays: list[Array] = []
+    start = 0
+    for kind, *shape in shapes:
+        count = int(np.prod(shape))
+        arrays.append(np.frombuffer(body, np.dtype(kind), count, start).reshape(shape))
+        start += arrays[-1].nbytes
+    return arrays[0], arrays[1] if len(arrays) > 1 else None

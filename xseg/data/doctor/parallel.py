@@ -1,0 +1,67 @@
+"""Looking at many files at once, in processes, without holding more than a few of them."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any, TypeVar
+
+import cv2
+
+from xseg.errors import DataError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_CHUNK = 16  # items per message to a worker
+_AHEAD = 3  # chunks per worker that wait
+_FEW = 64  # items below which starting processes takes longer than the work
+
+_work: Callable[[Any], Any] | None = None
+
+
+def each(work: Callable[[Item], Result], items: Sequence[Item], *, workers: int) -> Iterator[Result]:
+    """Yield `work` of every item, in order.
+
+    Args:
+        work: a picklable function or object, sent to each process once.
+        items: picklable, small.
+        workers: number of processes; with 0, or with few items, everything is done in this one.
+
+    Raises:
+        DataError: if a process was killed, as by a decoder that crashes or for lack of memory.
+    """
+    if workers == 0 or len(items) < _FEW:
+        yield from map(work, items)
+        return
+    # not "fork": a process whose threads (OpenCV's, PyTorch's) hold a lock while it forks hangs
+    method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+    context = multiprocessing.get_context(method)
+    try:
+        with ProcessPoolExecutor(workers, context, _start, (work,)) as pool:
+            waiting: deque[Future[list[Result]]] = deque()
+            for start in range(0, len(items), _CHUNK):
+                waiting.append(pool.submit(_do, items[start : start + _CHUNK]))
+                if len(waiting) >= _AHEAD * workers:
+                    yield from waiting.popleft().result()
+            while waiting:
+                yield from waiting.popleft().result()
+    except BrokenProcessPool as error:
+        raise DataError(
+            "a worker process was killed while it decoded files", remedy="use --workers 0 to see at which file"
+        ) from error
+
+
+def _start(work: Callable[[Any], Any]) -> None:
+    global _work
+    _work = work
+    cv2.setNumThreads(0)  # the processes are the parallelism
+
+
+def _do(chunk: Sequence[Any]) -> list[Any]:
+    if _work is None:
+        raise RuntimeError("the worker was not started")
+    return [_work(item) for item in chunk]

@@ -1,0 +1,163 @@
+"""The classes of a data set, from options or from the files that say them."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from xseg.data.layout import LabelOptions
+from xseg.errors import ConfigError, DataError
+from xseg.labels import LabelMap
+from xseg.types import RGB
+
+LABEL_FILES = ("labels.yaml", "classes.txt", "label_colors.txt", "class_dict.csv", "labelmap.txt", "labels.txt")
+_COLOR_THEN_NAME = re.compile(r"(\d{1,3})[\s,]+(\d{1,3})[\s,]+(\d{1,3})[\s,]+(\S.*)")
+_NAME_THEN_COLOR = re.compile(r"([^:]+):(\d{1,3}),(\d{1,3}),(\d{1,3}):[^:]*:[^:]*")
+
+
+def classes_of(root: Path, options: LabelOptions) -> LabelMap:
+    """Return the classes that options name, or else a file of the data set.
+
+    Raises:
+        ConfigError: if the options contradict each other.
+        DataError: if neither names any, or the file cannot be read.
+    """
+    if options.classes:
+        if options.encoding == "color" and not options.colors:
+            raise ConfigError("classes without colors, for masks that tell classes by colour", expected="both")
+        return LabelMap(
+            names=options.classes,
+            colors=options.colors,
+            ignore_index=options.ignore_index,
+            raw_ids=options.raw_ids,
+            ignored_raw_ids=options.ignored_raw_ids,
+        )
+    path = label_file(root, options)
+    if path is None:
+        raise DataError(
+            f"{root} has none of {', '.join(LABEL_FILES)}",
+            expected="the names of the classes",
+            remedy="set layout.labels.classes, or write classes.txt with a name per line",
+        )
+    return read_labels(path, options)
+
+
+def label_file(root: Path, options: LabelOptions) -> Path | None:
+    """Return the file that says a data set's classes: the one that options name, or the first that is there."""
+    if options.file:
+        return root / options.file
+    return next((root / name for name in LABEL_FILES if (root / name).is_file()), None)
+
+
+def read_labels(path: Path, options: LabelOptions | None = None) -> LabelMap:
+    """Return the classes that a file says.
+
+    Args:
+        path: YAML with the keys of `LabelMap` (names, and optionally colors, ignore_index, raw_ids, ignored_raw_ids);
+            JSON of numbers and names, as in Hugging Face's id2label.json; CSV with name, r, g and b; or text with a
+            class per line: a name, "red green blue name" (CamVid's label_colors.txt), or "name:red,green,blue:parts:
+            actions" (CVAT's labelmap.txt). Lines that start with # are comments.
+        options: the ignore index, and colours that are no class although the file says so.
+
+    Raises:
+        DataError: if the file is missing or cannot be read.
+    """
+    options = options or LabelOptions()
+    if path.suffix.lower() in (".yaml", ".yml"):
+        return _from_values(path, _yaml(path))
+    if path.suffix.lower() == ".json":
+        return _from_numbers(path, options.ignore_index)
+    rows = _csv_rows(path) if path.suffix.lower() == ".csv" else _text_rows(path)
+    colored = [color is not None for _, color in rows]
+    if any(colored) != all(colored):
+        raise DataError(f"{path} has a colour for {sum(colored)} of {len(rows)} classes", expected="all or none")
+    if options.encoding == "color" and not any(colored):
+        raise DataError(f"{path} has names and no colours", expected="a colour per class")
+    kept = [(name, color) for name, color in rows if color is None or color not in options.ignored_colors]
+    values = {"names": [name for name, _ in kept], "ignore_index": options.ignore_index}
+    return _from_values(path, values | ({"colors": [color for _, color in kept]} if any(colored) else {}))
+
+
+def _text_rows(path: Path) -> list[tuple[str, RGB | None]]:
+    """Return names and colours of a text's lines, in whichever of the forms all of them have."""
+    lines = [line.strip() for line in read_text(path).splitlines()]
+    lines = [line for line in lines if line and not line.startswith("#")]
+    if not lines:
+        raise DataError(f"{path} is empty", expected="a class per line")
+    led = [_COLOR_THEN_NAME.fullmatch(line) for line in lines]
+    if all(led):
+        return [(found[4].strip(), _color(path, found.groups()[:3])) for found in led if found]
+    followed = [_NAME_THEN_COLOR.fullmatch(line) for line in lines]
+    if all(followed):
+        return [(found[1].strip(), _color(path, found.groups()[1:])) for found in followed if found]
+    return [(line, None) for line in lines]
+
+
+def _csv_rows(path: Path) -> list[tuple[str, RGB | None]]:
+    """Return names and colours of a table with a name column, and r, g and b where it has colours."""
+    table = csv.DictReader(read_text(path).splitlines(), skipinitialspace=True)
+    header = [column.strip().lower() for column in table.fieldnames or ()]
+    table.fieldnames = header
+    if "name" not in header:
+        raise DataError(f"{path} has columns {', '.join(header)}", expected="name, r, g, b")
+    colored = {"r", "g", "b"} <= set(header)
+    return [(row["name"].strip(), _color(path, (row["r"], row["g"], row["b"])) if colored else None) for row in table]
+
+
+def _color(path: Path, values: tuple[Any, ...]) -> RGB:
+    try:
+        red, green, blue = (int(value) for value in values)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{path} has colour {values}", expected="three whole numbers from 0 to 255") from error
+    return red, green, blue
+
+
+def _from_numbers(path: Path, ignore_index: int) -> LabelMap:
+    """Return the classes of a JSON that says a name for each number."""
+    try:
+        values = {int(number): str(name) for number, name in json.loads(read_text(path)).items()}
+    except (ValueError, AttributeError) as error:
+        raise DataError(f"{path} is no JSON of numbers and names ({error})", expected='{"0": "road", ...}') from error
+    numbers = sorted(values)
+    return _from_values(
+        path, {"names": [values[number] for number in numbers], "raw_ids": numbers, "ignore_index": ignore_index}
+    )
+
+
+def read_text(path: Path) -> str:
+    """Return a text file's content.
+
+    Raises:
+        DataError: if it cannot be read.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} cannot be read ({error})", expected="UTF-8 text") from error
+
+
+def _yaml(path: Path) -> Any:
+    try:
+        return yaml.safe_load(read_text(path))
+    except yaml.YAMLError as error:
+        raise DataError(f"{path} is no YAML ({error})", expected="names, and optionally colors and ids") from error
+
+
+def _from_values(path: Path, values: Any) -> LabelMap:
+    """Build a label map from a file's values; whatever is wrong names the file."""
+    known = list(LabelMap.__dataclass_fields__)
+    if not isinstance(values, dict) or "names" not in values or set(values) - set(known):
+        keys = list(values) if isinstance(values, dict) else type(values).__name__
+        raise DataError(f"{path} holds {keys}", expected=f"names, and optionally {', '.join(known[1:])}")
+    names = values["names"]
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise DataError(f"{path} has names {names}", expected="a list of texts", remedy="quote names such as 'no'")
+    try:
+        return LabelMap.from_dict({**values, "names": tuple(names)})
+    except (ConfigError, TypeError, ValueError) as error:
+        raise DataError(f"{path}: {error}") from error

@@ -1,0 +1,190 @@
+"""Text files and tables that list the images of a split."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from xseg.data.label_files import read_text
+from xseg.data.patterns import SPLIT, contents, find_files
+from xseg.data.sample import Record
+from xseg.errors import DataError
+from xseg.images import IMAGE_SUFFIXES
+
+_SHOWN = 3  # names in a message
+
+
+@dataclass(frozen=True)
+class NamedFiles:
+    """Lists the images and masks whose names are in a text file, as PASCAL VOC's ImageSets.
+
+    Args:
+        root: the data set's folder.
+        list: the text file below root with a name per line, {split} in its own.
+        images: the images' folder or pattern below root.
+        masks: the masks'.
+        columns: whether more stands in a line behind the name, separated by a space. A name in quotes may have spaces.
+        optional: whether an image may be without a mask.
+        mask_suffixes: of the masks' files.
+    """
+
+    root: Path
+    list: str
+    images: str
+    masks: str
+    columns: bool = False
+    optional: bool = False
+    mask_suffixes: frozenset[str] = IMAGE_SUFFIXES
+
+    def __call__(self, split: str) -> tuple[Record, ...]:
+        """Return the records that the list of this part names.
+
+        Raises:
+            DataError: if the list or a file that it names is missing, or a name is listed twice.
+        """
+        path = self.root / self.list.replace(SPLIT, split)
+        names = [self._name(line) for line in lines_of(path)]
+        twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
+        if twice:
+            raise DataError(f"{path} names {', '.join(twice[:_SHOWN])} more than once", expected="each name once")
+        images = find_files(self.root, self.images.replace(SPLIT, split), split)
+        masks = find_files(
+            self.root, self.masks.replace(SPLIT, split), split, required=not self.optional, suffixes=self.mask_suffixes
+        )
+        for what, pattern, files in (("images", self.images, images), ("masks", self.masks, masks)):
+            if what == "images" or not self.optional:
+                require_files([name for name in names if name not in files], len(names), path, self.root / pattern)
+        return tuple(Record(name, images[name], masks.get(name)) for name in names)
+
+    def _name(self, line: str) -> str:
+        if line.startswith('"') and '"' in line[1:]:
+            return line[1 : line.index('"', 1)]
+        if not self.columns:
+            return line
+        first = line.split()[0]
+        # DeepLab's lists of VOC name files: /JPEGImages/2007_000032.jpg /SegmentationClassAug/2007_000032.png
+        return Path(first).stem if "/" in first else first
+
+
+@dataclass(frozen=True)
+class ListedPairs:
+    """Lists images and masks whose paths are in a text file or a table.
+
+    Args:
+        root: the data set's folder; paths are below it unless they are absolute.
+        list: the file below root, with {split} where each part has its own. Text: an image and its mask per line,
+            separated by a tab, a comma or a space. Table (.csv, .tsv): a header and a row per image.
+        image_column: the table's column of images.
+        mask_column: its column of masks; an empty cell is an image without a label.
+        split_column: its column of parts' names, if the list is that of all parts.
+    """
+
+    root: Path
+    list: str
+    image_column: str
+    mask_column: str
+    split_column: str
+
+    def __call__(self, split: str) -> tuple[Record, ...]:
+        """Return the records of the data set's part of this name.
+
+        Raises:
+            DataError: if the list is missing, empty or of another form, or a file that it names is missing.
+        """
+        path = self.root / self.list.replace(SPLIT, split)
+        table = path.suffix.lower() in (".csv", ".tsv")
+        pairs = self._rows(path, split) if table else [_pair(path, line) for line in lines_of(path)]
+        if not pairs:
+            raise DataError(f"{path} lists no image of the {split} split", expected="at least one")
+        files = [self.root / file for pair in pairs for file in pair if file]
+        require_files([str(file) for file in files if not file.is_file()], len(files), path, self.root)
+        return tuple(
+            Record(
+                Path(image).with_suffix("").as_posix().lstrip("/"),
+                self.root / image,
+                self.root / mask if mask else None,
+            )
+            for image, mask in pairs
+        )
+
+    def has_splits(self) -> bool:
+        """Tell whether the list says by itself which part an image belongs to.
+
+        Raises:
+            DataError: if it cannot be read.
+        """
+        if SPLIT in self.list:
+            return True
+        path = self.root / self.list
+        return path.suffix.lower() in (".csv", ".tsv") and self.split_column in _header(path)
+
+    def _rows(self, path: Path, split: str) -> Sequence[tuple[str, str]]:
+        header = _header(path)
+        missing = [column for column in (self.image_column, self.mask_column) if column not in header]
+        if missing:
+            raise DataError(
+                f"{path} has no column {', '.join(missing)} but {', '.join(header)}",
+                expected="a column of images and one of masks",
+                remedy="set layout.files.image_column and layout.files.mask_column",
+            )
+        chosen = SPLIT not in self.list and self.split_column in header
+        rows = csv.DictReader(read_text(path).splitlines(), delimiter=_delimiter(path), skipinitialspace=True)
+        return [
+            ((row[self.image_column] or "").strip(), (row[self.mask_column] or "").strip())
+            for row in rows
+            if not chosen or (row[self.split_column] or "").strip() == split
+        ]
+
+
+def lines_of(path: Path) -> list[str]:
+    """Return the lines of a list; empty lines and those that start with # do not count.
+
+    Raises:
+        DataError: if it is missing or empty.
+    """
+    if not path.is_file():
+        near = contents(path.parent) if path.parent.is_dir() else "nothing"
+        raise DataError(f"{path} does not exist", expected="a list of images", remedy=f"its folder holds {near}")
+    lines = [line.strip() for line in read_text(path).splitlines()]
+    lines = [line for line in lines if line and not line.startswith("#")]
+    if not lines:
+        raise DataError(f"{path} is empty", expected="a list of images")
+    return lines
+
+
+def require_files(missing: Sequence[str], total: int, path: Path, place: Path) -> None:
+    """Refuse a list that names files which are not there.
+
+    Raises:
+        DataError: if there is one.
+    """
+    if missing:
+        shown = ", ".join(missing[:_SHOWN]) + (", ..." if len(missing) > _SHOWN else "")
+        raise DataError(
+            f"{len(missing)} of {total} files that {path} names are missing: {shown}",
+            expected=f"files in {place}",
+            remedy="add the files or take them off the list",
+        )
+
+
+def _pair(path: Path, line: str) -> tuple[str, str]:
+    separator = next((sign for sign in ("\t", ",") if sign in line), None)
+    parts = [part.strip() for part in line.split(separator)]
+    if len(parts) != 2:
+        raise DataError(
+            f"{path} has the line {line!r}",
+            expected="an image and its mask, separated by a space, a comma or a tab",
+            remedy="separate paths with spaces by tabs",
+        )
+    return parts[0], parts[1]
+
+
+def _header(path: Path) -> Iterable[str]:
+    lines = lines_of(path)
+    return [column.strip() for column in next(csv.reader(lines[:1], delimiter=_delimiter(path)))]
+
+
+def _delimiter(path: Path) -> str:
+    return "\t" if path.suffix.lower() == ".tsv" else ","

@@ -1,0 +1,170 @@
+"""Folders and globs with placeholders become lists of files by name."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from xseg.data.sample import Record
+from xseg.errors import DataError
+from xseg.images import IMAGE_SUFFIXES
+
+_SHOWN = 3  # names in a message
+NAME, CLASS, SPLIT = "{name}", "{class}", "{split}"
+
+
+@dataclass(frozen=True)
+class FolderListing:
+    """Lists images and masks in folders.
+
+    Args:
+        root: the data set's folder.
+        images: the images' folder or glob below root, with {split} and {name} where they stand.
+        masks: the masks', in which {class} stands for a class's name.
+        classes: the names of the classes, if each has a file of its own; empty otherwise.
+        optional: whether an image may be without a mask, as in a test split whose labels are kept back.
+    """
+
+    root: Path
+    images: str
+    masks: str
+    classes: tuple[str, ...] = ()
+    optional: bool = False
+
+    def __call__(self, split: str) -> tuple[Record, ...]:
+        """Return the records of the data set's part of this name.
+
+        Raises:
+            DataError: if a folder is missing or empty, an image has no mask, or two files have the same name.
+        """
+        images = self.find_images(split)
+        parts = self.find_parts(split, required=not self.optional)
+        alone = [name for name in images if not any(name in files for files in parts)]
+        if alone and not self.optional:
+            shown = ", ".join(str(images[name]) for name in alone[:_SHOWN])
+            raise DataError(
+                f"{len(alone)} of {len(images)} images of the {split} split have no mask: {shown}"
+                + (", ..." if len(alone) > _SHOWN else ""),
+                expected=f"a mask of the same name in {self.root / self.masks.replace(SPLIT, split)}",
+                remedy="add the masks or remove the images",
+            )
+        return tuple(self._record(name, path, parts) for name, path in images.items())
+
+    def _record(self, name: str, image: Path, parts: list[dict[str, Path]]) -> Record:
+        files = tuple(found.get(name) for found in parts)
+        first = next((file for file in files if file is not None), None)
+        return Record(name, image, first, files if self.classes and first is not None else ())
+
+    def find_images(self, split: str) -> dict[str, Path]:
+        """Return the images of a part by name.
+
+        Raises:
+            DataError: if there are none, or two have the same name.
+        """
+        return find_files(self.root, self.images.replace(SPLIT, split), split)
+
+    def find_parts(self, split: str, *, required: bool = True) -> list[dict[str, Path]]:
+        """Return the masks of a part by name: one dictionary, or one per class.
+
+        Raises:
+            DataError: if there are none although they are required, or two have the same name.
+        """
+        pattern = self.masks.replace(SPLIT, split)
+        if not self.classes:
+            return [find_files(self.root, pattern, split, required=required)]
+        found = [find_files(self.root, pattern.replace(CLASS, name), split, required=False) for name in self.classes]
+        if required and not any(found):
+            got = f"{self.root / pattern} matches no mask of the classes {', '.join(self.classes[:8])}"
+            raise DataError(got, expected="a file per image and class", remedy="check masks and classes")
+        return found
+
+
+def find_files(
+    root: Path, pattern: str, split: str, *, required: bool = True, suffixes: frozenset[str] = IMAGE_SUFFIXES
+) -> dict[str, Path]:
+    """Return the image files that a folder or glob gives, by name, sorted by name.
+
+    The name is the path below the folder that the pattern starts with, without suffix; or what stands for {name},
+    behind the folders above it that wildcards stand for. It must be unique: a.jpg and a.png would be two images with
+    one mask.
+
+    Args:
+        root: the data set's folder.
+        pattern: below root.
+        split: what errors call the part.
+        required: whether it is an error that there are none.
+        suffixes: of the files that count, in lower case.
+
+    Raises:
+        DataError: if the folder is missing or nothing matches, or two files have the same name.
+    """
+    folder, glob = split_pattern(pattern)
+    base = root / folder
+    if not base.is_dir():
+        if not required:
+            return {}
+        raise DataError(
+            f"{base} does not exist or is no folder",
+            expected=f"the {split} split's files there" if split else "the data set's files there",
+            remedy=f"{root} holds {contents(root)}",
+        )
+    found: dict[str, Path] = {}
+    named = _name_expression(glob)
+    for path in sorted(base.glob(glob.replace(NAME, "*"))):
+        if path.suffix.lower() not in suffixes or path.name.startswith(".") or not path.is_file():
+            continue
+        name = _name(path.relative_to(base), named)
+        if name in found:
+            raise DataError(f"{found[name]} and {path} have the same name", expected="one file per name")
+        found[name] = path
+    if not found and required:
+        raise DataError(f"{base / glob} matches no image", expected=f"the {split} split's files there")
+    return dict(sorted(found.items()))
+
+
+def split_pattern(pattern: str) -> tuple[Path, str]:
+    """Return the folder that a pattern starts with, and the glob below it; a bare folder means all that is in it."""
+    parts = Path(pattern).parts
+    first = next((index for index, part in enumerate(parts) if any(sign in part for sign in "*?[{")), len(parts))
+    return Path(*parts[:first]), "/".join(parts[first:]) or "**/*"
+
+
+def contents(folder: Path) -> str:
+    """Return the first names in a folder, for a message."""
+    names = sorted(path.name + ("/" if path.is_dir() else "") for path in folder.iterdir())
+    return ", ".join(names[:8]) + (", ..." if len(names) > 8 else "") if names else "nothing"
+
+
+def _name(path: Path, named: re.Pattern[str] | None) -> str:
+    match = None if named is None else named.fullmatch(path.as_posix())
+    return path.with_suffix("").as_posix() if match is None else "".join(match.groups(""))
+
+
+def _name_expression(glob: str) -> re.Pattern[str] | None:
+    """Return what finds in a path the folders that wildcards above {name} stand for, and the name; None without it."""
+    before, found, behind = glob.partition(NAME)
+    if not found:
+        return None
+    *folders, start = before.split("/")
+    above = "".join(_folder_expression(folder) for folder in folders)
+    return re.compile(f"{above}{_expression(start)}([^/]+){_expression(behind)}")
+
+
+def _folder_expression(folder: str) -> str:
+    """Return the regular expression of a folder in a glob, a group if it has a wildcard."""
+    if folder == "**":
+        return "((?:[^/]+/)*)"
+    return f"({_expression(folder)}/)" if set(folder) & set("*?[") else f"{_expression(folder)}/"
+
+
+def _expression(glob: str) -> str:
+    """Return the regular expression of a glob without **."""
+    signs = {"*": "[^/]*", "?": "[^/]"}
+    found = []
+    for part in re.split(r"(\[[^\]]+\]|[*?])", glob):
+        if len(part) > 2 and part.startswith("["):
+            found.append(f"[^{part[2:]}" if part.startswith("[!") else part)
+        else:
+            found.append(signs.get(part) or re.escape(part))
+    return "".join(found)

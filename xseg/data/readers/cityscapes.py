@@ -1,0 +1,41 @@
+"""Cityscapes: 19 classes in street scenes, by the numbers of the labelIds files."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from xseg.data.options import DataOptions
+from xseg.data.pairs import FileReader, check_root
+from xseg.data.patterns import FolderListing
+from xseg.data.readers.variants import variant_of
+from xseg.data.splits import SplitPlan
+from xseg.label_sets import CITYSCAPES
+
+_TRAIN_IDS = replace(CITYSCAPES, raw_ids=tuple(range(len(CITYSCAPES))), ignored_raw_ids=())
+VARIANTS = {
+    "fine": ("gtFine", "labelIds", CITYSCAPES),
+    "coarse": ("gtCoarse", "labelIds", CITYSCAPES),
+    "train_ids": ("gtFine", "labelTrainIds", _TRAIN_IDS),
+}
+"""fine: gtFine/SPLIT/CITY/NAME_gtFine_labelIds.png as downloaded. coarse: gtCoarse, whose further training part is
+train_extra. train_ids: the labelTrainIds files that cityscapesScripts writes.
+Source: cityscapesScripts, README and helpers/labels.py."""
+
+
+def create(options: DataOptions) -> FileReader:
+    """Return the reader of leftImg8bit/ and the variant's labels below root.
+
+    Raises:
+        ConfigError: if there is no such variant.
+        DataError: if root is no folder.
+    """
+    root = Path(options.root)
+    check_root(root)
+    folder, kind, labels = variant_of(options, VARIANTS)
+    listing = FolderListing(
+        root,
+        images="leftImg8bit/{split}/*/{name}_leftImg8bit.png",
+        masks=f"{folder}/{{split}}/*/{{name}}_{folder}_{kind}.png",
+    )
+    return FileReader(labels, options.channels, listing, splits=SplitPlan.of(options.layout.splits))

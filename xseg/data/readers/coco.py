@@ -1,0 +1,74 @@
+"""COCO: instances as polygons and RLE, panoptic PNGs, and the maps of things and stuff."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from xseg.data.coco_json import categories_of
+from xseg.data.coco_masks import InstanceListing, InstanceShapes, PanopticListing, PanopticMasks
+from xseg.data.options import DataOptions
+from xseg.data.pairs import FileReader, check_root
+from xseg.data.patterns import SPLIT, FolderListing
+from xseg.data.readers.variants import variant_of
+from xseg.data.splits import SplitPlan
+from xseg.label_sets import COCO_STUFF, COCO_STUFF_ONLY
+from xseg.labels import LabelMap
+
+PARTS = ("train2017", "val2017", "test2017")
+
+
+def create(options: DataOptions) -> FileReader:
+    """Return the reader of the variant below root.
+
+    Raises:
+        ConfigError: if there is no such variant.
+        DataError: if root is no folder, or the JSON that says the classes cannot be read.
+
+    Source: COCO, "Data format"; nightrome/cocostuff, README.
+    """
+    check_root(Path(options.root))
+    return variant_of(options, VARIANTS)(options)
+
+
+def _instances(options: DataOptions) -> FileReader:
+    """Shapes of annotations/instances_SPLIT.json, or of any JSON in this format."""
+    root, files, labels = Path(options.root), options.layout.files, options.layout.labels
+    splits = SplitPlan.of(options.layout.splits, PARTS)
+    file = files.list or "annotations/instances_{split}.json"
+    known = categories_of(root / file.replace(SPLIT, splits.names[0]), labels.background, labels.ignore_index)
+    listing = InstanceListing(root, file, files.images or "{split}")
+    return FileReader(known, options.channels, listing, InstanceShapes(known, labels.background), splits)
+
+
+def _panoptic(options: DataOptions) -> FileReader:
+    """PNGs of annotations/panoptic_SPLIT/, whose segments annotations/panoptic_SPLIT.json tells."""
+    root, files, labels = Path(options.root), options.layout.files, options.layout.labels
+    splits = SplitPlan.of(options.layout.splits, PARTS)
+    file = files.list or "annotations/panoptic_{split}.json"
+    known = categories_of(root / file.replace(SPLIT, splits.names[0]), "", labels.ignore_index)
+    masks = files.masks or "annotations/panoptic_{split}"
+    listing = PanopticListing(root, file, files.images or "{split}", masks)
+    parts = tuple((root / masks.replace(SPLIT, name), root / file.replace(SPLIT, name)) for name in splits.names)
+    return FileReader(known, options.channels, listing, PanopticMasks(known, parts), splits)
+
+
+def _maps(masks: str, labels: LabelMap) -> Callable[[DataOptions], FileReader]:
+    """Return what reads PNGs of numbers in a folder per part."""
+
+    def reader(options: DataOptions) -> FileReader:
+        files = options.layout.files
+        listing = FolderListing(Path(options.root), files.images or "{split}", files.masks or masks)
+        return FileReader(labels, options.channels, listing, splits=SplitPlan.of(options.layout.splits, PARTS))
+
+    return reader
+
+
+VARIANTS: dict[str, Callable[[DataOptions], FileReader]] = {
+    "instances": _instances,
+    "panoptic": _panoptic,
+    "stuff": _maps("stuffthingmaps/{split}", COCO_STUFF),
+    "stuff_pixelmaps": _maps("annotations/stuff_{split}_pixelmaps", COCO_STUFF_ONLY),
+}
+"""instances: polygons and RLE. panoptic: things and stuff by segment. stuff: COCO-Stuff's 171 classes, from
+stuffthingmaps_trainval2017. stuff_pixelmaps: its 91 kinds of stuff, from stuff_trainval2017."""

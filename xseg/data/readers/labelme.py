@@ -1,0 +1,89 @@
+"""LabelMe: a JSON file of shapes beside each image."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from xseg.data.label_files import classes_of, label_file
+from xseg.data.labelme_json import IGNORED, LabelMeShapes, labels_in
+from xseg.data.layout import LabelOptions
+from xseg.data.masks import mask_of
+from xseg.data.options import DataOptions
+from xseg.data.pairs import FileReader, check_root
+from xseg.data.patterns import SPLIT, find_files
+from xseg.data.readers.folder import require_division
+from xseg.data.sample import Record
+from xseg.data.splits import Listing, SplitPlan
+from xseg.errors import DataError
+from xseg.labels import LabelMap
+
+BACKGROUND = "_background_"
+"""What LabelMe's own list of labels calls the pixels that no shape covers."""
+_JSON = frozenset({".json"})
+
+
+@dataclass(frozen=True)
+class LabelMeListing:
+    """Lists LabelMe's JSON files and the images of the same name.
+
+    Args:
+        root: the data set's folder.
+        images: the images' folder or glob below root.
+        shapes: the JSON files'. An image without one is not labelled and left out.
+    """
+
+    root: Path
+    images: str
+    shapes: str
+
+    def __call__(self, split: str) -> tuple[Record, ...]:
+        """Return the records of a part.
+
+        Raises:
+            DataError: if a folder is missing, there is no JSON, or a JSON has no image.
+        """
+        images = find_files(self.root, self.images.replace(SPLIT, split), split)
+        shapes = find_files(self.root, self.shapes.replace(SPLIT, split), split, suffixes=_JSON)
+        alone = [str(path) for name, path in shapes.items() if name not in images]
+        if alone:
+            raise DataError(
+                f"{len(alone)} of {len(shapes)} JSON files of the {split} split have no image: {', '.join(alone[:3])}",
+                expected=f"an image of the same name in {self.root / self.images.replace(SPLIT, split)}",
+            )
+        return tuple(Record(name, images[name], path) for name, path in shapes.items())
+
+
+def create(options: DataOptions) -> FileReader:
+    """Return the reader of images and JSON files below root.
+
+    Without options, they are in train/, val/ and test/ or, if these are not there, anywhere below root and divided by
+    layout.splits.fractions. Classes that neither options nor a file name are the labels that the training part uses.
+
+    Raises:
+        ConfigError: if the files are in one place and no division is asked for.
+        DataError: if root is no folder, or a file cannot be read.
+    """
+    root = Path(options.root)
+    check_root(root)
+    files, splits = options.layout.files, SplitPlan.of(options.layout.splits)
+    usual = SPLIT if (root / splits.names[0]).is_dir() else ""
+    images = files.images or usual
+    require_division(images, splits, "images")
+    listing = LabelMeListing(root, images, files.masks or images)
+    known = _classes(root, options.layout.labels, listing, splits.names[0])
+    background = options.layout.labels.background
+    if background not in known.names and BACKGROUND in known.names:
+        background = BACKGROUND
+    return FileReader(known, options.channels, listing, LabelMeShapes(known, background), splits)
+
+
+def _classes(root: Path, labels: LabelOptions, listing: Listing, train: str) -> LabelMap:
+    if labels.classes or label_file(root, labels) is not None:
+        known = classes_of(root, labels)
+        kept = [(name, color) for name, color in zip(known.names, known.colors, strict=True) if name != IGNORED]
+        return LabelMap(tuple(name for name, _ in kept), tuple(color for _, color in kept), known.ignore_index)
+    used = labels_in((mask_of(record) for record in listing(train)), os.cpu_count() or 1)
+    first = (labels.background,) if labels.background else ()
+    return LabelMap((*first, *(name for name in used if name not in first)), ignore_index=labels.ignore_index)

@@ -1,0 +1,41 @@
+"""A list of images and masks: a text file per split, or a table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from xseg.data.lists import ListedPairs
+from xseg.data.options import DataOptions
+from xseg.data.pairs import FileReader, check_root
+from xseg.data.readers.folder import decoder_of, known_classes
+from xseg.data.splits import SplitPlan
+from xseg.errors import ConfigError
+
+
+def create(options: DataOptions) -> FileReader:
+    """Return the reader of the pairs that a list names.
+
+    Raises:
+        ConfigError: if the options contradict each other.
+        DataError: if root is no folder, the list cannot be read, or no classes are given.
+    """
+    root = Path(options.root)
+    check_root(root)
+    files, labels, splits = options.layout.files, options.layout.labels, SplitPlan.of(options.layout.splits)
+    if labels.encoding == "files":
+        raise ConfigError("encoding='files' with reader='list'", expected="a mask per image", remedy="use 'folder'")
+    listing = ListedPairs(
+        root,
+        files.list or "{split}.txt",
+        image_column=files.image_column,
+        mask_column=files.mask_column,
+        split_column=files.split_column,
+    )
+    if not splits.fractions and not listing.has_splits():
+        raise ConfigError(
+            f"list={listing.list!r} does not say which images are train, val and test",
+            expected=f"{{split}} in its name, or a column {files.split_column!r} in a CSV",
+            remedy="set layout.splits.fractions, for example [0.8, 0.1, 0.1]",
+        )
+    known = known_classes(root, labels, listing, splits.names[0])
+    return FileReader(known, options.channels, listing, decoder_of(known, labels), splits)

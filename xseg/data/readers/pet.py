@@ -1,0 +1,39 @@
+"""Oxford-IIIT Pet: cats and dogs, with a trimap of pet, background and the border between."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from xseg.data.lists import NamedFiles
+from xseg.data.options import DataOptions
+from xseg.data.pairs import FileReader, check_root
+from xseg.data.readers.variants import variant_of
+from xseg.data.splits import SplitPlan
+from xseg.label_sets import PET, PET_WITH_BORDER
+
+VARIANTS = {"pet": PET, "border": PET_WITH_BORDER}
+"""pet: two classes, the border does not count. border: it is a third class."""
+VALIDATION_SHARE = 0.1
+
+
+def create(options: DataOptions) -> FileReader:
+    """Return the reader of images/ and annotations/ below root.
+
+    The data set has the parts trainval and test; a tenth of trainval, drawn by the seed, serves for validation, unless
+    layout.splits says otherwise.
+
+    Raises:
+        ConfigError: if there is no such variant.
+        DataError: if root is no folder.
+
+    Source: Parkhi et al. 2012, "Cats and Dogs"; annotations/README.
+    """
+    root = Path(options.root)
+    check_root(root)
+    listing = NamedFiles(root, "annotations/{split}.txt", "images", "annotations/trimaps", columns=True)
+    splits = SplitPlan.of(
+        options.layout.splits,
+        ("trainval", "trainval", "test"),
+        fractions=(1 - VALIDATION_SHARE, VALIDATION_SHARE, 0.0),
+    )
+    return FileReader(variant_of(options, VARIANTS), options.channels, listing, splits=splits)

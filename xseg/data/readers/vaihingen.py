@@ -1,0 +1,26 @@
+"""ISPRS Vaihingen: 33 tiles of infrared, red and green, 9 cm on the ground, labelled in six colours."""
+
+from __future__ import annotations
+
+from xseg.data.options import DataOptions
+from xseg.data.pairs import FileReader
+from xseg.data.readers.isprs import create_isprs
+
+TEST_TILES = frozenset(f"area{number}" for number in (2, 4, 6, 8, 10, 12, 14, 16, 20, 22, 24, 27, 29, 31, 33, 35, 38))
+IMAGES = "top/top_mosaic_09cm_{name}.tif"
+MASKS = "gts_for_participants/top_mosaic_09cm_{name}.tif"
+
+
+def create(options: DataOptions) -> FileReader:
+    """Return the reader of the tiles below root.
+
+    gts_for_participants has the labels of the training tiles; layout.files.masks can name the folder of the complete
+    or of the eroded ones.
+
+    Raises:
+        ConfigError: if the tolerance cannot tell the colours apart.
+        DataError: if root is no folder.
+
+    Source: ISPRS WG III/4, 2D Semantic Labeling - Vaihingen.
+    """
+    return create_isprs(options, IMAGES, MASKS, TEST_TILES)

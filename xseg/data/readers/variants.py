@@ -1,0 +1,27 @@
+"""The versions in which a data set is published."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+from xseg.data.options import DataOptions
+from xseg.errors import ConfigError
+
+Variant = TypeVar("Variant")
+
+
+def variant_of(options: DataOptions, variants: Mapping[str, Variant]) -> Variant:
+    """Return what belongs to the variant that options name, the first one's if they name none.
+
+    Raises:
+        ConfigError: if there is no such variant.
+    """
+    name = options.layout.variant or next(iter(variants))
+    if name not in variants:
+        raise ConfigError(
+            f"variant={name!r} of reader {options.reader!r}",
+            expected=f"one of {', '.join(variants)}",
+            remedy="set layout.variant",
+        )
+    return variants[name]

@@ -1,0 +1,83 @@
+"""PASCAL VOC 2012, and the further masks of the Semantic Boundaries Dataset (SBD)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from xseg.data.lists import NamedFiles
+from xseg.data.masks import mask_of, read_index_mask
+from xseg.data.options import DataOptions
+from xseg.data.pairs import FileReader, MaskDecoder, check_root
+from xseg.data.readers.variants import variant_of
+from xseg.data.sample import Array, Record
+from xseg.data.splits import SplitPlan
+from xseg.errors import DataError
+from xseg.images import decoding
+from xseg.label_sets import VOC
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where a variant has its files.
+
+    Args:
+        list: the names of a part's images.
+        images: their folder.
+        masks: the masks' folder.
+        decode: reads a mask.
+        train: the part that training uses.
+        suffixes: of the masks.
+    """
+
+    list: str
+    images: str
+    masks: str
+    decode: MaskDecoder = read_index_mask
+    train: str = "train"
+    suffixes: frozenset[str] = frozenset({".png"})
+
+
+def read_sbd(record: Record) -> Array:
+    """Return the numbers of an SBD label, (H, W) uint8: GTcls.Segmentation of a MATLAB 5 file.
+
+    Raises:
+        DataError: if the file cannot be read.
+
+    Source: Hariharan et al. 2011, benchmark_RELEASE/BENCHMARK_README.
+    """
+    from scipy.io import loadmat
+
+    path = mask_of(record)
+    with decoding(path):
+        segmentation = loadmat(str(path))["GTcls"]["Segmentation"][0, 0]
+        if segmentation.dtype != np.uint8 or segmentation.ndim != 2:
+            raise DataError(f"{path} holds {segmentation.dtype} of shape {segmentation.shape}", expected="uint8 (H, W)")
+        return np.ascontiguousarray(segmentation)
+
+
+VARIANTS = {
+    "voc2012": Layout("ImageSets/Segmentation/{split}.txt", "JPEGImages", "SegmentationClass"),
+    "aug": Layout("ImageSets/Segmentation/{split}.txt", "JPEGImages", "SegmentationClassAug", train="trainaug"),
+    "sbd": Layout("{split}.txt", "img", "cls", read_sbd, suffixes=frozenset({".mat"})),
+}
+"""voc2012: the devkit's VOC2012 folder, 1,464 training images. aug: the same with SegmentationClassAug, the masks of
+SBD as PNGs that DeepLab and others train with, and trainaug.txt with 10,582 names. sbd: the dataset folder of
+benchmark_RELEASE as its authors publish it."""
+
+
+def create(options: DataOptions) -> FileReader:
+    """Return the reader of the variant below root.
+
+    Raises:
+        ConfigError: if there is no such variant.
+        DataError: if root is no folder.
+    """
+    root = Path(options.root)
+    check_root(root)
+    layout = variant_of(options, VARIANTS)
+    listing = NamedFiles(root, layout.list, layout.images, layout.masks, columns=True, mask_suffixes=layout.suffixes)
+    splits = SplitPlan.of(options.layout.splits, (layout.train, "val", "test"))
+    return FileReader(VOC, options.channels, listing, layout.decode, splits)

@@ -1,0 +1,128 @@
+"""Which records are train, val and test: the data set's own parts, or a seeded division of one."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TypeAlias
+
+from xseg.data.layout import SplitOptions
+from xseg.data.sample import Record
+from xseg.errors import ConfigError, DataError
+from xseg.types import SPLITS, Split
+
+Listing: TypeAlias = Callable[[str], Sequence[Record]]
+"""Lists the records of a data set's part, by the data set's own name of it."""
+
+OWN_NAMES = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class SplitPlan:
+    """Which of a data set's parts is train, which val and which test.
+
+    Args:
+        names: the parts' own names, for train, val and test.
+        fractions: shares of train, val and test into which the training part is divided; empty for no division. A
+            part of another name than the training part's is left whole.
+        group: a regular expression; see `group_of`.
+        seed: of the division.
+
+    Raises:
+        ConfigError: if the group is no regular expression.
+    """
+
+    names: tuple[str, str, str] = OWN_NAMES
+    fractions: tuple[float, ...] = ()
+    group: str = ""
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        try:
+            re.compile(self.group)
+        except re.error as error:
+            raise ConfigError(f"group={self.group!r} is no regular expression ({error})") from error
+
+    @classmethod
+    def of(
+        cls,
+        options: SplitOptions,
+        names: tuple[str, str, str] = OWN_NAMES,
+        *,
+        fractions: tuple[float, ...] = (),
+        group: str = "",
+    ) -> SplitPlan:
+        """Return the plan that options ask for, and a reader's own where they ask for nothing.
+
+        Args:
+            options: the user's.
+            names: the data set's own names of train, val and test.
+            fractions: how the reader divides the training part by itself.
+            group: by which regular expression.
+        """
+        given = (options.train, options.val, options.test)
+        train = given[0] or names[0]
+        # a division of one's own is of all that no option names
+        own = (train, train, train) if options.fractions else names
+        val, test = (mine or theirs for mine, theirs in zip(given[1:], own[1:], strict=True))
+        divided = train in (val, test)
+        return cls(
+            names=(train, val, test),
+            fractions=options.fractions or (fractions if divided else ()),
+            group=options.group or group,
+            seed=options.seed,
+        )
+
+    def records(self, split: Split, listing: Listing) -> tuple[Record, ...]:
+        """Return the records of a split, sorted by name.
+
+        Raises:
+            DataError: as the listing does; if two records have the same name, or the division leaves a split empty.
+        """
+        name = self.names[SPLITS.index(split)]
+        records = sorted(listing(name), key=lambda record: record.name)
+        for one, other in pairwise(records):
+            if one.name == other.name:
+                raise DataError(f"{one.image} and {other.image} have the same name", expected="one image per name")
+        if not self.fractions or name != self.names[0]:
+            return tuple(records)
+        return self._part(split, records)
+
+    def _part(self, split: Split, records: Sequence[Record]) -> tuple[Record, ...]:
+        """Return a split's share: groups in an order drawn by the seed, cut where the shares end."""
+        groups: dict[str, list[Record]] = defaultdict(list)
+        for record in records:
+            groups[group_of(record.name, self.group)].append(record)
+        order = sorted(groups, key=lambda key: hashlib.sha256(f"{self.seed}/{key}".encode()).digest())
+        place = SPLITS.index(split)
+        low, high = sum(self.fractions[:place]), sum(self.fractions[: place + 1])
+        chosen: list[Record] = []
+        seen = 0
+        for key in order:
+            middle = (seen + len(groups[key]) / 2) / len(records)  # a group is where most of it lies
+            seen += len(groups[key])
+            if low <= middle < high:
+                chosen += groups[key]
+        if not chosen:
+            raise DataError(
+                f"the {split} split is empty: fractions {list(self.fractions)} of {len(records)} images in "
+                f"{len(groups)} groups",
+                expected="at least one group per split",
+                remedy="change fractions or group",
+            )
+        return tuple(sorted(chosen, key=lambda record: record.name))
+
+
+def group_of(name: str, expression: str) -> str:
+    """Return the text that keeps records together: what a regular expression finds in a name, its first group if any.
+
+    A name in which it finds nothing, and every name without an expression, is a group of its own.
+    """
+    match = re.search(expression, name) if expression else None
+    if match is None:
+        return name
+    return str(match[1] if match.re.groups else match[0])

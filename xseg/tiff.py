@@ -1,0 +1,128 @@
+"""TIFF files that Pillow does not read as they are: many bands, deep or float colours, a page per band."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
+
+import cv2
+import numpy as np
+
+from xseg.errors import DataError, MissingExtraError
+
+if TYPE_CHECKING:
+    from tifffile import TiffFile, TiffPageSeries
+
+Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+
+_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_BAND_AXES = frozenset("SCQIZT")  # samples, channels, and what programs call a page: other, sequence, depth, time
+_ORIENTATION = 274
+
+
+def is_tiff(file: BinaryIO) -> bool:
+    """Tell whether a file starts as a TIFF or BigTIFF does; its position is left at the start."""
+    start = file.read(4)
+    file.seek(0)
+    return start in _STARTS
+
+
+def read_tiff(file: BinaryIO, name: str, *, pixel_limit: int) -> tuple[Array, int]:
+    """Read a TIFF's bands, whatever their number and type.
+
+    Args:
+        file: open for reading.
+        name: what errors call it.
+        pixel_limit: largest number of pixels that is decoded.
+
+    Returns:
+        (H, W) or (H, W, bands) of the file's own type, and the orientation, 1 to 8, that is still to be applied. Pages
+        of one size are bands; pages that are smaller copies of the first (overviews, thumbnails) are left out.
+
+    Raises:
+        DataError: if the pages are of several sizes or kinds, or have more pixels than the limit.
+        MissingExtraError: if the compression needs an optional package.
+    """
+    import tifffile
+
+    with tifffile.TiffFile(file) as tiff:
+        series = _only_series(tiff, name)
+        height, width, bands = _shape(series, name)
+        if height * width > pixel_limit:
+            got = f"{name} is too large: {height}x{width} pixels"
+            raise DataError(got, expected=f"at most {pixel_limit} pixels", remedy="cut it into smaller images")
+        try:
+            array = series.asarray()
+        except ValueError as error:
+            if "imagecodecs" not in str(error):
+                raise
+            return _decode_otherwise(file, name, bands)
+        axis = _band_axis(series)
+        array = array.reshape([size for place, size in enumerate(array.shape) if _is_kept(series.axes, place, axis)])
+        if axis is not None and axis < series.axes.index("X"):
+            array = np.moveaxis(array, 0, -1)
+        return array, _orientation(series)
+
+
+def tiff_size(file: BinaryIO, name: str) -> tuple[int, int]:
+    """Return height and width in pixels from the header, as a person sees the image.
+
+    Raises:
+        DataError: if the pages are of several sizes or kinds.
+    """
+    import tifffile
+
+    with tifffile.TiffFile(file) as tiff:
+        series = _only_series(tiff, name)
+        height, width, _ = _shape(series, name)
+        return (width, height) if _orientation(series) >= 5 else (height, width)
+
+
+def _only_series(tiff: TiffFile, name: str) -> TiffPageSeries:
+    """Return the file's one picture; masks and smaller copies do not count."""
+    first, *others = tiff.series
+    others = [series for series in others if not series.keyframe.is_reduced and not series.keyframe.is_mask]
+    if others:
+        sizes = ", ".join("x".join(map(str, series.shape)) for series in (first, *others[:3]))
+        raise DataError(f"{name} holds {len(tiff.pages)} pages of different kinds ({sizes})", expected="one image")
+    return first
+
+
+def _band_axis(series: TiffPageSeries) -> int | None:
+    """Return the place of the axis that is neither height nor width and longer than 1, None without one."""
+    found = enumerate(zip(series.axes, series.shape, strict=True))
+    return next((place for place, (axis, size) in found if axis not in "YX" and size > 1), None)
+
+
+def _is_kept(axes: str, place: int, band_axis: int | None) -> bool:
+    return axes[place] in "YX" or place == band_axis
+
+
+def _shape(series: TiffPageSeries, name: str) -> tuple[int, int, int]:
+    """Return height, width and bands."""
+    sizes = dict(zip(series.axes, series.shape, strict=True))
+    others = [axis for axis, size in sizes.items() if axis not in "YX" and size > 1]
+    if not {"Y", "X"} <= set(sizes) or len(others) > 1 or not _BAND_AXES.issuperset(others):
+        got = f"{name} is a stack of shape {'x'.join(map(str, series.shape))} (axes {series.axes})"
+        raise DataError(got, expected="height, width and at most one more axis, the channels")
+    return sizes["Y"], sizes["X"], sizes[others[0]] if others else 1
+
+
+def _orientation(series: TiffPageSeries) -> int:
+    tag = series.keyframe.tags.get(_ORIENTATION)
+    return int(tag.value) if tag is not None and 1 <= int(tag.value) <= 8 else 1
+
+
+def _decode_otherwise(file: BinaryIO, name: str, bands: int) -> tuple[Array, int]:
+    """Decode a compression that tifffile lacks: OpenCV does for up to 4 bands, GDAL for any."""
+    file.seek(0)
+    if bands <= 4:
+        array = cv2.imdecode(np.frombuffer(file.read(), np.uint8), cv2.IMREAD_UNCHANGED)
+        if array is not None:
+            order = {3: [2, 1, 0], 4: [2, 1, 0, 3]}.get(bands)
+            return (array[..., order] if order else array), 1  # OpenCV has applied the orientation
+    try:
+        import rasterio
+    except ImportError as error:
+        raise MissingExtraError("rasterio", extra="geo", purpose=f"the compression of {name}") from error
+    with rasterio.open(file) as raster:
+        return np.moveaxis(raster.read(), 0, -1), 1  # maps have no orientation
