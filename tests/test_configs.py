@@ -7,7 +7,7 @@ from PIL import Image
 from xseg.cli.train_options import parse_request
 
 CONFIGS = Path(__file__).parents[1] / "configs"
-FILES = sorted(CONFIGS.rglob("*.yaml"))
+FILES = sorted(file for file in CONFIGS.rglob("*.yaml") if file.parent.name != "classification")
 SHIPPED = Path(__file__).parents[1] / "xseg" / "cli" / "demo.yaml"
 
 

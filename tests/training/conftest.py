@@ -1,4 +1,7 @@
 import importlib.util
+import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -14,3 +17,41 @@ _spec.loader.exec_module(_tiny)
 def tiny():
     """What the tests of this folder share: see tiny.py."""
     return _tiny
+
+
+class Forks:
+    """Processes that run `xseg`, started quickly: see forks.py."""
+
+    def __init__(self, folder):
+        self.log = folder / "log.txt"
+        variables = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+        program = [sys.executable, str(Path(__file__).with_name("forks.py"))]
+        self._server = subprocess.Popen(
+            program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=variables
+        )
+
+    def _ask(self, **order):
+        self._server.stdin.write(json.dumps(order) + "\n")
+        self._server.stdin.flush()
+        return int(self._server.stdout.readline())
+
+    def start(self, *arguments, **variables):
+        return self._ask(arguments=[str(each) for each in arguments], variables=variables, log=str(self.log))
+
+    def wait(self, process):
+        """Return the exit status; the negative signal for a killed one."""
+        return self._ask(wait=process)
+
+    def run(self, *arguments, **variables):
+        return self.wait(self.start(*arguments, **variables))
+
+    def close(self):
+        self._server.stdin.close()
+        self._server.wait()
+
+
+@pytest.fixture(scope="session")
+def forks(tmp_path_factory):
+    forks = Forks(tmp_path_factory.mktemp("forks"))
+    yield forks
+    forks.close()

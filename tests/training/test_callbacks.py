@@ -6,14 +6,20 @@ from lightning.pytorch import Callback
 from safetensors.torch import load_file
 
 from xseg.models.bundle import load_bundle
-from xseg.training.callbacks import BestBundle, EpochTable, epoch_callbacks, read_table, write_table
+from xseg.training.best_bundles import BestBundles
+from xseg.training.callbacks import run_callbacks
+from xseg.training.epoch_table import EpochTable, read_table, write_table
 from xseg.training.run_directory import RunDirectory
+from xseg.training.run_options import RunOptions
+
+TIMED = ("seconds", "images_per_second", "data_wait", "memory_gb")
 
 
 def fit(tiny, folder, *, epochs, resume=None, ema_decay=None, told=None, seed=3, **changes):
     run = RunDirectory(folder)
     tell = None if told is None else (lambda *row: told.append(row))
-    callbacks = epoch_callbacks(run, seed=seed, ema_decay=ema_decay, provenance={"encoder_weights": None}, tell=tell)
+    origin = {"encoder_weights": None}
+    callbacks = run_callbacks(run, RunOptions(), seed=seed, ema_decay=ema_decay, provenance=origin, tell=tell)
     task = tiny.tiny_task(dropout=0.5, **changes)
     trainer = tiny.tiny_trainer(folder, callbacks, epochs)
     trainer.fit(task, datamodule=tiny.HalvesData(), ckpt_path=resume, weights_only=True)
@@ -33,7 +39,7 @@ def test_a_resumed_training_ends_as_an_uninterrupted_one(tiny, tmp_path, ema_dec
             raise StopError
 
     run = RunDirectory(half)
-    callbacks = epoch_callbacks(run, seed=3, ema_decay=ema_decay, provenance={}, tell=stop_after_the_first)
+    callbacks = run_callbacks(run, RunOptions(), seed=3, ema_decay=ema_decay, provenance={}, tell=stop_after_the_first)
     with pytest.raises(StopError):
         tiny.tiny_trainer(half, callbacks, 3).fit(tiny.tiny_task(dropout=0.5), datamodule=tiny.HalvesData())
     assert [row["epoch"] for row in read_table(run.metrics)] == [1, 2]
@@ -43,7 +49,7 @@ def test_a_resumed_training_ends_as_an_uninterrupted_one(tiny, tmp_path, ema_dec
     rows = [read_table(folder.metrics) for folder in (whole, run)]
     assert [row["epoch"] for row in rows[1]] == [1, 2, 3], "the row of the epoch that is done again is replaced"
     for one, other in zip(*rows, strict=True):
-        timeless = [name for name in one if name not in ("seconds", "images_per_second")]
+        timeless = [name for name in one if name not in TIMED]
         assert [one[name] for name in timeless] == [other[name] for name in timeless]
 
 
@@ -67,7 +73,7 @@ def test_the_average_follows_its_definition(tiny, tmp_path):
             history.append(module.model.segmentation_head.weight.detach().clone())
 
     run = RunDirectory(tmp_path)
-    callbacks = epoch_callbacks(run, seed=0, ema_decay=0.7, provenance={}, tell=None)
+    callbacks = run_callbacks(run, RunOptions(), seed=0, ema_decay=0.7, provenance={}, tell=None)
     task = tiny.tiny_task()
     tiny.tiny_trainer(tmp_path, [Note(), *callbacks], 1).fit(task, datamodule=tiny.HalvesData())
     expected = history[0]
@@ -84,7 +90,7 @@ def test_the_best_bundle_is_of_the_best_epoch(tiny, tmp_path):
         def on_train_epoch_end(self, _trainer, module):  # before the bundle is saved
             object.__setattr__(module.scores, "miou", next(given))
 
-    best = BestBundle(tmp_path / "best", {"encoder_weights": "x"})
+    best = BestBundles(tmp_path / "best", tmp_path / "top", provenance={"encoder_weights": "x"})
     task = tiny.tiny_task()
     tiny.tiny_trainer(tmp_path, [Given(tmp_path / "t.csv"), best], 4).fit(task, datamodule=tiny.HalvesData())
     provenance = json.loads((tmp_path / "best" / "config.json").read_text())["provenance"]
@@ -99,7 +105,7 @@ def test_without_validation_the_last_weights_are_saved(tiny, tmp_path):
         def val_dataloader(self):
             return []
 
-    best = BestBundle(tmp_path / "best", {})
+    best = BestBundles(tmp_path / "best", tmp_path / "top")
     task = tiny.tiny_task()
     tiny.tiny_trainer(tmp_path, [best], 1).fit(task, datamodule=Unvalidated())
     saved = load_bundle(tmp_path / "best").model.state_dict()
@@ -110,8 +116,9 @@ def test_the_table_has_a_row_per_epoch(tiny, tmp_path):
     told = []
     run, _, _ = fit(tiny, tmp_path, epochs=2, told=told)
     rows = read_table(run.metrics)
-    assert list(rows[0])[:8] == [
-        "epoch", "step", "train/loss", "lr", "val/loss", "val/miou", "seconds", "images_per_second",
+    assert list(rows[0])[:10] == [
+        "epoch", "step", "train/loss", "lr", "val/loss", "val/miou", "seconds", "images_per_second", "data_wait",
+        "memory_gb",
     ]  # fmt: skip
     assert [(row["epoch"], row["step"]) for row in rows] == [(1, 4), (2, 8)]
     assert all(row["val/iou/dark"] is not None and row["seconds"] > 0 for row in rows)

@@ -1,5 +1,6 @@
 import json
 
+from xseg.data.layout import LayoutOptions, SceneOptions
 from xseg.data.options import DataOptions
 from xseg.data.readers.registry import create_reader
 from xseg.training.environment import data_fingerprint, describe_environment
@@ -18,6 +19,11 @@ def folder_data(root, sizes=(8, 8), names=("a", "b")):
     return create_reader(DataOptions(reader="folder", root=str(root)))
 
 
+def scenes(seed):
+    layout = LayoutOptions(scenes=SceneOptions(counts=(2, 2, 2), seed=seed))
+    return create_reader(DataOptions(reader="scenes", layout=layout))
+
+
 def test_the_same_data_has_the_same_fingerprint_wherever_it_is(tmp_path):
     one, other = folder_data(tmp_path / "one"), folder_data(tmp_path / "elsewhere")
     assert data_fingerprint(one, "train") == data_fingerprint(other, "train")
@@ -30,8 +36,8 @@ def test_other_data_has_another(tmp_path):
         folder_data(tmp_path / "names", names=("a", "c")),
         folder_data(tmp_path / "sizes", sizes=(8, 90)),
         folder_data(tmp_path / "fewer", names=("a",)),
-        create_reader(DataOptions(reader="scenes", scene_counts=(2, 2, 2))),
-        create_reader(DataOptions(reader="scenes", scene_counts=(2, 2, 2), scene_seed=1)),
+        scenes(seed=0),
+        scenes(seed=1),
     ]
     assert len({data_fingerprint(reader, "train")["sha256"] for reader in readers}) == len(readers)
 
@@ -41,7 +47,7 @@ def test_a_split_that_is_not_there_has_none(tmp_path):
 
 
 def test_the_description_is_json_with_what_is_needed_to_compare(tmp_path):
-    described = describe_environment(folder_data(tmp_path), seed=7)
+    described = describe_environment(folder_data(tmp_path), seed=7, config={"model": {"encoder": "xception"}})
     assert json.loads(json.dumps(described)) == described
     assert described["seed"] == 7
     assert set(described["data"]) == {"train"}

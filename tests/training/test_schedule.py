@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xseg.training.options import ScheduleOptions
+from xseg.training.recipe import ScheduleOptions
 from xseg.training.schedule import poly_factor
 
 
@@ -38,6 +38,14 @@ def test_the_rate_falls_after_the_warm_up(steps, warmup):
     options = ScheduleOptions(warmup_steps=warmup)
     factors = [poly_factor(step, steps, options) for step in range(warmup, steps)]
     assert factors == sorted(factors, reverse=True)
+
+
+def test_a_constant_warm_up_is_tfs_slow_start():
+    """0.0001 until the polynomial takes over, which goes on as if it had run all the time."""
+    options = ScheduleOptions(warmup="constant", warmup_steps=10, warmup_lr=1e-4)
+    rates = [0.007 * poly_factor(step, 100, options, lr=0.007) for step in range(100)]
+    assert rates[:10] == pytest.approx([1e-4] * 10)
+    assert rates[10:] == pytest.approx([0.007 * (1 - step / 100) ** 0.9 for step in range(10, 100)])
 
 
 def test_endless_training_keeps_the_highest_rate():

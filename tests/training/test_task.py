@@ -5,7 +5,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from xseg.metrics.confusion import confusion_matrix
-from xseg.training.options import OptimizerOptions
+from xseg.training.recipe import OptimizerOptions
 
 
 def batch(tiny, **options):
@@ -76,8 +76,8 @@ def test_the_rates_follow_the_schedule_at_every_step(tiny, tmp_path):
             rates.append({group["name"]: group["lr"] for group in trainer.optimizers[0].param_groups})
 
     tiny.tiny_trainer(tmp_path, [Note()], epochs=2).fit(task, datamodule=tiny.HalvesData())
-    assert [rate["rest"] for rate in rates] == pytest.approx([(1 - step / 8) ** 0.9 for step in range(8)])
-    assert [rate["encoder"] for rate in rates] == pytest.approx([0.1 * rate["rest"] for rate in rates])
+    assert [rate["decoder"] for rate in rates] == pytest.approx([(1 - step / 8) ** 0.9 for step in range(8)])
+    assert [rate["encoder"] for rate in rates] == pytest.approx([0.1 * rate["decoder"] for rate in rates])
 
 
 @pytest.mark.parametrize("batch_norm", ["train", "frozen"])

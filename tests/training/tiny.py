@@ -2,12 +2,14 @@
 
 import torch
 from lightning.pytorch import LightningDataModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint
 from torch.utils.data import DataLoader, Dataset
 
 from xseg.labels import LabelMap
 from xseg.normalization import Normalization
 from xseg.training.checkpoint_io import AtomicCheckpointIO
-from xseg.training.options import OptimizerOptions, TaskOptions
+from xseg.training.options import TaskOptions
+from xseg.training.recipe import OptimizerOptions
 from xseg.training.task import SegmentationTask
 
 LABELS = LabelMap(("dark", "bright", "never"))
@@ -60,7 +62,7 @@ def tiny_trainer(folder, callbacks=(), epochs=2):
         max_epochs=epochs,
         callbacks=[*callbacks],
         logger=False,
-        enable_checkpointing=any(type(callback).__name__ == "ModelCheckpoint" for callback in callbacks),
+        enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in callbacks),
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
+import yaml
+
+from xseg.cli import EXIT_OK
 from xseg.cli.evaluate import evaluate_and_report, print_scores
 from xseg.cli.progress import clock_time
 from xseg.cli.train_options import TrainRequest, build_parser, parse_request
 
 if TYPE_CHECKING:
     from xseg.cli.lightning_cli import TrainCLI
-    from xseg.training.callbacks import Row
+    from xseg.training.epoch_table import Row
+    from xseg.training.resumption import Resumption
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -29,19 +34,39 @@ def main(arguments: Sequence[str]) -> int:
     if "--help" in arguments or "-h" in arguments:
         return _help(arguments)
     request = parse_request(arguments)
-    request.run.require_free(resume=request.resume is not None, overwrite=request.overwrite)
-    _require_data(request)
+    first = is_first_process()
+    if first:
+        request.run.require_free(resume=request.resume is not None, overwrite=request.overwrite)
+    _require_data(request, tell=first)
     cli = _prepare(request, arguments)
-    try:
-        cli.fit()
-    except KeyboardInterrupt:
-        if request.run.last_checkpoint.is_file():
-            again = f"xseg train --config {request.run.config} --resume {request.run.last_checkpoint}"
-            print(f"stopped after epoch {cli.trainer.current_epoch}; go on with: {again}", file=sys.stderr)
-        raise
+    _fit(cli)
     if cli.trainer.is_global_zero:
         _report(cli)
-    return 0
+    return EXIT_OK
+
+
+def is_first_process() -> bool:
+    """Return whether this is the only process of a training, or the first of several, as their starter numbers them."""
+    return all(os.environ.get(name, "0") == "0" for name in ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID"))
+
+
+def _fit(cli: TrainCLI) -> None:
+    """Train.
+
+    Raises:
+        KeyboardInterrupt: if the user or a scheduler stopped it.
+    """
+    from xseg.training.stop_signals import TrainingStopped
+
+    run = cli.request.run
+    try:
+        cli.fit()
+    except (KeyboardInterrupt, TrainingStopped) as stop:
+        if cli.trainer.is_global_zero and run.last_checkpoint.is_file():
+            when = f"after step {stop.step}" if isinstance(stop, TrainingStopped) else "at once"
+            again = f"xseg train --config {run.config} --resume {run.last_checkpoint}"
+            print(f"stopped {when}; go on with: {again}", file=sys.stderr)
+        raise KeyboardInterrupt from stop
 
 
 def _help(arguments: Sequence[str]) -> int:
@@ -54,7 +79,7 @@ def _help(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _require_data(request: TrainRequest) -> None:
+def _require_data(request: TrainRequest, *, tell: bool) -> None:
     """Look for the data before anything slow is imported.
 
     Raises:
@@ -64,31 +89,58 @@ def _require_data(request: TrainRequest) -> None:
 
     reader = create_reader(request.data)
     counts = {split: len(reader.records(split)) for split in ("train", "val")}
-    print(f"data: {counts['train']} training and {counts['val']} validation images, {len(reader.labels)} classes")
+    if tell:
+        print(f"data: {counts['train']} training and {counts['val']} validation images, {len(reader.labels)} classes")
 
 
 def _prepare(request: TrainRequest, arguments: Sequence[str]) -> TrainCLI:
     """Make everything that trains, and write down with what."""
     from xseg.cli.lightning_cli import TrainCLI, quiet_lightning
     from xseg.inference.atomic import write_text
-    from xseg.training.environment import describe_environment
+    from xseg.training.environment import describe_environment, describe_resumed
 
     quiet_lightning()
-    cli = TrainCLI(arguments, request, _tell)
+    cli = TrainCLI(arguments, request, _tell, _note)
     cli.datamodule.setup("fit")  # looks at the files: wrong ones are told before anything is written
     if cli.trainer.is_global_zero:
+        run, resumption = request.run, cli.resumption
         if request.overwrite:
-            request.run.clear()
-        write_text(request.run.config, cli.resolved_config())
-        environment = describe_environment(cli.reader, seed=request.seed)
-        write_text(request.run.environment, json.dumps(environment, indent=2) + "\n")
-    parameters = sum(parameter.numel() for parameter in cli.model.model.parameters())
-    print(
-        f"model: {request.task.architecture} on {request.task.encoder}, {parameters / 1e6:.2f} M parameters, "
-        f"{cli.trainer.precision} on {cli.trainer.strategy.root_device}",
-        flush=True,
-    )
+            run.clear()
+        run.sweep()
+        config = cli.resolved_config()
+        environment = describe_environment(cli.reader, seed=request.seed, config=yaml.safe_load(config))
+        if resumption is not None:
+            environment = describe_resumed(run.environment, environment)
+            _tell_resumption(resumption, environment)
+        write_text(run.config, config)
+        write_text(run.environment, json.dumps(environment, indent=2) + "\n")
+        _introduce(cli)
     return cli
+
+
+def _tell_resumption(resumption: Resumption, environment: Mapping[str, Any]) -> None:
+    """Say what is gone on from, and what keeps the training from ending exactly as it would have."""
+    if resumption.note:
+        _note(resumption.note)
+    print(f"going on from {resumption.path} after step {resumption.step}")
+    starts = [environment, *environment["resumed"]]
+    for name in ("torch", "threads", "hardware"):
+        if starts[-1][name] != starts[0][name]:
+            _note(f"{name} was {starts[0][name]} and is {starts[-1][name]}: the last bits of the weights may differ")
+
+
+def _introduce(cli: TrainCLI) -> None:
+    """Say what is trained, and how."""
+    task, trainer = cli.request.task, cli.trainer
+    parameters = sum(parameter.numel() for parameter in cli.model.model.parameters())
+    processes = f", {trainer.world_size} processes" if trainer.world_size > 1 else ""
+    print(
+        f"model: {task.architecture} on {task.encoder}, {parameters / 1e6:.2f} M parameters, "
+        f"{trainer.precision} on {trainer.strategy.root_device}{processes}, "
+        f"{cli.batching.images_per_step} images per step"
+    )
+    kept = "frozen" if cli.statistics.frozen else "trained"
+    print(f"batch normalisation: the encoder's statistics are {kept}: {cli.statistics.reason}", flush=True)
 
 
 def _tell(row: Row, epochs: int | None, seconds_left: float | None) -> None:
@@ -99,10 +151,18 @@ def _tell(row: Row, epochs: int | None, seconds_left: float | None) -> None:
             parts.append(f"{name} {row[column]:.4f}")
     if row["images_per_second"] is not None:
         parts.append(f"{row['images_per_second']:.1f} images/s")
+    if row["data_wait"] is not None and row["data_wait"] >= 0.01:
+        parts.append(f"waiting for data {row['data_wait']:.0%}")
+    parts.append(f"{row['memory_gb']:.1f} GB")
     parts.append(f"{row['seconds']:.1f} s")
     if seconds_left is not None:
         parts.append(f"{clock_time(seconds_left)} left")
     print("  ".join(parts), flush=True)
+
+
+def _note(line: str) -> None:
+    """Print a line that is no error."""
+    print(f"note: {line}", file=sys.stderr, flush=True)
 
 
 def _report(cli: TrainCLI) -> None:

@@ -16,12 +16,14 @@ from xseg.data.options import DataOptions
 from xseg.errors import ConfigError
 from xseg.training.options import TaskOptions
 from xseg.training.run_directory import RunDirectory
+from xseg.training.run_options import RunOptions
 
 PROGRAM = "xseg train"
 DESCRIPTION = """Train a model on a labelled data set. Later --config files override earlier ones, and options override
 files. Besides the options below, --trainer.NAME sets any argument of Lightning's Trainer (max_epochs, precision,
 devices, ...): `xseg train --help trainer` lists them."""
 USAGE = f"{PROGRAM} --config FILE [--config FILE ...] [--output_dir RUN] [--a.b value ...]"
+AUTO = "auto"
 SPECIAL = ("help", "config", "print_config")
 
 
@@ -33,6 +35,7 @@ class TrainRequest:
         task: the model and how it learns.
         data: the data.
         run: where everything is written.
+        options: what a run keeps and guards against.
         resume: the checkpoint to go on from.
         overwrite: whether an older run in the same folder is replaced.
         seed: of every random choice.
@@ -41,6 +44,7 @@ class TrainRequest:
     task: TaskOptions
     data: DataOptions
     run: RunDirectory
+    options: RunOptions
     resume: Path | None
     overwrite: bool
     seed: int
@@ -49,11 +53,13 @@ class TrainRequest:
 def add_options(parser: ArgumentParser) -> None:
     """Add the options that are ours; the Trainer's are Lightning's."""
     parser.add_argument("--output_dir", type=str, default="runs/train", help="the folder that receives the run")
-    parser.add_argument("--resume", type=str | None, default=None, help="a run's last.ckpt, to go on from there")
+    resume = "a run's last.ckpt, to go on from there; auto for that of output_dir if there is one, else a new run"
+    parser.add_argument("--resume", type=str | None, default=None, help=resume)
     parser.add_argument("--overwrite", action="store_true", help="replace an older run in output_dir")
     parser.add_argument("--seed_everything", type=int, default=0, help="seed of every random choice, 0 or more")
     parser.add_class_arguments(TaskOptions, "model")
     parser.add_class_arguments(DataOptions, "data")
+    parser.add_class_arguments(RunOptions, "run")
 
 
 def build_parser() -> ArgumentParser:
@@ -74,21 +80,41 @@ def parse_request(arguments: Sequence[str]) -> TrainRequest:
     parser = build_parser()
     refuse_unknown_options(arguments, known_options(parser))
     config = parse(parser, [*_without_trainer(arguments)])
-    if config.resume is not None and not Path(config.resume).is_file():
-        raise ConfigError(f"resume={config.resume} is not there", expected="the last.ckpt of a run")
     if config.resume is not None and config.overwrite:
         raise ConfigError("both resume and overwrite", expected="one of them", remedy="going on removes nothing")
     if config.seed_everything < 0:
         raise ConfigError(f"seed_everything={config.seed_everything}", expected="0 or more")
     made = parser.instantiate(config)
+    run = RunDirectory(Path(config.output_dir))
+    resume = _checkpoint(config.resume, run)
+    if resume is not None and made.run.find_batch_size:
+        raise ConfigError("both resume and run.find_batch_size", expected="one of them", remedy="the batch stays")
     return TrainRequest(
         task=made.model,
         data=made.data,
-        run=RunDirectory(Path(config.output_dir)),
-        resume=None if config.resume is None else Path(config.resume),
-        overwrite=config.overwrite,
+        run=run,
+        options=made.run,
+        resume=resume,
+        # a run that was killed before its first checkpoint begins again
+        overwrite=config.overwrite or (config.resume == AUTO and resume is None and run.config.is_file()),
         seed=config.seed_everything,
     )
+
+
+def _checkpoint(asked: str | None, run: RunDirectory) -> Path | None:
+    """Return the checkpoint to go on from; None for a new run.
+
+    Raises:
+        ConfigError: if the one that is named is not there.
+    """
+    if asked is None:
+        return None
+    path = run.last_checkpoint if asked == AUTO else Path(asked)
+    if path.is_file() or path.with_name(run.previous_checkpoint.name).is_file():
+        return path
+    if asked == AUTO:
+        return None
+    raise ConfigError(f"resume={asked} is not there", expected="the last.ckpt of a run, or auto")
 
 
 def parse(parser: ArgumentParser, arguments: Sequence[str]) -> Namespace:

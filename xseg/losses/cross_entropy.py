@@ -1,10 +1,14 @@
-"""Cross-entropy over the labelled pixels of a batch."""
+"""Cross-entropy over the labelled pixels of a batch, or over the hardest of them."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from xseg.errors import ConfigError
 
 
 def labelled_cross_entropy(
@@ -14,6 +18,7 @@ def labelled_cross_entropy(
     ignore_index: int,
     class_weights: Tensor | None = None,
     label_smoothing: float = 0.0,
+    across: Callable[[Tensor], Tensor] | None = None,
 ) -> Tensor:
     """Return the weighted mean cross-entropy of the pixels that have a label.
 
@@ -27,6 +32,8 @@ def labelled_cross_entropy(
         ignore_index: the value of pixels without a label.
         class_weights: (C,) float32, above 0; None for 1.
         label_smoothing: share of the target spread over all classes, 0 to 1.
+        across: maps the scalar that the sum is divided by to its mean over the processes that train together. The mean
+            of their losses, and of their gradients, is then exactly that of one process with all their pixels.
 
     Returns:
         A scalar, float32.
@@ -39,9 +46,75 @@ def labelled_cross_entropy(
         reduction="sum",
         label_smoothing=label_smoothing,
     )
+    return _divided(total, _weights(mask, ignore_index, class_weights).sum(), across)
+
+
+def hard_pixel_cross_entropy(
+    logits: Tensor,
+    mask: Tensor,
+    *,
+    share: float,
+    ignore_index: int,
+    class_weights: Tensor | None = None,
+    label_smoothing: float = 0.0,
+    across: Callable[[Tensor], Tensor] | None = None,
+) -> Tensor:
+    """Return the weighted mean cross-entropy of the labelled ones among the hardest pixels of a batch.
+
+    The hardest are those of the highest weighted cross-entropy, and their number is a share of all pixels of the
+    batch, ignored ones too, which have a cross-entropy of 0: a batch that is half ignored is mined half as much.
+
+    Args:
+        logits: (N, C, H, W), any floating type; computed in float32.
+        mask: (N, H, W) int64, 0 to C - 1 or `ignore_index`.
+        share: of all pixels, above 0 and up to 1; 1 gives `labelled_cross_entropy`. At least one pixel is taken.
+        ignore_index: the value of pixels without a label.
+        class_weights: (C,) float32, above 0; None for 1.
+        label_smoothing: share of the target spread over all classes, 0 to 1.
+        across: see `labelled_cross_entropy`; each process takes the hardest of its own pixels.
+
+    Returns:
+        A scalar, float32.
+
+    Raises:
+        ConfigError: if the share is out of range.
+
+    Source: TF DeepLab `train_utils.add_softmax_cross_entropy_loss_for_each_scale`, which divides by the number of
+    taken pixels whose loss is not 0.
+    """
+    if not 0 < share <= 1:
+        raise ConfigError(f"share={share} of hard pixels", expected="above 0 and up to 1")
+    losses = F.cross_entropy(
+        logits.float(),
+        mask,
+        weight=class_weights,
+        ignore_index=ignore_index,
+        reduction="none",
+        label_smoothing=label_smoothing,
+    ).flatten()
+    hardest, places = torch.topk(losses, max(1, int(share * losses.numel())), sorted=False)
+    weights = _weights(mask, ignore_index, class_weights).flatten()[places]
+    return _divided(hardest.sum(), weights.sum(), across)
+
+
+def hard_pixel_share(step: int, *, share: float, steps: int) -> float:
+    """Return the share of pixels that are mined at a step: from 1 in a straight line to `share`, and that from then on.
+
+    Source: TF DeepLab `train_utils`: ratio = min(1, step / hard_example_mining_step).
+    """
+    ratio = min(1.0, step / steps) if steps else 1.0
+    return ratio * share + (1.0 - ratio)
+
+
+def _weights(mask: Tensor, ignore_index: int, class_weights: Tensor | None) -> Tensor:
+    """Return the weight of each pixel, 0 where it is ignored."""
     labelled = mask != ignore_index
     if class_weights is None:
-        weight = labelled.sum().to(total.dtype)
-    else:
-        weight = class_weights[torch.where(labelled, mask, 0)].mul(labelled).sum()
+        return labelled.float()
+    return class_weights[torch.where(labelled, mask, 0)] * labelled
+
+
+def _divided(total: Tensor, weight: Tensor, across: Callable[[Tensor], Tensor] | None) -> Tensor:
+    if across is not None:
+        weight = across(weight)
     return total / weight.clamp(min=torch.finfo(torch.float32).tiny)

@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from xseg.data.sample import InspectableReader, Reader, Record
 from xseg.errors import DataError
-from xseg.training.options import ClassWeighting
+from xseg.training.recipe import ClassWeighting
+
+UNEVEN = 10.0  # times the pixels of another class: from there on "auto" weighs
 
 
 def class_weights(pixels: Sequence[int], weighting: ClassWeighting) -> tuple[float, ...] | None:
@@ -18,18 +20,21 @@ def class_weights(pixels: Sequence[int], weighting: ClassWeighting) -> tuple[flo
 
     Args:
         pixels: number of labelled pixels of each class.
-        weighting: "none"; "inverse": median / frequency; "inverse_sqrt": its square root.
+        weighting: "none"; "inverse": median / frequency; "inverse_sqrt": its square root; "auto": that where the
+            commonest class that is met has over ten times the pixels of the rarest, else none.
 
     Returns:
-        A weight above 0 per class, or None for "none". A class without a pixel has weight 1: it is met in no target.
-        The median is taken over the classes that are met.
+        A weight above 0 per class, or None for no weights. A class without a pixel has weight 1: it is met in no
+        target. The median is taken over the classes that are met.
 
     Source: Eigen and Fergus 2015, section 6.3.2, with the share of all pixels as the frequency.
     """
-    if weighting == "none":
-        return None
     counts = np.asarray(pixels, dtype=np.float64)
     met = counts > 0
+    if weighting == "auto":
+        weighting = "inverse_sqrt" if met.any() and counts.max() > UNEVEN * counts[met].min() else "none"
+    if weighting == "none":
+        return None
     if not met.any():
         return (1.0,) * len(counts)
     ratio = np.ones_like(counts)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import platform
 import shutil
 import subprocess
 import sys
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Mapping
+from datetime import datetime
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
@@ -19,22 +22,55 @@ from xseg.data.sample import Reader, Record
 from xseg.errors import DataError
 from xseg.types import SPLITS, Split
 
-PACKAGES = ("torch", "lightning", "torchmetrics", "segmentation-models-pytorch", "albumentations", "numpy")
+VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "CUBLAS_WORKSPACE_CONFIG", "WORLD_SIZE")
 
 
-def describe_environment(reader: Reader, *, seed: int) -> dict[str, Any]:
-    """Return versions, commit, hardware, seed and data fingerprint as plain values, for JSON."""
+def describe_environment(reader: Reader, *, seed: int, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what it takes to repeat a training, as plain values for JSON.
+
+    Args:
+        reader: the data.
+        seed: of every random choice.
+        config: all options, as `--config` takes them.
+    """
     return {
+        **describe_start(),
+        "seed": seed,
+        "data": {split: fingerprint for split in SPLITS if (fingerprint := data_fingerprint(reader, split))},
+        "config": dict(config),
+        "packages": dict(sorted({each.name.lower(): each.version for each in distributions()}.items())),
+        "resumed": [],
+    }
+
+
+def describe_start() -> dict[str, Any]:
+    """Return when, where and with what a training, or a further part of one, was started."""
+    return {
+        "time": datetime.now().astimezone().isoformat(timespec="seconds"),
         "xseg": __version__,
         "python": platform.python_version(),
+        "torch": torch.__version__,
         "platform": platform.platform(),
-        "packages": {name: _version(name) for name in PACKAGES},
         "git_commit": _git_commit(Path(__file__).parent),
         "command": sys.argv,
         "hardware": _hardware(),
-        "seed": seed,
-        "data": {split: fingerprint for split in SPLITS if (fingerprint := data_fingerprint(reader, split))},
+        "threads": torch.get_num_threads(),
+        "variables": {name: os.environ[name] for name in VARIABLES if name in os.environ},
     }
+
+
+def describe_resumed(path: Path, environment: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the description of a training that goes on: the first one's, with this start added to it.
+
+    Args:
+        path: the file that describes the training so far; if it cannot be read, the description begins now.
+        environment: what describes it now.
+    """
+    try:
+        earlier = json.loads(path.read_text(encoding="utf-8"))
+        return {**earlier, "resumed": [*earlier["resumed"], describe_start()]}
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError):
+        return dict(environment)
 
 
 def data_fingerprint(reader: Reader, split: Split) -> dict[str, Any] | None:
@@ -58,13 +94,6 @@ def _sizes(record: Record) -> list[int]:
     """Return the sizes in bytes of a record's files; -1 for one that is not a file."""
     files = (record.image, record.mask)
     return [file.stat().st_size if file is not None and file.is_file() else -1 for file in files]
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
 
 
 def _git_commit(folder: Path) -> str | None:

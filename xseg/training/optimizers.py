@@ -2,64 +2,114 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from torch import nn
-from torch.optim import SGD, AdamW, Optimizer
+from torch.nn.modules.conv import _ConvNd
+from torch.optim import SGD, AdamW, Optimizer, RMSprop
 
-from xseg.training.options import OptimizerOptions
+from xseg.models.segmentation import SegmentationModel
+from xseg.training.recipe import OptimizerOptions
+
+Part: TypeAlias = Literal["encoder", "decoder", "last", "auxiliary"]
+RMSPROP_DECAY = 0.9  # Chollet 2017 and Google's Inceptions on JFT
 
 
-def parameter_groups(model: nn.Module, options: OptimizerOptions) -> list[dict[str, Any]]:
-    """Split the trainable parameters of a model by learning rate and by weight decay.
+def parameter_groups(
+    model: SegmentationModel, options: OptimizerOptions, *, auxiliary: nn.Module | None = None, scale: float = 1.0
+) -> list[dict[str, Any]]:
+    """Split the trainable parameters by learning rate and by weight decay.
 
     Args:
-        model: has its encoder as `encoder`, as all of ours and SMP's have.
+        model: its encoder, decoder and last layer may learn at different rates.
         options: the rates and the decay.
+        auxiliary: a further head, which learns as fast as the decoder.
+        scale: multiplier of every rate.
 
     Returns:
-        Groups for a torch optimiser, each with a `name`, none of them empty: every parameter is in exactly one.
+        Groups for a torch optimiser, each with a `name` that begins with the part, none of them empty: every parameter
+        is in exactly one.
     """
-    encoder = getattr(model, "encoder", None)
-    in_encoder = {id(parameter) for parameter in encoder.parameters()} if isinstance(encoder, nn.Module) else set()
-    encoder_lr = options.lr if options.encoder_lr is None else options.encoder_lr
-    decaying = _decaying_parameters(model)
+    multipliers = _multipliers(model, options)
+    decaying, biases = _decaying_parameters(model, auxiliary), _biases(model, auxiliary)
     groups: dict[str, dict[str, Any]] = {}
-    for parameter in model.parameters():
-        if not parameter.requires_grad:
-            continue
-        decays, encodes = id(parameter) in decaying, id(parameter) in in_encoder
-        name = ("encoder" if encodes else "rest") + ("" if decays else "_without_decay")
-        group = {
-            "name": name,
-            "params": [],
-            "lr": encoder_lr if encodes else options.lr,
-            "weight_decay": options.weight_decay if decays else 0.0,
-        }
-        groups.setdefault(name, group)["params"].append(parameter)
+    for part, module in _parts(model, auxiliary).items():
+        for parameter in module.parameters():
+            if not parameter.requires_grad:
+                continue
+            depth, multiplier = multipliers.get(id(parameter), (0, 1.0))
+            decays, bias = id(parameter) in decaying, id(parameter) in biases
+            name = part + (f"/{depth}" if depth else "") + ("/bias" if bias else "" if decays else "/without_decay")
+            rate = _rate(part, options) * multiplier * (options.bias_multiplier if bias else 1.0) * scale
+            decay = options.weight_decay if decays else 0.0
+            group = {"name": name, "params": [], "lr": rate, "weight_decay": decay}
+            groups.setdefault(name, group)["params"].append(parameter)
     return [groups[name] for name in sorted(groups)]
 
 
-def _decaying_parameters(model: nn.Module) -> set[int]:
+def _parts(model: SegmentationModel, auxiliary: nn.Module | None) -> dict[Part, nn.Module]:
+    parts: dict[Part, nn.Module] = {
+        "encoder": model.encoder,
+        "decoder": model.decoder,
+        "last": model.segmentation_head,
+    }
+    return parts if auxiliary is None else {**parts, "auxiliary": auxiliary}
+
+
+def _rate(part: Part, options: OptimizerOptions) -> float:
+    if part == "encoder":
+        return options.lr if options.encoder_lr is None else options.encoder_lr
+    return options.lr * (options.last_layer_multiplier if part == "last" else options.decoder_multiplier)
+
+
+def encoder_blocks(model: SegmentationModel) -> list[nn.Module]:
+    """Return the encoder's stem and blocks, from the image on."""
+    return [model.encoder.stem, *model.encoder.blocks]
+
+
+def _multipliers(model: SegmentationModel, options: OptimizerOptions) -> dict[int, tuple[int, float]]:
+    """Return depth from the encoder's end and layer-wise decay of each of its parameters; none without the decay."""
+    if options.layer_decay == 1:
+        return {}
+    blocks = encoder_blocks(model)[::-1]
+    return {
+        id(parameter): (depth, options.layer_decay**depth)
+        for depth, block in enumerate(blocks)
+        for parameter in block.parameters()
+    }
+
+
+def _decaying_parameters(*modules: nn.Module | None) -> set[int]:
     """Return the identities of kernels of dense layers; biases, normalisation and depthwise kernels are left out."""
-    kernels: set[int] = set()
-    for module in model.modules():
-        if isinstance(module, nn.Linear) or (isinstance(module, nn.Conv2d) and not _is_depthwise(module)):
-            kernels.add(id(module.weight))
-    return kernels
+    return {id(layer.weight) for layer in _layers(*modules) if not _is_depthwise(layer)}
 
 
-def _is_depthwise(convolution: nn.Conv2d) -> bool:
+def _biases(*modules: nn.Module | None) -> set[int]:
+    """Return the identities of biases; a normalisation's shift is none (TF calls it beta, and doubles no beta)."""
+    return {id(layer.bias) for layer in _layers(*modules) if layer.bias is not None}
+
+
+def _layers(*modules: nn.Module | None) -> list[nn.Linear | _ConvNd]:
+    parts = [part for module in modules if module is not None for part in module.modules()]
+    return [part for part in parts if isinstance(part, nn.Linear | _ConvNd)]
+
+
+def _is_depthwise(layer: nn.Linear | _ConvNd) -> bool:
     """Return whether a convolution works on each channel alone."""
-    return convolution.groups == convolution.in_channels and convolution.groups > 1
+    return isinstance(layer, _ConvNd) and layer.groups == layer.in_channels and layer.groups > 1
 
 
-def build_optimizer(model: nn.Module, options: OptimizerOptions) -> Optimizer:
-    """Return the optimiser of a model's trainable parameters.
+def build_optimizer(
+    model: SegmentationModel, options: OptimizerOptions, *, auxiliary: nn.Module | None = None, scale: float = 1.0
+) -> Optimizer:
+    """Return the optimiser of a model's trainable parameters; see `parameter_groups` for the arguments.
 
-    Source: SGD with momentum without Nesterov: TF DeepLab `train.py`; AdamW: Loshchilov and Hutter 2019.
+    Source: SGD with momentum without Nesterov: TF DeepLab `train.py`; AdamW: Loshchilov and Hutter 2019; RMSProp:
+    Chollet 2017, section 4.3.
     """
-    groups = parameter_groups(model, options)
+    groups = parameter_groups(model, options, auxiliary=auxiliary, scale=scale)
     if options.name == "sgd":
         return SGD(groups, lr=options.lr, momentum=options.momentum)
+    if options.name == "rmsprop":
+        return RMSprop(groups, lr=options.lr, alpha=RMSPROP_DECAY, momentum=options.momentum)
     return AdamW(groups, lr=options.lr, betas=(options.momentum, 0.999), fused=True)  # one pass, on CPUs too

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from xseg.errors import ConfigError
+
+# the names that unfinished files and bundles have: see xseg.inference.atomic and xseg.models.bundle
+_FILE_BESIDE = re.compile(r"\.([0-9a-f]{12}(\.\w+)?|previous\.ckpt)")
+_BUNDLE_BESIDE = re.compile(r"\.(best|epoch_\d+)-\w+")
 
 
 @dataclass(frozen=True)
@@ -26,8 +31,28 @@ class RunDirectory:
 
     @property
     def last_checkpoint(self) -> Path:
-        """The state after the last finished epoch, to resume from."""
+        """Where the training stands, to resume from."""
         return self.path / "last.ckpt"
+
+    @property
+    def previous_checkpoint(self) -> Path:
+        """The checkpoint before, for the case that the last one is torn."""
+        return self.path / "previous.ckpt"
+
+    @property
+    def top(self) -> Path:
+        """The bundles of the best few epochs, one folder each, if they were asked for."""
+        return self.path / "top"
+
+    @property
+    def pictures(self) -> Path:
+        """The same validation images after every epoch, as the model sees them."""
+        return self.path / "pictures"
+
+    @property
+    def bad_batch(self) -> Path:
+        """What was in the batch whose loss was no number, if there was one."""
+        return self.path / "bad_batch.json"
 
     @property
     def config(self) -> Path:
@@ -80,7 +105,21 @@ class RunDirectory:
 
     def clear(self) -> None:
         """Remove what an earlier training left, and nothing else."""
-        for folder in (self.best, self.tensorboard):
+        self.sweep()
+        for folder in (self.best, self.top, self.pictures, self.tensorboard):
             shutil.rmtree(folder, ignore_errors=True)
-        for file in (self.last_checkpoint, self.metrics, self.environment, self.report, self.config):
+        files = (self.last_checkpoint, self.previous_checkpoint, self.metrics, self.environment, self.report)
+        for file in (*files, self.bad_batch, self.config):
             file.unlink(missing_ok=True)
+
+    def sweep(self) -> None:
+        """Remove what a killed training had begun to write; a bundle that it was just replacing is put back."""
+        for folder in (self.path, self.top, self.pictures):
+            for beside in folder.glob(".*") if folder.is_dir() else ():
+                bundle = _BUNDLE_BESIDE.fullmatch(beside.name)
+                if bundle and (beside / "replaced").is_dir() and not (folder / bundle[1]).exists():
+                    (beside / "replaced").replace(folder / bundle[1])
+                if bundle:
+                    shutil.rmtree(beside)
+                elif _FILE_BESIDE.fullmatch(beside.name):
+                    beside.unlink()

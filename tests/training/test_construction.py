@@ -1,0 +1,77 @@
+import pytest
+import torch
+
+from xseg.errors import ConfigError, WeightsError
+from xseg.labels import LabelMap
+from xseg.models.bundle import Bundle, load_bundle, save_bundle
+from xseg.normalization import Normalization
+from xseg.training.batch_norm import normalization_layers
+from xseg.training.construction import construct_model, restored_model
+
+LABELS = LabelMap(("road", "sky", "car"))
+
+
+@pytest.fixture
+def bundle(tiny, tmp_path):
+    torch.manual_seed(1)
+    model = construct_model(tiny.tiny_options(), LABELS, in_channels=3)
+    save_bundle(Bundle(model, LABELS, Normalization()), tmp_path / "other")
+    return tmp_path / "other"
+
+
+def test_another_models_weights_are_gone_on_from_and_classes_keep_their_rows_by_name(tiny, bundle):
+    labels = LabelMap(("car", "tree", "road"))
+    options = tiny.tiny_options(start_from=str(bundle), output_stride=4, dropout=0.4)
+    model = construct_model(options, labels, in_channels=3)
+    other = load_bundle(bundle).model.state_dict()
+    for name, tensor in model.state_dict().items():
+        if not name.startswith("segmentation_head"):
+            assert torch.equal(tensor, other[name]), name
+    rows, old = model.segmentation_head.weight, other["segmentation_head.weight"]
+    assert torch.equal(rows[0], old[2])
+    assert torch.equal(rows[2], old[0])
+    assert model.config.output_stride == 4
+    assert model.config.dropout == 0.4
+
+
+@pytest.mark.parametrize(("name", "value"), [("decoder_channels", 16), ("width", 0.25), ("encoder", "xception41")])
+def test_weights_of_another_architecture_are_refused(tiny, bundle, name, value):
+    options = tiny.tiny_options(start_from=str(bundle), **{name: value})
+    with pytest.raises(WeightsError, match=f"of another model: {name}="):
+        construct_model(options, LABELS, in_channels=3)
+
+
+def test_two_origins_of_the_first_weights_are_refused(tiny):
+    with pytest.raises(ConfigError, match="one of them"):
+        tiny.tiny_options(start_from="a", encoder_weights="b")
+
+
+def test_the_bundle_keeps_the_momentum_for_who_trains_on(tiny, tmp_path):
+    model = construct_model(tiny.tiny_options(batch_norm_momentum=0.2), LABELS, in_channels=3)
+    save_bundle(Bundle(model, LABELS, Normalization()), tmp_path / "bundle")
+    for layer in (*normalization_layers(model), *normalization_layers(load_bundle(tmp_path / "bundle").model)):
+        assert layer.momentum == 0.2
+
+
+def test_a_checkpoints_model_is_rebuilt_as_it_was(tiny):
+    """Also what came from weights, and is in no option: the epsilon."""
+    config = construct_model(tiny.tiny_options(), LABELS, in_channels=3).config
+    found = type(config)(**{**vars(config), "encoder_norm_eps": 0.5})
+    model = restored_model(tiny.tiny_options(), found)
+    assert {layer.eps for layer in normalization_layers(model.encoder)} == {0.5}
+    with pytest.raises(WeightsError, match="the checkpoint to resume is of another model: dropout=0.1"):
+        restored_model(tiny.tiny_options(dropout=0.3), found)
+
+
+def test_gradient_checkpointing_changes_no_gradient(tiny):
+    gradients = []
+    for checkpointing in (False, True):
+        torch.manual_seed(0)
+        model = construct_model(
+            tiny.tiny_options(gradient_checkpointing=checkpointing, dropout=0), LABELS, in_channels=3
+        )
+        model.train()(torch.randn(2, 3, 33, 33, generator=torch.Generator().manual_seed(1))).square().mean().backward()
+        assert model.encoder.grad_checkpointing == checkpointing
+        gradients.append([parameter.grad for parameter in model.parameters()])
+    for one, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, other)

@@ -1,0 +1,134 @@
+"""Whether the pretrained means and variances move, and batch normalisation over several processes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from lightning.pytorch.plugins.layer_sync import TorchSyncBatchNorm
+from torch import Tensor, distributed, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from xseg.training.options import TaskOptions
+
+
+@dataclass(frozen=True)
+class StatisticsChoice:
+    """What happens to the means and variances of the encoder's normalisations.
+
+    Args:
+        frozen: whether they stay.
+        reason: in one line.
+    """
+
+    frozen: bool
+    reason: str
+
+
+def choose_statistics(options: TaskOptions, *, pretrained: bool, normalised_together: int) -> StatisticsChoice:
+    """Decide whether the statistics of the encoder's normalisations move.
+
+    Args:
+        options: the policy and its threshold.
+        pretrained: whether the encoder's weights bring statistics worth keeping.
+        normalised_together: images whose values are normalised together in a step.
+
+    Source: TF DeepLab `train.py`, `fine_tune_batch_norm`: true for a batch of 12 or more, better 16.
+    """
+    if options.batch_norm != "auto":
+        return StatisticsChoice(options.batch_norm == "frozen", f"model.batch_norm is {options.batch_norm}")
+    if not pretrained:
+        return StatisticsChoice(False, "the encoder starts from random weights")
+    images, threshold = normalised_together, options.batch_norm_threshold
+    few = images < threshold
+    reason = f"{images} images are normalised together, {'fewer than' if few else 'at least'} {threshold}"
+    return StatisticsChoice(few, reason)
+
+
+def normalization_layers(model: nn.Module) -> list[_BatchNorm]:
+    """Return the layers that keep running means and variances."""
+    return [module for module in model.modules() if isinstance(module, _BatchNorm)]
+
+
+class _Sum(torch.autograd.Function):
+    """The sum of a tensor over all processes; each process's gradient is that of every sum it went into."""
+
+    @staticmethod
+    def forward(_context: Any, tensor: Tensor) -> Tensor:
+        """Return the sum."""
+        total = tensor.clone()
+        distributed.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(_context: Any, gradient: Tensor) -> Tensor:
+        """Return the sum of the gradients."""
+        total = gradient.clone()
+        distributed.all_reduce(total)
+        return total
+
+
+class SharedBatchNorm2d(nn.BatchNorm2d):
+    """Batch normalisation with the statistics of all processes' batches together, on any device.
+
+    PyTorch's own `SyncBatchNorm` works on GPUs alone. The values are the same: the number of values, their sum and
+    their sum of squares are added up over the processes, with gradients.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's own name
+        """Normalise (N, C, H, W); the same shape."""
+        if not self.training:
+            return super().forward(input)
+        values = input.float()
+        own = torch.tensor([float(values.numel() // values.shape[1])], device=input.device)
+        sums = torch.cat([values.sum(dim=(0, 2, 3)), values.square().sum(dim=(0, 2, 3)), own])
+        sums = cast(Tensor, _Sum.apply(sums))
+        count = sums[-1].detach()
+        mean, square = (sums[:-1] / count).chunk(2)
+        variance = (square - mean.square()).clamp(min=0.0)
+        self._move(mean.detach(), variance.detach() * (count / (count - 1).clamp(min=1)))
+        scale = self.weight * torch.rsqrt(variance + self.eps)
+        shift = self.bias - mean * scale
+        output: Tensor = (values * scale[:, None, None] + shift[:, None, None]).to(input.dtype)
+        return output
+
+    def _move(self, mean: Tensor, variance: Tensor) -> None:
+        """Move the running statistics towards a batch's."""
+        if self.num_batches_tracked is not None:
+            self.num_batches_tracked.add_(1)
+        momentum = 0.1 if self.momentum is None else self.momentum
+        for kept, new in ((self.running_mean, mean), (self.running_var, variance)):
+            if kept is not None:
+                kept.lerp_(new.to(kept.dtype), momentum)
+
+
+class SharedNormalization(TorchSyncBatchNorm):
+    """Lightning's plugin behind `trainer.sync_batchnorm`, which here works on CPUs too."""
+
+    def apply(self, model: nn.Module) -> nn.Module:
+        """Return the model with normalisations that share their statistics; without other processes, as it is."""
+        if not distributed.is_initialized() or distributed.get_world_size() == 1:
+            return model
+        if distributed.get_backend() == "nccl":
+            return super().apply(model)
+        for module in list(model.modules()):
+            for name, child in list(module.named_children()):
+                if isinstance(child, nn.BatchNorm2d) and not isinstance(child, SharedBatchNorm2d):
+                    setattr(module, name, _shared(child))
+        return model
+
+    def revert(self, model: nn.Module) -> nn.Module:
+        """Return the model as it is where nothing was replaced by PyTorch's own layers."""
+        has_own = any(isinstance(module, nn.SyncBatchNorm) for module in model.modules())
+        return super().revert(model) if has_own else model
+
+
+def _shared(layer: nn.BatchNorm2d) -> SharedBatchNorm2d:
+    """Return a layer with the same parameters and buffers that shares its statistics."""
+    with torch.device("meta"):
+        shared = SharedBatchNorm2d(layer.num_features, eps=layer.eps, momentum=layer.momentum)
+    shared.weight, shared.bias = layer.weight, layer.bias
+    shared.running_mean, shared.running_var = layer.running_mean, layer.running_var
+    shared.num_batches_tracked = layer.num_batches_tracked
+    return shared.train(layer.training)

@@ -1,0 +1,131 @@
+"""Finding the largest batch that memory can hold."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import torch
+
+from xseg.errors import ConfigError
+from xseg.training.epoch_table import memory_gigabytes
+from xseg.training.optimizers import build_optimizer
+from xseg.training.task import SegmentationTask
+
+SPARE = 0.1  # of the budget: batches of whole validation images and the allocator need some
+LIMIT = 4096
+
+
+def largest_batch(peak: Callable[[int], float | None], *, base: float, budget: float, limit: int = LIMIT) -> int:
+    """Double the batch until the next one would not fit.
+
+    A step's memory beyond the base is at most proportional to its images: twice the batch takes at most twice as much.
+    What this bound leaves no room for is not tried, so that a machine is not driven into swapping.
+
+    Args:
+        peak: takes a training step of so many images, and returns the highest memory use in GB so far; None if memory
+            did not suffice.
+        base: memory in GB that is in use before the first step.
+        budget: most memory in GB that a step may take, base included.
+        limit: largest batch to try.
+
+    Returns:
+        The largest power of two that fits, at most `limit`.
+
+    Raises:
+        ConfigError: if not even one image fits.
+    """
+    fits, batch = 0, 1
+    while batch <= limit:
+        used = peak(batch)
+        if used is None or used > budget:
+            break
+        fits = batch
+        if base + 2 * (used - base) > budget:
+            break
+        batch *= 2
+    if not fits:
+        raise ConfigError(
+            f"a step with one image needs more than {budget:.2f} GB of memory",
+            expected="room for one",
+            remedy="make data.crop smaller, set model.gradient_checkpointing true, or raise run.memory_gb",
+        )
+    return fits
+
+
+def find_batch_size(
+    task: SegmentationTask,
+    *,
+    crop: tuple[int, int],
+    images: int,
+    device: torch.device,
+    context: Callable[[], AbstractContextManager[None]],
+    budget_gb: float | None = None,
+) -> int:
+    """Return the largest power of two of images that a training step can take.
+
+    Args:
+        task: what is trained; it is left as it is.
+        crop: height and width in pixels of a training image.
+        images: number of training images, which no batch is larger than.
+        device: where training happens.
+        context: in which the forward pass runs, for its precision.
+        budget_gb: most memory to use; None for what is free now, less a tenth.
+
+    Raises:
+        ConfigError: if not even one image fits.
+    """
+    trial = copy.deepcopy(task).to(device)
+    trial.train()
+    optimizer = build_optimizer(trial.model, task.options.optimizer, auxiliary=trial.auxiliary)
+    base = memory_gigabytes(device) if device.type == "cuda" else resident_gigabytes()
+    budget = base + (1 - SPARE) * free_gigabytes(device) if budget_gb is None else budget_gb
+
+    def peak(batch: int) -> float | None:
+        """Take a step."""
+        try:
+            shape = (batch, task.model.config.in_channels, *crop)
+            with context():
+                mask = torch.zeros(batch, *crop, dtype=torch.int64, device=device)
+                loss = trial.loss(trial(torch.randn(shape, device=device)), mask)
+            torch.autograd.backward(loss)
+            optimizer.step()
+            optimizer.zero_grad()
+        except torch.OutOfMemoryError:
+            return None
+        return memory_gigabytes(device)
+
+    found = largest_batch(peak, base=base, budget=budget, limit=min(LIMIT, images))
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    return found
+
+
+def resident_gigabytes() -> float:
+    """Return the memory that this process holds now."""
+    statistics = Path("/proc/self/statm")
+    if not statistics.is_file():
+        return memory_gigabytes(torch.device("cpu"))
+    pages = int(statistics.read_text(encoding="utf-8").split()[1])
+    return pages * 4096 / 1e9
+
+
+def free_gigabytes(device: torch.device) -> float:
+    """Return the memory that can be had without another program losing any.
+
+    Raises:
+        ConfigError: if that cannot be found out here.
+    """
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0] / 1e9
+    described = Path("/proc/meminfo")
+    lines = described.read_text(encoding="utf-8").splitlines() if described.is_file() else []
+    free = [int(line.split()[1]) * 1024 / 1e9 for line in lines if line.startswith("MemAvailable:")]
+    if not free:
+        raise ConfigError("the free memory of this machine is unknown", expected="run.memory_gb to be given")
+    limit, used = (Path("/sys/fs/cgroup") / name for name in ("memory.max", "memory.current"))  # a container's own
+    if limit.is_file() and used.is_file() and limit.read_text(encoding="utf-8").strip() != "max":
+        free.append((int(limit.read_text(encoding="utf-8")) - int(used.read_text(encoding="utf-8"))) / 1e9)
+    return min(free)

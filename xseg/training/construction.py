@@ -1,0 +1,133 @@
+"""From the options to the model that is trained: new, from another model's weights, or as a checkpoint has it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import fields, replace
+
+import torch
+from torch import Tensor
+
+from xseg.errors import WeightsError
+from xseg.factory import create_model
+from xseg.inference.bundles import locate_bundle
+from xseg.labels import LabelMap
+from xseg.models.bundle import load_bundle
+from xseg.models.config import ModelConfig
+from xseg.models.factory import build_model
+from xseg.models.segmentation import SegmentationModel
+from xseg.training.batch_norm import normalization_layers
+from xseg.training.options import TaskOptions
+from xseg.weights.adapt import adapt_head
+
+# what a model has from its weights, not from the options
+FROM_WEIGHTS = ("encoder_norm_eps", "encoder_norm_momentum", "decoder_norm_eps", "decoder_norm_momentum")
+
+
+def construct_model(options: TaskOptions, labels: LabelMap, *, in_channels: int) -> SegmentationModel:
+    """Build the model that the options describe, with its first weights.
+
+    Args:
+        options: the model, and where its first weights come from.
+        labels: the classes.
+        in_channels: channels of an image.
+
+    Raises:
+        ConfigError: if a value is out of range.
+        WeightsError: if the weights are missing or do not fit.
+    """
+    if options.start_from is None:
+        model = _create(options, len(labels), in_channels, options.encoder_weights)
+    else:
+        model = _start(options, options.start_from, labels, in_channels)
+    return _finish(model, options)
+
+
+def restored_model(options: TaskOptions, config: ModelConfig) -> SegmentationModel:
+    """Return the model of a checkpoint, without its weights.
+
+    Args:
+        options: what the user asks for now.
+        config: what the checkpoint's model is made of.
+
+    Raises:
+        WeightsError: if the options describe another model.
+    """
+    asked = _asked(options, config.classes, config.in_channels)
+    _refuse_difference(asked, config, "the checkpoint to resume", FROM_WEIGHTS)
+    return _finish(build_model(config), options)
+
+
+def _create(options: TaskOptions, classes: int, in_channels: int, encoder_weights: str | None) -> SegmentationModel:
+    return create_model(
+        options.architecture,
+        encoder=options.encoder,
+        encoder_weights=encoder_weights,
+        classes=classes,
+        in_channels=in_channels,
+        output_stride=options.output_stride,
+        depth=options.depth,
+        padding=options.padding,
+        width=options.width,
+        decoder_channels=options.decoder_channels,
+        atrous_rates=options.atrous_rates,
+        dropout=options.dropout,
+        decoder=options.decoder,
+        aspp=options.aspp,
+        image_pooling=options.image_pooling,
+        multi_grid=options.multi_grid,
+        ablation=options.ablation,
+    )
+
+
+def _asked(options: TaskOptions, classes: int, in_channels: int) -> ModelConfig:
+    """Return what the options' model is made of."""
+    with torch.device("meta"):
+        return _create(options, classes, in_channels, None).config
+
+
+def _start(options: TaskOptions, source: str, labels: LabelMap, in_channels: int) -> SegmentationModel:
+    """Return the model with the weights of a bundle; its head keeps the rows of classes of the same name.
+
+    Raises:
+        WeightsError: if the bundle's model is made otherwise than the options say.
+    """
+    bundle = load_bundle(locate_bundle(source))
+    state: Mapping[str, Tensor] = bundle.model.state_dict()
+    if bundle.labels.names != labels.names:
+        state = adapt_head(state, bundle.config, bundle.labels, labels.names).state
+    asked = _asked(options, len(labels), in_channels)
+    free = (*FROM_WEIGHTS, "output_stride", "atrous_rates", "dropout", "classes")  # the weights do not depend on them
+    _refuse_difference(asked, bundle.config, f"start_from={source}", free)
+    model = build_model(replace(asked, **{name: getattr(bundle.config, name) for name in FROM_WEIGHTS}))
+    model.load_state_dict(state)
+    return model
+
+
+def _refuse_difference(asked: ModelConfig, found: ModelConfig, what: str, free: Collection[str]) -> None:
+    """Compare what a model is to be made of with what weights are for.
+
+    Raises:
+        WeightsError: for the first difference that matters.
+    """
+    for name in (field.name for field in fields(ModelConfig)):
+        if name not in free and getattr(asked, name) != getattr(found, name):
+            raise WeightsError(
+                f"{what} is of another model: {name}={getattr(found, name)!r}",
+                expected=f"{getattr(asked, name)!r}, as the configuration says",
+                remedy="give the config.yaml of the run that it is from with --config",
+            )
+
+
+def _finish(model: SegmentationModel, options: TaskOptions) -> SegmentationModel:
+    """Set what training can choose about any model."""
+    momentum = options.batch_norm_momentum
+    if momentum is not None:
+        for layer in normalization_layers(model):
+            layer.momentum = momentum
+        # the bundle keeps it, so that who trains the model further has the same
+        model.config = replace(model.config, encoder_norm_momentum=momentum, decoder_norm_momentum=momentum)
+    model.encoder.set_grad_checkpointing(options.gradient_checkpointing)
+    if options.channels_last:
+        model.to(memory_format=torch.channels_last)
+    return model

@@ -1,0 +1,150 @@
+"""How a model learns, as plain values; these docstrings are the help. Imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from xseg.errors import ConfigError
+
+OptimizerName: TypeAlias = Literal["adamw", "sgd", "rmsprop"]
+ClassWeighting: TypeAlias = Literal["none", "auto", "inverse_sqrt", "inverse"]
+Warmup: TypeAlias = Literal["linear", "constant"]
+
+
+def require(right: bool, got: str, expected: str) -> None:
+    """Refuse a value.
+
+    Raises:
+        ConfigError: if it is not right.
+    """
+    if not right:
+        raise ConfigError(got, expected=expected)
+
+
+@dataclass(frozen=True)
+class OptimizerOptions:
+    """How weights follow gradients.
+
+    Args:
+        name: "adamw", "sgd" with momentum, which is DeepLab's, or "rmsprop", which trained Xception on JFT.
+        lr: highest learning rate, of everything but the encoder.
+        encoder_lr: highest learning rate of the encoder; null for the same as `lr`.
+        decoder_multiplier: of `lr` for the decoder, ASPP included.
+        last_layer_multiplier: of `lr` for the layer that scores the classes (TF DeepLab,
+            `last_layer_gradient_multiplier`, with `last_layers_contain_logits_only`).
+        bias_multiplier: of the rate of every convolution's bias, on top of its part's; 2 in TF DeepLab.
+        layer_decay: factor of the encoder's rate per block, counted from its last one; 1 for the same everywhere.
+        weight_decay: of convolution kernels; normalisation, biases and depthwise kernels have none (TF DeepLab,
+            `regularize_depthwise=False`).
+        momentum: of "sgd" and "rmsprop"; the first beta of "adamw".
+        reference_batch: number of images per step that the rates are meant for; they are multiplied by the actual
+            number, over all processes and accumulated batches, over this one. Null for the rates as they are.
+
+    Raises:
+        ConfigError: if a value is out of range.
+    """
+
+    name: OptimizerName = "adamw"
+    lr: float = 1e-3
+    encoder_lr: float | None = None
+    decoder_multiplier: float = 1.0
+    last_layer_multiplier: float = 1.0
+    bias_multiplier: float = 1.0
+    layer_decay: float = 1.0
+    weight_decay: float = 1e-4
+    momentum: float = 0.9
+    reference_batch: int | None = None
+
+    def __post_init__(self) -> None:
+        rates = [self.lr] if self.encoder_lr is None else [self.lr, self.encoder_lr]
+        if min(rates) < 0 or max(rates) == 0:
+            raise ConfigError(f"learning rates {rates}", expected="0 or more, and one above 0")
+        require(self.weight_decay >= 0, f"weight_decay={self.weight_decay}", "0 or more")
+        require(0 <= self.momentum < 1, f"momentum={self.momentum}", "0 or more and below 1")
+        for name in ("decoder_multiplier", "last_layer_multiplier", "bias_multiplier"):
+            require(getattr(self, name) >= 0, f"{name}={getattr(self, name)}", "0 or more")
+        require(0 < self.layer_decay <= 1, f"layer_decay={self.layer_decay}", "above 0 and up to 1")
+        batch = self.reference_batch
+        require(batch is None or batch >= 1, f"reference_batch={batch}", "1 or more, or null")
+
+
+@dataclass(frozen=True)
+class ScheduleOptions:
+    """How the learning rate moves over the steps of a training.
+
+    Args:
+        power: the rate falls as (1 - step / steps) ** power; 0.9 in the DeepLab papers.
+        warmup_steps: number of first steps before the rate is at its height.
+        warmup: "linear" for a straight line up to it; "constant" for `warmup_lr` all the while, as TF DeepLab's
+            `slow_start_step`.
+        warmup_lr: rate of a constant warm-up, of what learns at `lr`; other parts keep their proportion to it.
+
+    Raises:
+        ConfigError: if a value is negative.
+    """
+
+    power: float = 0.9
+    warmup_steps: int = 0
+    warmup: Warmup = "linear"
+    warmup_lr: float = 1e-4
+
+    def __post_init__(self) -> None:
+        require(self.power >= 0, f"power={self.power}", "0 or more")
+        require(self.warmup_steps >= 0, f"warmup_steps={self.warmup_steps}", "0 or more")
+        require(self.warmup_lr > 0, f"warmup_lr={self.warmup_lr}", "above 0")
+
+
+@dataclass(frozen=True)
+class LossOptions:
+    """What is minimised over the labelled pixels: a weighted sum of losses.
+
+    Args:
+        cross_entropy: weight of the cross-entropy.
+        focal: weight of the focal loss (Lin et al. 2017, per class as SMP has it).
+        dice: weight of the Dice loss.
+        lovasz: weight of the Lovász-Softmax loss (Berman et al. 2018), which follows the mean IoU.
+        tversky: weight of the Tversky loss, a Dice loss with a say in which mistakes count more.
+        label_smoothing: share of the cross-entropy's target spread over all classes.
+        class_weights: weight of a pixel in the cross-entropy by how common its class is among the training masks:
+            "none" for 1, "inverse" for median / frequency (Eigen and Fergus 2015, section 6.3.2), "inverse_sqrt" for
+            its root; "auto" for "inverse_sqrt" where one class has over ten times the pixels of another, else "none".
+        hard_pixels: share of all pixels, the ones of the highest cross-entropy, that the cross-entropy is the mean of
+            (TF DeepLab, `top_k_percent_pixels`); 1 for all.
+        hard_pixel_steps: number of steps over which the share falls from 1 to `hard_pixels` (TF DeepLab,
+            `hard_example_mining_step`).
+        focal_gamma: how much the focal loss turns away from pixels that are right already, 0 or more.
+        tversky_alpha: weight of wrongly predicted pixels in the Tversky loss.
+        tversky_beta: weight of missed pixels in the Tversky loss.
+        auxiliary: weight of the same loss on the scores of a small head over the encoder's last map but one, which is
+            trained along and not saved with the model (Zhao et al. 2017 have 0.4); 0 for none.
+
+    Raises:
+        ConfigError: if a value is out of range, or no loss has a weight.
+    """
+
+    cross_entropy: float = 1.0
+    focal: float = 0.0
+    dice: float = 0.0
+    lovasz: float = 0.0
+    tversky: float = 0.0
+    label_smoothing: float = 0.0
+    class_weights: ClassWeighting = "none"
+    hard_pixels: float = 1.0
+    hard_pixel_steps: int = 0
+    focal_gamma: float = 2.0
+    tversky_alpha: float = 0.3
+    tversky_beta: float = 0.7
+    auxiliary: float = 0.0
+
+    def __post_init__(self) -> None:
+        weights = {name: getattr(self, name) for name in ("cross_entropy", "focal", "dice", "lovasz", "tversky")}
+        require(min(weights.values()) >= 0 and any(weights.values()), f"losses {weights}", "0 or more, one above 0")
+        require(0 <= self.label_smoothing < 1, f"label_smoothing={self.label_smoothing}", "0 or more and below 1")
+        require(0 < self.hard_pixels <= 1, f"hard_pixels={self.hard_pixels}", "above 0 and up to 1")
+        for name in ("hard_pixel_steps", "focal_gamma", "tversky_alpha", "tversky_beta", "auxiliary"):
+            require(getattr(self, name) >= 0, f"{name}={getattr(self, name)}", "0 or more")
+        require(self.tversky_alpha + self.tversky_beta > 0, "tversky_alpha=0 and tversky_beta=0", "one above 0")
+        mines = self.hard_pixels < 1
+        require(self.cross_entropy > 0 or not mines, f"hard_pixels={self.hard_pixels} without cross_entropy", "1")
+        require(mines or not self.hard_pixel_steps, "hard_pixel_steps with hard_pixels=1", "hard_pixels below 1")

@@ -1,0 +1,67 @@
+"""Stopping in good order when a person or a scheduler asks for it."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class TrainingStopped(Exception):  # noqa: N818 - nothing went wrong
+    """The training was asked to stop, and has saved where it stands.
+
+    Args:
+        signal_name: what asked.
+        step: number of optimiser steps taken.
+    """
+
+    def __init__(self, signal_name: str, step: int) -> None:
+        self.signal_name, self.step = signal_name, step
+        super().__init__(f"{signal_name} after step {step}")
+
+
+class StopSignals(Callback):
+    """Notes SIGTERM and SIGINT while training; who saves checkpoints asks it. A second SIGINT stops at once.
+
+    Args:
+        tell: shows a line to the user.
+
+    Attributes:
+        requested: the name of the signal that came, None for none.
+    """
+
+    def __init__(self, tell: Callable[[str], None] | None = None) -> None:
+        self.tell = tell
+        self.requested: str | None = None
+        self._before: dict[signal.Signals, Any] = {}
+        self._trainer: Trainer | None = None
+
+    def on_train_start(self, trainer: Trainer, _module: LightningModule) -> None:
+        """Take over the signals; Lightning's own handler would talk to the other processes from inside of it."""
+        self._trainer = trainer
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.signal(number, self._handle) for number in SIGNALS}
+
+    def teardown(self, _trainer: Trainer, _module: LightningModule, stage: str) -> None:  # noqa: ARG002
+        """Give the signals back."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before = {}
+
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        again = self.requested is not None
+        self.requested = signal.Signals(number).name
+        if again and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        launcher = self._trainer.strategy.launcher if self._trainer is not None else None
+        if number == signal.SIGTERM and not again and isinstance(launcher, _SubprocessScriptLauncher):
+            launcher.kill(signal.SIGTERM)  # a terminal's Ctrl+C reaches them by itself
+        if self.tell is not None and not again:
+            self.tell(f"{self.requested}: saving a checkpoint, then stopping (Ctrl+C again stops at once)")
