@@ -21,6 +21,14 @@ from xseg.normalization import Normalization
 LABELS = LabelMap(("road", "sky", "tree"))
 
 
+@pytest.fixture(scope="module", autouse=True)
+def converted(tmp_path_factory):
+    """Keep converted networks out of the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XSEG_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     """A run whose best epoch is a tiny model with random weights."""
@@ -53,7 +61,8 @@ def test_a_folder_with_a_broken_file_is_done_but_for_that_file(model, images, tm
     status = main(["predict", str(model), str(images), "--output_dir", str(out), "--overlay", "--batch_size", "2"])
     shown = capsys.readouterr()
     assert status == 1
-    errors = shown.err.splitlines()
+    first, *errors = shown.err.splitlines()
+    assert first.startswith("xseg predict: ")
     assert len(errors) == 1
     assert str(images / "broken.png") in errors[0]
     assert "predicted 4 of 5 images in" in shown.out
@@ -76,7 +85,8 @@ def test_the_mask_is_what_python_gives(model, images, tmp_path):
     out = tmp_path / "out"
     options = ["--scales", "1", "1.5", "--flip", "--output_stride", "8", "--probabilities"]
     assert main(["predict", str(model / "best"), str(images / "b.png"), "--output_dir", str(out), *options]) == 0
-    expected = load(model, device="auto", scales=(1, 1.5), flip=True, output_stride=8)(images / "b.png")
+    predictor = load(model, scales=(1, 1.5), flip=True, output_stride=8, backend="auto", precision="auto")
+    expected = predictor(images / "b.png")
     np.testing.assert_array_equal(np.asarray(Image.open(out / "masks" / "b.png")), expected.mask)
     with np.load(out / "probabilities" / "b.npz") as stored:
         np.testing.assert_allclose(stored["probabilities"], expected.probabilities, atol=1e-3)
@@ -96,7 +106,7 @@ def test_a_second_run_into_the_folder_of_images_does_not_predict_on_its_own_mask
         (["--batch_size", "0"], "batch_size=0; expected 1 or more"),
         (["--device", "cuda:77"], "device='cuda:77'; expected a device of this machine"),
         (["nowhere.png"], "nowhere.png does not exist"),
-        (["*.nothing"], "*.nothing matches no image"),
+        (["*.nothing"], "*.nothing matches no image or video"),
     ],
 )
 def test_wrong_usage_is_one_line_and_writes_nothing(model, images, tmp_path, capsys, change, message):

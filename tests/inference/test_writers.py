@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import csv
 import json
 from pathlib import Path
 
@@ -9,9 +8,10 @@ import pytest
 from PIL import Image
 
 from xseg.errors import DataError, ShapeError
+from xseg.inference.options import OutputOptions
 from xseg.inference.prediction import Failure
 from xseg.inference.sources import Source
-from xseg.inference.writers import PredictionWriter, Row, write_table
+from xseg.inference.writers import PredictionWriter
 
 
 @pytest.fixture
@@ -27,8 +27,10 @@ def test_masks_alone_by_default_and_the_rest_on_request(tmp_path, prediction):
     source = Source(Path("in/sub/v1.0.jpg"), "sub/v1.0")
     PredictionWriter(tmp_path / "plain").write(source, prediction)
     assert files(tmp_path / "plain") == ["masks/sub/v1.0.png"]
-    PredictionWriter(tmp_path / "all", overlay=True, probabilities=True).write(source, prediction)
-    assert files(tmp_path / "all") == ["masks/sub/v1.0.png", "overlays/sub/v1.0.jpg", "probabilities/sub/v1.0.npz"]
+    options = OutputOptions(overlay=True, probabilities=True, polygons=True)
+    PredictionWriter(tmp_path / "all", options).write(source, prediction)
+    kinds = {"masks": "png", "overlays": "jpg", "polygons": "geojson", "probabilities": "npz"}
+    assert files(tmp_path / "all") == [f"{kind}/sub/v1.0.{suffix}" for kind, suffix in kinds.items()]
     with np.load(tmp_path / "all" / "probabilities" / "sub" / "v1.0.npz", allow_pickle=False) as stored:
         assert stored["probabilities"].dtype == np.float16
         np.testing.assert_allclose(stored["probabilities"], prediction.probabilities, atol=1e-3)
@@ -58,17 +60,3 @@ def test_a_failure_writes_nothing_but_a_row_that_names_the_file(tmp_path):
     assert writer.write(source, Failure(Path("a.png"), DataError("a.png is empty"))).error == "a.png is empty"
     assert writer.write(source, Failure(Path("a.png"), ShapeError("too small"))).error == "a.png: too small"
     assert files(tmp_path) == []
-
-
-def test_the_table_reads_back_whatever_is_in_it(tmp_path):
-    rows = [
-        Row("a,b.png", "ok", 3, 2, 0.5, json.dumps({'a "b"': 6}), "masks/a,b.png"),
-        Row('c "d"\n.png', "failed", error="c: wrong; expected\nmore, or less"),
-    ]
-    path = write_table(rows, tmp_path / "deep" / "predictions.csv")
-    with path.open(encoding="utf-8", newline="") as file:
-        read = list(csv.DictReader(file))
-    assert list(read[0]) == ["path", "status", "width", "height", "seconds", "pixels", "mask", "error"]
-    assert [row["path"] for row in read] == [row.path for row in rows]
-    assert json.loads(read[0]["pixels"]) == {'a "b"': 6}
-    assert (read[1]["width"], read[1]["error"]) == ("", rows[1].error)

@@ -1,45 +1,33 @@
-"""`xseg predict`: masks for images, folders and globs."""
+"""`xseg predict`: masks for images, folders, globs, lists, videos, cameras and GeoTIFFs."""
 
 from __future__ import annotations
 
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from xseg.cli import EXIT_OK, EXIT_SOME_FAILED
 from xseg.cli.arguments import add_options, new_parser, parse_arguments
 from xseg.cli.progress import show_progress
 from xseg.errors import ConfigError
-from xseg.inference.options import InferenceOptions
-from xseg.inference.sources import Source, expand_sources
+from xseg.inference.options import InferenceOptions, OutputOptions
+from xseg.inference.sources import expand_sources
 
 if TYPE_CHECKING:
     from xseg.inference.predictor import Predictor
-    from xseg.inference.writers import PredictionWriter, Row
+    from xseg.inference.table import Row
 
-WRITE_THREADS = 4
+Options = TypeVar("Options", InferenceOptions, OutputOptions)
 
-
-@dataclass(frozen=True)
-class OutputOptions:
-    """What is written.
-
-    Args:
-        output_dir: folder to write to: masks/NAME.png, an indexed PNG per image, and predictions.csv, a row per input.
-        overlay: write overlays/NAME.jpg too: the classes drawn over the image, with a legend.
-        probabilities: write probabilities/NAME.npz too: float16 of shape (classes, height, width).
-    """
-
-    output_dir: str = "predictions"
-    overlay: bool = False
-    probabilities: bool = False
+# A command is to be quick; in Python and for scores, what a user does not ask for is left exact.
+QUICK = {"precision": "auto", "backend": "auto"}
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Predict masks for images, folders, globs and lists.
+    """Predict masks for images, folders, globs, lists, videos and GeoTIFFs.
 
     Args:
         arguments: what follows `xseg predict`.
@@ -50,62 +38,62 @@ def main(arguments: Sequence[str]) -> int:
     Raises:
         XsegError: if an option, the model or a source is wrong; nothing has been written then.
     """
-    parser = new_parser("predict", "Predict masks for images, folders, globs and lists.")
+    parser = new_parser("predict", "Predict masks for images, folders, globs, lists, videos and GeoTIFFs.")
     parser.add_argument("model", type=str, help="a run directory, a bundle directory or a Hugging Face Hub id")
-    parser.add_argument("source", type=str, nargs="+", help="images, folders, globs in quotes, or @list.txt")
+    parser.add_argument(
+        "source",
+        type=str,
+        nargs="+",
+        help="images, folders, globs in quotes, @list.txt, videos, GeoTIFFs, or a camera's number",
+    )
     add_options(parser, OutputOptions)
     add_options(parser, InferenceOptions)
+    parser.set_defaults(QUICK)
     values = vars(parse_arguments(parser, arguments))
-    output = OutputOptions(**{field.name: values[field.name] for field in fields(OutputOptions)})
-    options = InferenceOptions(**{field.name: values[field.name] for field in fields(InferenceOptions)})
+    output, options = _options(OutputOptions, values), _options(InferenceOptions, values)
     directory = Path(output.output_dir)
     if directory.exists() and not directory.is_dir():
         raise ConfigError(f"output_dir={output.output_dir} is a file", expected="a folder, or a name that is free")
     sources = expand_sources(values["source"], exclude=directory)
 
-    from xseg.inference.predictor import load  # imports torch, and everything above is checked without it
-    from xseg.inference.writers import PredictionWriter
+    from xseg.inference.bundles import locate_bundle  # imports torch, and everything above is checked without it
+    from xseg.inference.job import Job
+    from xseg.inference.manifest import bundle_digest, describe_run
+    from xseg.inference.predictor import load
 
-    predictor = load(values["model"], **asdict(options))
+    bundle = locate_bundle(values["model"])
+    predictor = load(bundle, **asdict(options))
+    description = describe_run(bundle_digest(bundle), options, output, **_in_fact(predictor))
     start = time.perf_counter()
-    rows = _predict(predictor, sources, PredictionWriter(directory, output.overlay, output.probabilities))
+    rows = Job(predictor, sources, output, description, show_progress).run()
     _tell(rows, output, time.perf_counter() - start)
     return EXIT_SOME_FAILED if any(row.status == "failed" for row in rows) else EXIT_OK
 
 
-def _predict(predictor: Predictor, sources: Sequence[Source], writer: PredictionWriter) -> list[Row]:
-    """Predict and write everything; the table is written even if the work is interrupted."""
-    from xseg.inference.ahead import ahead
-    from xseg.inference.writers import write_table
+def _options(kind: type[Options], values: dict[str, Any]) -> Options:
+    return kind(**{field.name: values[field.name] for field in fields(kind)})
 
-    rows: list[Row] = []
-    results = predictor.stream([source.path for source in sources], probabilities=writer.probabilities)
-    pairs = zip(sources, results, strict=True)
-    try:
-        with show_progress("predict", len(sources)) as progress:
-            for row in ahead(lambda pair: writer.write(*pair), pairs, threads=WRITE_THREADS, prompt=True):
-                rows.append(row)
-                progress.advance()
-                if row.error:
-                    progress.note(f"xseg predict: failed: {row.error}")
-    finally:
-        write_table(rows, writer.directory / "predictions.csv")
-    return rows
+
+def _in_fact(predictor: Predictor) -> dict[str, Any]:
+    """Say what "auto" means here, and return it."""
+    backend = predictor.backend
+    device = str(predictor.device)
+    print(f"xseg predict: {backend.name} in {backend.precision} on {device}", file=sys.stderr, flush=True)
+    return {"device": device, "backend": backend.name, "precision": backend.precision}
 
 
 def _tell(rows: Sequence[Row], output: OutputOptions, seconds: float) -> None:
     """Print what was written where and how fast."""
     directory = Path(output.output_dir)
     done = sum(row.status == "ok" for row in rows)
-    kinds = ["masks"] if done else []
+    places = [f"table in {directory / 'predictions.csv'}"]
     if done:
-        kinds += [
-            kind for kind, wanted in (("overlays", output.overlay), ("probabilities", output.probabilities)) if wanted
-        ]
-    places = ", ".join(
-        [f"{kind} in {directory / kind}" for kind in kinds] + [f"table in {directory / 'predictions.csv'}"]
-    )
+        wanted = {"masks": True, "overlays": output.overlay, "probabilities": output.probabilities}
+        wanted["polygons"] = output.polygons
+        places = [f"{kind} in {directory / kind}" for kind, is_wanted in wanted.items() if is_wanted] + places
+    if output.coco:
+        places.append(f"COCO annotations in {directory / 'coco.json'}")
     speed = f"{done / seconds:.1f} images/s" if seconds else ""
     failed = f", {len(rows) - done} failed" if done < len(rows) else ""
-    print(f"predicted {done} of {len(rows)} images in {seconds:.1f} s ({speed}){failed}: {places}")
+    print(f"predicted {done} of {len(rows)} images in {seconds:.1f} s ({speed}){failed}: {', '.join(places)}")
     sys.stdout.flush()

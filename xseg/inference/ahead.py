@@ -18,6 +18,8 @@ def ahead(
     threads: int = 2,
     depth: int = 8,
     prompt: bool = False,
+    weigh: Callable[[Item], int] | None = None,
+    limit: int = 0,
 ) -> Iterator[Result]:
     """Apply `function` to the items in threads and give the results in the items' order.
 
@@ -31,18 +33,29 @@ def ahead(
         depth: how many items are taken before the first result is used, 1 or more.
         prompt: give a result as soon as it is there instead of taking further items first: for work that comes after
             the items, such as writing, where what is done should be told; not for reading ahead.
+        weigh: tells how much of `limit` an item needs, for example its pixels.
+        limit: items that need more together are not worked on at once; a single one always is.
 
     Yields:
         The results, in order; an exception of `function` is raised in its turn.
     """
-    pending: deque[Future[Result]] = deque()
+    pending: deque[tuple[Future[Result], int]] = deque()
     pool = ThreadPoolExecutor(threads, thread_name_prefix="xseg-ahead")
+    held = 0
     try:
         for item in items:
-            pending.append(pool.submit(function, item))
-            while len(pending) >= depth or (prompt and pending and pending[0].done()):
-                yield pending.popleft().result()
+            weight = weigh(item) if weigh else 0
+            while pending and held + weight > limit:
+                first, released = pending.popleft()
+                held -= released
+                yield first.result()
+            pending.append((pool.submit(function, item), weight))
+            held += weight
+            while len(pending) >= depth or (prompt and pending and pending[0][0].done()):
+                first, released = pending.popleft()
+                held -= released
+                yield first.result()
         while pending:
-            yield pending.popleft().result()
+            yield pending.popleft()[0].result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from xseg.types import PathArgument
 
+TEMPORARY = r"\.[0-9a-f]{12}(\..*)?"  # the names of files that are being written, as a regular expression
+
 
 @contextmanager
 def atomic_path(path: PathArgument) -> Iterator[Path]:

@@ -49,3 +49,15 @@ def precision_context(device: torch.device, precision: Precision) -> AbstractCon
     if precision == "float32":
         return nullcontext()
     return torch.autocast(device.type, dtype=_TYPES[precision])
+
+
+def torch_type(precision: Precision) -> torch.dtype:
+    """Return the type of numbers that `precision` names."""
+    return _TYPES[precision]
+
+
+def native_bfloat16(device: torch.device) -> bool:
+    """Return whether the hardware computes in bfloat16 itself, which is then faster than float32."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import get_args
+from typing import Literal, TypeAlias, get_args
 
 from xseg.errors import ConfigError
-from xseg.types import OUTPUT_STRIDES, OutputStride, Precision
+from xseg.inference.tiling import TileOption, check_tiling
+from xseg.types import OUTPUT_STRIDES, OutputStride
+
+BackendName: TypeAlias = Literal["torch", "openvino", "onnxruntime"]
+BackendOption: TypeAlias = Literal["auto", "torch", "openvino", "onnxruntime"]
+PrecisionOption: TypeAlias = Literal["auto", "float32", "bfloat16", "float16"]
 
 
 @dataclass(frozen=True)
@@ -21,7 +26,13 @@ class InferenceOptions:
             slower.
         batch_size: images of the same size that go through the model together.
         device: auto (a GPU if there is one), cpu, cuda, cuda:1, mps.
-        precision: float32, bfloat16 or float16; the last two are quicker where the hardware has them.
+        precision: float32, bfloat16 or float16, the last two quicker where the hardware has them; auto is bfloat16
+            where the hardware computes in it, otherwise float32.
+        backend: what computes the model: torch, openvino or onnxruntime; auto is the fastest that is installed for
+            the device.
+        tile: auto (whole images where the memory allows, otherwise tiles), 0 (whole images), or the side of the tiles
+            in pixels.
+        overlap: pixels that neighbouring tiles share; by default the context that the model uses, which is measured.
 
     Raises:
         ConfigError: if a value is out of range.
@@ -32,7 +43,10 @@ class InferenceOptions:
     output_stride: OutputStride | None = None
     batch_size: int = 1
     device: str = "auto"
-    precision: Precision = "float32"
+    precision: PrecisionOption = "float32"
+    backend: BackendOption = "torch"
+    tile: TileOption = "auto"
+    overlap: int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "scales", tuple(float(scale) for scale in self.scales))
@@ -42,5 +56,44 @@ class InferenceOptions:
             raise ConfigError(f"batch_size={self.batch_size}", expected="1 or more")
         if self.output_stride is not None and self.output_stride not in OUTPUT_STRIDES:
             raise ConfigError(f"output_stride={self.output_stride}", expected="4, 8, 16 or 32")
-        if self.precision not in get_args(Precision):
-            raise ConfigError(f"precision={self.precision!r}", expected="float32, bfloat16 or float16")
+        if self.precision not in get_args(PrecisionOption):
+            raise ConfigError(f"precision={self.precision!r}", expected=_either(PrecisionOption))
+        if self.backend not in get_args(BackendOption):
+            raise ConfigError(f"backend={self.backend!r}", expected=_either(BackendOption))
+        check_tiling(self.tile, self.overlap)
+
+
+def _either(option: object) -> str:
+    *names, last = get_args(option)
+    return f"{', '.join(names)} or {last}"
+
+
+@dataclass(frozen=True)
+class OutputOptions:
+    """What is written.
+
+    Args:
+        output_dir: folder to write to: masks/NAME.png, an indexed PNG per image, and predictions.csv, a row per input.
+        overlay: write overlays/NAME.jpg too: the classes drawn over the image, with a legend.
+        probabilities: write probabilities/NAME.npz too: float16 of shape (classes, height, width); NAME.tif for a
+            GeoTIFF.
+        polygons: write polygons/NAME.geojson too: the outlines of the classes, with class and area.
+        tolerance: pixels by which polygons may be simplified; 0 keeps every corner.
+        coco: write coco.json too: the masks of all images as COCO annotations (RLE).
+        resume: go on with an interrupted run: what is done is kept.
+
+    Raises:
+        ConfigError: if a value is out of range.
+    """
+
+    output_dir: str = "predictions"
+    overlay: bool = False
+    probabilities: bool = False
+    polygons: bool = False
+    tolerance: float = 1.0
+    coco: bool = False
+    resume: bool = False
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.tolerance) and self.tolerance >= 0):
+            raise ConfigError(f"tolerance={self.tolerance}", expected="0 or more pixels")

@@ -93,7 +93,8 @@ def save_mask(mask: NDArray[Any], labels: LabelMap, path: PathArgument) -> None:
     if mask.dtype == np.uint8:
         picture.putpalette(labels.palette())
     with atomic_path(path) as beside:
-        picture.save(beside, format="PNG")
+        # Masks are flat: more effort would hardly make them smaller, and takes as long as decoding an image
+        picture.save(beside, format="PNG", compress_level=1)
 
 
 def save_image(image: Pixels, path: PathArgument) -> None:

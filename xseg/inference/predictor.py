@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import groupby
 from os import PathLike
 from pathlib import Path
@@ -16,32 +18,33 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from xseg.errors import DataError, ShapeError, XsegError
-from xseg.inference.ahead import ahead
+from xseg.inference.accumulator import tiled_labels, tiled_probabilities
+from xseg.inference.backends.protocol import Backend
+from xseg.inference.backends.selection import create_backend
 from xseg.inference.bundles import locate_bundle
-from xseg.inference.device import precision_context, select_device
-from xseg.inference.options import InferenceOptions
+from xseg.inference.device import select_device
+from xseg.inference.memory import choose_tiling
+from xseg.inference.network import coarse_network
+from xseg.inference.options import BackendOption, InferenceOptions, PrecisionOption
+from xseg.inference.pipeline import Computed, Computer, Decoded, Request, in_order, run_pipeline
 from xseg.inference.prediction import Failure, Prediction
 from xseg.inference.preprocessing import ImageArgument, to_array, to_batch
-from xseg.inference.tta import averaged_probabilities
+from xseg.inference.scores import Tiled
+from xseg.inference.tiling import TileOption, TilePlan
+from xseg.inference.tta import averaged_probabilities, look
 from xseg.labels import LabelMap
 from xseg.models.bundle import Bundle, load_bundle
 from xseg.normalization import Normalization
-from xseg.types import OutputStride, PathArgument, Precision
+from xseg.types import OutputStride, PathArgument
 
-DECODE_THREADS = 2
-
-
-@dataclass(frozen=True, eq=False)
-class _Decoded:
-    """An image that is ready to be predicted on."""
-
-    array: NDArray[Any]
-    path: Path | None = None
-    seconds: float = 0.0
+SMALL_PIXELS = 1 << 20  # images up to this size go through whole without asking for the free memory
 
 
 class Predictor:
     """A model with what it needs to be used on images: labels, normalisation, device, and how it is run.
+
+    The weights are taken over at the first prediction, where a backend converts them; what is changed in the model
+    afterwards may not be seen.
 
     Args:
         model: maps normalised images (N, C, H, W) to logits (N, classes, H, W). It is put into evaluation mode, on
@@ -67,6 +70,9 @@ class Predictor:
         self.options = options or InferenceOptions()
         self.device = select_device(self.options.device)
         self.model = model.to(self.device).to(memory_format=torch.channels_last).eval()
+        self._network = coarse_network(self.model)
+        self._backend: Backend | None = None
+        self._creating = threading.Lock()
 
     @classmethod
     def from_bundle(
@@ -74,11 +80,14 @@ class Predictor:
         bundle: Bundle,
         *,
         device: str = "auto",
-        precision: Precision = "float32",
+        precision: PrecisionOption = "float32",
         scales: Sequence[float] = (1.0,),
         flip: bool = False,
         output_stride: OutputStride | None = None,
         batch_size: int = 1,
+        backend: BackendOption = "torch",
+        tile: TileOption = "auto",
+        overlap: int | None = None,
     ) -> Self:
         """Return a predictor for a bundle.
 
@@ -90,11 +99,16 @@ class Predictor:
             flip: average over the mirror image too.
             output_stride: in place of the model's own; the weights are shared.
             batch_size: images of one size that go through together.
+            backend: what computes.
+            tile: side of the tiles of large images.
+            overlap: pixels that tiles share.
 
         Raises:
             ConfigError: if a value is out of range or the device is not there.
         """
-        options = InferenceOptions(tuple(scales), flip, output_stride, batch_size, device, precision)
+        options = InferenceOptions(
+            tuple(scales), flip, output_stride, batch_size, device, precision, backend, tile, overlap
+        )
         model = bundle.model
         if output_stride is not None and output_stride != bundle.config.output_stride:
             model = model.with_output_stride(output_stride)
@@ -107,7 +121,28 @@ class Predictor:
             ConfigError: if a scale is not above 0.
         """
         options = replace(self.options, scales=tuple(scales), flip=flip)
-        return Predictor(self.model, labels=self.labels, normalization=self.normalization, options=options)
+        other = Predictor(self.model, labels=self.labels, normalization=self.normalization, options=options)
+        other._backend = self._backend  # the same network in the same precision
+        return other
+
+    @property
+    def backend(self) -> Backend:
+        """What computes the network; it is made when it is first asked for.
+
+        Raises:
+            ConfigError: if the backend asked for does not run here, or does not compute what torch computes.
+            MissingExtraError: if a package of it is missing.
+        """
+        with self._creating:
+            if self._backend is None:
+                self._backend = create_backend(
+                    self._network,
+                    channels=self.normalization.channels,
+                    device=self.device,
+                    backend=self.options.backend,
+                    precision=self.options.precision,
+                )
+            return self._backend
 
     def __call__(self, image: ImageArgument, *, probabilities: bool = True) -> Prediction:
         """Predict on one image.
@@ -140,18 +175,18 @@ class Predictor:
             ShapeError: if an image does not have the model's number of channels.
         """
         decoded = [self._decode(image) for image in images]
-        order = sorted(range(len(decoded)), key=lambda index: _kind(decoded[index]))
+        order = sorted(range(len(decoded)), key=lambda index: decoded[index].array.shape)
         results: dict[int, Prediction] = {}
-        for _, group in groupby(order, key=lambda index: _kind(decoded[index])):
+        for _, group in groupby(order, key=lambda index: decoded[index].array.shape):
             for indices in _chunks(list(group), self.options.batch_size):
                 predictions = self._predict([decoded[index] for index in indices], probabilities)
                 results.update(zip(indices, predictions, strict=True))
         return [results[index] for index in range(len(decoded))]
 
     def stream(self, paths: Iterable[PathArgument], *, probabilities: bool = False) -> Iterator[Prediction | Failure]:
-        """Predict on files one after the other, reading the next ones meanwhile.
+        """Predict on files while the next ones are read and the last ones finished.
 
-        Neighbours of one size go through the model together, `batch_size` at a time.
+        Files of one size that are near each other go through the model together, `batch_size` at a time.
 
         Args:
             paths: image files.
@@ -161,95 +196,141 @@ class Predictor:
             A prediction per file, in order, or a failure where the file cannot be read, does not fit the model, or
             is too large for the memory.
         """
-        depth = max(4, 2 * self.options.batch_size)
-        decoded = ahead(self._try_decode, paths, threads=DECODE_THREADS, depth=depth)
-        for _, group in groupby(decoded, key=lambda item: None if isinstance(item, Failure) else _kind(item)):
-            waiting: list[_Decoded] = []
-            for item in group:
-                if isinstance(item, Failure):
-                    yield item
-                    continue
-                waiting.append(item)
-                if len(waiting) == self.options.batch_size:
-                    yield from self._try_predict(waiting, probabilities)
-                    waiting = []
-            yield from self._try_predict(waiting, probabilities)
+        requests = (Request(index, Path(path)) for index, path in enumerate(paths))
 
-    def _decode(self, image: ImageArgument) -> _Decoded:
+        def finished(_: Request, image: Decoded, computed: Computed, seconds: float) -> Prediction:
+            return self.finish(image, computed, seconds=seconds, probabilities=probabilities)
+
+        yield from in_order(run_pipeline(self.computer(probabilities=probabilities), requests, finished))
+
+    def computer(self, *, probabilities: bool = False) -> Computer:
+        """Return what a pipeline needs of this predictor.
+
+        Args:
+            probabilities: whether they will be asked of what is computed.
+
+        Raises:
+            ConfigError: if the backend asked for does not run here.
+            MissingExtraError: if a package of it is missing.
+        """
+        return Computer(
+            lambda images: self._try_compute(images, probabilities),
+            self.normalization,
+            self.options.batch_size,
+            self.backend.workers,
+        )
+
+    def run(self, images: NDArray[Any]) -> Tensor:
+        """Return the class probabilities of images of one size, averaged over scales and mirror images.
+
+        Args:
+            images: (N, H, W, C) stored values, 0 to `normalization.maximum`, channels in RGB order.
+
+        Returns:
+            (N, classes, H, W) float32 on the model's device.
+        """
+        batch = to_batch([*images], self.normalization, self.device)
+        with torch.inference_mode():
+            return averaged_probabilities(
+                self.backend, self._network, batch, scales=self.options.scales, flip=self.options.flip
+            )
+
+    def finish(self, image: Decoded, computed: Computed, *, seconds: float, probabilities: bool) -> Prediction:
+        """Make a prediction of what was computed of an image.
+
+        Args:
+            image: what it was computed of.
+            computed: the scores of the image or of its tiles.
+            seconds: time that computing took.
+            probabilities: keep the probabilities of all classes.
+        """
         start = time.perf_counter()
-        array = to_array(image, self.normalization)
-        path = Path(image) if isinstance(image, str | PathLike) else None
-        return _Decoded(array, path, time.perf_counter() - start)
+        labels = computed.labels()
+        scores = computed.probabilities() if probabilities else None
+        seconds += image.seconds + time.perf_counter() - start
+        return Prediction(labels, image.array, self.labels, scores, image.path, seconds)
 
-    def _try_decode(self, path: PathArgument) -> _Decoded | Failure:
+    def _try_compute(self, images: list[Decoded], probabilities: bool) -> list[Computed | Failure]:
+        """Compute images of one size; one that is too large or does not fit the model is a failure."""
         try:
-            return self._decode(path)
-        except XsegError as error:
-            return Failure(Path(path), error)
-
-    def _try_predict(self, items: list[_Decoded], probabilities: bool) -> list[Prediction | Failure]:
-        try:
-            return list(self._predict(items, probabilities))
+            return list(self._compute(images, probabilities))
         except (XsegError, RuntimeError, MemoryError) as error:
             if not isinstance(error, XsegError) and not _out_of_memory(error):
                 raise
-            if len(items) > 1:  # one image's fault, or too many at once: alone the others may do
-                return [result for item in items for result in self._try_predict([item], probabilities)]
-            failure = error if isinstance(error, XsegError) else _too_large(items[0])
-            return [Failure(item.path or Path(), failure) for item in items]
+            if len(images) > 1:  # one image's fault, or too many at once: alone the others may do
+                return [result for image in images for result in self._try_compute([image], probabilities)]
+            failure = error if isinstance(error, XsegError) else _too_large(images[0])
+            return [Failure(images[0].path or Path(), failure)]
 
-    def _predict(self, items: Sequence[_Decoded], probabilities: bool) -> list[Prediction]:
-        """Predict on images of one size."""
-        if not items:
-            return []
-        start = time.perf_counter()
-        masks, scores = self._run([item.array for item in items], probabilities)
-        seconds = (time.perf_counter() - start) / len(items)
-        return [
-            Prediction(
-                mask=masks[index],
-                image=item.array,
-                labels=self.labels,
-                probabilities=None if scores is None else scores[index],
-                path=item.path,
-                seconds=item.seconds + seconds,
-            )
-            for index, item in enumerate(items)
-        ]
+    def _compute(self, images: Sequence[Decoded], probabilities: bool) -> Sequence[Computed]:
+        """Compute images of one size: whole where the memory allows, otherwise by tiles."""
+        height, width = images[0].array.shape[:2]
+        plan = self._plan(height, width, len(images))
+        if plan is not None:
+            return [self._tiled(image.array, plan, probabilities) for image in images]
+        with torch.inference_mode():
+            batch = to_batch([image.array for image in images], self.normalization, self.device)
+            scores = look(self.backend, self._network, batch, scales=self.options.scales, flip=self.options.flip)
+        if scores[0].classes != len(self.labels):
+            raise ShapeError(f"a model of {scores[0].classes} outputs", expected=f"one per class, {len(self.labels)}")
+        return scores
 
-    @torch.inference_mode()
-    def _run(
-        self, arrays: Sequence[NDArray[Any]], probabilities: bool
-    ) -> tuple[NDArray[Any], NDArray[np.float32] | None]:
-        """Return masks (N, H, W) and, if asked for, probabilities (N, classes, H, W)."""
-        images = to_batch(arrays, self.normalization, self.device)
-        plain = self.options.scales == (1.0,) and not self.options.flip
-        with precision_context(self.device, self.options.precision):
-            if plain:
-                scores: Tensor = self.model(images).float()
-            else:
-                scores = averaged_probabilities(self.model, images, scales=self.options.scales, flip=self.options.flip)
-        if scores.shape[1] != len(self.labels):
-            raise ShapeError(f"a model of {scores.shape[1]} outputs", expected=f"one per class, {len(self.labels)}")
-        indices = scores.argmax(dim=1)
-        if len(self.labels) <= 256:
-            masks: NDArray[Any] = indices.to(torch.uint8).cpu().numpy()
-        else:
-            masks = indices.to(torch.int32).cpu().numpy().astype(np.uint16)
+    def _tiled(self, image: NDArray[Any], plan: TilePlan, probabilities: bool) -> Tiled:
+        classes, size = len(self.labels), self.options.batch_size
         if not probabilities:
-            return masks, None
-        return masks, (scores.softmax(dim=1) if plain else scores).cpu().numpy()
+            return Tiled(tiled_labels(self.run, image, plan, classes=classes, batch_size=size))
+        averaged = tiled_probabilities(self.run, image, plan, classes=classes, batch_size=size)
+        labels = averaged.argmax(axis=0).astype(np.uint8 if classes <= 256 else np.uint16)
+        return Tiled(labels, averaged)
+
+    def _plan(self, height: int, width: int, count: int) -> TilePlan | None:
+        """Return how images are cut, or None if they are not."""
+        tile, overlap = self.options.tile, self.options.overlap
+        if tile == 0 or (tile == "auto" and height * width * count <= SMALL_PIXELS):
+            return None
+        tiling = choose_tiling(
+            self.model,
+            height,
+            width,
+            channels=self.normalization.channels,
+            tile=tile,
+            overlap=overlap,
+            # The images of a batch, and the batches that are computed at once, share the memory.
+            scale=max(self.options.scales) * math.sqrt(count * self.backend.workers),
+        )
+        if tiling.tile == 0 or tiling.tile >= max(height, width):
+            return None
+        return TilePlan.fit(height, width, tile=tiling.tile, overlap=tiling.overlap)
+
+    def _decode(self, image: ImageArgument) -> Decoded:
+        start = time.perf_counter()
+        array = to_array(image, self.normalization)
+        path = Path(image) if isinstance(image, str | PathLike) else None
+        return Decoded(array, path, time.perf_counter() - start)
+
+    def _predict(self, images: Sequence[Decoded], probabilities: bool) -> list[Prediction]:
+        """Predict on images of one size."""
+        start = time.perf_counter()
+        computed = self._compute(images, probabilities)
+        seconds = (time.perf_counter() - start) / len(images)
+        return [
+            self.finish(image, result, seconds=seconds, probabilities=probabilities)
+            for image, result in zip(images, computed, strict=True)
+        ]
 
 
 def load(
     source: PathArgument,
     *,
     device: str = "auto",
-    precision: Precision = "float32",
+    precision: PrecisionOption = "float32",
     scales: Sequence[float] = (1.0,),
     flip: bool = False,
     output_stride: OutputStride | None = None,
     batch_size: int = 1,
+    backend: BackendOption = "torch",
+    tile: TileOption = "auto",
+    overlap: int | None = None,
 ) -> Predictor:
     """Load a model to use it.
 
@@ -261,6 +342,9 @@ def load(
         flip: average over the mirror image too.
         output_stride: in place of the model's own.
         batch_size: images of one size that go through together.
+        backend: what computes.
+        tile: side of the tiles of large images.
+        overlap: pixels that tiles share.
 
     Raises:
         ConfigError: if a value is out of range or the device is not there.
@@ -274,12 +358,10 @@ def load(
         flip=flip,
         output_stride=output_stride,
         batch_size=batch_size,
+        backend=backend,
+        tile=tile,
+        overlap=overlap,
     )
-
-
-def _kind(item: _Decoded) -> tuple[tuple[int, ...], str]:
-    """Return what images must share to go through the model together."""
-    return item.array.shape, item.array.dtype.str
 
 
 def _chunks(items: list[int], size: int) -> Iterator[list[int]]:
@@ -292,6 +374,6 @@ def _out_of_memory(error: Exception) -> bool:
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or "allocate memory" in str(error)
 
 
-def _too_large(item: _Decoded) -> DataError:
+def _too_large(item: Decoded) -> DataError:
     height, width = item.array.shape[:2]
     return DataError(f"{item.path or 'an image'} ({width} x {height} pixels) needs more memory than there is")

@@ -7,23 +7,33 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
+from typing import Literal, TypeAlias
 
 from xseg.errors import DataError
 from xseg.images import IMAGE_SUFFIXES
 from xseg.types import PathArgument
 
+Kind: TypeAlias = Literal["image", "raster", "video", "camera"]
+
+VIDEO_SUFFIXES = frozenset(
+    {".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".webm", ".wmv"}
+)
+TIFF_SUFFIXES = frozenset({".tif", ".tiff"})
+
 
 @dataclass(frozen=True)
 class Source:
-    """One file to predict on.
+    """One file to predict on, or a camera.
 
     Args:
-        path: the file.
+        path: the file; the camera's number.
         name: unique among the sources: a relative path without suffix, "/" separated; what outputs are called.
+        kind: "image" is read whole, "raster" by windows, "video" frame by frame, "camera" until it is interrupted.
     """
 
     path: Path
     name: str
+    kind: Kind = "image"
 
 
 @dataclass(frozen=True)
@@ -38,9 +48,9 @@ def expand_sources(arguments: Sequence[str], *, exclude: PathArgument | None = N
     """Return the files that the arguments name.
 
     Args:
-        arguments: files; folders, searched to the bottom for images; globs ("**" spans folders); and @list.txt, a
-            text file with a file, folder or glob per line, relative to the list or to the working directory, "#" for
-            comments.
+        arguments: files; folders, searched to the bottom for images; globs ("**" spans folders) of images and videos;
+            @list.txt, a text file with a file, folder or glob per line, relative to the list or to the working
+            directory, "#" for comments; and cameras by their number.
         exclude: a folder that is not searched: where the outputs go.
 
     Returns:
@@ -63,7 +73,23 @@ def expand_sources(arguments: Sequence[str], *, exclude: PathArgument | None = N
             expected="files, folders, globs or @list.txt",
         )
     items = list(found.values())
-    return tuple(Source(item.path, name) for item, name in zip(items, _names(items), strict=True))
+    return tuple(Source(item.path, name, _kind(item.path)) for item, name in zip(items, _names(items), strict=True))
+
+
+def _kind(path: Path) -> Kind:
+    if path.suffix.lower() in VIDEO_SUFFIXES:
+        return "video"
+    if not path.suffix and _is_camera(str(path)):
+        return "camera"
+    if path.suffix.lower() not in TIFF_SUFFIXES:
+        return "image"
+    from xseg.inference.geotiff import is_raster  # imports torch, which most arguments are told without
+
+    return "raster" if is_raster(path) else "image"
+
+
+def _is_camera(argument: str) -> bool:
+    return argument.isdecimal() and argument.isascii() and not Path(argument).exists()
 
 
 def _expand(argument: str) -> Iterator[_Found]:
@@ -79,8 +105,12 @@ def _expand(argument: str) -> Iterator[_Found]:
         yield from _expand_list(Path(argument[1:]).expanduser())
     elif glob.has_magic(argument):
         yield from _expand_glob(str(path))
+    elif _is_camera(argument):
+        yield _Found(path, path.parent)
     else:
-        raise DataError(f"{argument} does not exist", expected="a file, a folder, a glob or @list.txt")
+        raise DataError(
+            f"{argument} does not exist", expected="a file, folder, glob, @list.txt or camera"
+        )
 
 
 def _images_below(folder: Path) -> Iterator[Path]:
@@ -100,14 +130,20 @@ def _is_image(name: str) -> bool:
     return not name.startswith(".") and PurePath(name).suffix.lower() in IMAGE_SUFFIXES
 
 
+def _is_picture(name: str) -> bool:
+    return _is_image(name) or (not name.startswith(".") and PurePath(name).suffix.lower() in VIDEO_SUFFIXES)
+
+
 def _expand_glob(pattern: str) -> Iterator[_Found]:
     parts = PurePath(pattern).parts
     plain = next(index for index, part in enumerate(parts) if glob.has_magic(part))
     root = Path(*parts[:plain])
     matches = [Path(match) for match in sorted(glob.glob(pattern, recursive=True))]  # noqa: PTH207 - absolute ones too
-    files = [match for match in matches if match.is_file() and _is_image(match.name)]
+    files = [match for match in matches if match.is_file() and _is_picture(match.name)]
     if not files:
-        raise DataError(f"{pattern} matches no image", expected="a glob in quotes, for example 'photos/**/*.jpg'")
+        raise DataError(
+            f"{pattern} matches no image or video", expected="a glob in quotes, as 'photos/**/*.jpg'"
+        )
     yield from (_Found(file, root) for file in files)
 
 

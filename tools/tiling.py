@@ -1,0 +1,167 @@
+"""`python tools/tiling.py MODEL IMAGES…` measures how far tiles give what the whole image gives, and draws it.
+
+Every image is enlarged and cut to sides of 16 k + 1 pixels, so that both ways see the same grid; it is predicted on as
+a whole and by tiles at several overlaps. Written are a plot and, as JSON, its figures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import matplotlib as mpl
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from xseg.images import read_image
+from xseg.inference.accumulator import tiled_probabilities
+from xseg.inference.atomic import atomic_path, write_text
+from xseg.inference.predictor import Predictor, load
+from xseg.inference.preprocessing import to_batch
+from xseg.inference.receptive_field import measure_receptive_field
+from xseg.inference.tiling import TilePlan
+from xseg.nn.aspp import ImagePooling
+
+GRID = 16
+
+
+@dataclass(frozen=True)
+class Series:
+    """One line of the plot.
+
+    Args:
+        tile: side of the tiles in pixels.
+        pooling: what image pooling sees: "tile", or "whole image" where its output is taken from the whole image.
+        overlaps: in pixels.
+        agreement: share of pixels with the same label as the whole image gives, per overlap.
+        largest: largest difference of a logit, per overlap.
+        typical: mean difference of the logits, per overlap.
+    """
+
+    tile: int
+    pooling: str
+    overlaps: list[int]
+    agreement: list[float]
+    largest: list[float]
+    typical: list[float]
+
+
+def logits_and_probabilities(predictor: Predictor, pixels: NDArray[Any]) -> Tensor:
+    """Return logits and, after them, probabilities, (N, 2 * classes, h, w): tiles mix both in the same way."""
+    with torch.inference_mode():
+        logits: Tensor = predictor.model(to_batch([*pixels], predictor.normalization, predictor.device)).float()
+        return torch.cat([logits, logits.softmax(dim=1)], dim=1)
+
+
+@contextmanager
+def pooling_of(model: nn.Module, kept: dict[nn.Module, Tensor], *, replace: bool) -> Iterator[None]:
+    """Keep what image pooling gives, or give what was kept."""
+
+    def hook(module: nn.Module, _: Any, output: Tensor) -> Tensor | None:
+        if replace:
+            return kept[module].expand_as(output)
+        kept[module] = output[..., :1, :1].clone()
+        return None
+
+    hooks = [module.register_forward_hook(hook) for module in model.modules() if isinstance(module, ImagePooling)]
+    yield
+    for handle in hooks:
+        handle.remove()
+
+
+def compare(
+    predictor: Predictor, images: Sequence[NDArray[Any]], *, tile: int, overlaps: Sequence[int], keep_pooling: bool
+) -> Series:
+    """Predict on all images both ways."""
+    classes = len(predictor.labels)
+    results = np.zeros((len(overlaps), 3))
+    for image in images:
+        kept: dict[nn.Module, Tensor] = {}
+        with pooling_of(predictor.model, kept, replace=False):
+            whole = logits_and_probabilities(predictor, image[None])[0].cpu().numpy()
+        labels = whole[classes:].argmax(axis=0)
+        for row, overlap in enumerate(overlaps):
+            plan = TilePlan.fit(*image.shape[:2], tile=tile, overlap=overlap)
+            with pooling_of(predictor.model, kept if keep_pooling else {}, replace=keep_pooling):
+                tiled = tiled_probabilities(
+                    lambda pixels: logits_and_probabilities(predictor, pixels), image, plan, classes=2 * classes
+                )
+            difference = np.abs(tiled[:classes] - whole[:classes])
+            agreement = (tiled[classes:].argmax(axis=0) == labels).mean()
+            results[row] += [agreement / len(images), 0, difference.mean() / len(images)]
+            results[row, 1] = max(results[row, 1], difference.max())
+    agreement, largest, typical = results.T.tolist()
+    pooling = "whole image" if keep_pooling else "tile"
+    return Series(tile, pooling, list(overlaps), agreement, largest, typical)
+
+
+def enlarged(path: Path, factor: float, channels: int) -> NDArray[Any]:
+    """Read an image, enlarge it and cut it to sides of 16 k + 1 pixels."""
+    image = cv2.resize(read_image(path, channels), None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)
+    height, width = ((size - 1) // GRID * GRID + 1 for size in image.shape[:2])
+    return np.ascontiguousarray(image[:height, :width].reshape(height, width, channels))
+
+
+def draw(series: Sequence[Series], radius: int, path: Path) -> None:
+    """Draw agreement and differences over the overlap."""
+    mpl.use("Agg")
+    from matplotlib import pyplot
+
+    figure, (left, middle, right) = pyplot.subplots(1, 3, figsize=(11, 3.4), layout="constrained")
+    for line in series:
+        style = {"marker": "o", "linestyle": "-" if line.pooling == "tile" else "--", "markersize": 4}
+        name = f"tiles of {line.tile}" + ("" if line.pooling == "tile" else ", pooling of the whole")
+        left.plot(line.overlaps, [100 * share for share in line.agreement], label=name, **style)
+        middle.plot(line.overlaps, line.typical, **style)
+        right.plot(line.overlaps, line.largest, **style)
+    left.set_ylabel("same label as the whole image, %")
+    middle.set_ylabel("mean difference of the logits")
+    right.set_ylabel("largest difference of a logit")
+    left.legend(loc="lower right", fontsize=8)
+    for axes in (left, middle, right):
+        axes.set_xlabel("overlap, pixels")
+        axes.axvline(2 * radius, color="0.6", linestyle=":", linewidth=1)
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+    for axes in (middle, right):
+        axes.set_ylim(bottom=0)
+    with atomic_path(path) as beside:
+        figure.savefig(beside, dpi=130)
+
+
+def main() -> None:
+    """Parse the command line, measure, write and draw."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", help="a run directory, a bundle directory or a Hugging Face Hub id")
+    parser.add_argument("images", nargs="+", type=Path)
+    parser.add_argument("--factor", type=float, default=2.0, help="the images are enlarged by it")
+    parser.add_argument("--tiles", type=int, nargs="+", default=[385, 513])
+    parser.add_argument("--overlaps", type=int, nargs="+", default=[0, 16, 32, 64, 96, 128, 192])
+    parser.add_argument("--output", type=Path, default=Path("tiling.png"), help="the plot; the figures go beside it")
+    arguments = parser.parse_args()
+    predictor = load(arguments.model)
+    channels = predictor.normalization.channels
+    images = [enlarged(path, arguments.factor, channels) for path in arguments.images]
+    field = measure_receptive_field(predictor.model, channels)
+    print(f"effective receptive field: radius {field.radius} pixels")
+    cases = [(tile, False) for tile in arguments.tiles] + [(arguments.tiles[-1], True)]
+    series = []
+    for tile, keep_pooling in cases:
+        line = compare(predictor, images, tile=tile, overlaps=arguments.overlaps, keep_pooling=keep_pooling)
+        print(line)
+        series.append(line)
+    figures = {"images": len(images), "receptive_field": asdict(field), "series": [asdict(line) for line in series]}
+    write_text(arguments.output.with_suffix(".json"), json.dumps(figures, indent=1))
+    draw(series, field.radius, arguments.output)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,223 @@
+"""Class probabilities of tiles, mixed where the tiles overlap, leave as soon as they are final.
+
+What waits for later tiles is the strips in which neighbours fade into each other, and nothing else: a few rows as wide
+as a strip of the image, and a few columns as high as a tile. Neither grows with the image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from xseg.errors import ShapeError
+from xseg.inference.ahead import ahead
+from xseg.inference.tiling import Tile, TilePlan
+
+Run: TypeAlias = Callable[[NDArray[Any]], Tensor]
+
+CARRIED_BYTES = 128 * 2**20  # what a strip of the image may keep waiting for the tiles below
+
+
+@dataclass(frozen=True, eq=False)
+class TileInput:
+    """What a model is to see of a tile.
+
+    Args:
+        tile: where it lies.
+        pixels: (h, w, C), as the model's `run` takes them; None where there is nothing to see, and no need to look.
+        valid: (h, w), False at pixels without data; None if all have data.
+    """
+
+    tile: Tile
+    pixels: NDArray[Any] | None
+    valid: NDArray[np.bool_] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """A rectangle of an image whose probabilities are final.
+
+    Args:
+        rows: of the image.
+        columns: of the image.
+        probabilities: (classes, h, w) float32; zeros where the model saw nothing.
+        valid: (h, w), False at pixels without data; None if all have data.
+    """
+
+    rows: slice
+    columns: slice
+    probabilities: Tensor
+    valid: NDArray[np.bool_] | None = None
+
+    def labels(self, nodata: int = 0) -> NDArray[Any]:
+        """Return the class of highest probability, (h, w) uint8, or uint16 above 256 classes; `nodata` without data."""
+        best = self.probabilities.max(dim=0).indices  # the same as argmax, and ten times as fast on a CPU
+        if len(self.probabilities) <= 256:
+            labels: NDArray[Any] = best.to(torch.uint8).cpu().numpy()
+        else:
+            labels = best.to(torch.int32).cpu().numpy().astype(np.uint16)
+        if self.valid is not None:
+            labels[~self.valid] = nodata
+        return labels
+
+    def scores(self, nodata: float) -> NDArray[np.float32]:
+        """Return the probabilities, (classes, h, w) float32; `nodata` without data."""
+        scores: NDArray[np.float32] = self.probabilities.cpu().numpy()
+        return scores if self.valid is None else np.where(self.valid, scores, np.float32(nodata))
+
+
+def max_strip_width(plan: TilePlan, classes: int) -> int:
+    """Return how wide a strip of the image may be, in pixels, so that what waits stays below `CARRIED_BYTES`."""
+    return max(1, CARRIED_BYTES // (4 * classes * max(1, plan.fade)))
+
+
+def stream_pieces(
+    run: Run,
+    read: Callable[[Tile], TileInput],
+    plan: TilePlan,
+    *,
+    classes: int,
+    batch_size: int = 1,
+    device: torch.device | None = None,
+) -> Iterator[Piece]:
+    """Run a model over the tiles of an image, reading the next tiles meanwhile.
+
+    Args:
+        run: maps pixels (N, h, w, C) to probabilities (N, classes, h, w) float32, on any device, which add up to 1.
+        read: gives what is to be seen of a tile; called from another thread, one tile after the other.
+        plan: the tiles.
+        classes: number of classes.
+        batch_size: tiles that go through the model together.
+        device: where the model's probabilities are; told only if there may be tiles with nothing to see.
+
+    Yields:
+        As many rectangles as the plan has tiles; together they cover the image, each pixel once.
+
+    Raises:
+        ShapeError: if the model gives other shapes.
+    """
+    for tiles in plan.strips(max_strip_width(plan, classes)):
+        left = tiles[0].column.low
+        width = max(tile.column.high for tile in tiles) - left
+        below: Tensor | None = None  # what waits for the tiles below: (classes, fade, width)
+        right: Tensor | None = None  # what waits for the tile to the right: (classes, h, fade)
+        inputs = ahead(read, tiles, threads=1, depth=batch_size + 1)
+        for item, probabilities in _run(run, inputs, classes=classes, batch_size=batch_size, device=device):
+            row, column = item.tile.row, item.tile.column
+            mixed = _weighted(probabilities, item.tile)
+            if right is not None and column.fade_in and not item.tile.again:
+                mixed[..., : column.fade_in] += right
+            finished, right = mixed[..., : column.done - column.low], mixed[..., column.done - column.low :]
+            if item.tile.again:
+                continue
+            if below is None:
+                below = mixed.new_zeros(classes, plan.fade, width)
+            place = slice(column.low - left, column.done - left)
+            finished[:, : row.fade_in] += below[:, : row.fade_in, place]
+            height = row.done - row.low
+            below[:, : row.high - row.done, place] = finished[:, height:]
+            yield _piece(item, finished[:, :height])
+
+
+def tiled_labels(run: Run, image: NDArray[Any], plan: TilePlan, *, classes: int, batch_size: int = 1) -> NDArray[Any]:
+    """Predict on an image in memory, tile by tile.
+
+    Args:
+        run: maps pixels (N, h, w, C) to probabilities (N, classes, h, w) float32.
+        image: (H, W, C), as `run` takes it.
+        plan: the tiles.
+        classes: number of classes.
+        batch_size: tiles that go through the model together.
+
+    Returns:
+        (H, W) train ids, uint8, or uint16 above 256 classes.
+
+    Raises:
+        ShapeError: if the model gives other shapes, or the plan is of another image.
+    """
+    labels = np.empty(image.shape[:2], np.uint8 if classes <= 256 else np.uint16)
+    for piece in stream_pieces(run, _reader(image, plan), plan, classes=classes, batch_size=batch_size):
+        labels[piece.rows, piece.columns] = piece.labels()
+    return labels
+
+
+def tiled_probabilities(
+    run: Run, image: NDArray[Any], plan: TilePlan, *, classes: int, batch_size: int = 1
+) -> NDArray[np.float32]:
+    """Predict on an image in memory, tile by tile, and keep the probabilities.
+
+    Args:
+        run: maps pixels (N, h, w, C) to probabilities (N, classes, h, w) float32.
+        image: (H, W, C), as `run` takes it.
+        plan: the tiles.
+        classes: number of classes.
+        batch_size: tiles that go through the model together.
+
+    Returns:
+        (classes, H, W) float32, which add up to 1 over the classes.
+
+    Raises:
+        ShapeError: if the model gives other shapes, or the plan is of another image.
+    """
+    probabilities = np.empty((classes, *image.shape[:2]), np.float32)
+    for piece in stream_pieces(run, _reader(image, plan), plan, classes=classes, batch_size=batch_size):
+        probabilities[:, piece.rows, piece.columns] = piece.probabilities.cpu().numpy()
+    return probabilities
+
+
+def _reader(image: NDArray[Any], plan: TilePlan) -> Callable[[Tile], TileInput]:
+    if image.shape[:2] != (plan.height, plan.width):
+        raise ShapeError(f"an image of shape {image.shape}", expected=f"the plan's {plan.height} x {plan.width} pixels")
+    return lambda tile: TileInput(tile, image[tile.pixels])
+
+
+def _run(
+    run: Run, inputs: Iterable[TileInput], *, classes: int, batch_size: int, device: torch.device | None
+) -> Iterator[tuple[TileInput, Tensor]]:
+    """Give every input with its probabilities (classes, h, w), in order; zeros where there is nothing to see."""
+    waiting: list[TileInput] = []
+    for item in inputs:
+        waiting.append(item)
+        if sum(other.pixels is not None for other in waiting) == batch_size:
+            yield from _run_batch(run, waiting, classes, device)
+            waiting = []
+    yield from _run_batch(run, waiting, classes, device)
+
+
+def _run_batch(
+    run: Run, items: list[TileInput], classes: int, device: torch.device | None
+) -> Iterator[tuple[TileInput, Tensor]]:
+    arrays = [item.pixels for item in items if item.pixels is not None]
+    scores: Iterator[Tensor] = iter(())
+    if arrays:
+        probabilities = run(np.stack(arrays))
+        expected = (len(arrays), classes, *arrays[0].shape[:2])
+        if tuple(probabilities.shape) != expected:
+            raise ShapeError(f"probabilities of shape {tuple(probabilities.shape)}", expected=f"{expected}")
+        scores = iter(probabilities)
+    for item in items:
+        if item.pixels is None:
+            row, column = item.tile.row, item.tile.column
+            yield item, torch.zeros(classes, row.stop - row.start, column.stop - column.start, device=device)
+        else:
+            yield item, next(scores)
+
+
+def _weighted(probabilities: Tensor, tile: Tile) -> Tensor:
+    """Return a copy (classes, h, w) of the pixels where the tile counts, times what they count."""
+    down, across = (torch.from_numpy(span.weights()).to(probabilities.device) for span in (tile.row, tile.column))
+    return probabilities[:, tile.row.counting, tile.column.counting] * down[:, None] * across
+
+
+def _piece(item: TileInput, probabilities: Tensor) -> Piece:
+    valid = item.valid
+    if valid is not None:
+        valid = valid[item.tile.row.counting, item.tile.column.counting]
+        valid = valid[: probabilities.shape[1], : probabilities.shape[2]]
+    return Piece(*item.tile.finished, probabilities, valid)

@@ -1,0 +1,1 @@
+"""What computes a network: torch itself, OpenVINO or ONNX Runtime."""

@@ -1,0 +1,243 @@
+"""A whole run of `predict`: every source to its files and its row, survivable and resumable."""
+
+from __future__ import annotations
+
+import errno
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from xseg.errors import DataError, XsegError
+from xseg.inference.atomic import TEMPORARY
+from xseg.inference.coco import CocoImage, coco_annotations, write_coco
+from xseg.inference.lock import exclusive
+from xseg.inference.manifest import check_manifest, write_manifest
+from xseg.inference.options import OutputOptions
+from xseg.inference.pipeline import Computed, Decoded, Request, run_pipeline
+from xseg.inference.polygons import write_polygons
+from xseg.inference.prediction import Failure, save_image
+from xseg.inference.predictor import Predictor
+from xseg.inference.progress import Progress, ShowProgress
+from xseg.inference.raster import RasterOptions, predict_raster, raster_overlay
+from xseg.inference.sources import Source
+from xseg.inference.table import TABLE, Row, TableWriter, growing_table, read_table
+from xseg.inference.video import predict_video
+from xseg.inference.writers import MASKS, OVERLAYS, POLYGONS, PROBABILITIES, PredictionWriter, failed_row
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a run does.
+
+    Args:
+        predictor: predicts.
+        sources: what to predict on, with names of their own.
+        output: where to, and what is written.
+        description: what the run is made with; see `describe_run`.
+        show: shows progress.
+    """
+
+    predictor: Predictor
+    sources: Sequence[Source]
+    output: OutputOptions
+    description: dict[str, Any]
+    show: ShowProgress
+
+    @property
+    def directory(self) -> Path:
+        """The output folder."""
+        return Path(self.output.output_dir)
+
+    def run(self, engine: Callable[[Job, Sequence[Request]], Iterator[Row]] | None = None) -> list[Row]:
+        """Do the work.
+
+        Args:
+            engine: predicts on images and writes what is wanted of them, giving rows as they are done; the local
+                machine if None.
+
+        Returns:
+            A row per source, in order.
+
+        Raises:
+            ConfigError: if the output folder is in use, or was made with something else than what is to be resumed.
+            DataError: if the disk is full.
+            OSError: if something cannot be written.
+        """
+        with exclusive(self.directory):
+            kept = self._resumed() if self.output.resume else {}
+            _sweep(self.directory)
+            write_manifest(self.description, self.directory)
+            order = [str(source.path) for source in self.sources]
+            with _full_disk_told(self.directory), growing_table(
+                self.directory / TABLE, kept.values(), order
+            ) as table:  # fmt: skip
+                self._images(table, kept, engine or local_engine)
+                self._rest(table, kept)
+                rows = [table.rows[path] for path in order if path in table.rows]
+                if self.output.coco:
+                    self._write_coco(rows)
+            return rows
+
+    @property
+    def writer(self) -> PredictionWriter:
+        """Writes what is wanted of an image."""
+        return PredictionWriter(self.directory, self.output)
+
+    def _resumed(self) -> dict[str, Row]:
+        """Return the rows of sources that are done, whose files are all there."""
+        table = self.directory / TABLE
+        if not check_manifest(self.description, self.directory) or not table.is_file():
+            return {}
+        rows = {row.path: row for row in read_table(table) if row.status == "ok"}
+        done: dict[str, Row] = {}
+        for source in self.sources:
+            row = rows.get(str(source.path))
+            if row and all(path.exists() for path in expected_files(self.writer, source)):
+                done[row.path] = row
+        return done
+
+    def _images(
+        self,
+        table: TableWriter,
+        kept: dict[str, Row],
+        engine: Callable[[Job, Sequence[Request]], Iterator[Row]],
+    ) -> None:
+        requests = []
+        for index, source in enumerate(self.sources):
+            if source.kind == "image":
+                row = kept.get(str(source.path))
+                size = (row.height, row.width) if row and row.height and row.width else None
+                requests.append(Request(index, source.path, row is not None, size))
+        if all(request.done for request in requests):
+            return
+        with self.show("predict", len(requests)) as progress:
+            progress.advance(sum(request.done for request in requests))
+            for row in engine(self, requests):
+                _take(table, row, progress)
+
+    def _rest(self, table: TableWriter, kept: dict[str, Row]) -> None:
+        """Predict on what is not an image, one after the other."""
+        for source in self.sources:
+            if source.kind == "image" or str(source.path) in kept:
+                continue
+            predict = predict_raster_source if source.kind == "raster" else predict_video
+            row = predict(self.predictor, source, self.writer, self.show)
+            with self.show("predict", 1) as progress:
+                _take(table, row, progress)
+
+    def _write_coco(self, rows: Sequence[Row]) -> None:
+        """Write one file of all masks, image by image; videos are left out."""
+        labels = self.predictor.labels
+
+        def images() -> Iterator[CocoImage]:
+            for row in rows:
+                mask = self.directory / row.mask
+                if row.status == "ok" and row.height and row.width and mask.is_file():
+                    pixels = mask if mask.suffix == ".tif" else np.asarray(Image.open(mask))
+                    yield CocoImage(row.path, row.height, row.width, coco_annotations(pixels, labels))
+
+        write_coco(images(), self.directory / "coco.json", labels)
+
+
+def local_engine(job: Job, requests: Sequence[Request]) -> Iterator[Row]:
+    """Predict on images on this machine, giving rows as they are written."""
+    wanted, writer, predictor = job.output.probabilities, job.writer, job.predictor
+
+    def finish(request: Request, image: Decoded, computed: Computed, seconds: float) -> Row:
+        prediction = predictor.finish(image, computed, seconds=seconds, probabilities=wanted)
+        return writer.write(job.sources[request.index], prediction)
+
+    for item in run_pipeline(predictor.computer(probabilities=wanted), requests, finish):
+        if isinstance(item.result, Failure):
+            yield failed_row(job.sources[item.request.index], item.result)
+        else:
+            yield item.result
+
+
+def expected_files(writer: PredictionWriter, source: Source) -> list[Path]:
+    """Return the files and folders that are there when a source is done."""
+    options = writer.options
+    if source.kind in ("video", "camera"):
+        return [writer.directory / MASKS / source.name, writer.file(OVERLAYS, source, ".mp4")]
+    raster = source.kind == "raster"
+    files = [writer.file(MASKS, source, ".tif" if raster else ".png")]
+    if options.overlay:
+        files.append(writer.file(OVERLAYS, source, ".jpg"))
+    if options.probabilities:
+        files.append(writer.file(PROBABILITIES, source, ".tif" if raster else ".npz"))
+    if options.polygons:
+        files.append(writer.file(POLYGONS, source, ".geojson"))
+    return files
+
+
+def predict_raster_source(predictor: Predictor, source: Source, writer: PredictionWriter, show: ShowProgress) -> Row:
+    """Predict on a raster by windows, and write what is wanted of it.
+
+    Raises:
+        OSError: if a file cannot be written.
+    """
+    options, mask = predictor.options, writer.file(MASKS, source, ".tif")
+    start = time.perf_counter()
+    try:
+        with ExitStack() as stack:
+            progress: list[Progress] = []
+
+            def tell(done: int, total: int) -> None:
+                if done == 1:
+                    progress.append(stack.enter_context(show(f"predict {source.path.name}", total, unit="tiles")))
+                progress[0].advance()
+
+            summary = predict_raster(
+                predictor,
+                source.path,
+                mask,
+                RasterOptions(options.tile, options.overlap, options.batch_size, max(options.scales)),
+                probabilities=writer.file(PROBABILITIES, source, ".tif") if writer.options.probabilities else None,
+                progress=tell,
+            )
+    except XsegError as error:
+        return failed_row(source, Failure(source.path, error))
+    if writer.options.overlay:
+        save_image(raster_overlay(source.path, mask, predictor.labels), writer.file(OVERLAYS, source, ".jpg"))
+    if writer.options.polygons:
+        path = writer.file(POLYGONS, source, ".geojson")
+        write_polygons(mask, path, predictor.labels, tolerance=writer.options.tolerance)
+    return writer.row(source, summary.height, summary.width, time.perf_counter() - start, summary.pixels, mask)
+
+
+def _take(table: TableWriter, row: Row, progress: Progress) -> None:
+    table.append(row)
+    progress.advance()
+    if row.status == "failed":
+        progress.note(f"xseg predict: failed: {row.error}")
+
+
+def _sweep(directory: Path) -> None:
+    """Remove what a killed run left half-written; no other run is in the folder."""
+    for folder in (MASKS, OVERLAYS, PROBABILITIES, POLYGONS):
+        for path in (directory / folder).rglob(".*"):
+            if path.is_file() and re.fullmatch(TEMPORARY, path.name):
+                path.unlink(missing_ok=True)
+    for path in directory.glob(".*"):
+        if path.is_file() and re.fullmatch(TEMPORARY, path.name):
+            path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _full_disk_told(directory: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise DataError(
+            f"the disk of {directory} is full; what is done so far is kept",
+            remedy="free some space, then run again with --resume",
+        ) from error

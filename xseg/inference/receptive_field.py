@@ -1,0 +1,194 @@
+"""How far around a pixel a model looks: its effective receptive field, measured by gradients.
+
+Source: Luo et al. 2016, "Understanding the Effective Receptive Field in Deep Convolutional Neural Networks", section 3:
+the influence of an input pixel on an output is the gradient of the one by the other, averaged over inputs.
+
+A branch that pools the whole image (ASPP's) looks everywhere, so weakly at every pixel that no overlap would help: it
+is held constant here. What it sees is a matter of the tile's size: see docs/tiling.md.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from xseg.inference.atomic import write_text
+from xseg.models.config import ModelConfig
+from xseg.nn.aspp import ImagePooling
+
+SHARE = 0.99
+SIZES = (513, 1025)  # of the inputs, in pixels; the second where the first is too small
+SAMPLES = 4
+_POOLING = (ImagePooling, nn.AdaptiveAvgPool2d)
+
+
+@dataclass(frozen=True)
+class ReceptiveField:
+    """How far around a pixel a model looks.
+
+    Args:
+        radius: in pixels, to each side, of the square that holds `share` of the gradient's energy.
+        share: of the energy, 0 to 1.
+        pooling: whether a branch that pools the whole image was left out.
+    """
+
+    radius: int
+    share: float
+    pooling: bool
+
+
+def measure_receptive_field(model: nn.Module, channels: int, *, share: float = SHARE) -> ReceptiveField:
+    """Measure a model's effective receptive field.
+
+    Args:
+        model: maps (N, channels, H, W) float32, normalised, to logits (N, classes, H, W); on any device. Weights and
+            mode are as before afterwards.
+        channels: number of input channels.
+        share: of the gradient's energy that the field holds, 0 to 1.
+
+    Returns:
+        The field; its radius is at most half the largest of `SIZES`.
+    """
+    for size in SIZES:
+        energy = influence(model, channels, size)
+        radius = energy_radius(energy, share)
+        if radius < size // 3:  # far enough from the border for the border not to cut it
+            break
+    return ReceptiveField(radius, share, any(isinstance(module, _POOLING) for module in model.modules()))
+
+
+def influence(model: nn.Module, channels: int, size: int) -> NDArray[np.float64]:
+    """Return how much each input pixel influences the one in the middle, (size, size), which add up to 1.
+
+    The squared gradient of a random mixture of the middle pixel's logits, averaged over images with the spectrum of
+    photographs and over places of the pixel in the model's coarse grid.
+    """
+    device = next(model.parameters()).device
+    generator = np.random.default_rng(0)
+    total = np.zeros((size, size))
+    training = model.training
+    model.eval()
+    with _without_pooling(model), torch.enable_grad():
+        for _ in range(SAMPLES):
+            image = torch.from_numpy(natural_noise(channels, size, generator)).to(device)[None].requires_grad_()
+            row, column = (size // 2 + int(shift) for shift in generator.integers(-8, 8, 2))
+            logits: Tensor = model(image)[0, :, row, column]
+            signs = torch.from_numpy(generator.choice((-1.0, 1.0), len(logits))).to(logits)
+            (gradient,) = torch.autograd.grad((logits * signs).sum(), image)
+            squared = gradient[0].double().square().sum(dim=0).cpu().numpy()
+            shifted = np.roll(squared, (size // 2 - row, size // 2 - column), axis=(0, 1))
+            total += shifted / max(shifted.sum(), 1e-300)
+    model.train(training)
+    return total / SAMPLES
+
+
+def energy_radius(energy: NDArray[np.float64], share: float) -> int:
+    """Return half the side, rounded down, of the smallest centred square that holds `share` of the energy.
+
+    Args:
+        energy: (size, size), size odd; not negative.
+        share: 0 to 1.
+    """
+    size = len(energy)
+    distance = np.abs(np.arange(size) - size // 2)
+    rings = np.bincount(np.maximum(distance[:, None], distance).ravel(), energy.ravel(), minlength=size // 2 + 1)
+    inside = rings.cumsum() / max(rings.sum(), 1e-300)
+    return min(int(np.searchsorted(inside, share)), size // 2)
+
+
+def natural_noise(channels: int, size: int, generator: np.random.Generator) -> NDArray[np.float32]:
+    """Return noise whose amplitude falls with the frequency, as that of photographs does.
+
+    Args:
+        channels: which share most of what they show, as colours do.
+        size: height and width in pixels.
+        generator: of random numbers.
+
+    Returns:
+        (channels, size, size) float32, mean 0, standard deviation 0.5, as normalised images have about.
+
+    Source: Field 1987, "Relations between the statistics of natural images and the response properties of cortical
+    cells": amplitude falls as 1 / frequency.
+    """
+    frequency = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size))
+    frequency[0, 0] = math.inf
+    common = generator.standard_normal((1, size, size))
+    white = common + 0.5 * generator.standard_normal((channels, size, size))
+    noise = np.fft.irfft2(np.fft.rfft2(white) / frequency, s=(size, size))
+    return np.asarray(0.5 * noise / noise.std(axis=(1, 2), keepdims=True), np.float32)
+
+
+def context(model: nn.Module, channels: int) -> int:
+    """Return the radius of a model's effective receptive field in pixels, measured once per model.
+
+    What was measured is kept in a file of the user's cache, so that a program that is started again does not measure
+    again. Configuration and last layer tell models apart; without a configuration nothing is kept.
+
+    Args:
+        model: maps (N, channels, H, W) to logits.
+        channels: number of input channels.
+    """
+    key = _fingerprint(model)
+    file = _cache_file()
+    known = _read_cache(file)
+    if key in known:
+        return known[key]
+    radius = measure_receptive_field(model, channels).radius
+    if key:
+        # The cache only saves time: where it cannot be written, prediction goes on.
+        with suppress(OSError):
+            write_text(file, json.dumps({**_read_cache(file), key: radius}, indent=1))
+    return radius
+
+
+def _fingerprint(model: nn.Module) -> str:
+    config = getattr(model, "config", None)
+    if not isinstance(config, ModelConfig):
+        return ""
+    last = list(model.parameters())[-2:]
+    digest = hashlib.sha256(json.dumps(config.to_dict(), sort_keys=True).encode())
+    for parameter in last:
+        digest.update(parameter.detach().float().cpu().numpy().tobytes())
+    return digest.hexdigest()[:32]
+
+
+def _cache_file() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "xseg" / "receptive_fields.json"
+
+
+def _read_cache(file: Path) -> dict[str, int]:
+    """Return what was measured before; nothing if the file is missing or not what it should be."""
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    if not isinstance(values, dict):
+        return {}
+    return {key: value for key, value in values.items() if isinstance(value, int) and 0 <= value <= max(SIZES) // 2}
+
+
+@contextmanager
+def _without_pooling(model: nn.Module) -> Iterator[None]:
+    """Let no gradient through what pools the whole image."""
+
+    def constant(_: nn.Module, __: Any, output: Tensor) -> Tensor:
+        return output.detach()
+
+    hooks = [module.register_forward_hook(constant) for module in model.modules() if isinstance(module, _POOLING)]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()

@@ -1,0 +1,235 @@
+"""Class scores at the size of the image, by strips: the map of all classes at full size is never held.
+
+Scores are resized bilinearly, corners on corners, as `xseg.nn.resize` does. Within a cell of four coarse pixels that
+agree on their best class, every resized pixel has that class too, because it is a weighted mean of the four; only cells
+whose corners differ are computed. What comes out is what resizing everything and taking the best class gives, up to the
+rounding of exact ties.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+STRIP_VALUES = 1 << 20  # floats that are worked on at once: few enough for a processor's cache
+
+Floats = NDArray[np.float32]
+Labels = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Axis:
+    """Where the pixels of one axis of the image lie between coarse ones.
+
+    Args:
+        low: index of the coarse pixel before, int64.
+        high: index of the coarse pixel after; `low` at the end.
+        weight: share of the one after, 0 to 1, float32.
+    """
+
+    low: NDArray[np.int64]
+    high: NDArray[np.int64]
+    weight: Floats
+
+    @classmethod
+    def between(cls, coarse: int, grid: int, view: int, size: int, *, mirrored: bool = False) -> Axis:
+        """Place the pixels of an axis.
+
+        Args:
+            coarse: number of coarse pixels, which span `grid` pixels of the view from corner to corner.
+            grid: pixels of the view after padding.
+            view: pixels of the view before padding; they span the image from corner to corner.
+            size: pixels of the image.
+            mirrored: whether the view is the mirror image.
+        """
+        # In float32, as torch computes them, so that the places are torch's.
+        step = np.float32(coarse - 1) / np.float32(max(grid - 1, 1))
+        if view != size:
+            step = np.float32(step * np.float32(view - 1) / np.float32(max(size - 1, 1)))
+        index = np.arange(size, dtype=np.float32)
+        place = step * (index[::-1] if mirrored else index)
+        low = np.minimum(place.astype(np.int64), coarse - 1)
+        weight = np.clip(place - low.astype(np.float32), 0.0, 1.0)
+        return cls(low, np.minimum(low + 1, coarse - 1), weight)
+
+    def __getitem__(self, part: slice) -> Axis:
+        return Axis(self.low[part], self.high[part], self.weight[part])
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """The class scores of one look at an image.
+
+    Args:
+        logits: (classes, h, w) float32, contiguous.
+        grid: rows and columns of the view after padding; the logits span them from corner to corner.
+        size: rows and columns of the view, its top left part.
+        mirrored: whether it is the left-right mirror image.
+    """
+
+    logits: Floats
+    grid: tuple[int, int]
+    size: tuple[int, int]
+    mirrored: bool = False
+
+    def axes(self, height: int, width: int) -> tuple[Axis, Axis]:
+        """Place the rows and columns of an image."""
+        coarse = self.logits.shape
+        rows = Axis.between(coarse[1], self.grid[0], self.size[0], height)
+        return rows, Axis.between(coarse[2], self.grid[1], self.size[1], width, mirrored=self.mirrored)
+
+    def strip(self, rows: Axis, columns: Axis) -> Floats:
+        """Return the scores of some rows of the image, (classes, rows, columns)."""
+        between = _lerp(self.logits[:, rows.low], self.logits[:, rows.high], rows.weight[:, None])
+        return _lerp(between.take(columns.low, axis=2), between.take(columns.high, axis=2), columns.weight)
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """The class scores of one image, from one view or from several whose probabilities are averaged.
+
+    Args:
+        views: one or more, of the same classes.
+        height: rows of the image.
+        width: columns of the image.
+    """
+
+    views: tuple[View, ...]
+    height: int
+    width: int
+
+    @property
+    def classes(self) -> int:
+        """Number of classes."""
+        return int(self.views[0].logits.shape[0])
+
+    def labels(self) -> Labels:
+        """Return the best class of every pixel, (H, W) uint8, or uint16 if there are more than 256 classes."""
+        kind: Any = np.uint8 if self.classes <= 256 else np.uint16
+        if len(self.views) == 1:
+            return _best_classes(self.views[0], self.height, self.width, kind)
+        labels = np.empty((self.height, self.width), kind)
+        for part, mean in self._averaged():
+            labels[part] = best_class(mean, kind)
+        return labels
+
+    def probabilities(self) -> Floats:
+        """Return the probabilities of all classes, (classes, H, W) float32, which add up to 1 over the classes."""
+        result = np.empty((self.classes, self.height, self.width), np.float32)
+        for part, mean in self._averaged():
+            result[:, part] = mean
+        return result
+
+    def _averaged(self) -> Iterator[tuple[slice, Floats]]:
+        """Give the mean of the views' probabilities, strip by strip, (classes, rows, W).
+
+        Source: TF DeepLab, `model.py`, `predict_labels_multi_scale`: the mean of the softmax of every view.
+        """
+        placed = [(view, *view.axes(self.height, self.width)) for view in self.views]
+        step = max(1, STRIP_VALUES // (self.width * self.classes))
+        for start in range(0, self.height, step):
+            part = slice(start, min(start + step, self.height))
+            strips = (softmax(view.strip(rows[part], columns)) for view, rows, columns in placed)
+            total = next(strips)
+            for strip in strips:
+                total += strip
+            total /= np.float32(len(placed))
+            yield part, total
+
+
+@dataclass(frozen=True, eq=False)
+class Tiled:
+    """What was computed of an image tile by tile; it answers as `Scores` does.
+
+    Args:
+        best: (H, W) labels.
+        averaged: (classes, H, W) probabilities, if they were asked for.
+    """
+
+    best: Labels
+    averaged: Floats | None = None
+
+    def labels(self) -> Labels:
+        """Return the best class of every pixel."""
+        return self.best
+
+    def probabilities(self) -> Floats:
+        """Return the probabilities of all classes.
+
+        Raises:
+            ValueError: if they were not asked for.
+        """
+        if self.averaged is None:
+            raise ValueError("the probabilities of tiles were not kept")
+        return self.averaged
+
+
+def softmax(logits: Floats) -> Floats:
+    """Turn logits into probabilities over the first axis, in place."""
+    logits -= logits.max(axis=0)
+    np.exp(logits, out=logits)
+    logits /= logits.sum(axis=0)
+    return logits
+
+
+def best_class(scores: Floats, kind: Any) -> Labels:
+    """Return the index of the highest score over the first axis, the first of equal ones; quicker than numpy's."""
+    best = scores[0].copy()
+    labels = np.zeros(best.shape, kind)
+    better = np.empty(best.shape, np.bool_)
+    for index in range(1, len(scores)):
+        np.greater(scores[index], best, out=better)
+        np.copyto(labels, kind(index), where=better)
+        np.maximum(best, scores[index], out=best)
+    return labels
+
+
+def _lerp(low: Floats, high: Floats, weight: Floats) -> Floats:
+    """Return low + (high - low) * weight; `high` is overwritten."""
+    high -= low
+    high *= weight
+    high += low
+    return high
+
+
+def _best_classes(view: View, height: int, width: int, kind: Any) -> Labels:
+    """Return the best class of every pixel of an image from a single view."""
+    rows, columns = view.axes(height, width)
+    best = best_class(view.logits, kind)
+    if best.shape == view.size == (height, width) and not view.mirrored:
+        return best
+    below, right = _next(best, 0), _next(best, 1)
+    mixed = (best != below) | (best != right) | (best != _next(below, 1))
+    labels: Labels = best[rows.low].take(columns.low, axis=1)
+    flat = view.logits.reshape(len(view.logits), -1)
+    step = max(1, STRIP_VALUES // width)  # bounds what is kept of mixed pixels' places
+    chunk = max(1, STRIP_VALUES // len(flat))
+    for start in range(0, height, step):
+        part = rows[start : start + step]
+        down, across = np.nonzero(mixed[part.low].take(columns.low, axis=1))
+        for first in range(0, len(down), chunk):
+            i, j = down[first : first + chunk], across[first : first + chunk]
+            labels[start + i, j] = best_class(_scores_at(flat, best.shape[1], part, columns, i, j), kind)
+    return labels
+
+
+def _next(best: Labels, axis: int) -> Labels:
+    """Return each pixel's neighbour at the bottom (0) or the right (1); the last ones are their own."""
+    last = best[-1:] if axis == 0 else best[:, -1:]
+    return np.concatenate([best[1:] if axis == 0 else best[:, 1:], last], axis)
+
+
+def _scores_at(
+    flat: Floats, pitch: int, rows: Axis, columns: Axis, i: NDArray[np.int64], j: NDArray[np.int64]
+) -> Floats:
+    """Return the resized scores of single pixels (classes, n), by the same arithmetic as a strip's."""
+    above, below = rows.low[i] * pitch, rows.high[i] * pitch
+    left, right = columns.low[j], columns.high[j]
+    down, across = rows.weight[i], columns.weight[j]
+    first = _lerp(flat.take(above + left, axis=1), flat.take(below + left, axis=1), down)
+    second = _lerp(flat.take(above + right, axis=1), flat.take(below + right, axis=1), down)
+    return _lerp(first, second, across)
