@@ -10,6 +10,7 @@ from xseg.encoders.xception import XceptionEncoder
 from xseg.models.classifier import ClassifierConfig, XceptionClassifier
 from xseg.models.config import Architecture, ModelConfig
 from xseg.models.factory import build_model, default_output_stride
+from xseg.models.pretrained_classifier import pretrained_classifier
 from xseg.models.segmentation import SegmentationModel
 from xseg.types import OutputStride, Padding, PathArgument
 from xseg.weights.load import load_encoder_weights
@@ -137,9 +138,9 @@ def create_classifier(
     encoder: str = "xception",
     *,
     weights: PathArgument | None = None,
-    classes: int = 1000,
+    classes: int | None = None,
     in_channels: int = 3,
-    fully_connected: tuple[int, ...] = (),
+    fully_connected: tuple[int, ...] | None = None,
     dropout: float = 0.5,
     padding: Padding = "symmetric",
     width: float = 1.0,
@@ -149,15 +150,16 @@ def create_classifier(
 
     Args:
         encoder: one of `xseg.list_encoders()`.
-        weights: None for random ones, or a file of weights, of which the encoder's are taken.
-        classes: number of outputs.
+        weights: None for random ones; or a file of weights, or a classification run. Where it has dense layers behind
+            pooling, they are taken too, unless `classes` or `fully_connected` ask for others.
+        classes: number of outputs; None for as many as the weights have, or 1000.
         in_channels: number of input channels; pretrained first kernels are repeated over them.
-        fully_connected: units of each layer between pooling and the outputs; (4096, 4096) in the paper's JFT
-            experiments.
+        fully_connected: units of each layer between pooling and the outputs, (4096, 4096) in the paper's JFT
+            experiments; None for those of the weights, or none.
         dropout: share of the outputs' input that is dropped while training.
-        padding: "symmetric", or "tf_same".
-        width: multiplier of the encoder's channels, rounded to 8; pretrained weights need 1.
-        ablation: how the encoder differs from its table; pretrained weights need None.
+        padding: "symmetric", or "tf_same" for outputs equal to Keras's.
+        width: multiplier of the encoder's channels, rounded to 8; pretrained weights need their own.
+        ablation: how the encoder differs from its table; pretrained weights need their own.
 
     Returns:
         A module that maps images (N, in_channels, H, W), normalised, to logits (N, classes).
@@ -166,18 +168,16 @@ def create_classifier(
         ConfigError: if an argument is out of range.
         WeightsError: if the weights cannot be read or do not fit.
     """
-    model = XceptionClassifier(
-        ClassifierConfig(
-            encoder=encoder,
-            classes=classes,
-            in_channels=in_channels,
-            fully_connected=fully_connected,
-            dropout=dropout,
-            padding=padding,
-            width=width,
-            ablation=ablation or Ablation(),
-        )
+    config = ClassifierConfig(
+        encoder=encoder,
+        classes=1000 if classes is None else classes,
+        in_channels=in_channels,
+        fully_connected=fully_connected or (),
+        dropout=dropout,
+        padding=padding,
+        width=width,
+        ablation=ablation or Ablation(),
     )
-    if weights is not None:
-        load_encoder_weights(model.encoder, weights)
-    return model
+    if weights is None:
+        return XceptionClassifier(config)
+    return pretrained_classifier(config, weights, any_head=(classes is None, fully_connected is None))

@@ -55,7 +55,13 @@ def run(bundle, data, tmp_path):
     run.mkdir()
     (run / "best").symlink_to(bundle)
     config = {
-        "data": {"reader": "folder", "root": str(data), "crop": [16, 16], "scale": [0.5, 2.0], "classes": [*NAMES]},
+        "data": {
+            "reader": "folder",
+            "root": str(data),
+            "crop": [16, 16],
+            "scale": [0.5, 2.0],
+            "layout": {"labels": {"classes": [*NAMES]}},
+        },
         "model": {"encoder": "xception"},
         "trainer": {"max_epochs": 3},
     }
@@ -137,7 +143,7 @@ def test_averaging_and_a_batch_are_options(run, tmp_path):
         (["--data.root", "nowhere"], "nowhere"),
         (["--data.crop", "[1]"], "crop"),
         (["--config", "nowhere.yaml"], "nowhere.yaml cannot be read"),
-        (["--data.classes", "[road, sky]"], ""),
+        (["--data.layout.labels.classes", "[road, sky]"], ""),
         (["--scales", "-1"], "scales"),
     ],
 )
@@ -153,7 +159,7 @@ def test_wrong_usage_is_one_line_and_writes_nothing(run, tmp_path, capsys, chang
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("data: {rooot: x}", "unknown data options rooot"), ("data: 3", "no options under"), ("a: [", "cannot be read")],
+    [("data: {rooot: x}", "unknown options data.rooot"), ("data: 3", "no options under"), ("a: [", "cannot be read")],
 )
 def test_a_damaged_configuration_is_one_line(run, capsys, text, message):
     (run / "config.yaml").write_text(text)

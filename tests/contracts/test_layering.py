@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[2] / "xseg"
 
 # Each layer may import itself and the ones before it. `models.config` is plain data and lies at the bottom.
 LAYERS = [
-    {"ablation", "errors", "types", "labels", "normalization", "images", "models.config"},
+    {"ablation", "errors", "types", "labels", "label_sets", "normalization", "images", "tiff", "models.config"},
     {"nn"},
     {"encoders"},
     {"weights"},
@@ -21,22 +21,22 @@ LAYERS = [
     {"models"},
     {"factory"},
     {"inference"},
-    {"training", "evaluation"},
+    {"training", "evaluation", "classification", "lab"},
     {"cli"},
 ]
 SIBLINGS = {"data", "losses", "metrics"}  # import only the first layer and each other; used by training and above
 
 # package -> the modules (prefixes) that may import it at all
 FENCES = {
-    "lightning": ("training", "data.datamodule", "cli"),
+    "lightning": ("training", "data.datamodule", "classification", "lab.training", "cli"),
     "segmentation_models_pytorch": ("smp", "models.smp_decoders", "losses", "weights.check"),
     "h5py": ("weights.keras_file",),
     "keras": ("weights.check",),
     "tensorflow": ("weights.check",),
     "timm": ("weights.check",),
-    "albumentations": ("data",),
-    "matplotlib": ("evaluation",),
-    "jinja2": ("evaluation",),
+    "albumentations": ("data", "classification.preprocessing"),
+    "matplotlib": ("evaluation", "classification.figures", "data.statistics_charts"),
+    "jinja2": ("evaluation", "classification.report", "lab", "data.preview_page"),
 }
 TORCH_AND_STANDARD_LIBRARY_ONLY = ("nn", "encoders")
 

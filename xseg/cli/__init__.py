@@ -18,6 +18,8 @@ VERBS = {
     "evaluate": "xseg.cli.evaluate:main",
     "predict": "xseg.cli.predict:main",
     "convert": "xseg.cli.convert:main",
+    "lab": "xseg.cli.lab:main",
+    "data": "xseg.cli.data:main",
 }
 
 EXIT_OK, EXIT_SOME_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130

@@ -41,7 +41,7 @@ def main(arguments: Sequence[str]) -> int:
     """
     values = _parse(arguments)
     options = InferenceOptions(**{field.name: values[field.name] for field in fields(InferenceOptions)})
-    data = DataOptions(**vars(values["data"]))
+    data: DataOptions = values["data"]
     split: Split = values["split"]
     source: str = values["model"]
     directory = Path(values["output_dir"] or default_directory(source, split))
@@ -165,12 +165,13 @@ def _parse(arguments: Sequence[str]) -> dict[str, Any]:
     files = [run_config] if run_config.is_file() else []
     files += [Path(first.config)] if first.config else []
     for file in files:
-        parser.set_defaults({f"data.{key}": value for key, value in read_data_options(file).items()})
-    return vars(parse_arguments(parser, arguments))
+        parser.set_defaults(read_data_options(file))
+    values: dict[str, Any] = vars(parser.instantiate(parse_arguments(parser, arguments)))
+    return values
 
 
 def read_data_options(file: Path) -> dict[str, Any]:
-    """Return what a configuration's `data:` says; the rest of the file is for training.
+    """Return what a configuration's `data:` says, by the options' full names; the rest of the file is for training.
 
     Raises:
         ConfigError: if the file cannot be read, or an option is unknown.
@@ -182,7 +183,17 @@ def read_data_options(file: Path) -> dict[str, Any]:
     data = values.get("data", {}) if isinstance(values, dict) else None
     if not isinstance(data, dict):
         raise ConfigError(f"{file} holds no options under `data:`", expected="reader, root, ...")
-    unknown = sorted(set(data) - {field.name for field in fields(DataOptions)})
+    given, known = _leaves({"data": data}), _leaves({"data": asdict(DataOptions())})
+    unknown = sorted(set(given) - set(known))
     if unknown:
-        raise ConfigError(f"{file} has unknown data options {', '.join(map(str, unknown))}", expected="those of --help")
-    return data
+        raise ConfigError(f"{file} has unknown options {', '.join(unknown)}", expected="those of --help")
+    return given
+
+
+def _leaves(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return the values of nested options by their names joined with dots."""
+    found: dict[str, Any] = {}
+    for key, value in tree.items():
+        name = f"{prefix}{key}"
+        found |= _leaves(value, f"{name}.") if isinstance(value, Mapping) and value else {name: value}
+    return found

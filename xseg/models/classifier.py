@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 from torch import Tensor, nn
 
 from xseg.ablation import Ablation
+from xseg.encoders.spec import EncoderSpec
 from xseg.encoders.variants import encoder_spec
 from xseg.encoders.xception import XceptionEncoder
 from xseg.errors import ConfigError
@@ -30,6 +32,8 @@ class ClassifierConfig:
         padding: "symmetric", or "tf_same" for weights of TensorFlow or Keras.
         width: multiplier of the encoder's channels, rounded to 8.
         ablation: how the encoder differs from its table.
+        encoder_norm_eps: epsilon of the encoder's batch normalisations; None for the encoder's own.
+        encoder_norm_momentum: their momentum, as PyTorch counts it; None for the encoder's own.
 
     Raises:
         ConfigError: if a value is out of range.
@@ -43,6 +47,8 @@ class ClassifierConfig:
     padding: Padding = "symmetric"
     width: float = 1.0
     ablation: Ablation = field(default_factory=Ablation)
+    encoder_norm_eps: float | None = None
+    encoder_norm_momentum: float | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "fully_connected", tuple(self.fully_connected))
@@ -54,23 +60,57 @@ class ClassifierConfig:
         if not 0 <= self.dropout < 1:
             raise ConfigError(f"dropout={self.dropout}", expected="0 or more and below 1")
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> ClassifierConfig:
+        """Return the configuration that `to_dict` wrote.
+
+        Raises:
+            ConfigError: if a key is unknown or a value is wrong.
+        """
+        unknown = sorted(set(values) - set(cls.__dataclass_fields__))
+        if unknown:
+            raise ConfigError(f"classifier with {', '.join(unknown)}", expected=", ".join(cls.__dataclass_fields__))
+        ablation = Ablation.from_dict(dict(values.get("ablation", {})))
+        try:
+            return cls(**{**values, "ablation": ablation})
+        except TypeError as error:
+            raise ConfigError(f"classifier {values!r}: {error}", expected="what xseg wrote") from error
+
+    def spec(self) -> EncoderSpec:
+        """Return the encoder's table.
+
+        Raises:
+            ConfigError: if there is no such encoder, or its width is out of range.
+        """
+        table = encoder_spec(self.encoder).scaled(self.width).with_ablation(self.ablation)
+        norm = table.batch_norm
+        if self.encoder_norm_eps is not None:
+            norm = replace(norm, eps=self.encoder_norm_eps)
+        if self.encoder_norm_momentum is not None:
+            norm = replace(norm, momentum=self.encoder_norm_momentum)
+        return replace(table, batch_norm=norm)
+
 
 class XceptionClassifier(nn.Module):
     """Images (N, in_channels, H, W) to logits (N, classes).
 
     Args:
         config: what to build.
+        spec: the encoder's table, where its channels are others than a width rounded to 8 gives: a study solves for
+            them. A bundle cannot be made of such a classifier.
 
     Source: Chollet 2017, Figure 5 and section 4.
     """
 
-    def __init__(self, config: ClassifierConfig) -> None:
+    def __init__(self, config: ClassifierConfig, *, spec: EncoderSpec | None = None) -> None:
         super().__init__()
         self.config = config
         self.encoder = XceptionEncoder(
-            encoder_spec(config.encoder).scaled(config.width).with_ablation(config.ablation),
-            in_channels=config.in_channels,
-            padding=config.padding,
+            config.spec() if spec is None else spec, in_channels=config.in_channels, padding=config.padding
         )
         widths = (self.encoder.out_channels[-1], *config.fully_connected)
         self.fully_connected = nn.Sequential()

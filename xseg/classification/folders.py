@@ -1,0 +1,201 @@
+"""Folders of classes: which images there are, and what they show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol, TypeAlias
+
+import numpy as np
+
+from xseg.classification.options import ClassificationDataOptions
+from xseg.data.pairs import check_root
+from xseg.data.sample import Record, Sample
+from xseg.errors import DataError
+from xseg.images import IMAGE_SUFFIXES, read_image
+from xseg.labels import LabelMap
+from xseg.types import Split
+
+Listing: TypeAlias = dict[str, list[Path]]
+_SHOWN = 4  # names in a message
+
+
+class ClassReader(Protocol):
+    """What the loaders need of a data set of classes; safe to copy to worker processes and to call from threads."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes' names."""
+
+    def records(self, split: Split) -> tuple[Record, ...]:
+        """Return the images of a split."""
+
+    def targets(self, split: Split) -> tuple[int, ...]:
+        """Return the classes of a split's images, in the order of `records`."""
+
+    def read(self, record: Record) -> Sample:
+        """Decode an image.
+
+        Raises:
+            DataError: if the file cannot be read.
+        """
+
+
+@dataclass(frozen=True)
+class ClassFolders:
+    """The images of a data set of classes.
+
+    Args:
+        root: the data set's folder.
+        classes: the classes' names, sorted; an image's class is a position in them.
+        files: the images of each split, sorted, as (path relative to root, class).
+        channels: of the images that `read` returns.
+        held_out: whether the validation images were held out of the training folder.
+    """
+
+    root: Path
+    classes: tuple[str, ...]
+    files: Mapping[Split, tuple[tuple[str, int], ...]]
+    channels: int = 3
+    held_out: bool = False
+
+    @property
+    def labels(self) -> LabelMap:
+        """The classes as a label map; nothing is ignored."""
+        return LabelMap(self.classes, ignore_index=65_535)
+
+    def records(self, split: Split) -> tuple[Record, ...]:
+        """Return the images of a split.
+
+        Raises:
+            DataError: if there is no such split.
+        """
+        if split not in self.files:
+            raise DataError(f"{self.root} has no {split} split", expected=f"one of {', '.join(self.files)}")
+        return tuple(Record(name, self.root / name, None) for name, _ in self.files[split])
+
+    def targets(self, split: Split) -> tuple[int, ...]:
+        """Return the classes of a split's images, in the order of `records`."""
+        return tuple(target for _, target in self.files[split])
+
+    def read(self, record: Record) -> Sample:
+        """Decode an image.
+
+        Raises:
+            DataError: if the file cannot be read, or has other channels.
+        """
+        return Sample(record.name, read_image(record.image, self.channels), None)
+
+    def without(self, names: Mapping[Split, Sequence[str]]) -> ClassFolders:
+        """Return the data set without some images.
+
+        Raises:
+            DataError: if that leaves a class of the training split without any.
+        """
+        dropped = {split: set(left_out) for split, left_out in names.items()}
+        files = {
+            split: tuple(file for file in kept if file[0] not in dropped.get(split, ()))
+            for split, kept in self.files.items()
+        }
+        present = {target for _, target in files["train"]}
+        for target, name in enumerate(self.classes):
+            if target not in present:
+                raise DataError(f"every image of class {name!r} in {self.root} is broken", expected="one that is not")
+        return replace(self, files=files)
+
+
+def list_classes(options: ClassificationDataOptions, *, seed: int = 0) -> ClassFolders:
+    """Look at the folders of a data set.
+
+    Args:
+        options: root, val_share and channels.
+        seed: of the choice of held-out images, where there is no val folder.
+
+    Raises:
+        DataError: if root is missing or holds no two classes, a class has no image, or validation has a class that
+            training lacks.
+    """
+    root = Path(options.root)
+    check_root(root)
+    base = root / "train" if (root / "train").is_dir() else root
+    if base == root and (root / "val").is_dir():
+        raise DataError(f"{root} has val/ and no train/", expected="both, or folders of classes alone")
+    train = _list(base)
+    if len(train) < 2:
+        found = f"only {next(iter(train))!r}" if train else f"no folder in it ({_contents(base)})"
+        raise DataError(f"{base} has {found}", expected="a folder per class, of two classes or more")
+    classes = tuple(sorted(train))
+    listings: dict[Split, Listing] = {"train": train}
+    held_out = not (root / "val").is_dir()
+    if held_out:
+        listings["train"], listings["val"] = _hold_out(train, options.val_share, seed)
+    others: tuple[Split, ...] = ("val", "test") if base != root else ()
+    for split in others:
+        if (root / split).is_dir():
+            listings[split] = _list(root / split)
+            _require_known(root / split, listings[split], classes)
+    files = {
+        split: tuple(
+            (path.relative_to(root).as_posix(), classes.index(name)) for name in sorted(found) for path in found[name]
+        )
+        for split, found in listings.items()
+    }
+    return ClassFolders(root, classes, files, options.channels, held_out)
+
+
+def _list(base: Path) -> Listing:
+    """Return the images of every class folder; files of other kinds are passed over."""
+    folders = sorted(path for path in base.iterdir() if path.is_dir() and not path.name.startswith("."))
+    listing: Listing = {}
+    for folder in folders:
+        images = sorted(
+            path
+            for path in folder.rglob("*")
+            if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") and path.is_file()
+        )
+        if not images:
+            raise DataError(
+                f"class folder {folder} holds no image ({_contents(folder)})",
+                expected="pictures such as .jpg or .png",
+                remedy="fill it, or remove it",
+            )
+        listing[folder.name] = images
+    return listing
+
+
+def _hold_out(train: Listing, share: float, seed: int) -> tuple[Listing, Listing]:
+    """Divide every class by chance, the same for the same seed.
+
+    Raises:
+        DataError: if a class has a single image.
+    """
+    kept: Listing = {}
+    held: Listing = {}
+    for number, name in enumerate(sorted(train)):
+        images = train[name]
+        if len(images) < 2:
+            raise DataError(f"class {name!r} has one image, {images[0]}", expected="two or more, one to hold out")
+        count = min(len(images) - 1, max(1, round(share * len(images))))
+        places = np.random.default_rng((seed, number)).permutation(len(images))
+        chosen = {int(place) for place in places[:count]}
+        held[name] = [path for place, path in enumerate(images) if place in chosen]
+        kept[name] = [path for place, path in enumerate(images) if place not in chosen]
+    return kept, held
+
+
+def _require_known(folder: Path, found: Listing, classes: tuple[str, ...]) -> None:
+    if not found:
+        raise DataError(f"{folder} has no folder in it ({_contents(folder)})", expected="a folder per class")
+    unknown = sorted(set(found) - set(classes))
+    if unknown:
+        raise DataError(
+            f"{folder} has the class {', '.join(map(repr, unknown[:_SHOWN]))}, which training has not",
+            expected=f"some of {', '.join(classes[:20])}",
+            remedy="add training images of it, or remove it",
+        )
+
+
+def _contents(folder: Path) -> str:
+    names = sorted(path.name + ("/" if path.is_dir() else "") for path in folder.iterdir())
+    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "") or "empty"

@@ -1,0 +1,121 @@
+"""`xseg lab`."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from xseg.cli import EXIT_OK
+from xseg.cli.arguments import add_options, new_parser, parse_arguments
+from xseg.cli.progress import clock_time
+from xseg.errors import ConfigError
+from xseg.lab.settings import StudySettings
+from xseg.lab.studies import STUDIES, Study, study_named
+
+if TYPE_CHECKING:
+    from jsonargparse import ArgumentParser
+
+    from xseg.lab.training import Curve
+
+EXPLAIN = "explain"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run a study of the Xception paper at equal parameters, or write the page that explains its modules.
+
+    Args:
+        arguments: what follows `xseg lab`.
+
+    Returns:
+        0 when all is done.
+
+    Raises:
+        XsegError: if an option or the data are wrong.
+    """
+    values = parse_arguments(_parser(), arguments)
+    folder = Path(values.output_dir or f"runs/lab/{values.study}")
+    if values.study == EXPLAIN:
+        return _explain(folder)
+    study = study_named(values.study)
+    options = {field.name: getattr(values, field.name) for field in fields(StudySettings)}
+    settings = StudySettings(**{**options, "seeds": tuple(options["seeds"])})
+    if values.jobs < 1:
+        raise ConfigError(f"jobs={values.jobs}", expected="1 or more")
+    if values.overwrite:
+        _clear(folder)
+    return _run(study, settings, folder, root=values.data.root, jobs=values.jobs)
+
+
+def _parser() -> ArgumentParser:
+    parser = new_parser("lab", (main.__doc__ or "").splitlines()[0])
+    names = ", ".join(STUDIES)
+    parser.add_argument("study", metavar="STUDY", type=str, help=f"{names}; or {EXPLAIN}, for the page on the modules")
+    parser.add_argument("--output_dir", type=str, default="", help="folder of the results; runs/lab/STUDY by default")
+    parser.add_argument("--overwrite", action="store_true", help="forget what an earlier study left in output_dir")
+    parser.add_argument("--jobs", type=int, default=1, help="trainings side by side; they share the cores")
+    parser.add_argument(
+        "--data.root", type=str, default="", help="a folder of classes (train/CLASS, val/CLASS); generated if not given"
+    )
+    add_options(parser, StudySettings)
+    return parser
+
+
+def _clear(folder: Path) -> None:
+    """Remove what an earlier study left, and nothing else.
+
+    Raises:
+        ConfigError: if the folder holds something, and no study.
+    """
+    from xseg.lab.results import FIGURE_FILE, JSON_FILE, PAGE_FILE, TABLE_FILE
+    from xseg.lab.study import RUNS, SETTINGS_FILE
+
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / SETTINGS_FILE).is_file():
+        raise ConfigError(f"output_dir={folder} holds something else than a study", expected="a study to overwrite")
+    shutil.rmtree(folder / RUNS, ignore_errors=True)
+    for name in (SETTINGS_FILE, TABLE_FILE, JSON_FILE, FIGURE_FILE, PAGE_FILE):
+        (folder / name).unlink(missing_ok=True)
+
+
+def _run(study: Study, settings: StudySettings, folder: Path, *, root: str, jobs: int) -> int:
+    from xseg.lab.results import PAGE_FILE, rows, verdict, write_results
+    from xseg.lab.study import remaining, run_study
+
+    total, left = len(study.variants) * len(settings.seeds), remaining(study, settings, folder)
+    print(f"study: {study.name}, {len(study.variants)} networks, {len(settings.seeds)} seeds", flush=True)
+    if left < total:
+        print(f"{total - left} of {total} trainings are there already", flush=True)
+    done, start = 0, time.monotonic()
+
+    def tell(curve: Curve) -> None:
+        """Print a training's line."""
+        nonlocal done
+        done += 1
+        ahead = (left - done) * (time.monotonic() - start) / done
+        print(
+            f"{done}/{left}  {curve.variant}, seed {curve.seed}: accuracy {curve.accuracy[-1]:.4f}  "
+            f"{curve.seconds:.0f} s  {clock_time(ahead)} left",
+            flush=True,
+        )
+
+    trained = run_study(study, settings, folder, root=root, jobs=jobs, tell=tell)
+    write_results(trained, folder)
+    table = rows(trained)
+    width = max(len(row.variant) for row in table)
+    for row in table:
+        print(
+            f"{row.variant:<{width}}  {row.parameters:>10,} parameters  final {row.final:.4f} "
+            f"({row.final_low:.4f} to {row.final_high:.4f})  mean over training {row.mean:.4f}"
+        )
+    print(f"{verdict(table)}\nreport: {folder / PAGE_FILE}", flush=True)
+    return EXIT_OK
+
+
+def _explain(folder: Path) -> int:
+    from xseg.lab.explanation import write_explanation
+
+    print(f"page: {write_explanation(folder / 'explain.html')}")
+    return EXIT_OK

@@ -1,0 +1,239 @@
+"""Drawings of modules, laid out from the tables that the networks are built from: boxes and arrows, no pixels yet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from math import prod
+from typing import Literal, TypeAlias
+
+from xseg.encoders.spec import EncoderSpec, Stage
+from xseg.encoders.strides import STEM_STRIDE
+from xseg.nn.inception import Convolution, Inception, Operation, Tower
+
+Kind: TypeAlias = Literal["conv", "spatial", "pool", "join"]
+BOX = (118.0, 30.0)  # width and height
+GAP = (16.0, 26.0)  # between boxes, across and along
+DRAWN_SEGMENTS = 4  # more are told by an ellipsis
+WIDE_BOX = 196.0  # of a whole network's drawing
+SKIP = 74.0  # room beside a block for its shortcut
+
+
+@dataclass(frozen=True)
+class Box:
+    """A labelled box; x and y are its upper left corner."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    text: str
+    kind: Kind
+
+
+@dataclass(frozen=True)
+class Arrow:
+    """A line along points, with a head at the last one."""
+
+    points: tuple[tuple[float, float], ...]
+
+    @property
+    def path(self) -> str:
+        """The points as an SVG path."""
+        return "M" + " L".join(f"{x:.1f} {y:.1f}" for x, y in self.points)
+
+
+@dataclass(frozen=True)
+class Note:
+    """A text without a box, centred at x."""
+
+    x: float
+    y: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Diagram:
+    """A drawing of `width` x `height` units."""
+
+    width: float
+    height: float
+    boxes: tuple[Box, ...]
+    arrows: tuple[Arrow, ...]
+    notes: tuple[Note, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Slot:
+    """One box of a tower's row; an operation over segments has several."""
+
+    text: str
+    kind: Kind
+
+
+def draw_inception(table: Inception) -> Diagram:
+    """Draw a module as the papers do: the input below, towers side by side, the concatenation above."""
+    rows = [[_slots(operation) for operation in tower] for tower in table.towers]
+    widths = [max(len(slots) for slots in tower) for tower in rows]
+    height = max(len(tower) for tower in rows)
+    step_x, step_y = BOX[0] + GAP[0], BOX[1] + GAP[1]
+    total = sum(widths) * step_x - GAP[0]
+    bottom = (height + 1) * step_y
+    boxes = [_centred(total / 2, bottom, "input", "join"), _centred(total / 2, 0, "concatenation", "join")]
+    arrows: list[Arrow] = []
+    left = 0.0
+    for tower, width in zip(rows, widths, strict=True):
+        middle = left + (width * step_x - GAP[0]) / 2
+        before: list[tuple[float, float]] = []
+        for level, slots in enumerate(tower):
+            y = bottom - (level + 1) * step_y
+            centres = [middle + (place - (len(slots) - 1) / 2) * step_x for place in range(len(slots))]
+            boxes += [_centred(x, y, slot.text, slot.kind) for x, slot in zip(centres, slots, strict=True)]
+            for x in centres:
+                starts = [_leave(box, x) for box in before] or [(_spread(total / 2, x, total), bottom)]
+                arrows += [Arrow((start, (x, y + BOX[1]))) for start in starts]
+            before = [(x, y) for x in centres]
+        arrows += [Arrow(((x, y), (_spread(total / 2, x, total), BOX[1]))) for x, y in before]
+        left += width * step_x
+    return Diagram(total, bottom + BOX[1], tuple(boxes), tuple(arrows))
+
+
+def _slots(operation: Operation) -> list[_Slot]:
+    """Return what one operation is drawn as."""
+    if not isinstance(operation, Convolution):
+        return [_Slot(f"3×3 {operation.kind} pool", "pool")]
+    height, width = operation.kernel
+    kernel = f"{height}×{width}"
+    kind: Kind = "conv" if operation.kernel == (1, 1) else "spatial"
+    if operation.segments == 1:
+        return [_Slot(f"{kernel} conv, {operation.channels}", kind)]
+    each = operation.channels // operation.segments
+    drawn = [_Slot(f"{kernel} conv, {each}", kind)] * min(operation.segments, DRAWN_SEGMENTS)
+    if operation.segments > DRAWN_SEGMENTS:
+        drawn[-1] = _Slot(f"… {operation.segments} in all", kind)
+    return drawn
+
+
+def _centred(x: float, y: float, text: str, kind: Kind) -> Box:
+    return Box(x - BOX[0] / 2, y, BOX[0], BOX[1], text, kind)
+
+
+def _spread(center: float, x: float, total: float) -> float:
+    """Return where on the width of the shared box a line from x meets it, so that lines do not meet in one point."""
+    share = (x - center) / max(total / 2, 1.0)
+    return center + share * BOX[0] * 0.4
+
+
+def _leave(start: tuple[float, float], x: float) -> tuple[float, float]:
+    """Return where a line leaves the box that it starts from: nearer to where it goes."""
+    reach = BOX[0] * 0.4
+    return start[0] + max(-reach, min(reach, (x - start[0]) * 0.2)), start[1]
+
+
+def draw_encoder(spec: EncoderSpec, classes: int = 1000) -> Diagram:
+    """Draw a whole Xception in three columns, as Figure 5 does: entry flow, middle flow, exit flow."""
+    groups = [(stage, len(list(same))) for stage, same in groupby(spec.stages)]
+    middle = max(range(len(groups)), key=lambda index: groups[index][1])
+    stem = [f"conv {spec.stem[0]}, 3×3, stride 2", f"conv {spec.stem[1]}, 3×3"]
+    entry = [stage for stage, _ in groups[:middle]]
+    stride = STEM_STRIDE * prod(stage.stride for stage in entry)
+    between = f"{entry[-1].widths[-1]} channels, stride {stride}"
+    columns = [
+        _Column("entry flow").heads("images").plain(stem, "conv").stages(groups[:middle], spec).heads(between),
+        _Column("middle flow").heads(between).stages(groups[middle : middle + 1], spec).heads(between),
+        _Column("exit flow")
+        .heads(between)
+        .stages(groups[middle + 1 :], spec)
+        .plain(["global average pooling", "optional fully connected layers"], "pool")
+        .heads(f"logistic regression, {classes}"),
+    ]
+    step = WIDE_BOX + 2 * SKIP
+    placed = [column.at(index * step) for index, column in enumerate(columns)]
+    return Diagram(
+        width=len(columns) * step,
+        height=max(part.height for part in placed),
+        boxes=tuple(box for part in placed for box in part.boxes),
+        arrows=tuple(arrow for part in placed for arrow in part.arrows),
+        notes=tuple(note for part in placed for note in part.notes),
+    )
+
+
+class _Column:
+    """One flow, filled from the top; positions are relative to the column's left edge.
+
+    Args:
+        title: above it.
+    """
+
+    def __init__(self, title: str) -> None:
+        self.boxes: list[Box] = []
+        self.arrows: list[Arrow] = []
+        self.notes = [Note(SKIP + WIDE_BOX / 2, 16, title)]
+        self.y = 30.0
+
+    def heads(self, text: str) -> _Column:
+        """Add a box for what goes in or comes out."""
+        return self._box(text, "join")
+
+    def plain(self, texts: Sequence[str], kind: Kind) -> _Column:
+        """Add boxes in a row."""
+        for text in texts:
+            self._box(text, kind)
+        return self
+
+    def stages(self, groups: Sequence[tuple[Stage, int]], spec: EncoderSpec) -> _Column:
+        """Add blocks, with what is beside them; equal ones in a row are drawn once."""
+        for stage, times in groups:
+            top = self.y
+            for text, kind in _stage_texts(stage, spec):
+                self._box(text, kind)
+            if stage.skip != "none":
+                self._skip(stage, top)
+            if times > 1:
+                self.notes.append(Note(SKIP + WIDE_BOX + SKIP * 0.5, (top + self.y) / 2, f"× {times}"))
+        return self
+
+    def _box(self, text: str, kind: Kind) -> _Column:
+        if self.boxes:
+            middle = SKIP + WIDE_BOX / 2
+            self.arrows.append(Arrow(((middle, self.boxes[-1].y + BOX[1]), (middle, self.y))))
+        self.boxes.append(Box(SKIP, self.y, WIDE_BOX, BOX[1], text, kind))
+        self.y += BOX[1] + 16
+        return self
+
+    def _skip(self, stage: Stage, top: float) -> None:
+        """Draw the residual connection on the left, from above the block to behind it."""
+        x, begin, end = SKIP * 0.45, top - 6, self.y - 10
+        middle = SKIP + WIDE_BOX / 2
+        self.arrows.append(Arrow(((middle, begin), (x, begin), (x, end), (middle, end))))
+        text = f"1×1, /{stage.stride}" if stage.skip == "conv" else "+"
+        self.notes.append(Note(x, (begin + end) / 2, text))
+
+    def at(self, left: float) -> Diagram:
+        """Return the column moved to its place."""
+        return Diagram(
+            WIDE_BOX + 2 * SKIP,
+            self.y + 12,
+            tuple(Box(box.x + left, box.y, box.width, box.height, box.text, box.kind) for box in self.boxes),
+            tuple(Arrow(tuple((x + left, y) for x, y in arrow.points)) for arrow in self.arrows),
+            tuple(Note(note.x + left, note.y, note.text) for note in self.notes),
+        )
+
+
+def _stage_texts(stage: Stage, spec: EncoderSpec) -> list[tuple[str, Kind]]:
+    before, after = stage.activation == "before", stage.activation == "after"
+    rows: list[tuple[str, Kind]] = []
+    for index, width in enumerate(stage.widths):
+        strides = stage.stride == 2 and spec.downsample == "separable" and index == len(stage.widths) - 1
+        text = f"{'ReLU, ' * before}separable {width}, 3×3{', stride 2' * strides}{', ReLU' * after}"
+        rows.append((text, "spatial"))
+    if stage.stride == 2 and spec.downsample == "max_pool":
+        rows.append(("max pool 3×3, stride 2", "pool"))
+    return rows
+
+
+def separable_module(in_channels: int, channels: int) -> Inception:
+    """Return the separable convolution of Xception as a module: depthwise first, pointwise second."""
+    tower: Tower = (Convolution(in_channels, (3, 3), in_channels), Convolution(channels))
+    return Inception((tower,), "Chollet 2017, section 1.2")

@@ -1,0 +1,149 @@
+"""What a study found: a table, a figure and a page."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import fmean
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from xseg import __version__
+from xseg.classification.figures import Series, draw_curves
+from xseg.inference.atomic import write_text
+from xseg.lab.study import Trained
+from xseg.lab.training import Curve
+
+TABLE_FILE, JSON_FILE, FIGURE_FILE, PAGE_FILE = "table.csv", "results.json", "figure.svg", "report.html"
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one network reached; accuracies are shares of the validation images.
+
+    Args:
+        variant: its name.
+        parameters: number of weights that learn.
+        multiply_adds: of one image.
+        width: multiplier of Xception's channels.
+        seeds: number of trainings.
+        final: mean accuracy at the end.
+        final_low: lowest of the seeds.
+        final_high: highest of the seeds.
+        mean: accuracy averaged over the training, mean of the seeds: higher for what converges faster.
+        seconds: mean of a training.
+    """
+
+    variant: str
+    parameters: int
+    multiply_adds: int
+    width: float
+    seeds: int
+    final: float
+    final_low: float
+    final_high: float
+    mean: float
+    seconds: float
+
+
+def rows(trained: Trained) -> list[Row]:
+    """Return the table, in the order of the study."""
+    table = []
+    for network, curves in zip(trained.networks, trained.curves, strict=True):
+        finals = [curve.accuracy[-1] for curve in curves]
+        row = Row(
+            network.variant.name,
+            network.parameters,
+            network.multiply_adds,
+            round(network.width, 4),
+            len(curves),
+            round(fmean(finals), 4),
+            round(min(finals), 4),
+            round(max(finals), 4),
+            round(fmean(fmean(curve.accuracy) for curve in curves), 4),
+            round(fmean(curve.seconds for curve in curves), 1),
+        )
+        table.append(row)
+    return table
+
+
+def series(variant: str, curves: Sequence[Curve]) -> Series:
+    """Return the mean of the seeds' curves, with their range as a band."""
+    accuracies = list(zip(*(curve.accuracy for curve in curves), strict=True))
+    return Series(
+        variant,
+        tuple(float(step) for step in curves[0].steps),
+        tuple(fmean(values) for values in accuracies),
+        tuple(min(values) for values in accuracies),
+        tuple(max(values) for values in accuracies),
+    )
+
+
+def verdict(table: Sequence[Row]) -> str:
+    """Say in words which network ended highest, and whether the seeds' ranges tell it from the next."""
+    first, *others = sorted(table, key=lambda row: -row.final)
+    if not others:
+        return f"{first.variant} ended at {first.final:.3f}."
+    second = others[0]
+    apart = first.final_low > second.final_high
+    fastest = max(table, key=lambda row: row.mean)
+    return (
+        f"{first.variant} ended highest, at {first.final:.3f}; next is {second.variant} at {second.final:.3f}. "
+        + ("The seeds' ranges do not overlap. " if apart else "The seeds' ranges overlap: no difference is shown. ")
+        + f"Averaged over the whole training, {fastest.variant} was highest ({fastest.mean:.3f})."
+    )
+
+
+def write_results(trained: Trained, folder: Path) -> None:
+    """Write table.csv, results.json, figure.svg and report.html, each whole or not at all."""
+    table = rows(trained)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(asdict(table[0])), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(asdict(row) for row in table)
+    write_text(folder / TABLE_FILE, text.getvalue())
+    values = {
+        "study": trained.study.name,
+        "settings": asdict(trained.settings),
+        "root": trained.root,
+        "table": [asdict(row) for row in table],
+        "verdict": verdict(table),
+        "curves": [asdict(curve) for curves in trained.curves for curve in curves],
+    }
+    write_text(folder / JSON_FILE, json.dumps(values, indent=2) + "\n")
+    figure = draw_curves(
+        trained.study.title,
+        [
+            series(network.variant.name, curves)
+            for network, curves in zip(trained.networks, trained.curves, strict=True)
+        ],
+        x="gradient steps",
+        y="validation accuracy",
+        size=(6.4, 4.0),
+    )
+    write_text(folder / FIGURE_FILE, figure.replace("currentColor", "#1c2128"))  # alone, it has no page's colour
+    write_text(folder / PAGE_FILE, _page(trained, table, figure))
+
+
+def _page(trained: Trained, table: Sequence[Row], figure: str) -> str:
+    environment = Environment(
+        loader=PackageLoader("xseg.lab"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("study.html").render(
+        study=trained.study,
+        settings=asdict(trained.settings),
+        root=trained.root or "generated pictures of ten shapes in clutter",
+        rows=table,
+        figure=Markup(figure),  # noqa: S704 - drawn here
+        verdict=verdict(table),
+        version=__version__,
+    )

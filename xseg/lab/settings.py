@@ -1,0 +1,58 @@
+"""How a study is run, as plain values; these docstrings are the help. Imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from xseg.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class StudySettings:
+    """How every network of a study is trained.
+
+    Args:
+        width: multiplier of Xception's channels, of the study's first network; the others get as many parameters.
+        size: height and width of the images in pixels.
+        images: number of generated training images, over ten classes; not used with a folder.
+        val_images: number of generated validation images.
+        epochs: number of times that training sees every image.
+        batch_size: images per step.
+        optimizer: "sgd" with momentum 0.9, "rmsprop" or "adamw".
+        lr: learning rate at the start; it falls to 0 in a straight line.
+        weight_decay: of dense kernels.
+        warmup_steps: number of first steps over which the rate rises.
+        dropout: share of the outputs' input that is dropped while training.
+        points: number of validations, evenly over the steps.
+        seeds: of weights, order and augmentation; each is a training of every network.
+
+    Raises:
+        ConfigError: if a value is out of range.
+    """
+
+    width: float = 0.25
+    size: int = 64
+    images: int = 3000
+    val_images: int = 1000
+    epochs: int = 10
+    batch_size: int = 32
+    optimizer: Literal["sgd", "rmsprop", "adamw"] = "adamw"
+    lr: float = 3e-3
+    weight_decay: float = 1e-4
+    warmup_steps: int = 20
+    dropout: float = 0.2
+    points: int = 12
+    seeds: tuple[int, ...] = (0, 1, 2)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "seeds", tuple(self.seeds))
+        for name in ("images", "val_images", "epochs", "batch_size", "points"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name}={getattr(self, name)}", expected="1 or more")
+        if self.size < 33 or self.width <= 0:
+            raise ConfigError(f"size={self.size}, width={self.width}", expected="33 or more, and a width above 0")
+        if min(self.seeds, default=-1) < 0 or len(set(self.seeds)) < len(self.seeds):
+            raise ConfigError(f"seeds={self.seeds}", expected="one or more, each once, 0 or more")
+        if min(self.images, self.val_images) < 2 * 10:
+            raise ConfigError(f"{self.images} and {self.val_images} images", expected="20 or more for ten classes")

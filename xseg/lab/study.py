@@ -1,0 +1,166 @@
+"""Running a study: every network with every seed, each result kept as soon as it is there."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import re
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from xseg.errors import ConfigError
+from xseg.inference.atomic import write_text
+from xseg.lab.budget import Network, solve
+from xseg.lab.settings import StudySettings
+from xseg.lab.studies import Study
+from xseg.lab.training import Curve, data_of, load_curve, train
+
+SETTINGS_FILE, RUNS = "study.json", "runs"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A study that has run.
+
+    Args:
+        study: what was asked.
+        settings: how the networks were trained.
+        root: the folder of classes; empty for generated images.
+        networks: one per variant.
+        curves: of every network, those of its seeds in order.
+    """
+
+    study: Study
+    settings: StudySettings
+    root: str
+    networks: tuple[Network, ...]
+    curves: tuple[tuple[Curve, ...], ...]
+
+
+def run_study(
+    study: Study,
+    settings: StudySettings,
+    folder: Path,
+    *,
+    root: str = "",
+    jobs: int = 1,
+    tell: Callable[[Curve], None] | None = None,
+) -> Trained:
+    """Train what is not trained yet, and return all.
+
+    Args:
+        study: the networks.
+        settings: how each is trained.
+        folder: receives study.json and a file per training; a study that was interrupted there is gone on with.
+        root: a folder of classes; empty for generated images.
+        jobs: trainings side by side, each in a process of its own with its share of the cores.
+        tell: called after every training.
+
+    Raises:
+        ConfigError: if the folder holds a study of other settings, or the networks cannot have equal parameters.
+        DataError: if the images cannot be used.
+    """
+    reader, _ = data_of(settings, root)
+    networks = solve(
+        study, width=settings.width, classes=len(reader.classes), dropout=settings.dropout, size=settings.size
+    )
+    _require_same(folder / SETTINGS_FILE, _description(study, settings, root))
+    wanted = [(network, seed) for seed in settings.seeds for network in networks]
+    missing = [pair for pair in wanted if load_curve(_path(folder, *pair)) is None]
+    for curve in _trained(missing, settings, root, folder, jobs):
+        if tell is not None:
+            tell(curve)
+    curves = tuple(tuple(_saved(folder, network, seed) for seed in settings.seeds) for network in networks)
+    return Trained(study, settings, root, networks, curves)
+
+
+def remaining(study: Study, settings: StudySettings, folder: Path) -> int:
+    """Return the number of trainings that are not in the folder yet."""
+    names = [(variant.name, seed) for variant in study.variants for seed in settings.seeds]
+    return sum(load_curve(_file(folder, *pair)) is None for pair in names)
+
+
+def _trained(pairs: Sequence[tuple[Network, int]], settings: StudySettings, root: str, folder: Path, jobs: int) -> Any:
+    """Train, side by side if that was asked for, and yield each curve when it is done and saved."""
+    if jobs == 1:
+        for network, seed in pairs:
+            yield _train_and_save(network, settings, seed, root, _path(folder, network, seed))
+        return
+    # spawn: PyTorch's threads do not survive a fork
+    pool = ProcessPoolExecutor(
+        min(jobs, max(1, len(pairs))),
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_share_cores,
+        initargs=(jobs,),
+    )
+    with pool:
+        tasks = [
+            pool.submit(_train_and_save, network, settings, seed, root, _path(folder, network, seed))
+            for network, seed in pairs
+        ]
+        try:
+            for task in as_completed(tasks):
+                yield task.result()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _share_cores(jobs: int) -> None:
+    import torch
+
+    torch.set_num_threads(max(1, torch.get_num_threads() // jobs))
+
+
+def _train_and_save(network: Network, settings: StudySettings, seed: int, root: str, path: Path) -> Curve:
+    curve = train(network, settings, seed=seed, root=root)
+    curve.save(path)
+    return curve
+
+
+def _saved(folder: Path, network: Network, seed: int) -> Curve:
+    curve = load_curve(_path(folder, network, seed))
+    if curve is None:
+        raise ConfigError(f"{_path(folder, network, seed)} is gone", remedy="run the study again")
+    return curve
+
+
+def _path(folder: Path, network: Network, seed: int) -> Path:
+    return _file(folder, network.variant.name, seed)
+
+
+def _file(folder: Path, variant: str, seed: int) -> Path:
+    slug = re.sub(r"[^a-z0-9]+", "-", variant.lower()).strip("-")
+    return folder / RUNS / f"{slug}-{seed}.json"
+
+
+def _description(study: Study, settings: StudySettings, root: str) -> dict[str, Any]:
+    """Return what two runs of a study must share for their curves to be put together: all but the seeds."""
+    values = {"study": study.name, "root": str(Path(root).absolute()) if root else "", **asdict(settings)}
+    del values["seeds"]
+    return values
+
+
+def _require_same(path: Path, description: dict[str, Any]) -> None:
+    """Write down what is run, or compare it with what was.
+
+    Raises:
+        ConfigError: if it differs.
+    """
+    if not path.is_file():
+        write_text(path, json.dumps(description, indent=2) + "\n")
+        return
+    try:
+        earlier = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}", remedy="name another --output_dir") from error
+    differing = [name for name in description if earlier.get(name) != description[name]]
+    if differing:
+        was = ", ".join(f"{name}={earlier.get(name)!r}" for name in differing)
+        now = ", ".join(f"{name}={description[name]!r}" for name in differing)
+        raise ConfigError(
+            f"{path.parent} holds a study with {was}", expected=now, remedy="name another --output_dir, or --overwrite"
+        )

@@ -1,0 +1,148 @@
+"""One training of a study: a network, a seed, and the curve that it gives."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer, seed_everything
+
+from xseg.classification.check import look_at
+from xseg.classification.dataset import ClassificationData
+from xseg.classification.drawings import DrawnClasses
+from xseg.classification.folders import ClassReader, list_classes
+from xseg.classification.options import ClassificationDataOptions, ClassifierOptions, RateOptions
+from xseg.classification.silence import silence_lightning
+from xseg.classification.task import ClassificationTask
+from xseg.errors import DataError
+from xseg.inference.atomic import write_text
+from xseg.lab.budget import Network
+from xseg.lab.settings import StudySettings
+from xseg.normalization import Normalization
+from xseg.training.callbacks import StepSeed
+
+
+@dataclass(frozen=True)
+class Curve:
+    """What one training gave.
+
+    Args:
+        variant: the network's name.
+        seed: the training's seed.
+        steps: after which it was validated, ascending.
+        accuracy: share of validation images that were right, at each.
+        loss: cross-entropy of the validation images, at each.
+        seconds: that the training took, validation included.
+    """
+
+    variant: str
+    seed: int
+    steps: tuple[int, ...]
+    accuracy: tuple[float, ...]
+    loss: tuple[float, ...]
+    seconds: float
+
+    def save(self, path: Path) -> None:
+        """Write the curve as JSON, whole or not at all."""
+        write_text(path, json.dumps(asdict(self)) + "\n")
+
+
+def load_curve(path: Path) -> Curve | None:
+    """Return a curve that was saved; None if the file is not there or is no curve."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        lists = {name: tuple(values[name]) for name in ("steps", "accuracy", "loss")}
+        return Curve(**{**values, **lists})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+class _Validations(Callback):
+    """Notes what each validation found."""
+
+    def __init__(self) -> None:
+        self.points: list[tuple[int, float, float]] = []
+
+    def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
+        """Note it."""
+        if isinstance(module, ClassificationTask) and module.scores is not None:
+            self.points.append((trainer.global_step, module.scores.accuracy, module.scores.loss))
+
+
+def data_of(settings: StudySettings, root: str) -> tuple[ClassReader, Normalization]:
+    """Return the images of a study: a folder's, or generated ones if `root` is empty.
+
+    Raises:
+        DataError: if the folder's images cannot be used.
+    """
+    if not root:
+        return DrawnClasses((settings.images, settings.val_images), settings.size), Normalization()
+    folders = list_classes(ClassificationDataOptions(root=root))
+    look = look_at(folders, "auto")
+    if look.broken:
+        raise DataError(look.summary(), expected="whole image files", remedy="replace or remove them")
+    return folders, look.normalization
+
+
+def train(network: Network, settings: StudySettings, *, seed: int, root: str = "") -> Curve:
+    """Train a network once.
+
+    Args:
+        network: what to train.
+        settings: how.
+        seed: of weights, order and augmentation.
+        root: a folder of classes; empty for generated images.
+
+    Raises:
+        DataError: if the folder's images cannot be used.
+    """
+    silence_lightning()
+    reader, normalization = data_of(settings, root)
+    seed_everything(seed, verbose=False)
+    options = ClassificationDataOptions(
+        batch_size=settings.batch_size,
+        workers=0,
+        size=settings.size,
+        resize=settings.size,
+        scale=(0.6, 1.0),
+        cache=True,
+    )
+    data = ClassificationData(reader, options, normalization, seed)
+    batches = len(data.train_dataloader())
+    steps = settings.epochs * batches
+    rates = RateOptions(
+        optimizer=settings.optimizer,
+        lr=settings.lr,
+        weight_decay=settings.weight_decay,
+        schedule="poly",
+        power=1.0,
+        warmup_steps=settings.warmup_steps,
+    )
+    recipe = ClassifierOptions(rates=rates, label_smoothing=0.0, ema_decay=None, batch_norm_momentum=0.1)
+    task = ClassificationTask(network.build(), recipe, shown=0)
+    noted = _Validations()
+    start = time.perf_counter()
+    _trainer(seed, noted, steps=steps, every=max(1, steps // settings.points)).fit(task, datamodule=data)
+    seconds = round(time.perf_counter() - start, 1)
+    found, accuracy, loss = (tuple(column) for column in zip(*noted.points, strict=True))
+    return Curve(network.variant.name, seed, found, accuracy, loss, seconds)
+
+
+def _trainer(seed: int, noted: _Validations, *, steps: int, every: int) -> Trainer:
+    return Trainer(
+        accelerator="gpu" if torch.cuda.is_available() else "cpu",
+        devices=1,
+        max_steps=steps,
+        val_check_interval=every,
+        check_val_every_n_epoch=None,  # steps are counted over the epochs
+        callbacks=[StepSeed(seed), noted],
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+    )
