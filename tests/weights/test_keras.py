@@ -150,8 +150,10 @@ def test_a_shallower_encoder_takes_its_part(files, reference, depth):
 
 
 @pytest.mark.parametrize("channels", [2, 4, 7])
-def test_first_kernels_are_repeated_over_other_channels(files, reference, channels):
-    encoder = create_encoder("xception", weights=files["a.h5"], in_channels=channels, depth=1)
+def test_first_kernels_are_repeated_over_other_channels_and_it_is_told(files, reference, channels, caplog):
+    with caplog.at_level("INFO"):
+        encoder = create_encoder("xception", weights=files["a.h5"], in_channels=channels, depth=1)
+    assert f"first convolution repeated from 3 to {channels} channels" in caplog.text
     first = reference["stem.conv1.conv.weight"]
     expected = first[:, [index % 3 for index in range(channels)]] * (3 / channels)
     torch.testing.assert_close(encoder.stem.conv1.conv.weight.detach(), expected)

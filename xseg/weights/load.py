@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from torch import nn
 
 from xseg.encoders.xception import XceptionEncoder
@@ -14,6 +16,7 @@ from xseg.weights.in_channels import repeat_kernels
 from xseg.weights.read import read_source
 from xseg.weights.source import Source
 
+LOGGER = logging.getLogger(__name__)
 FIRST_CONVOLUTION = "stem.conv1.conv.weight"
 
 
@@ -48,7 +51,12 @@ def load_encoder_source(encoder: XceptionEncoder, source: Source) -> NormSpec:
     if conversion.encoder != encoder.name:
         raise WeightsError(f"{source.name} holds {conversion.encoder}", expected=encoder.name)
     state = conversion.encoder_state()
-    state[FIRST_CONVOLUTION] = repeat_kernels(state[FIRST_CONVOLUTION], encoder.in_channels)
+    first = state[FIRST_CONVOLUTION]
+    if first.shape[1] != encoder.in_channels:
+        LOGGER.info(
+            "%s: first convolution repeated from %d to %d channels", source.name, first.shape[1], encoder.in_channels
+        )
+        state[FIRST_CONVOLUTION] = repeat_kernels(first, encoder.in_channels)
     own = encoder.state_dict()
     for name, tensor in own.items():
         if name not in state:
