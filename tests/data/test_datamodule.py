@@ -237,3 +237,10 @@ def test_what_is_suspicious_is_told_before_training_and_does_not_stop_it(scenes_
     assert [finding.check for finding in module.checks["train"].findings if finding.severity == "warning"] == [
         "smaller-than-crop"
     ]
+
+
+def test_generated_scenes_are_sampled_by_their_classes_too():
+    module = data(sampling="class_aware", counts=(12, 1, 1))
+    weights = module.train_dataloader().sampler.weights
+    assert weights.min() >= 1
+    assert weights.max() > 1, "rare classes were counted"

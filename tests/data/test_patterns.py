@@ -41,7 +41,7 @@ def test_the_name_is_what_stands_for_it_behind_the_folders_of_wildcards(pattern,
 
 
 def test_hidden_files_and_others_than_images_are_left_out(tmp_path):
-    touch(tmp_path, "a/._1.png", "a/1.png", "a/1.txt", "a/Thumbs.db")
+    touch(tmp_path, "a/._1.png", "a/1.png", "a/1.txt", "a/Thumbs.db", "a/.ipynb_checkpoints/1-checkpoint.png")
     assert list(find_files(tmp_path, "a", "train")) == ["1"]
 
 
@@ -61,5 +61,8 @@ def test_a_file_per_class_is_paired_by_name(tmp_path):
 
 def test_masks_may_be_kept_back(tmp_path):
     touch(tmp_path, "i/1.jpg")
-    (record,) = FolderListing(tmp_path, "i", "m", optional=True)("test")
+    listing = FolderListing(tmp_path, "i", "m", optional=("test",))
+    (record,) = listing("test")
     assert record.mask is None
+    with pytest.raises(DataError, match="m does not exist"):
+        listing("train")

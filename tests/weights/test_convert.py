@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from xseg.cli import run
 from xseg.errors import ConfigError, WeightsError
 from xseg.factory import create_encoder
+from xseg.label_sets import voc_colors
 from xseg.labels import LabelMap
 from xseg.models.bundle import Bundle, load_bundle, save_bundle
 from xseg.models.converted import Changes, load_model
@@ -20,7 +21,7 @@ from xseg.normalization import Normalization
 from xseg.weights.adapt import adapt_head
 from xseg.weights.catalogue import CATALOGUE, find_entry
 from xseg.weights.convert import convert
-from xseg.weights.label_sets import label_set, voc_colors
+from xseg.weights.label_sets import label_set
 from xseg.weights.listing import table
 from xseg.weights.read import read_source
 from xseg.weights.report import provenance

@@ -86,7 +86,7 @@ class DiskCache:
 
     def path(self, record: Record) -> Path:
         """Return the file of a record's sample."""
-        name = hashlib.sha256(f"{record.image}\n{record.name}".encode()).hexdigest()[:32]
+        name = hashlib.sha256(os.fsencode(f"{record.image}\n{record.name}")).hexdigest()[:32]
         return self.folder / name[:2] / f"{name}.sample"
 
 

@@ -7,7 +7,7 @@ from collections import defaultdict
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -15,8 +15,22 @@ from xseg.data.sample import Array
 from xseg.errors import ConfigError, DataError
 from xseg.labels import LabelMap
 
-# A polygon as (points, 2) float64 of x and y, or run lengths as pycocotools takes them.
-Segmentation = list[Array] | dict[str, Any]
+
+@dataclass(frozen=True, eq=False)
+class RunLengths:
+    """A shape as the lengths of runs of pixels, down the columns, of zeros and ones in turn.
+
+    Args:
+        size: height and width.
+        counts: the lengths, (N,) int64, or COCO's text of them.
+    """
+
+    size: tuple[int, int]
+    counts: Array | bytes
+
+
+Segmentation: TypeAlias = tuple[Array, ...] | RunLengths
+"""Polygons, each (points, 2) float64 of x and y; or run lengths."""
 
 
 @dataclass(frozen=True)
@@ -143,8 +157,10 @@ def _picture(image: dict[str, Any], annotations: list[dict[str, Any]], places: d
 
 
 def _segmentation(value: Any) -> Segmentation:
-    """Return a shape's polygons as arrays, which take an eighth of the lists' memory; run lengths as they are."""
+    """Return polygons and lists of run lengths as arrays, which take an eighth of the lists' memory."""
     if isinstance(value, dict):
+        height, width = value["size"]
         counts = value["counts"]
-        return {"size": value["size"], "counts": counts.encode() if isinstance(counts, str) else counts}
-    return [np.array(polygon, np.float64).reshape(-1, 2) for polygon in value or () if len(polygon) >= 6]
+        packed = counts.encode("ascii") if isinstance(counts, str) else np.array(counts, np.int64)
+        return RunLengths((int(height), int(width)), packed)
+    return tuple(np.array(polygon, np.float64).reshape(-1, 2) for polygon in value or () if len(polygon) >= 6)

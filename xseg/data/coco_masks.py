@@ -7,15 +7,17 @@ from pathlib import Path
 
 import numpy as np
 
-from xseg.data.coco_json import Shape, load_coco
+from xseg.data.coco_json import RunLengths, Shape, load_coco
 from xseg.data.color_masks import read_colors
 from xseg.data.lists import require_files
 from xseg.data.masks import empty_label, mask_of, raw_id_of, smallest_type
 from xseg.data.patterns import SPLIT
 from xseg.data.sample import Array, Record
-from xseg.errors import DataError, MissingExtraError
+from xseg.errors import DataError
 from xseg.images import image_size
 from xseg.labels import LabelMap
+
+_FARTHEST = 4  # sides of the image that a polygon may reach beyond it
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,6 @@ class InstanceShapes:
 
         Raises:
             DataError: if an object has no shape or a category of another file.
-            MissingExtraError: if pycocotools is not installed.
         """
         path = mask_of(record)
         coco = load_coco(path)
@@ -181,23 +182,23 @@ class Piece:
 
 
 def _piece(shape: Shape, height: int, width: int, name: str) -> Piece:
-    """Return an object's pixels as pycocotools draws them, within the box that they need."""
-    try:
-        from pycocotools import mask as rle
-    except ImportError as error:
-        raise MissingExtraError("pycocotools", extra="coco", purpose="reading COCO's shapes") from error
+    """Return an object's pixels within the box that they need.
+
+    Raises:
+        DataError: if it has no shape, or one that does not fit the image.
+    """
     segmentation = shape.segmentation
-    if isinstance(segmentation, dict):
-        encoded = (
-            rle.frPyObjects(segmentation, height, width) if isinstance(segmentation["counts"], list) else segmentation
-        )
-        pixels = rle.decode(encoded).astype(bool)
-        if pixels.shape != (height, width):
-            raise DataError(f"{name} has run lengths for {pixels.shape}", expected=f"{(height, width)}")
-        return Piece(pixels, 0, 0)
+    if isinstance(segmentation, RunLengths):
+        return Piece(_from_runs(segmentation, height, width, name), 0, 0)
     if not segmentation:
         raise DataError(f"{name} has an object without a shape", expected="polygons or run lengths, not only a box")
     points = np.concatenate(segmentation)
+    far = (np.abs(points) > _FARTHEST * max(height, width)) | ~np.isfinite(points)
+    if far.any():  # pycocotools would walk there pixel by pixel, and fill the memory
+        point = points[int(np.nonzero(far)[0][0])].tolist()
+        raise DataError(f"{name} has a polygon with the point {point}", expected=f"points in {width}x{height} pixels")
+    from pycocotools import mask as rle
+
     left, top = (int(value) for value in np.clip(np.floor(points.min(axis=0)) - 1, 0, (width, height)))
     right, bottom = (int(value) for value in np.clip(np.ceil(points.max(axis=0)) + 1, 0, (width, height)))
     if right <= left or bottom <= top:
@@ -205,3 +206,39 @@ def _piece(shape: Shape, height: int, width: int, name: str) -> Piece:
     polygons = [(polygon - (left, top)).ravel().tolist() for polygon in segmentation]
     encoded = rle.merge(rle.frPyObjects(polygons, bottom - top, right - left))
     return Piece(rle.decode(encoded).astype(bool), top, left)
+
+
+def _from_runs(runs: RunLengths, height: int, width: int, name: str) -> Array:
+    """Return the pixels (H, W) bool of run lengths, which go down the columns and start with zeros.
+
+    pycocotools' own decoder leaves memory as it was where the runs end early, hence this one.
+    """
+    counts = runs.counts if isinstance(runs.counts, np.ndarray) else unpacked_runs(runs.counts)
+    if runs.size != (height, width) or counts.min(initial=0) < 0 or int(counts.sum()) != height * width:
+        got = f"{name} has run lengths of {int(counts.sum())} pixels for {runs.size[0]}x{runs.size[1]}"
+        raise DataError(got, expected=f"{height * width} for {height}x{width}")
+    flat = np.repeat(np.arange(len(counts)) % 2 == 1, counts)
+    return np.ascontiguousarray(flat.reshape(width, height).T)
+
+
+def unpacked_runs(counts: bytes) -> Array:
+    """Return the run lengths, (N,) int64, that COCO packs into a text.
+
+    Each is written in characters of 5 bits and a sign to go on, from the third on as the difference from the one
+    before the last.
+
+    Source: pycocotools, common/maskApi.c, rleFrString.
+    """
+    found: list[int] = []
+    value = shift = 0
+    for byte in counts:
+        bits = byte - 48
+        value |= (bits & 0x1F) << shift
+        shift += 5
+        if bits & 0x20:
+            continue
+        if bits & 0x10:
+            value -= 1 << shift
+        found.append(value + (found[-2] if len(found) > 2 else 0))
+        value = shift = 0
+    return np.array(found, np.int64)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+import cv2
 import numpy as np
 from PIL import UnidentifiedImageError
 
@@ -159,7 +160,7 @@ def discover_colors(paths: Iterable[Path], threads: int) -> tuple[RGB, ...]:
                     expected="a colour per class",
                     remedy="set layout.labels.colors and, for lossy files, layout.labels.tolerance",
                 )
-    return tuple((value >> 16, value >> 8 & 255, value & 255) for value in sorted(found))
+    return tuple(sorted((value & 255, value >> 8 & 255, value >> 16) for value in found))
 
 
 @lru_cache(maxsize=2)
@@ -172,12 +173,12 @@ def _color_table(labels: LabelMap, ignored: tuple[RGB, ...]) -> tuple[Array, Arr
 
 
 def _packed(colors: Array) -> Array:
-    """Return colours (..., 3) uint8 as numbers (...) uint32."""
-    wide = colors.astype(np.uint32)
-    packed: Array = wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2]
-    return packed
+    """Return colours (..., 3) uint8 as numbers (...) uint32: red, 256 green and 65536 blue."""
+    with_alpha = cv2.cvtColor(np.ascontiguousarray(colors).reshape(1, -1, 3), cv2.COLOR_RGB2RGBA)
+    with_alpha[..., 3] = 0
+    return with_alpha.view("<u4").reshape(colors.shape[:-1])
 
 
 def _unpacked(numbers: Array) -> Array:
     """Return numbers (N,) as colours (N, 3) int16."""
-    return np.stack([numbers >> 16, numbers >> 8 & 255, numbers & 255], axis=1).astype(np.int16)
+    return np.stack([numbers & 255, numbers >> 8 & 255, numbers >> 16], axis=1).astype(np.int16)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -91,7 +92,7 @@ class SegmentationData(LightningDataModule):
                 self._tell_warnings(split)
             transform = None
             if split == "train":
-                weights = tuple((class_rarity(self._class_pixels()) ** 2).tolist()) if self._class_aware else ()
+                weights = tuple((class_rarity(self._class_pixels) ** 2).tolist()) if self._class_aware else ()
                 transform = training_transform(
                     self.options, self.normalization, self.labels.ignore_index, class_weights=weights
                 )
@@ -161,13 +162,15 @@ class SegmentationData(LightningDataModule):
         even = size >= world
         if not self._class_aware:
             return EpochSampler(size, seed=self.seed, rank=rank, world=world, even=even)
-        weights = image_weights(self._class_pixels())
+        weights = image_weights(self._class_pixels)
         return ClassAwareSampler(weights, seed=self.seed, rank=rank, world=world, even=even)
 
+    @cached_property
     def _class_pixels(self) -> NDArray[np.int64]:
-        """Return the labelled pixels of the training split, (images, classes), as the look at the files found them."""
-        if "train" in self.checks:
-            return self.checks["train"].class_pixels
+        """The labelled pixels of the training split, (images, classes), as the look at the files found them, if any."""
+        check = self.checks.get("train")
+        if check is not None and check.class_pixels.any():
+            return check.class_pixels
         return count_class_pixels(self.reader, self.reader.records("train"))
 
     def _loader(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +27,6 @@ class NamedFiles:
         images: the images' folder or pattern below root.
         masks: the masks'.
         columns: whether more stands in a line behind the name, separated by a space. A name in quotes may have spaces.
-        optional: whether an image may be without a mask.
         mask_suffixes: of the masks' files.
     """
 
@@ -35,7 +35,6 @@ class NamedFiles:
     images: str
     masks: str
     columns: bool = False
-    optional: bool = False
     mask_suffixes: frozenset[str] = IMAGE_SUFFIXES
 
     def __call__(self, split: str) -> tuple[Record, ...]:
@@ -46,17 +45,14 @@ class NamedFiles:
         """
         path = self.root / self.list.replace(SPLIT, split)
         names = [self._name(line) for line in lines_of(path)]
-        twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
+        twice = sorted(name for name, count in Counter(names).items() if count > 1)
         if twice:
             raise DataError(f"{path} names {', '.join(twice[:_SHOWN])} more than once", expected="each name once")
         images = find_files(self.root, self.images.replace(SPLIT, split), split)
-        masks = find_files(
-            self.root, self.masks.replace(SPLIT, split), split, required=not self.optional, suffixes=self.mask_suffixes
-        )
-        for what, pattern, files in (("images", self.images, images), ("masks", self.masks, masks)):
-            if what == "images" or not self.optional:
-                require_files([name for name in names if name not in files], len(names), path, self.root / pattern)
-        return tuple(Record(name, images[name], masks.get(name)) for name in names)
+        masks = find_files(self.root, self.masks.replace(SPLIT, split), split, suffixes=self.mask_suffixes)
+        for pattern, files in ((self.images, images), (self.masks, masks)):
+            require_files([name for name in names if name not in files], len(names), path, self.root / pattern)
+        return tuple(Record(name, images[name], masks[name]) for name in names)
 
     def _name(self, line: str) -> str:
         if line.startswith('"') and '"' in line[1:]:

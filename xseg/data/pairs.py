@@ -10,7 +10,7 @@ from typing import TypeAlias
 from PIL import Image
 
 from xseg.data.masks import check_values, count_values, read_index_mask, to_train_ids
-from xseg.data.patterns import FolderListing, split_pattern
+from xseg.data.patterns import NAME, FolderListing, split_pattern
 from xseg.data.sample import Array, Inspection, Record, Sample
 from xseg.data.splits import Listing, SplitPlan
 from xseg.errors import DataError
@@ -18,7 +18,7 @@ from xseg.images import image_size, read_image
 from xseg.labels import LabelMap
 from xseg.types import Split
 
-__all__ = ["FileReader", "MaskDecoder", "PairReader", "check_root", "split_pattern"]
+__all__ = ["FileReader", "MaskDecoder", "PairReader", "check_root", "pair_reader", "split_pattern"]
 
 MaskDecoder: TypeAlias = Callable[[Record], Array]
 """Turns the label of a record into numbers, (H, W) uint8 or uint16, which the label map turns into train ids."""
@@ -106,6 +106,20 @@ class PairReader(FileReader):
     def masks(self) -> str:
         """The masks' folder or glob, with {split} in it."""
         return self.listing.masks
+
+
+def pair_reader(labels: LabelMap, channels: int, listing: FolderListing, splits: SplitPlan) -> FileReader:
+    """Return the reader of masks of plain numbers in folders: a `PairReader` where their paths alone pair the files.
+
+    Args:
+        labels: what the numbers mean.
+        channels: of the images.
+        listing: of the folders.
+        splits: which part is train, val and test.
+    """
+    by_path = NAME not in listing.images + listing.masks and splits == SplitPlan(seed=splits.seed, group=splits.group)
+    kind = PairReader if by_path else FileReader
+    return kind(labels, channels, listing, splits=splits)
 
 
 def check_root(root: Path) -> None:

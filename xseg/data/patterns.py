@@ -23,14 +23,14 @@ class FolderListing:
         images: the images' folder or glob below root, with {split} and {name} where they stand.
         masks: the masks', in which {class} stands for a class's name.
         classes: the names of the classes, if each has a file of its own; empty otherwise.
-        optional: whether an image may be without a mask, as in a test split whose labels are kept back.
+        optional: the parts whose images may be without a mask: a test part whose labels are kept back.
     """
 
     root: Path
     images: str
     masks: str
     classes: tuple[str, ...] = ()
-    optional: bool = False
+    optional: tuple[str, ...] = ()
 
     def __call__(self, split: str) -> tuple[Record, ...]:
         """Return the records of the data set's part of this name.
@@ -39,9 +39,9 @@ class FolderListing:
             DataError: if a folder is missing or empty, an image has no mask, or two files have the same name.
         """
         images = self.find_images(split)
-        parts = self.find_parts(split, required=not self.optional)
+        parts = self.find_parts(split, required=split not in self.optional)
         alone = [name for name in images if not any(name in files for files in parts)]
-        if alone and not self.optional:
+        if alone and split not in self.optional:
             shown = ", ".join(str(images[name]) for name in alone[:_SHOWN])
             raise DataError(
                 f"{len(alone)} of {len(images)} images of the {split} split have no mask: {shown}"
@@ -112,9 +112,10 @@ def find_files(
     found: dict[str, Path] = {}
     named = _name_expression(glob)
     for path in sorted(base.glob(glob.replace(NAME, "*"))):
-        if path.suffix.lower() not in suffixes or path.name.startswith(".") or not path.is_file():
+        below = path.relative_to(base)
+        if path.suffix.lower() not in suffixes or _is_hidden(below) or not path.is_file():
             continue
-        name = _name(path.relative_to(base), named)
+        name = _name(below, named)
         if name in found:
             raise DataError(f"{found[name]} and {path} have the same name", expected="one file per name")
         found[name] = path
@@ -134,6 +135,11 @@ def contents(folder: Path) -> str:
     """Return the first names in a folder, for a message."""
     names = sorted(path.name + ("/" if path.is_dir() else "") for path in folder.iterdir())
     return ", ".join(names[:8]) + (", ..." if len(names) > 8 else "") if names else "nothing"
+
+
+def _is_hidden(path: Path) -> bool:
+    """Tell whether a file or a folder above it is one that programs keep for themselves (.ipynb_checkpoints)."""
+    return any(part.startswith(".") for part in path.parts)
 
 
 def _name(path: Path, named: re.Pattern[str] | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
@@ -294,9 +295,9 @@ def _told(found: Iterable[_Measured], advance: Advance) -> Iterable[_Measured]:
 
 
 def _fingerprint(reader: Reader, options: DataOptions) -> str:
-    digest = hashlib.sha256(f"{options.root}\n{reader_identity(options, reader)}".encode())
+    digest = hashlib.sha256(os.fsencode(f"{options.root}\n{reader_identity(options, reader)}"))
     for record in reader.records("train"):
-        digest.update(f"{record.name}\n{file_stamp(record)}".encode())
+        digest.update(os.fsencode(f"{record.name}\n{file_stamp(record)}"))
     return digest.hexdigest()[:32]
 
 

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from xseg.data.doctor.checks import labels, masks
+from xseg.data.doctor.checks import files, labels, masks
 from xseg.data.doctor.correction import check_destination, require_correctable, write_corrected
 from xseg.data.doctor.examination import examine, list_splits
 from xseg.data.doctor.facts import Facts, FileFacts, ImageFacts, MaskFacts, PairFacts, SplitFacts, Unknown
@@ -175,6 +175,14 @@ def test_classes_of_one_split_are_told_about_that_split():
 def test_ignored_pixels_are_no_class():
     assert facts_of(counted(_0=3, _9=5, _255=7)).class_pixels("train") == [3, 0, 0, 0]
     assert [f.check for f in labels.ignore_share(facts_of(counted(_0=3, _9=5, _255=7)))] == ["ignored-pixels"]
+
+
+@pytest.mark.parametrize(("split", "told"), [("train", ["image-without-mask"]), ("test", [])])
+def test_a_layout_may_keep_its_test_labels_back_but_not_those_of_training(split, told):
+    image = FileFacts(Path("a.png"), 1, b"a", format="PNG", mode="RGB")
+    pair = PairFacts("a", image, ImageFacts.of_size((4, 4)), unlabelled=True)
+    facts = Facts(LABELS, 3, (1, 1), {split: SplitFacts((pair,))})
+    assert [finding.check for finding in files.unpaired(facts)] == told
 
 
 def test_findings_are_sorted_by_severity_and_keep_their_order():

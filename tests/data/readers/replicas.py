@@ -626,6 +626,16 @@ def write_huggingface(root: Path) -> Options:
     )
 
 
+def write_roboflow(root: Path) -> Options:
+    """COCO's instances as annotation tools export them: a JSON beside the images of each part."""
+    found = write_coco(root)
+    for part, folder in (("train2017", "train"), ("val2017", "valid")):
+        (root / part).rename(root / folder)
+        (root / "annotations" / f"instances_{part}.json").rename(root / folder / "_annotations.coco.json")
+    files = FileOptions(list="{split}/_annotations.coco.json", images="{split}")
+    return {**found, "layout": LayoutOptions(files=files, splits=SplitOptions(train="train", val="valid", test="test"))}
+
+
 REPLICAS: dict[str, Callable[[Path], Options]] = {
     "ade20k": write_ade20k,
     "camvid": write_camvid,
@@ -635,6 +645,7 @@ REPLICAS: dict[str, Callable[[Path], Options]] = {
     "cityscapes/coarse": write_cityscapes_coarse,
     "cityscapes/train_ids": write_cityscapes_train_ids,
     "coco": write_coco,
+    "coco/export": write_roboflow,
     "coco/panoptic": write_coco_panoptic,
     "coco/stuff": write_coco_stuff,
     "coco/stuff_pixelmaps": write_coco_stuff_pixelmaps,

@@ -6,11 +6,14 @@ import json
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 from replicas import write_coco, write_coco_panoptic
 
 from xseg.data import coco_json
 from xseg.data.coco_json import categories_of, load_coco
+from xseg.data.coco_masks import unpacked_runs
 from xseg.data.layout import LabelOptions, LayoutOptions
 from xseg.data.options import DataOptions
 from xseg.data.readers.registry import create_reader
@@ -65,6 +68,17 @@ def test_polygons_are_drawn_as_pycocotools_draws_them_in_the_whole_image(coco):
         assert np.array_equal(drawn == 2, expected.astype(bool)), trial
 
 
+@given(seed=st.integers(0, 2**32 - 1), share=st.floats(0, 1))
+def test_run_lengths_are_unpacked_as_pycocotools_packs_them(seed, share):
+    from pycocotools import mask as rle
+
+    mask = np.random.default_rng(seed).random((9, 13)) < share
+    packed = rle.encode(np.asfortranarray(mask.astype(np.uint8)))["counts"]
+    counts = unpacked_runs(packed)
+    assert counts.sum() == mask.size
+    assert np.array_equal(np.repeat(np.arange(len(counts)) % 2, counts).reshape(13, 9).T, mask)
+
+
 def test_without_a_background_uncovered_pixels_are_ignored(coco):
     layout = LayoutOptions(labels=LabelOptions(background=""))
     reader = create_reader(DataOptions(**{**coco.options, "layout": layout}))
@@ -88,10 +102,15 @@ def test_an_image_without_objects_is_all_background(coco):
         (lambda content: content["images"].append(dict(content["images"][0], id=5)), "the same name"),
         (lambda content: content["images"][0].update(file_name="x.jpg"), r"1 of 2 files .* are missing: x.jpg"),
         (lambda content: content["annotations"][0].update(segmentation=[]), "has an object without a shape"),
+        (lambda content: content["images"][0].update(height=61), "5040 pixels for 60x84; expected 5124 for 61x84"),
         (
-            lambda content: content["images"][0].update(height=61),
-            r"has run lengths for \(60, 84\); expected \(61, 84\)",
+            lambda content: content["annotations"][0].update(segmentation=[[1e12, 0, 5, 5, 9, 9]]),
+            r"point \[1000000000000",
         ),
+        (lambda content: content["annotations"][0].update(segmentation=[[float("nan")] * 6]), r"point \[nan, nan\]"),
+        (lambda content: content["annotations"][2]["segmentation"].update(counts="0"), "run lengths of 0 pixels"),
+        (lambda content: content["annotations"][3]["segmentation"].update(counts=[9, -9]), "run lengths of 0 pixels"),
+        (lambda content: content["annotations"][3]["segmentation"].update(counts=["a"]), "not in COCO's format"),
     ],
 )
 def test_what_is_wrong_with_a_json_is_told(change, told, coco):

@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 
 from xseg.data.check import check_split
-from xseg.data.layout import FileOptions, LabelOptions, LayoutOptions, SceneOptions
+from xseg.data.layout import FileOptions, LabelOptions, LayoutOptions, SceneOptions, SplitOptions
 from xseg.data.options import DataOptions
+from xseg.data.pairs import PairReader
 from xseg.data.readers.registry import create_reader
 from xseg.errors import ConfigError, DataError
 from xseg.types import SPLITS
@@ -277,3 +278,16 @@ def test_a_turned_photograph_and_its_mask_stay_together(orientation, tmp_path, s
         assert np.array_equal(sample.mask, upright)
         assert np.abs(sample.image[..., 0].astype(int) - upright * 40).max() <= 3
         assert reader.inspect(record).size == upright.shape
+
+
+def test_folders_of_other_names_and_divided_ones_are_read_as_the_options_say(scenes_root):
+    (scenes_root / "val").rename(scenes_root / "valid")
+    named = LayoutOptions(splits=SplitOptions(val="valid"))
+    reader = create_reader(DataOptions(reader="folder", root=str(scenes_root), layout=named))
+    assert not isinstance(reader, PairReader), "whose users put the split's own name into its pattern"
+    assert len(reader.records("val")) == 3
+    divided = LayoutOptions(splits=SplitOptions(fractions=(0.5, 0.5, 0.0)))
+    reader = create_reader(DataOptions(reader="folder", root=str(scenes_root), layout=divided))
+    assert not isinstance(reader, PairReader)
+    assert [len(reader.records(split)) for split in ("train", "val")] == [2, 2]
+    assert isinstance(create_reader(DataOptions(reader="folder", root=str(scenes_root))), PairReader)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -52,12 +54,14 @@ def test_cityscapes_names_records_by_city_and_tells_a_missing_label(tmp_path):
         reader(options).records("val")
 
 
-def test_a_kept_back_test_split_can_be_another_part(tmp_path):
+def test_a_test_part_whose_labels_are_kept_back_has_images_alone_or_is_another_part(tmp_path):
     options = write_ade20k(tmp_path / "a")
-    with pytest.raises(DataError, match=r"images/testing does not exist .*holds training/, validation/|does not exist"):
-        reader(options).records("test")
+    shutil.copytree(tmp_path / "a" / "images" / "validation", tmp_path / "a" / "images" / "testing")
+    assert {record.mask for record in reader(options).records("test")} == {None}
+    sample = reader(options).read(reader(options).records("test")[0])
+    assert sample.mask is None
     named = reader(options, splits=SplitOptions(test="validation"))
-    assert names(named, "test") == names(named, "val")
+    assert named.records("test") == named.records("val")
 
 
 def test_loveda_can_be_read_by_domain(tmp_path):

@@ -108,6 +108,11 @@ def check_destination(destination: PathArgument, root: Path) -> Path:
     return destination
 
 
+def is_correctable(reader: Reader) -> bool:
+    """Tell whether a corrected copy of what a reader reads can be written: folders of images and masks of numbers."""
+    return isinstance(reader, PairReader)
+
+
 def require_correctable(reader: Reader) -> Path:
     """Return the folder of a data set that can be corrected.
 

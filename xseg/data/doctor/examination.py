@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from xseg.data.doctor.correction import is_correctable
 from xseg.data.doctor.facts import Facts, PairFacts, SplitFacts
 from xseg.data.doctor.finding import SEVERITIES, Finding, Severity
 from xseg.data.doctor.listing import Listing, list_split
@@ -84,4 +85,7 @@ def examine(
         start = end
     raw = isinstance(reader, FileReader)
     facts_of_all = Facts(reader.labels, reader.channels, options.crop, splits, is_plain(reader), raw)
-    return Examination(facts_of_all, tuple(run_checks(facts_of_all)))
+    findings = run_checks(facts_of_all)
+    if not is_correctable(reader):
+        findings = [replace(finding, repairs=()) for finding in findings]
+    return Examination(facts_of_all, tuple(findings))

@@ -135,6 +135,7 @@ class PairFacts:
         mask_file: the mask's file; None if there is none.
         mask: its pixels; None if they cannot be decoded.
         fault: why the reader refuses the pair, where files and masks are not looked at one by one.
+        unlabelled: whether the layout lets this image be without a mask.
     """
 
     name: str
@@ -143,6 +144,7 @@ class PairFacts:
     mask_file: FileFacts | None = None
     mask: MaskFacts | None = None
     fault: str = ""
+    unlabelled: bool = False
 
     @property
     def same_file(self) -> bool:

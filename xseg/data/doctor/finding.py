@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -98,11 +99,16 @@ class Finding:
         }
 
 
+def printable(path: Path | str) -> str:
+    """Return a path as text that any terminal and file takes, also if its bytes are no UTF-8."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
 def first_places(places: Iterable[tuple[Path | str, str]]) -> tuple[Place, ...]:
     """Return the first places of (path, detail) pairs, as many as a finding lists."""
     found = []
     for path, detail in places:
-        found.append(Place(str(path), detail))
+        found.append(Place(printable(path), printable(detail)))
         if len(found) == SHOWN:
             break
     return tuple(found)

@@ -81,7 +81,8 @@ def _list_folders(reader: PairReader, split: Split) -> Listing:
     tasks = []
     for name in sorted({*images, *masks}):
         image, mask = images.get(name), masks.get(name)
-        record = Record(name, image, mask) if image is not None and mask is not None else None
+        whole = image is not None and (mask is not None or reader.listing.optional)
+        record = Record(name, image, mask) if image is not None and whole else None
         tasks.append(Task(name, image, mask, record))
     return Listing(tuple(tasks), strays)
 

@@ -38,6 +38,10 @@ class Look:
 
     def __call__(self, task: Task) -> PairFacts:
         """Return the facts of a pair; what cannot be decoded is a fact too."""
+        unlabelled = task.record is not None and task.record.mask is None
+        return replace(self._look(task), unlabelled=unlabelled)
+
+    def _look(self, task: Task) -> PairFacts:
         image_file = None if task.image is None else file_facts(task.image)
         mask_file = None if task.mask is None else file_facts(task.mask)
         if task.record is None or not isinstance(self.reader, FileReader):

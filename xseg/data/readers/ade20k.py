@@ -15,7 +15,7 @@ def create(options: DataOptions) -> FileReader:
     """Return the reader of images/ and annotations/, each with training/ and validation/, below root.
 
     The masks number the classes from 1; 0 is everything else and does not count. The benchmark keeps the labels of
-    its test images; layout.splits.test can name the validation part.
+    its test images, which have no masks; layout.splits.test can name the validation part.
 
     Raises:
         DataError: if root is no folder.
@@ -24,6 +24,6 @@ def create(options: DataOptions) -> FileReader:
     """
     root = Path(options.root)
     check_root(root)
-    listing = FolderListing(root, images="images/{split}", masks="annotations/{split}")
+    listing = FolderListing(root, images="images/{split}", masks="annotations/{split}", optional=("testing",))
     splits = SplitPlan.of(options.layout.splits, ("training", "validation", "testing"))
     return FileReader(ADE20K, options.channels, listing, splits=splits)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from xseg.data.options import DataOptions
-from xseg.data.pairs import FileReader, PairReader, check_root
+from xseg.data.pairs import FileReader, check_root, pair_reader
 from xseg.data.patterns import FolderListing
 from xseg.data.splits import SplitPlan
 from xseg.label_sets import CAMVID
@@ -20,4 +20,4 @@ def create(options: DataOptions) -> FileReader:
     root = Path(options.root)
     check_root(root)
     listing = FolderListing(root, images="{split}", masks="{split}annot")
-    return PairReader(CAMVID, options.channels, listing, splits=SplitPlan.of(options.layout.splits))
+    return pair_reader(CAMVID, options.channels, listing, SplitPlan.of(options.layout.splits))

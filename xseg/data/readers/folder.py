@@ -11,7 +11,7 @@ from xseg.data.label_files import classes_of, label_file
 from xseg.data.layout import LabelOptions
 from xseg.data.masks import mask_of, read_index_mask
 from xseg.data.options import DataOptions
-from xseg.data.pairs import FileReader, MaskDecoder, PairReader, check_root
+from xseg.data.pairs import FileReader, MaskDecoder, check_root, pair_reader
 from xseg.data.patterns import CLASS, NAME, SPLIT, FolderListing
 from xseg.data.splits import Listing, SplitPlan
 from xseg.errors import ConfigError
@@ -43,8 +43,8 @@ def create(options: DataOptions) -> FileReader:
     known = known_classes(root, labels, listing, splits.names[0])
     if labels.encoding == "files":
         listing = FolderListing(root, images, masks, known.names)
-    if labels.encoding == "index" and NAME not in images and not splits.fractions:
-        return PairReader(known, options.channels, listing, splits=splits)
+    if labels.encoding == "index":
+        return pair_reader(known, options.channels, listing, splits)
     return FileReader(known, options.channels, listing, decoder_of(known, labels), splits)
 
 

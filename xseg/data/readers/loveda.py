@@ -30,7 +30,10 @@ def create(options: DataOptions) -> FileReader:
     check_root(root)
     domain = variant_of(options, VARIANTS)
     listing = FolderListing(
-        root, images=f"{{split}}/{domain}/images_png/{{name}}.png", masks=f"{{split}}/{domain}/masks_png/{{name}}.png"
+        root,
+        images=f"{{split}}/{domain}/images_png/{{name}}.png",
+        masks=f"{{split}}/{domain}/masks_png/{{name}}.png",
+        optional=("Test",),
     )
     splits = SplitPlan.of(options.layout.splits, ("Train", "Val", "Test"))
     return FileReader(LOVEDA, options.channels, listing, splits=splits)

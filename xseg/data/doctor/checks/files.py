@@ -79,11 +79,11 @@ def unpaired(facts: Facts) -> Iterator[Finding]:
     """Images without a mask, and masks without an image."""
     for split, found in facts.splits.items():
         images = [pair for pair in found.pairs if pair.image_file is not None]
-        alone = [pair.image_file for pair in found.pairs if pair.image_file is not None and pair.mask_file is None]
-        if alone and facts.plain:
-            title = f"images without a mask: {len(alone)} of {len(images)}"
-            yield _left_out("image-without-mask", "error", split, title, alone, "add the masks or remove the images")
-        alone = [pair.mask_file for pair in found.pairs if pair.mask_file is not None and pair.image_file is None]
+        lacking = [pair for pair in images if _lacks_mask(pair, split, facts)]
+        if lacking:
+            title = f"images without a mask: {len(lacking)} of {len(images)}"
+            yield _left_out("image-without-mask", "error", split, title, lacking, "add the masks or remove the images")
+        alone = [pair for pair in found.pairs if pair.mask_file is not None and pair.image_file is None]
         if alone:
             title = f"masks without an image: {len(alone)}"
             yield _left_out("mask-without-image", "warning", split, title, alone, "add the images or remove the masks")
@@ -219,11 +219,17 @@ def leave_out(pair: PairFacts) -> tuple[Repair, ...]:
     return tuple(Repair(file.path, "leave_out") for file in files_of(pair))
 
 
-def _left_out(check: str, severity: Severity, split: Split, title: str, files: list[FileFacts], remedy: str) -> Finding:
-    repairs = tuple(Repair(file.path, "leave_out") for file in files)
-    return Finding(
-        check, severity, split, title, remedy, len(files), first_places((file.path, "") for file in files), repairs
-    )
+def _lacks_mask(pair: PairFacts, split: Split, facts: Facts) -> bool:
+    if pair.unlabelled:
+        return split != "test"  # whose labels many a data set keeps to itself
+    return facts.plain and pair.mask_file is None
+
+
+def _left_out(check: str, severity: Severity, split: Split, title: str, pairs: list[PairFacts], remedy: str) -> Finding:
+    """Return a finding about pairs of which one file is missing, and the other can be left out."""
+    places = first_places((file.path, "") for pair in pairs for file in files_of(pair))
+    repairs = tuple(repair for pair in pairs for repair in leave_out(pair))
+    return Finding(check, severity, split, title, remedy, len(pairs), places, repairs)
 
 
 def _reason(file: FileFacts) -> str:
