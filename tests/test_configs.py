@@ -1,43 +1,41 @@
+import importlib.util
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from xseg.cli.train_options import parse_request
 
 CONFIGS = Path(__file__).parents[1] / "configs"
-DATA = ("camvid", "scenes", "folder")  # the others are read in tests/data/readers/test_configurations.py
-FILES = sorted(
-    file
-    for file in CONFIGS.rglob("*.yaml")
-    if file.parent.name != "classification" and (file.parent.name != "data" or file.stem in DATA)
-)
+# those of data sets are tested with the readers, those of classification with it
+FILES = sorted(file for folder in ("model", "trainer", "experiments") for file in (CONFIGS / folder).glob("*.yaml"))
 SHIPPED = Path(__file__).parents[1] / "xseg" / "cli" / "demo.yaml"
+
+_spec = importlib.util.spec_from_file_location("replicas", Path(__file__).parent / "data" / "readers" / "replicas.py")
+replicas = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(replicas)
 
 
 @pytest.fixture(scope="module")
-def roots(tmp_path_factory):
-    """Two small data sets, one in each layout."""
-    roots = {}
-    for reader, images, masks in (("camvid", "{}", "{}annot"), ("folder", "{}/images", "{}/masks")):
-        root = roots[reader] = tmp_path_factory.mktemp(reader)
-        for split in ("train", "val"):
-            for kind, shape in ((images, (48, 64, 3)), (masks, (48, 64))):
-                folder = root / kind.format(split)
-                folder.mkdir(parents=True)
-                for index in range(2):
-                    Image.fromarray(np.full(shape, index, np.uint8)).save(folder / f"{index}.png")
-    (roots["folder"] / "classes.txt").write_text("one\ntwo\n")
-    return roots
+def root_of(tmp_path_factory):
+    """Return the function that gives a small copy of the data set that options describe."""
+    written = {}
+
+    def root(options):
+        name = f"{options.reader}/{options.layout.variant}".rstrip("/")
+        name = name if name in replicas.REPLICAS else options.reader
+        if name not in written:
+            written[name] = tmp_path_factory.mktemp(name.replace("/", "_")) / "root"
+            replicas.REPLICAS[name](written[name])
+        return written[name]
+
+    return root
 
 
-def command(files, roots, folder):
+def command(files, root_of, folder):
     arguments = [argument for file in files for argument in ("--config", str(file))]
-    reader = parse_request(arguments).data.reader
-    root = ["--data.root", str(roots[reader])] if reader in roots else []
+    data = parse_request(arguments).data
     here = ["--trainer.accelerator", "cpu", "--data.workers", "0", "--output_dir", str(folder / "run")]
-    return [*arguments, *root, *here]
+    return [*arguments, "--data.root", str(root_of(data)), *here]
 
 
 def names(path):
@@ -45,12 +43,12 @@ def names(path):
 
 
 @pytest.mark.parametrize("file", [*FILES, SHIPPED], ids=names)
-def test_every_configuration_makes_a_model_data_and_a_trainer(file, roots, tmp_path):
+def test_every_configuration_makes_a_model_data_and_a_trainer(file, root_of, tmp_path):
     from xseg.cli.lightning_cli import TrainCLI
 
-    arguments = command([file], roots, tmp_path)
+    arguments = command([file], root_of, tmp_path)
     # the size of the network is not what a configuration can get wrong, and large ones take seconds to build
-    small = ["--model.width", "0.125", "--model.encoder_weights", "null"]
+    small = ["--model.width", "0.125", "--model.encoder_weights", "null", "--model.start_from", "null"]
     cli = TrainCLI([*arguments, *small], parse_request([*arguments, *small]))
     cli.datamodule.setup("fit")
     assert len(cli.datamodule.train_dataloader()) > 0
@@ -59,24 +57,56 @@ def test_every_configuration_makes_a_model_data_and_a_trainer(file, roots, tmp_p
     assert not (tmp_path / "run").exists(), "nothing is written before training"
 
 
-@pytest.mark.parametrize("data", DATA)
+@pytest.mark.parametrize("data", ["camvid", "scenes", "folder"])
 @pytest.mark.parametrize("trainer", ["cpu", "gpu"])
-def test_fragments_compose(data, trainer, roots, tmp_path):
+def test_fragments_compose(data, trainer, root_of, tmp_path):
     files = [CONFIGS / f"{name}.yaml" for name in ("model/xception_small", f"data/{data}", f"trainer/{trainer}")]
-    request = parse_request(command(files, roots, tmp_path))
+    request = parse_request(command(files, root_of, tmp_path))
     assert request.task.width == 0.25
     assert request.data.reader == data
 
 
-def test_the_experiment_is_the_one_that_is_described():
-    """45 whole batches of 8 in CamVid's 367 images, for 8 epochs."""
-    request = parse_request(["--config", str(CONFIGS / "experiments" / "camvid_xception_os16_320_8ep.yaml")])
-    assert 367 // request.data.batch_size == 45
-    assert request.data.crop == (320, 320)
-    assert request.task.output_stride == 16
-    assert request.task.optimizer.encoder_lr == pytest.approx(1e-3)
+EXPERIMENTS = sorted((CONFIGS / "experiments").glob("*.yaml"))
 
 
-def test_all_configurations_are_found():
-    folders = {file.parent.name for file in FILES}
-    assert folders == {"model", "data", "trainer", "experiments"}
+@pytest.mark.parametrize("file", EXPERIMENTS, ids=names)
+def test_every_experiment_says_what_to_expect_and_writes_where_its_name_says(file):
+    head = file.read_text().partition("seed_everything")[0]
+    assert "Expected: " in head
+    assert parse_request(["--config", str(file)]).run.path == Path("runs") / file.stem
+
+
+@pytest.mark.parametrize(
+    ("name", "images", "steps"),
+    [
+        ("camvid_xception_os16_320_8ep", 367, 360),
+        ("voc_xception65_os16", 10_582, 30_000),
+        ("voc_xception65_os16_coco", 10_582, 30_000),
+        ("voc_xception65_os8_trainval", 2_913, 30_000),
+        ("coco_xception65_os16", 118_287, 300_000),
+        ("cityscapes_xception65_os16", 2_975, 90_000),
+        ("cityscapes_xception65_os16_no_pooling", 2_975, 90_000),
+        ("cityscapes_xception71_os16_no_pooling", 2_975, 90_000),
+        ("ade20k_xception65_os16", 20_210, 150_000),
+    ],
+)
+def test_an_experiment_is_as_long_as_the_published_one(name, images, steps):
+    """Whole batches of whole epochs, within two in a hundred, and the last epoch is validated."""
+    import yaml
+
+    file = CONFIGS / "experiments" / f"{name}.yaml"
+    trainer, batch = yaml.safe_load(file.read_text())["trainer"], parse_request(["--config", str(file)]).data.batch_size
+    assert images // batch * trainer["max_epochs"] == pytest.approx(steps, rel=0.02)
+    assert trainer["max_epochs"] % trainer["check_val_every_n_epoch"] == 0
+
+
+def test_published_numbers_are_trained_by_the_published_recipe():
+    for file in EXPERIMENTS:
+        if not file.stem.startswith("camvid"):
+            request = parse_request(["--config", str(file)])
+            optimizer = request.task.optimizer
+            assert (optimizer.name, optimizer.momentum, optimizer.weight_decay) == ("sgd", 0.9, 4e-5)
+            assert (optimizer.bias_multiplier, request.task.schedule.power) == (2.0, 0.9)
+            assert (request.data.scale, request.data.scale_step, request.data.flip) == ((0.5, 2.0), 0.25, 0.5)
+            assert request.data.batch_size == 16
+            assert request.task.batch_norm == ("frozen" if "trainval" in file.stem else "train")

@@ -1,7 +1,8 @@
 """`python tools/tiling.py MODEL IMAGES…` measures how far tiles give what the whole image gives, and draws it.
 
-Every image is enlarged and cut to sides of 16 k + 1 pixels, so that both ways see the same grid; it is predicted on as
-a whole and by tiles at several overlaps. Written are a plot and, as JSON, its figures.
+Every image is enlarged, and for each overlap cut to the largest part that tiles with exactly this overlap cover. Of
+that part, the whole and the tiles are compared. Written are a plot and, as JSON, its figures. Tiles and overlaps of
+32 k + 1 pixels keep both ways on the same coarse grid.
 """
 
 from __future__ import annotations
@@ -29,8 +30,6 @@ from xseg.inference.preprocessing import to_batch
 from xseg.inference.receptive_field import measure_receptive_field
 from xseg.inference.tiling import TilePlan
 from xseg.nn.aspp import ImagePooling
-
-GRID = 16
 
 
 @dataclass(frozen=True)
@@ -81,33 +80,49 @@ def compare(
     predictor: Predictor, images: Sequence[NDArray[Any]], *, tile: int, overlaps: Sequence[int], keep_pooling: bool
 ) -> Series:
     """Predict on all images both ways."""
-    classes = len(predictor.labels)
     results = np.zeros((len(overlaps), 3))
-    for image in images:
-        kept: dict[nn.Module, Tensor] = {}
-        with pooling_of(predictor.model, kept, replace=False):
-            whole = logits_and_probabilities(predictor, image[None])[0].cpu().numpy()
-        labels = whole[classes:].argmax(axis=0)
-        for row, overlap in enumerate(overlaps):
-            plan = TilePlan.fit(*image.shape[:2], tile=tile, overlap=overlap)
-            with pooling_of(predictor.model, kept if keep_pooling else {}, replace=keep_pooling):
-                tiled = tiled_probabilities(
-                    lambda pixels: logits_and_probabilities(predictor, pixels), image, plan, classes=2 * classes
-                )
-            difference = np.abs(tiled[:classes] - whole[:classes])
-            agreement = (tiled[classes:].argmax(axis=0) == labels).mean()
-            results[row] += [agreement / len(images), 0, difference.mean() / len(images)]
-            results[row, 1] = max(results[row, 1], difference.max())
-    agreement, largest, typical = results.T.tolist()
+    for row, overlap in enumerate(overlaps):
+        for image in images:
+            part = fitting_part(image, tile, overlap)
+            agreement, largest, typical = difference(predictor, part, tile, overlap, keep_pooling)
+            results[row] += [agreement / len(images), 0, typical / len(images)]
+            results[row, 1] = max(results[row, 1], largest)
+    agreements, extremes, means = results.T.tolist()
     pooling = "whole image" if keep_pooling else "tile"
-    return Series(tile, pooling, list(overlaps), agreement, largest, typical)
+    return Series(tile, pooling, list(overlaps), agreements, extremes, means)
+
+
+def difference(
+    predictor: Predictor, image: NDArray[Any], tile: int, overlap: int, keep_pooling: bool
+) -> tuple[float, float, float]:
+    """Return agreement of the labels, largest and mean difference of the logits between tiles and whole."""
+    classes = len(predictor.labels)
+    kept: dict[nn.Module, Tensor] = {}
+    with pooling_of(predictor.model, kept, replace=False):
+        whole = logits_and_probabilities(predictor, image[None])[0].cpu().numpy()
+    plan = TilePlan.fit(*image.shape[:2], tile=tile, overlap=overlap)
+    with pooling_of(predictor.model, kept if keep_pooling else {}, replace=keep_pooling):
+        tiled = tiled_probabilities(
+            lambda pixels: logits_and_probabilities(predictor, pixels), image, plan, classes=2 * classes
+        )
+    logits = np.abs(tiled[:classes] - whole[:classes])
+    agreement = (tiled[classes:].argmax(axis=0) == whole[classes:].argmax(axis=0)).mean()
+    return float(agreement), float(logits.max()), float(logits.mean())
+
+
+def fitting_part(image: NDArray[Any], tile: int, overlap: int) -> NDArray[Any]:
+    """Return the largest top left part that tiles cover with exactly this overlap; at least two tiles either way."""
+    step = tile - overlap
+    height, width = (tile + (size - tile) // step * step for size in image.shape[:2])
+    if min(height, width) <= tile:
+        raise SystemExit(f"images of {image.shape[1]} x {image.shape[0]} hold no two tiles of {tile}, {overlap} shared")
+    return np.ascontiguousarray(image[:height, :width])
 
 
 def enlarged(path: Path, factor: float, channels: int) -> NDArray[Any]:
-    """Read an image, enlarge it and cut it to sides of 16 k + 1 pixels."""
+    """Read and enlarge an image."""
     image = cv2.resize(read_image(path, channels), None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)
-    height, width = ((size - 1) // GRID * GRID + 1 for size in image.shape[:2])
-    return np.ascontiguousarray(image[:height, :width].reshape(height, width, channels))
+    return image.reshape(*image.shape[:2], channels)
 
 
 def draw(series: Sequence[Series], radius: int, path: Path) -> None:
@@ -119,13 +134,13 @@ def draw(series: Sequence[Series], radius: int, path: Path) -> None:
     for line in series:
         style = {"marker": "o", "linestyle": "-" if line.pooling == "tile" else "--", "markersize": 4}
         name = f"tiles of {line.tile}" + ("" if line.pooling == "tile" else ", pooling of the whole")
-        left.plot(line.overlaps, [100 * share for share in line.agreement], label=name, **style)
-        middle.plot(line.overlaps, line.typical, **style)
+        left.plot(line.overlaps, [100 * share for share in line.agreement], **style)
+        middle.plot(line.overlaps, line.typical, label=name, **style)
         right.plot(line.overlaps, line.largest, **style)
     left.set_ylabel("same label as the whole image, %")
     middle.set_ylabel("mean difference of the logits")
     right.set_ylabel("largest difference of a logit")
-    left.legend(loc="lower right", fontsize=8)
+    middle.legend(fontsize=8)
     for axes in (left, middle, right):
         axes.set_xlabel("overlap, pixels")
         axes.axvline(2 * radius, color="0.6", linestyle=":", linewidth=1)
@@ -142,9 +157,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", help="a run directory, a bundle directory or a Hugging Face Hub id")
     parser.add_argument("images", nargs="+", type=Path)
-    parser.add_argument("--factor", type=float, default=2.0, help="the images are enlarged by it")
-    parser.add_argument("--tiles", type=int, nargs="+", default=[385, 513])
-    parser.add_argument("--overlaps", type=int, nargs="+", default=[0, 16, 32, 64, 96, 128, 192])
+    parser.add_argument("--factor", type=float, default=2.25, help="the images are enlarged by it")
+    parser.add_argument("--tiles", type=int, nargs="+", default=[257, 385])
+    parser.add_argument("--overlaps", type=int, nargs="+", default=[1, 33, 65, 97, 129, 193])
     parser.add_argument("--output", type=Path, default=Path("tiling.png"), help="the plot; the figures go beside it")
     arguments = parser.parse_args()
     predictor = load(arguments.model)
@@ -155,7 +170,8 @@ def main() -> None:
     cases = [(tile, False) for tile in arguments.tiles] + [(arguments.tiles[-1], True)]
     series = []
     for tile, keep_pooling in cases:
-        line = compare(predictor, images, tile=tile, overlaps=arguments.overlaps, keep_pooling=keep_pooling)
+        overlaps = [overlap for overlap in arguments.overlaps if 2 * overlap <= tile]
+        line = compare(predictor, images, tile=tile, overlaps=overlaps, keep_pooling=keep_pooling)
         print(line)
         series.append(line)
     figures = {"images": len(images), "receptive_field": asdict(field), "series": [asdict(line) for line in series]}

@@ -83,5 +83,5 @@ def test_a_data_set_of_16_bit_images_is_normalised_by_its_own_range(folders):
 def test_nothing_but_broken_images_is_refused(folders):
     for path in (folders / "train").rglob("*.png"):
         path.write_bytes(b"broken")
-    with pytest.raises(DataError, match="no training image of .* can be read"):
+    with pytest.raises(DataError, match=r"no training image of .* can be read"):
         look(folders)

@@ -1,6 +1,7 @@
 import csv
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -186,6 +187,80 @@ def test_ctrl_c_keeps_the_last_epoch(tmp_path, capsys, monkeypatch):
     told = capsys.readouterr().err
     assert "stopped at once; go on with: xseg train --config" in told
     assert "Traceback" not in told
+
+
+def test_auto_goes_on_where_there_is_something_to_go_on_from_and_else_begins(tmp_path, capsys):
+    run = tmp_path / "run"
+    assert train(run, "--trainer.max_epochs", 1, "--resume", "auto") == 0
+    assert "going on" not in capsys.readouterr().out
+    (run / "last.ckpt").write_bytes(b"torn")  # the one before is of no epoch: there is none
+    assert train(run, "--trainer.max_epochs", 1, "--resume", "auto") == 2
+    assert "is no whole checkpoint" in capsys.readouterr().err
+    (run / "last.ckpt").unlink()
+    assert train(run, "--trainer.max_epochs", 1, "--resume", "auto") == 0, "killed before its first checkpoint"
+
+
+def test_a_torn_checkpoint_is_told_and_the_one_before_is_gone_on_from(finished, tmp_path, capsys):
+    run = tmp_path / "run"
+    shutil.copytree(finished, run)
+    last = run / "last.ckpt"
+    last.write_bytes(last.read_bytes()[:-200])
+    assert main(["train", "--config", str(run / "config.yaml"), "--output_dir", str(run), "--resume", str(last)]) == 0
+    told = capsys.readouterr()
+    assert "going on from previous.ckpt instead" in told.err
+    assert "after step 2" in told.out
+    state = torch.load(last, weights_only=True)["current_model_state"]
+    wanted = torch.load(finished / "last.ckpt", weights_only=True)["current_model_state"]
+    assert all(torch.equal(state[name], tensor) for name, tensor in wanted.items())
+    environment = json.loads((run / "environment.json").read_text())
+    assert len(environment["resumed"]) == 1
+
+
+def test_other_data_is_noticed_at_resume(finished, capsys):
+    other = ["--config", finished / "config.yaml", "--data.layout.scenes.seed", 5, "--resume", finished / "last.ckpt"]
+    assert main(["train", *map(str, other)]) == 2
+    assert "training images are not the" in capsys.readouterr().err
+
+
+def test_environment_and_configuration_are_enough_to_repeat_a_run(finished, tmp_path):
+    described = json.loads((finished / "environment.json").read_text())
+    config = tmp_path / "again.yaml"
+    config.write_text(yaml.safe_dump(described["config"]))
+    assert main(["train", "--config", str(config), "--output_dir", str(tmp_path / "again")]) == 0
+    pairs = zip(weights(finished).values(), weights(tmp_path / "again").values(), strict=True)
+    assert all(torch.equal(one, other) for one, other in pairs)
+    assert described["threads"] >= 1
+    assert described["torch"].startswith(described["packages"]["torch"])
+
+
+def test_the_largest_batch_is_found_and_kept_in_the_configuration(tmp_path, capsys):
+    run = tmp_path / "run"
+    assert train(run, "--trainer.max_epochs", 1, "--run.find_batch_size", "true") == 0
+    assert "data.batch_size=4 is the largest" in capsys.readouterr().err, "there are four images"
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    assert config["data"]["batch_size"] == 4
+    assert config["run"]["find_batch_size"] is False
+    assert table(run)[0]["step"] == "1"
+
+
+def test_tensorboard_and_the_table_are_there_whatever_logger_is_chosen(tmp_path):
+    logger = ["--trainer.logger", "CSVLogger", "--trainer.logger.save_dir", str(tmp_path / "other")]
+    assert train(tmp_path / "run", "--trainer.max_epochs", 1, *logger) == 0
+    assert list((tmp_path / "run" / "tensorboard").glob("events.out*"))
+    assert list((tmp_path / "other").rglob("metrics.csv"))
+    assert table(tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("variables", "first"),
+    [({}, True), ({"RANK": "0", "LOCAL_RANK": "0"}, True), ({"LOCAL_RANK": "1"}, False), ({"NODE_RANK": "2"}, False)],
+)
+def test_only_the_first_process_speaks_and_writes(variables, first, monkeypatch):
+    from xseg.cli.train import is_first_process
+
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert is_first_process() == first
 
 
 def test_help_tells_every_option_without_torch():

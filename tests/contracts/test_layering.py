@@ -22,6 +22,7 @@ LAYERS = [
     {"factory"},
     {"inference"},
     {"training", "evaluation", "classification", "lab"},
+    {"benchmarks"},
     {"cli"},
 ]
 SIBLINGS = {"data", "losses", "metrics"}  # import only the first layer and each other; used by training and above
@@ -29,7 +30,14 @@ SIBLINGS = {"data", "losses", "metrics"}  # import only the first layer and each
 # package -> the modules (prefixes) that may import it at all
 FENCES = {
     "lightning": ("training", "data.datamodule", "classification", "lab.training", "cli"),
-    "segmentation_models_pytorch": ("smp", "models.smp_decoders", "losses", "weights.check"),
+    "segmentation_models_pytorch": (
+        "smp",
+        "models.smp_decoders",
+        "losses",
+        "weights.check",
+        "benchmarks.prediction",
+        "benchmarks.train_step",
+    ),
     "h5py": ("weights.keras_file",),
     "keras": ("weights.check",),
     "tensorflow": ("weights.check",),

@@ -11,8 +11,15 @@ import torch
 from PIL import Image
 from torch import nn
 
+from xseg.errors import DataError
 from xseg.evaluation.evaluate import evaluate
-from xseg.evaluation.report import NUMBERED_CLASSES, confusion_cells, render_report, write_report
+from xseg.evaluation.report import (
+    NUMBERED_CLASSES,
+    confusion_cells,
+    render_report,
+    select_pictures,
+    write_report,
+)
 from xseg.inference.options import InferenceOptions
 from xseg.inference.predictor import Predictor
 from xseg.labels import LabelMap
@@ -147,3 +154,24 @@ def test_a_report_that_fails_leaves_no_file(evaluation, tmp_path):
     with pytest.raises(Exception, match="cannot be read"):
         write_report(evaluation, tmp_path / "report.html", title="x", history=tmp_path / "missing.csv")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("drawn", "shown"), [(0, []), (1, [1]), (3, [1, 2, 3]), (10, [1, 4, 7, 10])])
+def test_a_few_pictures_of_a_training_are_chosen_the_first_and_the_last_among_them(tmp_path, drawn, shown):
+    for epoch in range(1, drawn + 1):
+        (tmp_path / f"epoch_{epoch:04d}.png").touch()
+    assert [int(file.stem[-4:]) for file in select_pictures(tmp_path)] == shown
+
+
+def test_the_pictures_beside_the_history_are_in_the_page(evaluation, history, tmp_path):
+    write_report(evaluation, tmp_path / "without.html", title="x", history=history)
+    assert "as the model learned" not in (tmp_path / "without.html").read_text()
+    (tmp_path / "pictures").mkdir()
+    for epoch, red in ((1, 10), (7, 200)):
+        Image.new("RGB", (30, 10), (red, 0, 0)).save(tmp_path / "pictures" / f"epoch_{epoch:04d}.png")
+    write_report(evaluation, tmp_path / "report.html", title="x", history=history)
+    page = Page((tmp_path / "report.html").read_text())
+    assert {"epoch 1", "epoch 7"} <= set(page.text)
+    (tmp_path / "pictures" / "epoch_0007.png").write_bytes(b"torn")
+    with pytest.raises(DataError, match="epoch_0007"):
+        write_report(evaluation, tmp_path / "report.html", title="x", history=history)

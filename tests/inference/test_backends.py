@@ -105,7 +105,7 @@ def test_a_backend_that_computes_something_else_is_refused_or_left_by_auto(model
 
     network = coarse_network(model)
     wrong = Wrong(network, device=CPU, precision="float32")
-    with pytest.raises(ConfigError, match="backend=openvino in float32 differs from torch by .*; use --backend torch"):
+    with pytest.raises(ConfigError, match=r"backend=openvino in float32 differs from .*; use --backend torch"):
         verify(wrong, network, 3)
 
     def convert(*_, **__):

@@ -179,6 +179,32 @@ def test_a_grey_band_does_for_a_model_of_three(tmp_path):
     np.testing.assert_array_equal(predictor.seen[0][0, ..., 2], bands[0, :64, :64])
 
 
+@pytest.mark.parametrize(("dtype", "maximum", "mean"), [(np.uint8, 255, 102), (np.float32, 1.0, np.float32(0.4))])
+def test_empty_pixels_of_a_grey_band_are_shown_as_the_mean(tmp_path, dtype, maximum, mean):
+    bands = np.full((1, 70, 80), maximum, dtype)
+    bands[:, 5, 6] = 0
+    path = write(tmp_path / "grey.tif", bands, nodata=0)
+    predictor = Predictor(normalization=Normalization((0.4,) * 3, (0.5,) * 3, maximum))
+    predict_raster(predictor, path, tmp_path / "mask.tif", TILES)
+    assert predictor.seen[0].shape == (1, 64, 64, 3)
+    np.testing.assert_array_equal(predictor.seen[0][0, 5, 6], [mean] * 3)
+    with rasterio.open(tmp_path / "mask.tif") as mask:
+        assert (mask.read(1) == 255).sum() == 1
+
+
+def test_many_classes_give_a_16_bit_mask(tmp_path):
+    labels = LabelMap(tuple(f"class {index}" for index in range(300)), ignore_index=-1)
+    predictor = Predictor(labels=labels)
+    predictor.run = lambda images: torch.arange(300.0)[None, :, None, None].expand(len(images), -1, *images.shape[1:3])
+    summary = predict_raster(predictor, write(tmp_path / "scene.tif", scene(70, 80)[0]), tmp_path / "mask.tif", TILES)
+    with rasterio.open(tmp_path / "mask.tif") as mask:
+        assert mask.dtypes == ("uint16",)
+        assert mask.nodata == 65535
+        assert (mask.read(1) == 299).all()
+        assert mask.colormap(1)[299][:3] == labels.colors[299]
+    assert summary.pixels["class 299"] == 70 * 80
+
+
 def test_ground_control_points_are_kept(tmp_path):
     bands, _ = scene(70, 80)
     points = [GroundControlPoint(row, col, 10.0 + col, 50.0 - row, 0.0) for row in (0, 70) for col in (0, 80)]

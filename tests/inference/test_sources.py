@@ -107,6 +107,26 @@ def test_a_file_that_is_named_outright_is_taken_whatever_its_suffix(tree):
     assert named("film.mp4", "in") == {"film.mp4": "film", "in/a.png": "a"}
 
 
+def test_videos_are_taken_by_name_and_by_glob_but_not_out_of_a_folder_of_images(tree):
+    tree("in/film.MP4", "in/a.png")
+    kinds = {source.path.name: source.kind for source in expand_sources(["in/*"])}
+    assert kinds == {"a.png": "image", "film.MP4": "video"}
+    assert [source.path.name for source in expand_sources(["in"])] == ["a.png"]
+
+
+def test_a_number_is_a_camera_unless_there_is_such_a_file(tree):
+    (camera,) = expand_sources(["0"])
+    assert (str(camera.path), camera.name, camera.kind) == ("0", "0", "camera")
+    tree("1")
+    assert expand_sources(["1"])[0].kind == "image"
+
+
+def test_an_empty_folder_with_an_images_name_is_taken_so_that_it_is_told(tree):
+    root = tree("in/a.png", "in/full.png/b.png")
+    (root / "in" / "empty.png").mkdir()
+    assert set(named("in")) == {"in/a.png", "in/full.png/b.png", "in/empty.png"}
+
+
 def test_a_name_with_glob_letters_that_exists_is_a_file(tree):
     tree("photo[1].png", "photo1.png")
     assert named("photo[1].png") == {"photo[1].png": "photo[1]"}

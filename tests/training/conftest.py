@@ -1,6 +1,7 @@
 import importlib.util
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -23,7 +24,7 @@ class Forks:
     """Processes that run `xseg`, started quickly: see forks.py."""
 
     def __init__(self, folder):
-        self.log = folder / "log.txt"
+        self.log, self._read = folder / "log.txt", 0
         variables = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
         program = [sys.executable, str(Path(__file__).with_name("forks.py"))]
         self._server = subprocess.Popen(
@@ -36,14 +37,30 @@ class Forks:
         return int(self._server.stdout.readline())
 
     def start(self, *arguments, **variables):
+        """Start `xseg` and return the process's id."""
         return self._ask(arguments=[str(each) for each in arguments], variables=variables, log=str(self.log))
 
     def wait(self, process):
         """Return the exit status; the negative signal for a killed one."""
         return self._ask(wait=process)
 
+    def told(self):
+        """Return what was said since this was last asked."""
+        data = self.log.read_bytes() if self.log.exists() else b""
+        new, self._read = data[self._read :], len(data)
+        return new.decode()
+
     def run(self, *arguments, **variables):
         return self.wait(self.start(*arguments, **variables))
+
+    def start_together(self, count, *arguments):
+        """Start a training of several processes, as torchrun would."""
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(count), "NODE_RANK": "0"}
+        devices = ["--trainer.devices", count, "--trainer.strategy", "ddp"]
+        return [self.start(*arguments, *devices, **meeting, LOCAL_RANK=str(rank)) for rank in range(count)]
 
     def close(self):
         self._server.stdin.close()

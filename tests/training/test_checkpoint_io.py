@@ -1,6 +1,7 @@
 import errno
 import os
 import resource
+import signal
 
 import pytest
 import torch
@@ -44,8 +45,6 @@ def test_a_checkpoint_that_fails_leaves_the_older_ones(last):
 @pytest.fixture
 def small_disk():
     """Let no file of this process grow beyond a few thousand bytes, as on a disk that is full."""
-    import signal
-
     before, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (3000, before[1]))
     yield
@@ -55,7 +54,7 @@ def small_disk():
 
 def test_a_disk_that_takes_no_more_is_a_clear_error_and_loses_nothing(last, small_disk):
     with pytest.raises(
-        DataError, match="last.ckpt cannot be written: File too large.*make room and go on from"
+        DataError, match=r"last.ckpt cannot be written: File too large.*make room and go on from"
     ) as error:
         save(last, 4)
     assert "\n" not in str(error.value)
@@ -102,7 +101,7 @@ def flipped(data):
     return data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
 
 
-@pytest.mark.parametrize("harm", [cut, flipped, lambda data: b"", lambda data: b"\0" * len(data)])
+@pytest.mark.parametrize("harm", [cut, flipped, lambda _: b"", lambda data: b"\0" * len(data)])
 def test_a_torn_checkpoint_is_recognised_and_the_one_before_is_used(last, harm):
     last.write_bytes(harm(last.read_bytes()))
     assert damage(last) is not None
@@ -110,7 +109,7 @@ def test_a_torn_checkpoint_is_recognised_and_the_one_before_is_used(last, harm):
     assert value(sound) == 2
     assert "going on from previous.ckpt instead" in note
     sound.write_bytes(harm(sound.read_bytes()) if harm is not flipped else b"x")
-    with pytest.raises(WeightsError, match="previous.ckpt is no whole"):
+    with pytest.raises(WeightsError, match=r"previous.ckpt is no whole"):
         sound_checkpoint(last)
 
 
@@ -131,6 +130,6 @@ def test_what_is_no_checkpoint_of_ours_or_would_run_code_is_refused(tmp_path):
     torch.save({"xseg": {}, "evil": Evil()}, tmp_path / "evil.ckpt")
     torch.save({"model": torch.zeros(2)}, tmp_path / "foreign.ckpt")
     for name in ("evil", "foreign"):
-        with pytest.raises(WeightsError, match="expected the last.ckpt of a run"):
+        with pytest.raises(WeightsError, match=r"expected the last.ckpt of a run"):
             read_checkpoint(tmp_path / f"{name}.ckpt")
     assert not (tmp_path / "owned").exists()

@@ -59,7 +59,7 @@ def test_a_checkpoints_model_is_rebuilt_as_it_was(tiny):
     found = type(config)(**{**vars(config), "encoder_norm_eps": 0.5})
     model = restored_model(tiny.tiny_options(), found)
     assert {layer.eps for layer in normalization_layers(model.encoder)} == {0.5}
-    with pytest.raises(WeightsError, match="the checkpoint to resume is of another model: dropout=0.1"):
+    with pytest.raises(WeightsError, match=r"the checkpoint to resume is of another model: dropout=0.1"):
         restored_model(tiny.tiny_options(dropout=0.3), found)
 
 

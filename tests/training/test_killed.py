@@ -19,7 +19,7 @@ TRAINING = [
     "--model.loss.class_weights", "inverse_sqrt", "--model.schedule.warmup_steps", "3",
     "--data.reader", "scenes", "--data.layout.scenes.size", "[33,48]", "--data.layout.scenes.counts", "[14,4,2]",
     "--data.crop", "[33,48]", "--data.batch_size", "2", "--data.jitter", "0.2",
-    "--trainer.accelerator", "cpu", "--trainer.max_epochs", "4",
+    "--trainer.accelerator", "cpu", "--trainer.max_epochs", str(3 + KILLS // 2),
     "--run.checkpoint_steps", "2", "--run.keep_top", "2", "--run.pictures", "1",
 ]  # fmt: skip
 
@@ -58,20 +58,24 @@ def undisturbed(request, forks, tmp_path_factory):
     folder = tmp_path_factory.mktemp("undisturbed")
     training = [*TRAINING, "--data.workers", request.param]
     began = time.monotonic()
-    assert forks.run(*training, "--output_dir", folder / "run") == 0, forks.log.read_text()[-3000:]
-    return training, folder / "run", time.monotonic() - began
+    process = forks.start(*training, "--output_dir", folder / "run")
+    while not (folder / "run" / "last.ckpt").is_file():
+        time.sleep(0.01)
+    started = time.monotonic() - began
+    assert forks.wait(process) == 0, forks.log.read_text()[-3000:]
+    return training, folder / "run", started, time.monotonic() - began
 
 
 @pytest.mark.slow
 def test_killed_and_resumed_it_ends_as_if_nobody_had_disturbed_it(undisturbed, forks, tmp_path):
-    training, whole, seconds = undisturbed
+    training, whole, started, seconds = undisturbed
+    longest = started + 2 * (seconds - started) / (KILLS + 1)  # so that lives are spread over the whole training
     run, chance = tmp_path / "run", random.Random(KILLS)
     kills = 0
     for _ in range(50 * KILLS):
         process = forks.start(*training, "--output_dir", run, "--resume", "auto")
         if kills < KILLS:
-            # short lives at first, so that the training does not end before it was killed often enough
-            time.sleep(chance.uniform(0.05, 0.7) * seconds)
+            time.sleep(chance.uniform(0.2 * started, longest))
             os.kill(process, signal.SIGKILL)
         status = forks.wait(process)
         kills += status == -signal.SIGKILL

@@ -7,9 +7,11 @@ import pytest
 
 from xseg.errors import ConfigError
 from xseg.factory import create_model
-from xseg.training.options import LossOptions, OptimizerOptions, ScheduleOptions, TaskOptions
+from xseg.training.options import TaskOptions
+from xseg.training.recipe import LossOptions, OptimizerOptions, ScheduleOptions
+from xseg.training.run_options import RunOptions
 
-OPTIONS = [TaskOptions, OptimizerOptions, ScheduleOptions, LossOptions]
+OPTIONS = [TaskOptions, RunOptions, OptimizerOptions, ScheduleOptions, LossOptions]
 
 
 @pytest.mark.parametrize("options", OPTIONS)

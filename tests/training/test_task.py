@@ -1,11 +1,21 @@
+from functools import partial
+from types import SimpleNamespace
+
 import pytest
 import torch
 from lightning.pytorch import Callback
 from torch import nn
 from torch.utils.data import DataLoader
 
+from xseg.labels import LabelMap
 from xseg.metrics.confusion import confusion_matrix
-from xseg.training.recipe import OptimizerOptions
+from xseg.models.bundle import load_bundle
+from xseg.models.config import ModelConfig
+from xseg.normalization import Normalization
+from xseg.training.callbacks import run_callbacks
+from xseg.training.recipe import LossOptions, OptimizerOptions, ScheduleOptions
+from xseg.training.run_directory import RunDirectory
+from xseg.training.run_options import RunOptions
 
 
 def batch(tiny, **options):
@@ -78,6 +88,102 @@ def test_the_rates_follow_the_schedule_at_every_step(tiny, tmp_path):
     tiny.tiny_trainer(tmp_path, [Note()], epochs=2).fit(task, datamodule=tiny.HalvesData())
     assert [rate["decoder"] for rate in rates] == pytest.approx([(1 - step / 8) ** 0.9 for step in range(8)])
     assert [rate["encoder"] for rate in rates] == pytest.approx([0.1 * rate["decoder"] for rate in rates])
+
+
+def test_rates_follow_the_images_per_step_if_they_are_to(tiny, tmp_path):
+    """Two accumulated batches of 2 against a reference of 16: a quarter of the rates."""
+    optimizer = OptimizerOptions(lr=0.8, reference_batch=16)
+    task = tiny.tiny_task(optimizer=optimizer, schedule=ScheduleOptions(power=0), batch_size=2)
+    trainer = tiny.tiny_trainer(tmp_path, epochs=1)
+    trainer.accumulate_grad_batches = 2
+    trainer.fit(task, datamodule=tiny.HalvesData())
+    assert task.lr_schedulers().base_lrs == pytest.approx([0.2] * len(trainer.optimizers[0].param_groups))
+
+
+def test_a_frozen_encoder_moves_from_the_epoch_on_that_it_is_to(tiny, tmp_path):
+    task = tiny.tiny_task(freeze_encoder_epochs=1, freeze_encoder_blocks=1)
+    states = [{name: tensor.clone() for name, tensor in task.model.encoder.state_dict().items()}]
+
+    class Note(Callback):
+        def on_train_epoch_end(self, _trainer, module):
+            states.append({name: tensor.clone() for name, tensor in module.model.encoder.state_dict().items()})
+
+    tiny.tiny_trainer(tmp_path, [Note()], epochs=2).fit(task, datamodule=tiny.HalvesData())
+    first, rested, moved = states
+    assert all(torch.equal(rested[name], tensor) for name, tensor in first.items())
+    assert any(not torch.equal(moved[name], first[name]) for name in first if name.endswith("weight"))
+    assert all(torch.equal(moved[name], tensor) for name, tensor in first.items() if name.startswith("stem."))
+
+
+def test_a_resting_encoder_gives_the_optimiser_nothing_even_if_gradients_reach_it(tiny, tmp_path):
+    """As with several processes, where its gradients are computed: its moments stay untouched."""
+    task = tiny.tiny_task(freeze_encoder_epochs=1)
+    task.on_train_epoch_start = task.train
+    kept = [parameter.detach().clone() for parameter in task.model.encoder.parameters()]
+    trainer = tiny.tiny_trainer(tmp_path, epochs=1)
+    trainer.fit(task, datamodule=tiny.HalvesData())
+    parameters = list(task.model.encoder.parameters())
+    assert all(torch.equal(one, other) for one, other in zip(kept, parameters, strict=True))
+    assert not any(parameter in trainer.optimizers[0].state for parameter in parameters)
+
+
+def test_an_auxiliary_head_is_trained_along_and_not_saved(tiny, tmp_path):
+    plain, task = tiny.tiny_task(), tiny.tiny_task(loss=LossOptions(auxiliary=0.4))
+    before = task.auxiliary.scores.weight.detach().clone()
+    callbacks = run_callbacks(RunDirectory(tmp_path), RunOptions(), seed=0, ema_decay=0.9)
+    tiny.tiny_trainer(tmp_path, callbacks, 1).fit(task, datamodule=tiny.HalvesData())
+    assert not torch.equal(task.auxiliary.scores.weight, before)
+    assert set(load_bundle(tmp_path / "best").model.state_dict()) == set(plain.model.state_dict())
+
+
+def test_an_auxiliary_head_adds_its_share_to_the_loss_and_to_the_encoders_gradient(tiny):
+    data, losses, gradients = batch(tiny), [], []
+    for weight in (0.0, 0.4):
+        task = tiny.tiny_task(loss=LossOptions(auxiliary=weight), dropout=0)
+        task.log = task.log_dict = lambda *_, **__: None
+        task._trainer = SimpleNamespace(global_step=0, current_epoch=0, optimizers=[], world_size=1)
+        task.train()
+        if task.auxiliary is not None:
+            task.auxiliary.dropout.p = 0.0
+        loss = task.training_step(data, 0)
+        loss.backward()
+        losses.append(loss.item())
+        gradients.append(task.model.encoder.stem.conv1.conv.weight.grad)
+    assert losses[1] > losses[0] + 0.1
+    assert not torch.allclose(*gradients)
+
+
+def test_a_checkpoint_says_what_it_is_of_in_plain_values(tiny, tmp_path):
+    task = tiny.tiny_task(identity={"data": {"records": 8}})
+    run = RunDirectory(tmp_path)
+    tiny.tiny_trainer(tmp_path, run_callbacks(run, RunOptions(), seed=0), 1).fit(task, datamodule=tiny.HalvesData())
+    state = torch.load(run.last_checkpoint, weights_only=True)["xseg"]
+    assert ModelConfig.from_dict(state["model"]) == task.model.config
+    assert LabelMap.from_dict(state["labels"]) == task.labels
+    assert Normalization(**state["normalization"]) == task.normalization
+    assert state["data"] == {"records": 8}
+
+
+def test_the_loss_of_a_validation_does_not_depend_on_which_images_share_a_batch(tiny, tmp_path):
+    losses = []
+    for size in (1, 3):
+        trainer = tiny.tiny_trainer(tmp_path)
+        trainer.validate(tiny.tiny_task(), DataLoader(tiny.Halves(3), batch_size=size), verbose=False)
+        losses.append(trainer.callback_metrics["val/loss"].item())
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+
+
+def test_a_compiled_network_learns_the_same(tiny, tmp_path, monkeypatch):
+    """Traced as ever, but without generating code for the graphs, which takes minutes."""
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
+    losses = []
+    for compiled in (False, True):
+        task = tiny.tiny_task(compile=compiled, dropout=0)
+        trainer = tiny.tiny_trainer(tmp_path, epochs=1)
+        trainer.fit(task, datamodule=tiny.HalvesData())
+        losses.append(trainer.callback_metrics["train/loss"].item())
+    assert set(task.state_dict()) == set(tiny.tiny_task().state_dict())
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
 
 
 @pytest.mark.parametrize("batch_norm", ["train", "frozen"])

@@ -22,7 +22,7 @@ def fit(tiny, folder, task, *callbacks, epochs=2, data=None, **options):
 
 def test_a_loss_that_is_no_number_stops_with_the_batchs_names_and_keeps_the_last_good_state(tiny, tmp_path):
     class Poison(Callback):
-        def on_train_batch_start(self, trainer, module, batch, _index):
+        def on_train_batch_start(self, trainer, _module, batch, _index):
             if trainer.global_step == 5:
                 batch["image"][1, 0, 0, 0] = float("nan")
 
@@ -46,7 +46,7 @@ def test_losses_that_were_not_looked_at_yet_are_before_anything_is_saved(tiny, t
     monkeypatch.setattr("xseg.training.watch.LossWatch.on_train_batch_end", _collect)
 
     class Poison(Callback):
-        def on_train_batch_start(self, trainer, module, batch, _index):
+        def on_train_batch_start(self, trainer, _module, batch, _index):
             if trainer.global_step == 1:
                 batch["image"][:] = float("nan")
 
@@ -77,7 +77,7 @@ def test_an_exploding_loss_is_told_once_with_what_to_do(tiny, tmp_path, monkeypa
 def test_parameters_without_a_part_in_the_loss_are_named(tiny, tmp_path):
     task = tiny.tiny_task()
     task.model.decoder.forgotten = torch.nn.Conv2d(1, 1, 1)
-    (note,) = fit(tiny, tmp_path, task, epochs=1)
+    (note,) = (each for each in fit(tiny, tmp_path, task, epochs=1) if "no part" in each)
     assert (
         "2 parameters have no part in the loss (model.decoder.forgotten.weight, model.decoder.forgotten.bias)" in note
     )

@@ -20,10 +20,18 @@ def tiny_options(**changes):
     return TaskOptions(**{**small, "optimizer": OptimizerOptions(lr=3e-3), **changes})
 
 
-def tiny_task(*, class_weights=None, seed=0, **changes):
+def tiny_task(*, class_weights=None, seed=0, batch_size=2, identity=None, **changes):
     torch.manual_seed(seed)
     options = tiny_options(**changes)
-    return SegmentationTask(options, LABELS, Normalization(), in_channels=3, class_weights=class_weights)
+    return SegmentationTask(
+        options,
+        LABELS,
+        Normalization(),
+        in_channels=3,
+        class_weights=class_weights,
+        batch_size=batch_size,
+        identity=identity,
+    )
 
 
 class Halves(Dataset):

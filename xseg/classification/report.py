@@ -14,7 +14,7 @@ from PIL import Image
 
 from xseg import __version__
 from xseg.classification.figures import Series, draw_curves
-from xseg.classification.task import Mistake, Scores
+from xseg.classification.task import TOP, Mistake, Scores
 from xseg.data.sample import Array
 from xseg.inference.atomic import write_text
 from xseg.training.epoch_table import Row, read_table
@@ -73,7 +73,8 @@ def write_report(
         title=title,
         scores=scores,
         classes=classes,
-        charts=[Markup(chart) for chart in _charts(rows)],  # noqa: S704 - drawn here
+        top=TOP,
+        charts=[Markup(chart) for chart in _charts(rows, top5=len(classes) > TOP)],  # noqa: S704 - drawn here
         confusion=confusion_cells(scores.confusion, classes) if len(classes) <= MOST_CLASSES else [],
         mistakes=[_mistake(*pair, classes) for pair in zip(scores.worst, pictures, strict=True)],
         version=__version__,
@@ -95,13 +96,13 @@ def confusion_cells(confusion: Sequence[Sequence[int]], classes: Sequence[str]) 
     return rows
 
 
-def _charts(rows: Sequence[Row]) -> list[str]:
+def _charts(rows: Sequence[Row], *, top5: bool) -> list[str]:
     charts = []
     for title, columns in CHARTS:
         series = []
         for column, name in columns:
             points = [(float(row["epoch"] or 0), value) for row in rows if (value := row.get(column)) is not None]
-            if points:
+            if points and (top5 or column != "val/top5"):
                 steps, values = zip(*points, strict=True)
                 series.append(Series(name, steps, values))
         if series:
@@ -118,5 +119,5 @@ def _mistake(mistake: Mistake, picture: Array, classes: Sequence[str]) -> dict[s
         "address": f"data:image/jpeg;base64,{base64.b64encode(stream.getvalue()).decode()}",
         "target": classes[mistake.target],
         "predicted": classes[mistake.predicted],
-        "probability": f"{100 * mistake.probability:.0f} %",
+        "probability": f"{100 * mistake.probability:.0f}\u00a0%",
     }

@@ -20,6 +20,7 @@ VERBS = {
     "convert": "xseg.cli.convert:main",
     "lab": "xseg.cli.lab:main",
     "data": "xseg.cli.data:main",
+    "benchmark": "xseg.cli.benchmark:main",
 }
 
 EXIT_OK, EXIT_SOME_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130

@@ -192,7 +192,7 @@ def _note(line: str) -> None:
 def _tell(row: Row, epochs: int | None, seconds_left: float | None) -> None:
     """Print an epoch's line."""
     parts = [f"epoch {row['epoch']}" + (f"/{epochs}" if epochs else "")]
-    shown = (("loss", "train/loss"), ("val loss", "val/loss"), ("val accuracy", "val/accuracy"), ("top-5", "val/top5"))
+    shown = (("loss", "train/loss"), ("val loss", "val/loss"), ("val accuracy", "val/accuracy"))
     parts += [f"{name} {row[column]:.4f}" for name, column in shown if row[column] is not None]
     parts.append(f"{row['images_per_second']:.1f} images/s  {row['seconds']:.1f} s")
     if seconds_left is not None:

@@ -120,7 +120,8 @@ def asks_for_classification(arguments: Sequence[str]) -> bool:
         ConfigError: if a file cannot be read.
     """
     task = ""
-    for argument, after in zip(arguments, [*arguments[1:], ""], strict=True):
+    following = [*arguments, ""][1:]
+    for argument, after in zip(arguments, following, strict=True):
         name, _, value = argument.partition("=")
         if name == "--task":
             return (value or after) == TASK

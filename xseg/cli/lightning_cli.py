@@ -13,7 +13,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import yaml
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import RichProgressBar
@@ -26,8 +25,8 @@ from xseg.data.datamodule import SegmentationData
 from xseg.data.options import DataOptions
 from xseg.data.readers.registry import create_reader
 from xseg.data.sample import Reader
+from xseg.data.statistics import normalization_of
 from xseg.errors import ConfigError, XsegError
-from xseg.normalization import Normalization
 from xseg.training.batch_norm import SharedNormalization, StatisticsChoice, choose_statistics
 from xseg.training.batch_size import find_batch_size
 from xseg.training.callbacks import run_callbacks
@@ -137,13 +136,17 @@ class TrainCLI(LightningCLI):
         task = SegmentationTask(
             request.task,
             self.reader.labels,
-            normalization_for(self.reader),
+            normalization_of(self.reader, data, workers=data.workers)
+            if resumption is None
+            else resumption.normalization,
             in_channels=self.reader.channels,
             class_weights=weights,
             batch_size=data.batch_size,
             restored=None if resumption is None else resumption.model,
             identity={"data": self.fingerprint},
         )
+        if self.trainer.precision == "64-true":
+            task.double()  # Lightning does so only after loading a checkpoint, which is rounded then
         self.statistics = self._statistics(data.batch_size)
         task.statistics_frozen = self.statistics.frozen
         return task
@@ -262,17 +265,6 @@ def limit_waiting(trainer: Trainer, seconds: float) -> None:
     """Let processes that wait for another one give up after so long: Lightning's own limit is half an hour."""
     if isinstance(trainer.strategy, DDPStrategy | FSDPStrategy):
         trainer.strategy._timeout = timedelta(seconds=seconds)  # strategies by name take no arguments
-
-
-def normalization_for(reader: Reader) -> Normalization:
-    """Return the normalisation to [-1, 1] of what a reader's first training image holds.
-
-    Raises:
-        DataError: if it cannot be read.
-    """
-    image = reader.read(reader.records("train")[0]).image
-    maximum = float(np.iinfo(image.dtype).max) if np.issubdtype(image.dtype, np.integer) else 1.0
-    return Normalization.for_channels(reader.channels, maximum)
 
 
 def measured_class_weights(reader: Reader, request: TrainRequest) -> tuple[float, ...] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -13,14 +13,14 @@ from xseg.cli import EXIT_OK, EXIT_SOME_FAILED
 from xseg.cli.arguments import add_options, new_parser, parse_arguments
 from xseg.cli.progress import show_progress
 from xseg.errors import ConfigError
-from xseg.inference.options import InferenceOptions, OutputOptions
+from xseg.inference.options import EngineOptions, InferenceOptions, OutputOptions
 from xseg.inference.sources import expand_sources
 
 if TYPE_CHECKING:
     from xseg.inference.predictor import Predictor
     from xseg.inference.table import Row
 
-Options = TypeVar("Options", InferenceOptions, OutputOptions)
+Options = TypeVar("Options", EngineOptions, InferenceOptions, OutputOptions)
 
 # A command is to be quick; in Python and for scores, what a user does not ask for is left exact.
 QUICK = {"precision": "auto", "backend": "auto"}
@@ -48,9 +48,11 @@ def main(arguments: Sequence[str]) -> int:
     )
     add_options(parser, OutputOptions)
     add_options(parser, InferenceOptions)
+    add_options(parser, EngineOptions)
     parser.set_defaults(QUICK)
     values = vars(parse_arguments(parser, arguments))
     output, options = _options(OutputOptions, values), _options(InferenceOptions, values)
+    machines = _options(EngineOptions, values)
     directory = Path(output.output_dir)
     if directory.exists() and not directory.is_dir():
         raise ConfigError(f"output_dir={output.output_dir} is a file", expected="a folder, or a name that is free")
@@ -63,9 +65,15 @@ def main(arguments: Sequence[str]) -> int:
 
     bundle = locate_bundle(values["model"])
     predictor = load(bundle, **asdict(options))
-    description = describe_run(bundle_digest(bundle), options, output, **_in_fact(predictor))
+    facts = _in_fact(predictor)
+    description = describe_run(bundle_digest(bundle), options, output, **facts)
+    engine = None
+    if machines.engine == "ray":
+        from xseg.inference.ray_engine import ray_engine
+
+        engine = ray_engine(bundle, replace(options, **facts), machines.address)
     start = time.perf_counter()
-    rows = Job(predictor, sources, output, description, show_progress).run()
+    rows = Job(predictor, sources, output, description, show_progress).run(engine)
     _tell(rows, output, time.perf_counter() - start)
     return EXIT_SOME_FAILED if any(row.status == "failed" for row in rows) else EXIT_OK
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from xseg import __version__
+from xseg.errors import DataError
 from xseg.evaluation.charts import draw_charts
 from xseg.evaluation.evaluate import Evaluation, Example
 from xseg.evaluation.history import History, read_history
@@ -25,6 +27,7 @@ from xseg.labels import LabelMap
 from xseg.types import RGB, PathArgument
 
 NUMBERED_CLASSES = 40  # beyond, the cells of the confusion matrix are too small for numbers
+LEARNING_PICTURES = 4  # of the same images over a training
 BARS = ("iou", "accuracy", "precision", "recall", "f1", "boundary_iou")
 
 
@@ -70,18 +73,25 @@ def write_report(
         path: the HTML file.
         title: the page's heading, for example the model's name.
         facts: shown in the head: what to know about model and data, each with its name.
-        history: a training's metrics.csv, whose curves are shown.
+        history: a training's metrics.csv, whose curves are shown, and of the pictures in pictures/ beside it a few.
 
     Raises:
         DataError: if the history cannot be read.
         OSError: if the file cannot be written.
     """
     curves = None if history is None else read_history(history)
-    write_text(path, render_report(evaluation, title=title, facts=facts or {}, history=curves))
+    pictures = [] if history is None else select_pictures(Path(history).parent / "pictures")
+    page = render_report(evaluation, title=title, facts=facts or {}, history=curves, pictures=pictures)
+    write_text(path, page)
 
 
 def render_report(
-    evaluation: Evaluation, *, title: str, facts: Mapping[str, str], history: History | None = None
+    evaluation: Evaluation,
+    *,
+    title: str,
+    facts: Mapping[str, str],
+    history: History | None = None,
+    pictures: Sequence[Path] = (),
 ) -> str:
     """Return the report as HTML; see `write_report`."""
     environment = Environment(
@@ -102,6 +112,7 @@ def render_report(
         classes=list(zip(labels.names, labels.colors, scores.classes, strict=True)),
         total=sum(entry.pixels for entry in scores.classes),
         charts=[Markup(chart) for chart in draw_charts(history)] if history else [],  # noqa: S704 - drawn here
+        learning=[(_epoch(file), _data_address(read_picture(file))) for file in pictures],
         rows=confusion_cells(scores.confusion, labels.names),
         numbered=len(labels) <= NUMBERED_CLASSES,
         groups=[
@@ -126,6 +137,30 @@ def confusion_cells(confusion: tuple[tuple[int, ...], ...], names: tuple[str, ..
             row.append(Cell(share, text, hint, label == prediction))
         rows.append(row)
     return rows
+
+
+def select_pictures(folder: Path) -> list[Path]:
+    """Return a few of a training's pictures in their order, the first and the last among them; none without any."""
+    files = sorted(folder.glob("epoch_*.png"))
+    places = np.linspace(0, len(files) - 1, min(LEARNING_PICTURES, len(files)))
+    return [files[round(place)] for place in places.tolist()]
+
+
+def read_picture(file: Path) -> Pixels:
+    """Return a picture as (H, W, 3) uint8.
+
+    Raises:
+        DataError: if it cannot be read.
+    """
+    try:
+        with Image.open(file) as picture:
+            return np.asarray(picture.convert("RGB"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{file} cannot be read: {error}", expected="a picture of the training") from error
+
+
+def _epoch(file: Path) -> str:
+    return f"epoch {int(file.stem.rpartition('_')[2])}"
 
 
 def _picture(example: Example, labels: LabelMap) -> Picture:

@@ -6,7 +6,7 @@ as a strip of the image, and a few columns as high as a tile. Neither grows with
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -85,7 +85,7 @@ def stream_pieces(
     classes: int,
     batch_size: int = 1,
     device: torch.device | None = None,
-) -> Iterator[Piece]:
+) -> Generator[Piece, None, None]:
     """Run a model over the tiles of an image, reading the next tiles meanwhile.
 
     Args:

@@ -7,8 +7,9 @@ import shutil
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -65,7 +66,7 @@ def is_raster(path: PathArgument) -> bool:
 
 @contextmanager
 def geo_environment(purpose: str) -> Iterator[None]:
-    """Set GDAL up: a small cache, one driver, errors as exceptions, no warning that a picture has no place on Earth.
+    """Set GDAL up: a small cache, errors as exceptions, no warning that a picture has no place on Earth.
 
     Raises:
         MissingExtraError: if rasterio is not installed.
@@ -89,12 +90,14 @@ class RasterReader:
         dataset: the open file.
         bands: numbers of the bands to read, from 1, in the order of the model's channels.
         normalization: says which values the model takes.
+        lock: held while a window is read.
     """
 
     path: Path
     dataset: DatasetReader
     bands: tuple[int, ...]
     normalization: Normalization
+    lock: Lock = field(default_factory=Lock)
 
     @property
     def height(self) -> int:
@@ -119,7 +122,8 @@ class RasterReader:
         from rasterio.windows import Window
 
         try:
-            bands = self.dataset.read(self.bands, window=Window.from_slices(*tile.pixels), masked=True)
+            with self.lock:
+                bands = self.dataset.read(self.bands, window=Window.from_slices(*tile.pixels), masked=True)
         except RasterioError as error:
             raise DataError(f"{self.path} cannot be read: {_reason(error)}", expected="a whole GeoTIFF") from error
         values = _supported(bands.data)
@@ -130,8 +134,9 @@ class RasterReader:
         if not valid.any():
             return TileInput(tile, None, valid)
         if missing.any():
-            mean = np.asarray(self.normalization.mean) * self.normalization.maximum
-            values = np.where(missing, mean.round()[:, None, None].astype(values.dtype), values)
+            mean = np.asarray(self.normalization.mean[: len(self.bands)]) * self.normalization.maximum
+            mean = mean.round() if values.dtype.kind == "u" else mean
+            values = np.where(missing, mean[:, None, None].astype(values.dtype), values)
         self._check_range(values, tile)
         pixels = np.ascontiguousarray(values.transpose(1, 2, 0))
         if len(self.bands) < self.normalization.channels:
@@ -175,7 +180,12 @@ def open_raster(path: PathArgument, normalization: Normalization) -> Iterator[Ra
     with dataset:
         bands = _bands(dataset, normalization.channels, path)
         _check_blocks(dataset, path)
-        yield RasterReader(path, dataset, bands, normalization)
+        reader = RasterReader(path, dataset, bands, normalization)
+        try:
+            yield reader
+        finally:
+            with reader.lock:  # a thread may still read ahead, and GDAL does not bear that its file is closed then
+                dataset.close()
 
 
 def _bands(dataset: DatasetReader, channels: int, path: Path) -> tuple[int, ...]:
@@ -184,7 +194,7 @@ def _bands(dataset: DatasetReader, channels: int, path: Path) -> tuple[int, ...]
     colors = [interpretation for interpretation in dataset.colorinterp if interpretation != ColorInterp.alpha]
     if ColorInterp.palette in colors:
         raise DataError(
-            f"{path} has a colour table", expected="colours", remedy="gdal_translate -expand rgb makes them"
+            f"{path} has a colour table", expected="bands of colours", remedy="gdal_translate -expand rgb makes them"
         )
     if any(np.dtype(kind).kind not in "uif" for kind in dataset.dtypes):
         raise DataError(f"{path} has {dataset.dtypes[0]} values", expected="integers or floats")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -148,15 +148,36 @@ class Job:
 
 def local_engine(job: Job, requests: Sequence[Request]) -> Iterator[Row]:
     """Predict on images on this machine, giving rows as they are written."""
-    wanted, writer, predictor = job.output.probabilities, job.writer, job.predictor
+    return predict_images(job.predictor, job.sources, job.writer, requests)
+
+
+def predict_images(
+    predictor: Predictor, sources: Sequence[Source] | Mapping[int, Source], writer: PredictionWriter,
+    requests: Sequence[Request],
+) -> Iterator[Row]:  # fmt: skip
+    """Predict on images and write what is wanted of them.
+
+    Args:
+        predictor: predicts.
+        sources: by the requests' indices.
+        writer: writes.
+        requests: what is to be done, in order.
+
+    Yields:
+        The row of each image that was not done already, as soon as its files are there.
+
+    Raises:
+        OSError: if a file cannot be written.
+    """
+    wanted = writer.options.probabilities
 
     def finish(request: Request, image: Decoded, computed: Computed, seconds: float) -> Row:
         prediction = predictor.finish(image, computed, seconds=seconds, probabilities=wanted)
-        return writer.write(job.sources[request.index], prediction)
+        return writer.write(sources[request.index], prediction)
 
     for item in run_pipeline(predictor.computer(probabilities=wanted), requests, finish):
         if isinstance(item.result, Failure):
-            yield failed_row(job.sources[item.request.index], item.result)
+            yield failed_row(sources[item.request.index], item.result)
         else:
             yield item.result
 

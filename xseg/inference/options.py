@@ -12,6 +12,7 @@ from xseg.types import OUTPUT_STRIDES, OutputStride
 
 BackendName: TypeAlias = Literal["torch", "openvino", "onnxruntime"]
 BackendOption: TypeAlias = Literal["auto", "torch", "openvino", "onnxruntime"]
+Engine: TypeAlias = Literal["local", "ray"]
 PrecisionOption: TypeAlias = Literal["auto", "float32", "bfloat16", "float16"]
 
 
@@ -97,3 +98,24 @@ class OutputOptions:
     def __post_init__(self) -> None:
         if not (math.isfinite(self.tolerance) and self.tolerance >= 0):
             raise ConfigError(f"tolerance={self.tolerance}", expected="0 or more pixels")
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """Which machines predict.
+
+    Args:
+        engine: local (this machine), or ray: the machines of a Ray cluster, which need to see the model, the images and
+            the output folder under the same paths.
+        address: of the Ray cluster, as "ray://head:10001" or "auto"; without, Ray starts on this machine.
+
+    Raises:
+        ConfigError: if an address is given for another engine.
+    """
+
+    engine: Engine = "local"
+    address: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.address is not None and self.engine != "ray":
+            raise ConfigError(f"address={self.address} with engine={self.engine}", expected="engine=ray")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Generic, TypeAlias, TypeVar
 
@@ -25,7 +26,7 @@ Result = TypeVar("Result")
 DECODE_THREADS = 2
 FINISH_THREADS = 2
 SIZES_AHEAD = 16  # files whose headers are read before their pixels
-WINDOW = 4  # batches' worth of images that wait for others of their size
+WINDOW = 8  # batches' worth of neighbouring images among which those of one size are grouped
 # Pixels of all images that are decoded at once, and of one batch: large ones go alone, whatever the batch size.
 DECODED_PIXELS = 1 << 26
 BATCH_PIXELS = 1 << 23
@@ -173,28 +174,34 @@ def _decode(item: _Ready, normalization: Normalization) -> _Ready:
     return replace(item, size=size, image=Decoded(array, item.request.path, time.perf_counter() - start))
 
 
-def _batches(items: Iterable[_Ready], batch_size: int) -> Iterator[list[_Ready]]:
-    """Group images of one size, so that what is grouped depends on the order of the sizes alone.
+def window_of(request: Request, batch_size: int) -> int:
+    """Return the number of the window that a request is in; images are grouped within a window alone."""
+    return request.index // (WINDOW * batch_size)
 
-    An image waits for others of its size until some batches' worth of images, or of pixels, has passed by.
+
+def _batches(items: Iterable[_Ready], batch_size: int) -> Iterator[list[_Ready]]:
+    """Group images of one size within each window.
+
+    What is grouped depends on the window's images alone, not on what is done already or where the others are computed.
     """
-    groups: dict[tuple[int, int], list[_Ready]] = {}
-    waiting = pixels = 0
-    for item in items:
-        if item.failure:
-            yield [item]
-            continue
-        area = item.size[0] * item.size[1]
-        group = groups.setdefault(item.size, [])
-        group.append(item)
-        waiting, pixels = waiting + 1, pixels + area
-        if len(group) >= min(batch_size, max(1, BATCH_PIXELS // area)):
-            yield groups.pop(item.size)
-            waiting, pixels = waiting - len(group), pixels - area * len(group)
-        elif waiting >= WINDOW * batch_size or pixels > DECODED_PIXELS:
-            yield from groups.values()
-            groups, waiting, pixels = {}, 0, 0
-    yield from groups.values()
+    for _, window in groupby(items, key=lambda item: window_of(item.request, batch_size)):
+        groups: dict[tuple[int, int], list[_Ready]] = {}
+        pixels = 0
+        for item in window:
+            if item.failure:
+                yield [item]
+                continue
+            area = item.size[0] * item.size[1]
+            group = groups.setdefault(item.size, [])
+            group.append(item)
+            pixels += area
+            if len(group) >= min(batch_size, max(1, BATCH_PIXELS // area)):
+                yield groups.pop(item.size)
+                pixels -= area * len(group)
+            elif pixels > DECODED_PIXELS:
+                yield from groups.values()
+                groups, pixels = {}, 0
+        yield from groups.values()
 
 
 def _compute(computer: Computer, batch: list[_Ready]) -> list[tuple[_Ready, Computed | Failure, float]]:

@@ -19,6 +19,8 @@ from xseg.normalization import Normalization
 
 ImageArgument: TypeAlias = str | PathLike[str] | NDArray[Any] | Image.Image
 
+DEPTHS: dict[type[np.unsignedinteger[Any]], int] = {np.uint8: 255, np.uint16: 65535}
+
 
 def to_array(image: ImageArgument, normalization: Normalization) -> NDArray[Any]:
     """Return the pixels of an image, checked against what the model takes.
@@ -38,7 +40,7 @@ def to_array(image: ImageArgument, normalization: Normalization) -> NDArray[Any]
     channels, where = normalization.channels, "an image"
     if isinstance(image, str | PathLike):
         where = str(Path(image))
-        array: NDArray[Any] = read_image(image, channels)
+        array: NDArray[Any] = _at_depth(read_image(image, channels), normalization.maximum)
     elif isinstance(image, Image.Image):
         array = image_array(image, channels)
     else:
@@ -50,6 +52,18 @@ def to_array(image: ImageArgument, normalization: Normalization) -> NDArray[Any]
             expected=f"(height, width, {channels}), as many channels as the model takes",
         )
     return _checked_values(array, normalization.maximum, where)
+
+
+def _at_depth(array: NDArray[Any], maximum: float) -> NDArray[Any]:
+    """Give a file's 16-bit values to a model of 8-bit ones at its scale, and the other way round.
+
+    White is white in a file of either depth. An array's numbers are taken as they are: it does not say what they mean.
+    """
+    if array.dtype == np.uint16 and maximum == DEPTHS[np.uint8]:
+        return array.astype(np.float32) / np.float32(DEPTHS[np.uint16] / DEPTHS[np.uint8])
+    if array.dtype == np.uint8 and maximum == DEPTHS[np.uint16]:
+        return array.astype(np.uint16) * np.uint16(DEPTHS[np.uint16] // DEPTHS[np.uint8])
+    return array
 
 
 def _checked_values(array: NDArray[Any], maximum: float, where: str) -> NDArray[Any]:

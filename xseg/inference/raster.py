@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -152,7 +152,7 @@ def predict_raster(
             batch_size=options.batch_size,
             device=next(predictor.model.parameters()).device,
         )
-        with _outputs(reader.dataset, labels, Path(destination), probabilities) as write:
+        with closing(pieces), _outputs(reader.dataset, labels, Path(destination), probabilities) as write:
             counts = np.zeros(len(labels), np.int64)
             for done, piece in enumerate(pieces, 1):
                 counts += write(piece)

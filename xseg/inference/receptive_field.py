@@ -29,7 +29,7 @@ from xseg.models.config import ModelConfig
 from xseg.nn.aspp import ImagePooling
 
 SHARE = 0.99
-SIZES = (513, 1025)  # of the inputs, in pixels; the second where the first is too small
+SIZE = 513  # of the inputs, in pixels: what is farther than 256 pixels away changes little, and costs much to include
 SAMPLES = 4
 _POOLING = (ImagePooling, nn.AdaptiveAvgPool2d)
 
@@ -59,13 +59,9 @@ def measure_receptive_field(model: nn.Module, channels: int, *, share: float = S
         share: of the gradient's energy that the field holds, 0 to 1.
 
     Returns:
-        The field; its radius is at most half the largest of `SIZES`.
+        The field; its radius is at most half of `SIZE`.
     """
-    for size in SIZES:
-        energy = influence(model, channels, size)
-        radius = energy_radius(energy, share)
-        if radius < size // 3:  # far enough from the border for the border not to cut it
-            break
+    radius = energy_radius(influence(model, channels, SIZE), share)
     return ReceptiveField(radius, share, any(isinstance(module, _POOLING) for module in model.modules()))
 
 
@@ -176,7 +172,7 @@ def _read_cache(file: Path) -> dict[str, int]:
         return {}
     if not isinstance(values, dict):
         return {}
-    return {key: value for key, value in values.items() if isinstance(value, int) and 0 <= value <= max(SIZES) // 2}
+    return {key: value for key, value in values.items() if isinstance(value, int) and 0 <= value <= SIZE // 2}
 
 
 @contextmanager

@@ -108,9 +108,7 @@ def _expand(argument: str) -> Iterator[_Found]:
     elif _is_camera(argument):
         yield _Found(path, path.parent)
     else:
-        raise DataError(
-            f"{argument} does not exist", expected="a file, folder, glob, @list.txt or camera"
-        )
+        raise DataError(f"{argument} does not exist", expected="a file, folder, glob, @list.txt or camera")
 
 
 def _images_below(folder: Path) -> Iterator[Path]:
@@ -123,6 +121,8 @@ def _images_below(folder: Path) -> Iterator[Path]:
             continue
         visited.add(real)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
+        # A folder with nothing in it but a picture's name is told as what cannot be read
+        yield from (path for name in folders if _is_image(name) and not any((path := Path(parent, name)).iterdir()))
         yield from (Path(parent, name) for name in files if _is_image(name))
 
 
@@ -141,9 +141,7 @@ def _expand_glob(pattern: str) -> Iterator[_Found]:
     matches = [Path(match) for match in sorted(glob.glob(pattern, recursive=True))]  # noqa: PTH207 - absolute ones too
     files = [match for match in matches if match.is_file() and _is_picture(match.name)]
     if not files:
-        raise DataError(
-            f"{pattern} matches no image or video", expected="a glob in quotes, as 'photos/**/*.jpg'"
-        )
+        raise DataError(f"{pattern} matches no image or video", expected="a glob in quotes, as 'photos/**/*.jpg'")
     yield from (_Found(file, root) for file in files)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -116,7 +116,7 @@ class TableWriter:
 
 
 @contextmanager
-def growing_table(path: Path, rows: Iterable[Row], order: Iterable[str]) -> Iterator[TableWriter]:
+def growing_table(path: Path, rows: Collection[Row], order: Iterable[str]) -> Iterator[TableWriter]:
     """Open a table that holds `rows` and grows; at the end, however it comes, it is put in order.
 
     Args:

@@ -116,8 +116,8 @@ class TilePlan:
     def fit(cls, height: int, width: int, *, tile: int, overlap: int) -> TilePlan:
         """Cover an image with tiles.
 
-        The last tile of an axis is moved inwards so that it ends with the image, and so overlaps more; an axis that is
-        shorter than a tile has one tile of its own length.
+        Along each axis there are as few tiles as cover it, spread evenly, so that they overlap as much as their number
+        allows; the last one ends with the image. An axis that is shorter than a tile has one tile of its own length.
 
         Args:
             height: of the image in pixels.
@@ -193,12 +193,14 @@ def _spans(size: int, tile: int, overlap: int) -> tuple[Span, ...]:
     if tile >= size:
         return (Span(0, size, 0, size, size, 0),)
     step = tile - overlap
-    step = step // ALIGNMENT * ALIGNMENT or step
-    starts = [index * step for index in range(math.ceil((size - tile) / step))]
+    grid = ALIGNMENT if step >= ALIGNMENT else 1
+    count = math.ceil((size - tile) / (step // grid * grid))
+    starts = [-(-index * (size - tile) // (count * grid)) * grid for index in range(count)]
     starts.append(size - tile)
-    # Where each overlap is mixed: equally wide everywhere, in its middle. Two such places never meet, as their middles
-    # are at least half a step apart.
-    fade = min(round(overlap * FADE), step // 2)
+    # Where each overlap is mixed: equally wide everywhere, in its middle. Two such places never meet: their middles are
+    # half of two steps apart.
+    steps = [after - before for before, after in pairwise(starts)]
+    fade = min([round((tile - max(steps)) * FADE), *(sum(two) // 2 for two in pairwise(steps))])
     lows = [(start + before + tile - fade) // 2 for before, start in pairwise(starts)]
     spans = []
     for index, start in enumerate(starts):

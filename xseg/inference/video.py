@@ -115,9 +115,14 @@ class _Video:
         self.height = self.width = self.count = 0
 
     def frames(self) -> Iterator[Frame]:
-        """Give the frames, upright."""
+        """Give the frames, upright; a camera's end with an interruption."""
         while True:
-            there, image = self._capture.read()
+            try:
+                there, image = self._capture.read()
+            except KeyboardInterrupt:
+                if self._source.kind != "camera":
+                    raise
+                return
             if not there:
                 return
             self.count += 1
@@ -215,6 +220,8 @@ def _written(path: Path, rate: float) -> Iterator[Any]:
         finally:
             if output is not None:
                 output.release()
+        if output is None:
+            raise DataError(f"{path.stem} was interrupted before its first frame", expected="a frame or more")
         _check_written(beside, path, count)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cache
+from math import sqrt
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -15,7 +17,7 @@ from xseg.models.classifier import ClassifierConfig, XceptionClassifier
 
 ENCODER = "xception"
 TOLERANCE = 0.02  # of the parameters
-_STEPS = 16  # of the bisection; its first interval, divided by 2 ** 16, is below one channel
+_STEPS, _WIDER = 7, 1.3  # of the search for a width; factor away from a network that is too narrow
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,7 @@ def _scaled(channels: int, width: float) -> int:
     return max(1, int(channels * width + 0.5))
 
 
+@cache
 def solve(study: Study, *, width: float, classes: int, dropout: float, size: int) -> tuple[Network, ...]:
     """Return the networks of a study, all of about as many parameters as the first at `width`.
 
@@ -95,39 +98,41 @@ def solve(study: Study, *, width: float, classes: int, dropout: float, size: int
     reference = Network(first, width, classes, dropout).counted(size)
     networks = [reference]
     for variant in others:
-        network = _solved(Network(variant, width, classes, dropout), reference.parameters).counted(size)
-        off = abs(network.parameters / reference.parameters - 1)
-        if off > TOLERANCE:
+        network = _solved(Network(variant, width, classes, dropout), reference.parameters)
+        if abs(network.parameters / reference.parameters - 1) > TOLERANCE:
             raise ConfigError(
                 f"{variant.name} has {network.parameters} parameters at its nearest width and {first.name} "
                 f"{reference.parameters}",
                 expected=f"a difference of {TOLERANCE:.0%} at most",
                 remedy="use a larger width",
             )
-        networks.append(network)
+        networks.append(network.counted(size))
     return tuple(networks)
 
 
 def _solved(network: Network, parameters: int) -> Network:
-    """Return the network at the width whose parameters are nearest, found by bisection: they grow with the width."""
-    if _size(network, network.width) == parameters:
-        return network
-    low, high = network.width / 16, network.width * 4
+    """Return the network at the width whose parameters are nearest.
+
+    They grow nearly with the square of the width, so that a few steps get there.
+    """
+    best = network
     for _ in range(_STEPS):
-        middle = (low + high) / 2
-        low, high = (middle, high) if _size(network, middle) < parameters else (low, middle)
-    return min((replace(network, width=width) for width in (low, high)), key=lambda each: _off(each, parameters))
+        network = replace(network, parameters=_size(network))
+        if abs(network.parameters - parameters) < abs(best.parameters - parameters):
+            best = network
+        if network.parameters == parameters:
+            break
+        # 0 is a network that cannot be built: it has more segments than channels
+        step = sqrt(parameters / network.parameters) if network.parameters else _WIDER
+        network = replace(network, width=network.width * step)
+    return best
 
 
-def _off(network: Network, parameters: int) -> int:
-    return abs(_size(network, network.width) - parameters)
-
-
-def _size(network: Network, width: float) -> int:
+def _size(network: Network) -> int:
     try:
         with torch.device("meta"):
-            return _parameters(replace(network, width=width).build())
-    except ConfigError:  # more segments than channels: too narrow
+            return _parameters(network.build())
+    except ConfigError:
         return 0
 
 

@@ -33,16 +33,16 @@ class StudySettings:
 
     width: float = 0.25
     size: int = 64
-    images: int = 3000
-    val_images: int = 1000
+    images: int = 2500
+    val_images: int = 500
     epochs: int = 10
-    batch_size: int = 32
+    batch_size: int = 16
     optimizer: Literal["sgd", "rmsprop", "adamw"] = "adamw"
-    lr: float = 3e-3
+    lr: float = 2e-3
     weight_decay: float = 1e-4
     warmup_steps: int = 20
     dropout: float = 0.2
-    points: int = 12
+    points: int = 10
     seeds: tuple[int, ...] = (0, 1, 2)
 
     def __post_init__(self) -> None:

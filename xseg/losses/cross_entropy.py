@@ -11,6 +11,11 @@ from torch.nn import functional as F
 from xseg.errors import ConfigError
 
 
+def single(logits: Tensor) -> Tensor:
+    """Return logits in float32, or in float64 where they are."""
+    return logits if logits.dtype == torch.float64 else logits.float()
+
+
 def labelled_cross_entropy(
     logits: Tensor,
     mask: Tensor,
@@ -27,7 +32,7 @@ def labelled_cross_entropy(
     ones lower the loss and the gradient; here they change neither.
 
     Args:
-        logits: (N, C, H, W), any floating type; computed in float32.
+        logits: (N, C, H, W), any floating type; computed in float32 at least.
         mask: (N, H, W) int64, 0 to C - 1 or `ignore_index`.
         ignore_index: the value of pixels without a label.
         class_weights: (C,) float32, above 0; None for 1.
@@ -36,12 +41,12 @@ def labelled_cross_entropy(
             of their losses, and of their gradients, is then exactly that of one process with all their pixels.
 
     Returns:
-        A scalar, float32.
+        A scalar, float32, or float64 for such logits.
     """
     total = F.cross_entropy(
-        logits.float(),
+        single(logits),
         mask,
-        weight=class_weights,
+        weight=None if class_weights is None else class_weights.to(single(logits)),
         ignore_index=ignore_index,
         reduction="sum",
         label_smoothing=label_smoothing,
@@ -65,7 +70,7 @@ def hard_pixel_cross_entropy(
     batch, ignored ones too, which have a cross-entropy of 0: a batch that is half ignored is mined half as much.
 
     Args:
-        logits: (N, C, H, W), any floating type; computed in float32.
+        logits: (N, C, H, W), any floating type; computed in float32 at least.
         mask: (N, H, W) int64, 0 to C - 1 or `ignore_index`.
         share: of all pixels, above 0 and up to 1; 1 gives `labelled_cross_entropy`. At least one pixel is taken.
         ignore_index: the value of pixels without a label.
@@ -74,7 +79,7 @@ def hard_pixel_cross_entropy(
         across: see `labelled_cross_entropy`; each process takes the hardest of its own pixels.
 
     Returns:
-        A scalar, float32.
+        A scalar, float32, or float64 for such logits.
 
     Raises:
         ConfigError: if the share is out of range.
@@ -85,9 +90,9 @@ def hard_pixel_cross_entropy(
     if not 0 < share <= 1:
         raise ConfigError(f"share={share} of hard pixels", expected="above 0 and up to 1")
     losses = F.cross_entropy(
-        logits.float(),
+        single(logits),
         mask,
-        weight=class_weights,
+        weight=None if class_weights is None else class_weights.to(single(logits)),
         ignore_index=ignore_index,
         reduction="none",
         label_smoothing=label_smoothing,

@@ -6,6 +6,8 @@ from typing import Literal, TypeAlias
 
 from torch import Tensor, nn
 
+from xseg.losses.cross_entropy import single
+
 SmpLossName: TypeAlias = Literal["focal", "dice", "lovasz", "tversky"]
 
 
@@ -26,11 +28,11 @@ class LabelledPixels(nn.Module):
         self.loss, self.ignore_index = loss, ignore_index
 
     def forward(self, logits: Tensor, mask: Tensor) -> Tensor:
-        """Return the loss, a scalar in float32, of logits (N, C, H, W) and a mask (N, H, W) int64."""
+        """Return the loss, a scalar, of logits (N, C, H, W) and a mask (N, H, W) int64."""
         labelled = mask != self.ignore_index
         if not labelled.any():
-            return logits.float().sum() * 0.0
-        pixels = logits.float().movedim(1, -1)[labelled]  # (P, C)
+            return single(logits).sum() * 0.0
+        pixels = single(logits).movedim(1, -1)[labelled]  # (P, C)
         loss: Tensor = self.loss(pixels.T[None, :, None, :], mask[labelled][None, None, :])
         return loss
 

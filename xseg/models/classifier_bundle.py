@@ -19,9 +19,19 @@ from xseg.models.bundle import CONFIG_FILE, WEIGHTS_FILE
 from xseg.models.classifier import ClassifierConfig, XceptionClassifier
 from xseg.normalization import Normalization
 from xseg.types import PathArgument
+from xseg.weights.torch_file import DESCRIPTION
 
 KIND = "classifier"
 FORMAT = 1
+ENCODER_FIELDS = (  # of the configuration: what a segmentation model that takes the encoder needs to know
+    "encoder",
+    "in_channels",
+    "padding",
+    "width",
+    "ablation",
+    "encoder_norm_eps",
+    "encoder_norm_momentum",
+)
 
 
 @dataclass(frozen=True)
@@ -77,13 +87,19 @@ def save_classifier(bundle: ClassifierBundle, directory: PathArgument) -> Path:
         fresh = Path(temporary) / "bundle"
         fresh.mkdir()
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in bundle.model.state_dict().items()}
-        save_file(tensors, fresh / WEIGHTS_FILE, metadata={"format": "pt"})
+        save_file(tensors, fresh / WEIGHTS_FILE, metadata={"format": "pt", DESCRIPTION: json.dumps(_header(bundle))})
         (fresh / WEIGHTS_FILE).chmod(0o644)  # safetensors makes it private
         (fresh / CONFIG_FILE).write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
         if target.exists():
             target.replace(Path(temporary) / "replaced")
         fresh.replace(target)
     return target
+
+
+def _header(bundle: ClassifierBundle) -> dict[str, Any]:
+    """Return what the weights' file says about its encoder by itself, without the configuration beside it."""
+    model = {name: value for name, value in bundle.model.config.to_dict().items() if name in ENCODER_FIELDS}
+    return {"encoder": model["encoder"], "model": model, "normalization": asdict(bundle.normalization)}
 
 
 def classifier_directory(path: PathArgument) -> Path | None:

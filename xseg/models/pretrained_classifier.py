@@ -52,6 +52,7 @@ def pretrained_classifier(
     folder = classifier_directory(weights)
     if folder is not None:
         whole = load_classifier_bundle(folder).model
+        _require_same_encoder(whole.config, config, str(folder))
         state = {name: tensor for name, tensor in whole.state_dict().items() if not name.startswith("encoder.")}
         model = _with_head(config, state, (whole.config.classes, whole.config.fully_connected), any_head)
         norm = _copy_encoder(model, whole, str(folder))
@@ -81,16 +82,25 @@ def _with_head(
     return model
 
 
+def _require_same_encoder(found: ClassifierConfig, wanted: ClassifierConfig, name: str) -> None:
+    """Refuse the weights of another network.
+
+    Raises:
+        WeightsError: if encoder, width, input channels or ablation differ.
+    """
+    for field in ("encoder", "width", "in_channels", "ablation"):
+        theirs, ours = getattr(found, field), getattr(wanted, field)
+        if theirs != ours:
+            raise WeightsError(f"{name} has {field}={str(theirs) or 'none'}", expected=f"{str(ours) or 'none'}")
+
+
 def _copy_encoder(model: XceptionClassifier, whole: XceptionClassifier, name: str) -> NormSpec:
     """Copy the encoder of another classifier, and return the numbers of its normalisations.
 
     Raises:
         WeightsError: if encoder, width, input channels or ablation differ.
     """
-    for field in ("encoder", "width", "in_channels", "ablation"):
-        found, wanted = getattr(whole.config, field), getattr(model.config, field)
-        if found != wanted:
-            raise WeightsError(f"{name} has {field} {found or 'none'}", expected=f"{wanted or 'none'}")
+    _require_same_encoder(whole.config, model.config, name)
     model.encoder.load_state_dict(whole.encoder.state_dict())
     norm = next(part for part in whole.encoder.modules() if isinstance(part, nn.BatchNorm2d))
     for part in model.encoder.modules():

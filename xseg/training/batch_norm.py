@@ -80,8 +80,8 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
         """Normalise (N, C, H, W); the same shape."""
         if not self.training:
             return super().forward(input)
-        values = input.float()
-        own = torch.tensor([float(values.numel() // values.shape[1])], device=input.device)
+        values = input if input.dtype == torch.float64 else input.float()
+        own = values.new_tensor([values.numel() // values.shape[1]])
         sums = torch.cat([values.sum(dim=(0, 2, 3)), values.square().sum(dim=(0, 2, 3)), own])
         sums = cast(Tensor, _Sum.apply(sums))
         count = sums[-1].detach()

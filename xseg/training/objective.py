@@ -60,7 +60,7 @@ class Objective(nn.Module):
                 scores of different steps are to be compared.
 
         Returns:
-            A scalar, float32.
+            A scalar, float32, or float64 for such logits.
         """
         parts = []
         if self.options.cross_entropy > 0:

@@ -10,6 +10,7 @@ from typing import Any
 from xseg.errors import ConfigError, DataError, WeightsError, XsegError
 from xseg.labels import LabelMap
 from xseg.models.config import ModelConfig
+from xseg.normalization import Normalization
 from xseg.training.checkpoint_io import read_checkpoint, sound_checkpoint
 from xseg.training.task import STATE_KEY
 
@@ -55,6 +56,7 @@ class Resumption:
         step: number of optimiser steps taken.
         model: what its model is made of.
         labels: its classes.
+        normalization: of its input.
         class_weights: those of its loss, if it has any.
         batching: images per process and step, processes, and batches that are accumulated.
         data: fingerprint of the training images; None if it has none.
@@ -65,6 +67,7 @@ class Resumption:
     step: int
     model: ModelConfig
     labels: LabelMap
+    normalization: Normalization
     class_weights: tuple[float, ...] | None
     batching: Batching
     data: Mapping[str, Any] | None
@@ -128,6 +131,7 @@ def read_resumption(path: Path) -> Resumption:
             step=int(checkpoint["global_step"]),
             model=ModelConfig.from_dict(state["model"]),
             labels=LabelMap.from_dict(state["labels"]),
+            normalization=Normalization(**state["normalization"]),
             class_weights=None if weights is None else tuple(weights.tolist()),
             batching=Batching(int(state["batch_size"]), int(state["processes"]), int(state["accumulated"])),
             data=state.get("data"),

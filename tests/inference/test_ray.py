@@ -1,0 +1,136 @@
+"""A Ray cluster of two nodes in processes of this machine, one of which is lost midway."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from xseg.errors import ConfigError, MissingExtraError
+from xseg.inference.job import Job
+from xseg.inference.options import EngineOptions, InferenceOptions, OutputOptions
+from xseg.inference.predictor import load
+from xseg.inference.progress import Progress
+from xseg.inference.ray_engine import _pieces, ray_engine
+from xseg.inference.sources import Source, expand_sources
+from xseg.labels import LabelMap
+from xseg.models.bundle import Bundle, save_bundle
+from xseg.models.config import ModelConfig
+from xseg.models.factory import build_model
+from xseg.normalization import Normalization
+
+IMAGES = 96
+OPTIONS = InferenceOptions(device="cpu", batch_size=2)
+
+
+class Count(Progress):
+    """Shows nothing; calls a function when some images are done."""
+
+    def __init__(self, at=0, then=lambda: None):
+        self.done, self.at, self.then = 0, at, then
+
+    def advance(self, count=1):
+        before, self.done = self.done, self.done + count
+        if before < self.at <= self.done:
+            self.then()
+
+    def note(self, line):
+        pass
+
+    def __call__(self, title, total, *, unit="images"):  # noqa: ARG002 - the protocol's names
+        return self
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+
+@pytest.fixture
+def bundle(tmp_path, settled, waves):
+    torch.manual_seed(0)
+    network = build_model(ModelConfig(encoder="xception", classes=5, width=0.125, depth=3, decoder_channels=16))
+    torch.nn.init.normal_(network.segmentation_head.weight)
+    settled(network, waves(2, 3, 65, 65))
+    return save_bundle(Bundle(network, LabelMap(tuple("abcde")), Normalization()), tmp_path / "bundle")
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    for index in range(IMAGES):
+        size = [(52, 40), (47, 33), (61, 35)][index % 3]
+        small = Image.fromarray(random.integers(0, 256, (6, 8, 3), np.uint8))
+        small.resize(size, Image.Resampling.BICUBIC).save(folder / f"{index:02}.png")
+    (folder / "broken.png").write_bytes(b"no picture")
+    return folder
+
+
+def make_job(bundle, pictures, directory, show, **output):
+    sources = expand_sources([str(pictures)])
+    return Job(load(bundle, device="cpu", batch_size=2), sources, OutputOptions(str(directory), **output), {}, show)
+
+
+def hashes(directory):
+    files = [path for path in directory.rglob("*") if path.is_file() and path.parent != directory]
+    return {str(path.relative_to(directory)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+@pytest.mark.slow
+def test_a_lost_node_costs_nothing_but_time(bundle, pictures, tmp_path, monkeypatch):
+    pytest.importorskip("ray")
+    import ray
+    from ray.cluster_utils import Cluster
+
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    make_job(bundle, pictures, tmp_path / "local", Count(), overlay=True).run()
+    memory = {"object_store_memory": 100 * 2**20}
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False, **memory})
+    try:
+        lost = cluster.add_node(num_cpus=1, **memory)
+        ray.init(address=cluster.address, log_to_driver=False)
+        assert len(ray.nodes()) == 2
+        show = Count(at=IMAGES // 4, then=lambda: cluster.remove_node(lost, allow_graceful=False))
+        rows = make_job(bundle, pictures, tmp_path / "ray", show, overlay=True).run(ray_engine(bundle, OPTIONS, None))
+        assert [node["Alive"] for node in ray.nodes()].count(True) == 1, "the node was lost while there was work"
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
+    assert show.done == len(rows) == IMAGES + 1
+    assert hashes(tmp_path / "ray") == hashes(tmp_path / "local")
+
+
+def test_pieces_are_windows_and_leave_out_what_is_done(tmp_path):
+    from xseg.inference.pipeline import WINDOW, Request
+
+    sources = [Source(tmp_path / f"{index}.png", str(index)) for index in range(40)]
+    requests = [Request(index, source.path, index < 20) for index, source in enumerate(sources)]
+    pieces = list(_pieces(sources, requests, 2))
+    places = [[request.index for request in piece.requests] for piece in pieces]
+    assert places == [[*range(start, min(start + 2 * WINDOW, 40))] for start in (16, 32)]
+    assert all(piece.sources[request.index].path == request.path for piece in pieces for request in piece.requests)
+
+
+def test_a_missing_ray_is_told_with_its_extra(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'xseg\[ray\]'"):
+        ray_engine(tmp_path, OPTIONS, None)
+
+
+def test_a_cluster_that_does_not_answer_is_told_at_once(bundle, pictures, tmp_path):
+    pytest.importorskip("ray")
+    job = make_job(bundle, pictures, tmp_path / "out", Count())
+    with pytest.raises(ConfigError, match=r"address=localhost:1 cannot be reached \(.*\); expected a Ray cluster"):
+        job.run(ray_engine(bundle, OPTIONS, "localhost:1"))
+
+
+def test_an_address_for_this_machine_alone_is_refused():
+    with pytest.raises(ConfigError, match="address=auto with engine=local; expected engine=ray"):
+        EngineOptions(address="auto")

@@ -1,0 +1,175 @@
+"""How fast folders are predicted on: against the bare model, and against SMP as its documentation shows it."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch import nn
+
+from xseg.errors import DataError
+from xseg.factory import create_model
+from xseg.inference.job import predict_images
+from xseg.inference.options import InferenceOptions, OutputOptions
+from xseg.inference.pipeline import Request
+from xseg.inference.predictor import Predictor
+from xseg.inference.preprocessing import to_array, to_batch
+from xseg.inference.sources import Source
+from xseg.inference.writers import PredictionWriter
+from xseg.labels import LabelMap
+from xseg.nn.resize import resize
+from xseg.normalization import Normalization
+
+ROUNDS = 5  # of both ways in turns: a machine's speed drifts
+PEER_CLASSES = 11
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two ways to do the same, measured in turns.
+
+    Args:
+        name: what is compared.
+        ours: images per second of each round.
+        other: images per second of the other way.
+        details: what was run.
+    """
+
+    name: str
+    ours: tuple[float, ...]
+    other: tuple[float, ...]
+    details: str
+
+    @property
+    def ratio(self) -> float:
+        """The median over the rounds of ours over the other."""
+        return statistics.median(a / b for a, b in zip(self.ours, self.other, strict=True))
+
+
+def overlap(predictor: Predictor, files: Sequence[Path], *, rounds: int = ROUNDS) -> Comparison:
+    """Compare predicting on files, from the file to the mask's file, with the bare model.
+
+    The bare model is the same backend on a batch that lies ready in memory, in as many threads as it wants, up to the
+    logits at the image's size, which is what a model returns.
+
+    Args:
+        predictor: predicts.
+        files: images of one size.
+        rounds: how often both are measured.
+    """
+    backend, size = predictor.backend, predictor.options.batch_size
+    image = to_array(files[0], predictor.normalization)
+    batch = to_batch([image] * size, predictor.normalization, predictor.device)
+    batches = -(-len(files) // size)
+
+    def bare() -> None:
+        with ThreadPoolExecutor(backend.workers) as pool:
+            list(pool.map(lambda _: resize(backend(batch), *image.shape[:2]), range(batches)))
+
+    with tempfile.TemporaryDirectory() as directory:
+        sources = [Source(path, str(index)) for index, path in enumerate(files)]
+        requests = [Request(index, path) for index, path in enumerate(files)]
+        writer = PredictionWriter(Path(directory), OutputOptions(directory))
+
+        def whole() -> None:
+            for row in predict_images(predictor, sources, writer, requests):
+                if row.status != "ok":
+                    raise RuntimeError(row.error)
+
+        return _in_turns(
+            "whole run over bare model",
+            (whole, len(files)),
+            (bare, batches * size),
+            rounds,
+            f"{backend.name} {backend.precision}, batch {size}, {len(files)} files of "
+            f"{image.shape[1]}x{image.shape[0]}",
+        )
+
+
+def against_smp(files: Sequence[Path], options: InferenceOptions, *, rounds: int = ROUNDS) -> Comparison:
+    """Compare with SMP's DeepLabV3Plus on timm's xception65: eager, float32, a loop over files with OpenCV.
+
+    Both have random weights, the same encoder, output stride 16 and `PEER_CLASSES` classes, and write a mask per image.
+
+    Args:
+        files: images whose sides are multiples of 16, which SMP asks for.
+        options: how ours is run.
+        rounds: how often both are measured.
+    """
+    import segmentation_models_pytorch as smp
+
+    peer = smp.DeepLabV3Plus("tu-xception65", encoder_weights=None, classes=PEER_CLASSES).eval()
+    own = create_model("deeplabv3plus", encoder="xception65", classes=PEER_CLASSES, output_stride=16)
+    labels = LabelMap(tuple(f"class {index}" for index in range(PEER_CLASSES)))
+    predictor = Predictor(own, labels=labels, normalization=Normalization(), options=options)
+    with tempfile.TemporaryDirectory() as directory:
+        writer = PredictionWriter(Path(directory), OutputOptions(directory))
+        sources = [Source(path, str(index)) for index, path in enumerate(files)]
+        requests = [Request(index, path) for index, path in enumerate(files)]
+        return _in_turns(
+            "xseg over SMP's DeepLabV3Plus tu-xception65",
+            (lambda: list(predict_images(predictor, sources, writer, requests)), len(files)),
+            (lambda: _loop(peer, files, Path(directory)), len(files)),
+            rounds,
+            f"{predictor.backend.name} {predictor.backend.precision}, {len(files)} files, "
+            f"{torch.get_num_threads()} threads",
+        )
+
+
+@torch.no_grad()
+def _loop(model: nn.Module, files: Sequence[Path], directory: Path) -> None:
+    """Predict as SMP's documentation does: read, normalise, run, take the best class, write."""
+    for path in files:
+        image = cv2.cvtColor(_read(path), cv2.COLOR_BGR2RGB)
+        normalized = (image / 255.0 - 0.5) / 0.5
+        tensor = torch.from_numpy(normalized.transpose(2, 0, 1)).float().unsqueeze(0)
+        mask = model(tensor).argmax(dim=1)[0].numpy().astype(np.uint8)
+        cv2.imwrite(str(directory / path.name), mask)
+
+
+def _in_turns(
+    name: str,
+    ours: tuple[Callable[[], object], int],
+    other: tuple[Callable[[], object], int],
+    rounds: int,
+    details: str,
+) -> Comparison:
+    """Measure two ways in turns, after one run of each that is not counted."""
+    speeds: tuple[list[float], list[float]] = ([], [])
+    for index in range(rounds + 1):
+        for (run, count), found in zip((ours, other), speeds, strict=True):
+            start = time.perf_counter()
+            run()
+            if index:
+                found.append(count / (time.perf_counter() - start))
+    return Comparison(name, tuple(speeds[0]), tuple(speeds[1]), details)
+
+
+@contextmanager
+def resized(files: Sequence[Path], side: int) -> Iterator[list[Path]]:
+    """Give copies of images as PNGs of `side` x `side` pixels."""
+    with tempfile.TemporaryDirectory() as directory:
+        copies = []
+        for index, path in enumerate(files):
+            copy = Path(directory) / f"{index:05}.png"
+            cv2.imwrite(str(copy), cv2.resize(_read(path), (side, side)))
+            copies.append(copy)
+        yield copies
+
+
+def _read(path: Path) -> Any:
+    """Read an image as OpenCV does, (H, W, 3) uint8 in BGR order."""
+    image = cv2.imread(str(path))
+    if image is None:
+        raise DataError(f"{path} cannot be decoded", expected="an image")
+    return image

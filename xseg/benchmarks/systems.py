@@ -1,0 +1,245 @@
+"""The classifiers that the Xception paper compares with: counted and timed here, beside what is published."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, fields
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from xseg.inference.atomic import write_text
+from xseg.lab.budget import count_multiply_adds
+from xseg.models.classifier import ClassifierConfig, XceptionClassifier
+
+TABLE_1 = "Chollet 2017, Table 1"
+JSON_FILE, TABLE_FILE = "systems.json", "systems.csv"
+
+
+@dataclass(frozen=True)
+class Published:
+    """What the paper prints; nothing of it is measured here.
+
+    Args:
+        top1: accuracy on ImageNet's validation images, one crop, one model; None if not printed.
+        top5: the same for the five highest scores.
+        parameters: number of weights; None if not printed.
+        steps_per_second: gradient updates, on 60 K80 GPUs; None if not printed.
+        source: where.
+    """
+
+    top1: float | None
+    top5: float | None
+    parameters: int | None = None
+    steps_per_second: float | None = None
+    source: str = TABLE_1
+
+
+@dataclass(frozen=True)
+class System:
+    """A classifier of 1000 classes.
+
+    Args:
+        name: as tables call it.
+        build: returns it with random weights.
+        size: height and width in pixels of the images that it is known for.
+        published: what is printed about it.
+        implementation: whose network it is.
+    """
+
+    name: str
+    build: Callable[[], nn.Module]
+    size: int
+    published: Published
+    implementation: str
+
+
+def _vgg16() -> nn.Module:
+    from torchvision.models import vgg16  # type: ignore[import-untyped]
+
+    model: nn.Module = vgg16(weights=None)
+    return model
+
+
+def _resnet152() -> nn.Module:
+    from torchvision.models import resnet152
+
+    model: nn.Module = resnet152(weights=None)
+    return model
+
+
+def _inception_v3() -> nn.Module:
+    from torchvision.models import inception_v3
+
+    model: nn.Module = inception_v3(weights=None, aux_logits=False, init_weights=False)
+    return model
+
+
+def papers_inception_v3() -> nn.Module:
+    """Return the Inception V3 whose parameters the paper counts: 23,626,728.
+
+    It is the one of the first Keras port, not that of the Inception paper, which torchvision has with 23,834,568:
+
+    - Mixed_5c and Mixed_5d pool to 32 channels, as Mixed_5b does, not to 64; so they give 256 channels, and Mixed_6b
+      reads 736 instead of 768: 157,184 weights less and 64 channels less to normalise.
+    - Mixed_6e reduces to 160 channels before its double 7x7 tower, not to 192: 67,584 weights and 32 channels less.
+    - Every convolution has a bias beside the scale and shift of its normalisation: 17,120 more.
+
+    Source: fchollet/deep-learning-models, `inception_v3.py` at 134615a.
+    """
+    from torchvision.models import inception as blocks_of
+
+    class BiasedConv2d(blocks_of.BasicConv2d):  # type: ignore[misc]  # torchvision has no types
+        """A convolution with a bias, a normalisation and a ReLU."""
+
+        def __init__(self, in_channels: int, out_channels: int, **settings: Any) -> None:
+            super().__init__(in_channels, out_channels, **settings)
+            self.conv = nn.Conv2d(in_channels, out_channels, bias=True, **settings)
+
+    kinds = (getattr(blocks_of, f"Inception{letter}") for letter in "ABCDE")
+    block_a, block_b, block_c, block_d, block_e = (partial(kind, conv_block=BiasedConv2d) for kind in kinds)
+    blocks = [BiasedConv2d, block_a, block_b, block_c, block_d, block_e, blocks_of.InceptionAux]
+    model: nn.Module = blocks_of.Inception3(aux_logits=False, init_weights=False, inception_blocks=blocks)
+    model.Mixed_5c, model.Mixed_5d = block_a(256, pool_features=32), block_a(256, pool_features=32)
+    model.Mixed_6a, model.Mixed_6b = block_b(256), block_c(736, channels_7x7=128)
+    tower: Any = model.Mixed_6e
+    tower.branch7x7dbl_1 = BiasedConv2d(768, 160, kernel_size=1)
+    tower.branch7x7dbl_2 = BiasedConv2d(160, 192, kernel_size=(7, 1), padding=(3, 0))
+    return model
+
+
+def _xception() -> nn.Module:
+    return XceptionClassifier(ClassifierConfig())
+
+
+_INCEPTION = Published(0.782, 0.941, 23_626_728, 31.0, f"{TABLE_1} and 3")
+SYSTEMS = (
+    System("VGG-16", _vgg16, 224, Published(0.715, 0.901), "torchvision"),
+    System("ResNet-152", _resnet152, 224, Published(0.770, 0.933), "torchvision"),
+    System("Inception V3", _inception_v3, 299, _INCEPTION, "torchvision, without its auxiliary tower"),
+    System("Inception V3, as the paper counts", papers_inception_v3, 299, _INCEPTION, "as the first Keras port"),
+    System("Xception", _xception, 299, Published(0.790, 0.945, 22_855_952, 28.0, f"{TABLE_1} and 3"), "xseg"),
+)
+
+
+@dataclass(frozen=True)
+class SystemRow:
+    """What was counted and timed here, and what is published.
+
+    Args:
+        name: the system's.
+        implementation: whose network it is.
+        size: of the images in pixels.
+        parameters: number of weights that learn, counted.
+        multiply_adds: of one image, counted: convolutions and dense layers.
+        steps_per_second: training steps (forward, backward, SGD) of one batch on this CPU; None if not timed.
+        batch_size: images per step.
+        published_parameters: as printed in the paper.
+        published_top1: as printed in the paper.
+        published_top5: as printed in the paper.
+        published_steps_per_second: as printed in the paper, on its 60 GPUs.
+        source: where it is printed.
+    """
+
+    name: str
+    implementation: str
+    size: int
+    parameters: int
+    multiply_adds: int
+    steps_per_second: float | None
+    batch_size: int
+    published_parameters: int | None
+    published_top1: float | None
+    published_top5: float | None
+    published_steps_per_second: float | None
+    source: str
+
+
+def measure_systems(
+    systems: Sequence[System] = SYSTEMS,
+    *,
+    batch_size: int = 2,
+    steps: int = 3,
+    tell: Callable[[SystemRow], None] | None = None,
+) -> list[SystemRow]:
+    """Count and time classifiers.
+
+    Args:
+        systems: which.
+        batch_size: images per training step.
+        steps: number of timed training steps, after one that is not; 0 to count only.
+        tell: called after every system.
+    """
+    rows = []
+    for system in systems:
+        with torch.device("meta"):
+            model = system.build().eval()
+            adds = count_multiply_adds(model, torch.empty(1, 3, system.size, system.size))
+        row = SystemRow(
+            system.name,
+            system.implementation,
+            system.size,
+            sum(parameter.numel() for parameter in model.parameters()),
+            adds,
+            steps_per_second(system, batch_size=batch_size, steps=steps) if steps else None,
+            batch_size,
+            system.published.parameters,
+            system.published.top1,
+            system.published.top5,
+            system.published.steps_per_second,
+            system.published.source,
+        )
+        rows.append(row)
+        if tell is not None:
+            tell(row)
+    return rows
+
+
+def steps_per_second(system: System, *, batch_size: int, steps: int) -> float:
+    """Return the training steps per second of a system on this CPU: forward, backward and SGD with momentum."""
+    model = system.build().train()
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9)
+    images = torch.randn(batch_size, 3, system.size, system.size)
+    targets = torch.arange(batch_size) % 1000
+    start = 0.0
+    for step in range(steps + 1):
+        if step == 1:
+            start = time.perf_counter()
+        optimizer.zero_grad()
+        torch.autograd.backward(nn.functional.cross_entropy(model(images), targets))
+        optimizer.step()
+    return steps / (time.perf_counter() - start)
+
+
+def table_lines(rows: Sequence[SystemRow]) -> list[str]:
+    """Return the table for a terminal; what is published is marked so."""
+    head = f"{'':<34}{'size':>5}{'parameters':>13}{'multiply-adds':>15}{'steps/s':>9}   published: top-1 / top-5"
+    lines = [head]
+    for row in rows:
+        speed = "" if row.steps_per_second is None else f"{row.steps_per_second:.3f}"
+        lines.append(
+            f"{row.name:<34}{row.size:>5}{row.parameters:>13,}{row.multiply_adds / 1e9:>13.2f} G{speed:>9}   "
+            f"{_share(row.published_top1)} / {_share(row.published_top5)} ({row.source})"
+        )
+    return lines
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def write_systems(rows: Sequence[SystemRow], folder: Path) -> None:
+    """Write systems.csv and systems.json, each whole or not at all."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [field.name for field in fields(SystemRow)], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(asdict(row) for row in rows)
+    write_text(folder / TABLE_FILE, text.getvalue())
+    write_text(folder / JSON_FILE, json.dumps([asdict(row) for row in rows], indent=2) + "\n")

@@ -1,0 +1,143 @@
+"""How long a training step takes: against SMP as its documentation uses it, and against what the processor can do."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from xseg.errors import ConfigError
+from xseg.factory import create_model
+from xseg.lab.budget import count_multiply_adds
+from xseg.losses.cross_entropy import labelled_cross_entropy
+from xseg.training.optimizers import build_optimizer
+from xseg.training.recipe import OptimizerOptions
+from xseg.types import OutputStride
+
+ENCODER, PEER_ENCODER = "xception65", "tu-xception65"
+OUTPUT_STRIDE: OutputStride = 16
+MIDDLE_CHANNELS = 728  # of the convolutions that most of the time is spent in
+RATE_REPEATS = 20
+
+
+@dataclass(frozen=True)
+class StepTimes:
+    """Training steps of both, measured in turns on one machine.
+
+    Args:
+        size: height and width in pixels of the images.
+        batch_size: images per step.
+        threads: that PyTorch computes with.
+        ours: seconds of each step, in bfloat16 and channels_last.
+        peer: seconds of each step of SMP's DeepLabV3Plus, eager in float32, in the same turns.
+        floor: seconds that three forward passes would take if every operation ran as fast as the encoder's own
+            pointwise convolution of 728 channels does in bfloat16.
+    """
+
+    size: int
+    batch_size: int
+    threads: int
+    ours: tuple[float, ...]
+    peer: tuple[float, ...]
+    floor: float
+
+    @property
+    def speedup(self) -> float:
+        """The median over the turns of SMP's time over ours."""
+        return statistics.median(peer / own for own, peer in zip(self.ours, self.peer, strict=True))
+
+    @property
+    def over_floor(self) -> float:
+        """Our median time over the floor."""
+        return statistics.median(self.ours) / self.floor
+
+
+def measure_train_step(*, size: int = 320, batch_size: int = 8, rounds: int = 3, classes: int = 11) -> StepTimes:
+    """Time training steps (forward, cross-entropy, backward, optimiser) of DeepLabV3+ over Xception-65 on the CPU.
+
+    Ours is what `xseg train` runs with bf16-mixed: bfloat16, channels_last, AdamW in one pass. The peer is SMP's
+    DeepLabV3Plus on timm's xception65 with the settings of its documentation: float32, Adam. Both have random weights.
+
+    Args:
+        size: height and width in pixels of the images, a multiple of 16, which SMP asks for.
+        batch_size: images per step.
+        rounds: timed steps of each, in turns, after one that is not timed.
+        classes: number of classes.
+
+    Raises:
+        ConfigError: if a number is out of range.
+    """
+    if size < 64 or size % 16 or min(batch_size, rounds, classes) < 1:
+        raise ConfigError(
+            f"size={size}, batch_size={batch_size}, rounds={rounds}, classes={classes}",
+            expected="a size of 64 or more that 16 divides, and the rest 1 or more",
+        )
+    import segmentation_models_pytorch as smp
+
+    own = create_model("deeplabv3plus", encoder=ENCODER, classes=classes, output_stride=OUTPUT_STRIDE)
+    peer = smp.DeepLabV3Plus(PEER_ENCODER, encoder_weights=None, classes=classes)
+    images, mask = torch.randn(batch_size, 3, size, size), torch.randint(classes, (batch_size, size, size))
+    ours = _step(
+        own.to(memory_format=torch.channels_last),
+        build_optimizer(own, OptimizerOptions()),
+        images.contiguous(memory_format=torch.channels_last),
+        mask,
+        autocast=True,
+    )
+    theirs = _step(peer, torch.optim.Adam(peer.parameters(), lr=1e-4), images, mask, autocast=False)
+    times: tuple[list[float], list[float]] = ([], [])
+    for turn in range(rounds + 1):
+        for step, found in zip((ours, theirs), times, strict=True):
+            seconds = _seconds(step)
+            if turn:
+                found.append(seconds)
+    return StepTimes(
+        size, batch_size, torch.get_num_threads(), tuple(times[0]), tuple(times[1]), forward_floor(size, batch_size) * 3
+    )
+
+
+def _step(
+    model: nn.Module, optimizer: torch.optim.Optimizer, images: Tensor, mask: Tensor, *, autocast: bool
+) -> Callable[[], None]:
+    model.train()
+
+    def run() -> None:
+        """Take one training step."""
+        optimizer.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16) if autocast else nullcontext():
+            logits = model(images)
+        torch.autograd.backward(labelled_cross_entropy(logits, mask, ignore_index=255))
+        optimizer.step()
+
+    return run
+
+
+def forward_floor(size: int, batch_size: int) -> float:
+    """Return the seconds of a forward pass at the rate of the middle's pointwise convolution, in bfloat16.
+
+    Args:
+        size: height and width in pixels of the images.
+        batch_size: number of images.
+    """
+    with torch.device("meta"):
+        model = create_model("deeplabv3plus", encoder=ENCODER, output_stride=OUTPUT_STRIDE).eval()
+        adds = count_multiply_adds(model, torch.empty(batch_size, 3, size, size))
+    convolution = nn.Conv2d(MIDDLE_CHANNELS, MIDDLE_CHANNELS, 1, bias=False).bfloat16()
+    convolution = convolution.to(memory_format=torch.channels_last)
+    side = size // OUTPUT_STRIDE
+    features = torch.randn(batch_size, MIDDLE_CHANNELS, side, side, dtype=torch.bfloat16)
+    features = features.contiguous(memory_format=torch.channels_last)
+    with torch.no_grad():
+        fastest = min(_seconds(lambda: convolution(features)) for _ in range(RATE_REPEATS))
+    return adds * fastest / (batch_size * side**2 * MIDDLE_CHANNELS**2)
+
+
+def _seconds(run: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
