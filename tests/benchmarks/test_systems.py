@@ -19,6 +19,8 @@ from xseg.benchmarks.systems import (
     table_lines,
     write_systems,
 )
+from xseg.cli import benchmark
+from xseg.errors import ConfigError
 
 
 @pytest.fixture(scope="module")
@@ -96,3 +98,12 @@ def test_speed_is_of_whole_training_steps():
     assert steps_per_second(system, batch_size=2, steps=3) > 0
     assert model.calls == 4
     assert not torch.equal(model.layer.weight, before)
+
+
+def test_the_command_prints_and_writes_the_table(tmp_path, capsys):
+    assert benchmark.main(["systems", "--steps", "0", "--output_dir", str(tmp_path)]) == 0
+    told = capsys.readouterr().out
+    assert all(system.name in told for system in SYSTEMS)
+    assert (tmp_path / "systems.json").is_file()
+    with pytest.raises(ConfigError, match="batch_size=0"):
+        benchmark.main(["systems", "--batch_size", "0"])

@@ -44,7 +44,9 @@ def last_weights(run):
 def trained(tmp_path_factory, make_folders):
     folder = tmp_path_factory.mktemp("trained")
     make_folders(folder / "data", train=8, val=4)
-    assert classify.main(arguments(folder / "data", folder / "run", epochs=6)) == 0
+    assert (
+        xseg.cli.main(["train", "--task", "classification", *arguments(folder / "data", folder / "run", epochs=6)]) == 0
+    )
     return folder
 
 

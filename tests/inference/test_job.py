@@ -176,6 +176,24 @@ def test_resuming_with_something_else_is_refused_and_changes_nothing(model, pict
     assert before == (hashes(tmp_path), (tmp_path / "predictions.csv").read_bytes())
 
 
+def test_rows_of_an_earlier_run_never_pass_for_those_of_a_run_that_was_killed_at_its_start(
+    model, pictures, tmp_path, monkeypatch
+):
+    make_job(model, pictures, tmp_path).run()
+    job = make_job(model, pictures, tmp_path, batch_size=2)
+    for step in ("write_manifest", "local_engine"):
+
+        def killed(*_):
+            raise SystemExit
+
+        with monkeypatch.context() as patch:
+            patch.setattr(module, step, killed)
+            with pytest.raises(SystemExit):
+                job.run()
+        assert read_table(tmp_path / "predictions.csv") == []
+    assert len(make_job(model, pictures, tmp_path, batch_size=2, resume=True).run()) == 17
+
+
 def test_without_resume_everything_is_done_again(model, pictures, tmp_path):
     make_job(model, pictures, tmp_path).run()
     job = make_job(model, pictures, tmp_path, batch_size=2)

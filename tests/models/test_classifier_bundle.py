@@ -121,6 +121,21 @@ def test_a_run_of_another_encoder_is_refused(saved):
         xseg.create_classifier(weights=saved, **SMALL)
 
 
+@pytest.mark.parametrize("name", ["", "best", "best/model.safetensors"])
+def test_a_classifiers_run_is_an_encoders_weights(saved, name):
+    """Whatever its width and ablation: the file says them itself."""
+    ablation = xseg.Ablation(between="elu")
+    weights = saved.parent / name
+    model = xseg.create_model(encoder="xception", encoder_weights=weights, classes=2, ablation=ablation, **SMALL)
+    theirs = load_classifier_bundle(saved).model.encoder
+    assert_close(dict(model.encoder.state_dict()), dict(theirs.state_dict()))
+
+
+def test_a_classifier_is_no_model_to_predict_masks_with(saved):
+    with pytest.raises(WeightsError, match="holds a classifier; expected a segmentation model"):
+        xseg.load(saved.parent)
+
+
 def test_a_configuration_survives_json():
     config = ClassifierConfig(fully_connected=(5, 4), width=0.5, ablation=xseg.Ablation(segments=4))
     assert ClassifierConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config

@@ -1,11 +1,14 @@
 import dataclasses
 import json
+from types import SimpleNamespace
 
 import pytest
+import torch
 from lightning.pytorch import Callback
+from lightning.pytorch.strategies import FSDPStrategy
 
 from xseg.errors import ConfigError
-from xseg.training.best_bundles import BestBundles, Patience
+from xseg.training.best_bundles import BestBundles, Patience, whole_model
 from xseg.training.callbacks import run_callbacks
 from xseg.training.run_directory import RunDirectory
 from xseg.training.run_options import RunOptions
@@ -75,6 +78,16 @@ def test_a_training_without_progress_stops_and_stays_stopped(tiny, tmp_path):
 
     assert train().current_epoch == 3
     assert train(tmp_path / "last.ckpt").current_epoch == 3
+
+
+def test_a_model_that_is_spread_over_processes_is_put_together(tiny):
+    task = tiny.tiny_task(seed=4)
+    strategy = FSDPStrategy.__new__(FSDPStrategy)
+    strategy.lightning_module_state_dict = task.state_dict
+    whole = whole_model(SimpleNamespace(strategy=strategy, is_global_zero=True), task)
+    assert whole is not task.model
+    pairs = zip(whole.state_dict().values(), task.model.state_dict().values(), strict=True)
+    assert all(torch.equal(one, other) for one, other in pairs)
 
 
 def test_patience_comes_by_option(tmp_path):

@@ -6,6 +6,13 @@ import time
 
 import pytest
 import torch
+from lightning.pytorch import Callback
+
+from xseg.training.callbacks import run_callbacks
+from xseg.training.epoch_table import read_table
+from xseg.training.run_directory import RunDirectory
+from xseg.training.run_options import RunOptions
+from xseg.training.stop_signals import SIGNALS, StopSignals, TrainingStopped
 
 TRAINING = [
     "train", "--model.encoder", "xception", "--model.width", "0.125", "--model.decoder_channels", "8",
@@ -13,6 +20,34 @@ TRAINING = [
     "--data.layout.scenes.size", "[33,48]", "--data.layout.scenes.counts", "[120,2,2]", "--data.batch_size", "2",
     "--data.workers", "0", "--trainer.accelerator", "cpu", "--trainer.max_epochs", "1", "--run.pictures", "0",
 ]  # fmt: skip
+
+
+def test_afterwards_the_signals_are_theirs_who_had_them(tiny, tmp_path):
+    before = [signal.getsignal(number) for number in SIGNALS]
+    during = []
+
+    class Look(Callback):
+        def on_train_batch_end(self, *_):
+            during.append([signal.getsignal(number) for number in SIGNALS])
+
+    tiny.tiny_trainer(tmp_path, [StopSignals(), Look()], 1).fit(tiny.tiny_task(), datamodule=tiny.HalvesData())
+    assert [signal.getsignal(number) for number in SIGNALS] == before
+    assert all(handlers != before for handlers in during)
+
+
+def test_a_stop_inside_the_validation_waits_for_the_end_of_the_epoch(tiny, tmp_path):
+    class Ask(Callback):
+        def on_validation_batch_end(self, trainer, *_):
+            if trainer.current_epoch == 1:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    notes = []
+    callbacks = run_callbacks(RunDirectory(tmp_path), RunOptions(pictures=0), seed=0, note=notes.append)
+    trainer = tiny.tiny_trainer(tmp_path, [Ask(), *callbacks], 5)
+    with pytest.raises(TrainingStopped, match="SIGTERM after step 8"):
+        trainer.fit(tiny.tiny_task(), datamodule=tiny.HalvesData())
+    assert len(read_table(tmp_path / "metrics.csv")) == 2
+    assert len([note for note in notes if "SIGTERM" in note]) == 1
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ from xseg.errors import ConfigError
 
 STUDIES = {
     "predict": ("xseg.cli.benchmark_predict", "predictions on files, beside the bare model and SMP"),
+    "systems": ("xseg.cli.benchmark_systems", "the classifiers that the Xception paper compares with, beside it"),
     "train_step": ("xseg.cli.benchmark_train_step", "a training step on the CPU, beside SMP and what is possible"),
 }
 

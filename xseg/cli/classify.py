@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING
 
 from xseg.cli import EXIT_OK
 from xseg.cli.classify_options import ClassifyRequest, build_parser, parse_request
@@ -86,7 +87,7 @@ def _train(request: ClassifyRequest, folders: ClassFolders, look: Look) -> None:
     seed_everything(request.seed, verbose=False)
     # a resumed training takes its weights from the checkpoint: the encoder's file need not be there any more
     model = build_classifier(
-        request.model if request.resume is None else _without_weights(request.model),
+        request.model if request.resume is None else replace(request.model, encoder_weights=None),
         classes=len(folders.classes),
         in_channels=folders.channels,
     )
@@ -102,12 +103,6 @@ def _train(request: ClassifyRequest, folders: ClassFolders, look: Look) -> None:
     _fit(request, trainer, task, data)
     if trainer.is_global_zero:
         _report(request, folders, data, best)
-
-
-def _without_weights(options: Any) -> Any:
-    from dataclasses import replace
-
-    return replace(options, encoder_weights=None)
 
 
 def _best(request: ClassifyRequest, folders: ClassFolders, data: ClassificationData) -> BestClassifier:
@@ -126,8 +121,6 @@ def _best(request: ClassifyRequest, folders: ClassFolders, data: ClassificationD
 
 
 def _trainer(request: ClassifyRequest, best: BestClassifier) -> Trainer:
-    from dataclasses import asdict
-
     from lightning.pytorch import Trainer
     from lightning.pytorch.loggers import TensorBoardLogger
 

@@ -111,6 +111,9 @@ class TrainCLI(LightningCLI):
         self.reader = create_reader(request.data)
         self.fingerprint = data_fingerprint(self.reader, "train")
         self.trainer = self.instantiate_trainer(**self._trainer_arguments())
+        if request.task.ema_decay is not None and isinstance(self.trainer.strategy, FSDPStrategy):
+            got = "model.ema_decay with trainer.strategy fsdp, which leaves no process with all weights to average"
+            raise ConfigError(got, expected="one of them", remedy="set model.ema_decay null")
         limit_waiting(self.trainer, request.options.process_timeout)
         self.model = self._task(request.data)
         if request.options.find_batch_size:
@@ -132,13 +135,15 @@ class TrainCLI(LightningCLI):
     def _task(self, data: DataOptions) -> SegmentationTask:
         """Make the task; of a resumed training without weights, which follow."""
         request, resumption = self.request, self.resumption
-        weights = measured_class_weights(self.reader, request) if resumption is None else resumption.class_weights
+        if resumption is None:
+            weights = measured_class_weights(self.reader, request)
+            normalization = normalization_of(self.reader, data, workers=data.workers)
+        else:
+            weights, normalization = resumption.class_weights, resumption.normalization
         task = SegmentationTask(
             request.task,
             self.reader.labels,
-            normalization_of(self.reader, data, workers=data.workers)
-            if resumption is None
-            else resumption.normalization,
+            normalization,
             in_channels=self.reader.channels,
             class_weights=weights,
             batch_size=data.batch_size,

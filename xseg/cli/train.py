@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from xseg.cli import EXIT_OK
+from xseg.cli.classify_options import asks_for_classification
 from xseg.cli.evaluate import evaluate_and_report, print_scores
 from xseg.cli.progress import clock_time
 from xseg.cli.train_options import TrainRequest, build_parser, parse_request
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Train a model on a labelled data set.
+    """Train a model on a labelled data set; with `task: classification`, a classifier on folders of classes.
 
     Returns:
         0 when the training, its evaluation and its report are done.
@@ -31,6 +32,10 @@ def main(arguments: Sequence[str]) -> int:
         XsegError: if an option, the data or the weights are wrong, which is found before work begins.
         KeyboardInterrupt: if the user stopped it.
     """
+    if asks_for_classification(arguments):
+        from xseg.cli.classify import main as classify
+
+        return classify(arguments)
     if "--help" in arguments or "-h" in arguments:
         return _help(arguments)
     request = parse_request(arguments)
@@ -100,7 +105,7 @@ def _prepare(request: TrainRequest, arguments: Sequence[str]) -> TrainCLI:
     from xseg.training.environment import describe_environment, describe_resumed
 
     quiet_lightning()
-    cli = TrainCLI(arguments, request, _tell, _note)
+    cli = TrainCLI(arguments, request, _tell, _note if is_first_process() else _silent)
     cli.datamodule.setup("fit")  # looks at the files: wrong ones are told before anything is written
     if cli.trainer.is_global_zero:
         run, resumption = request.run, cli.resumption
@@ -163,6 +168,10 @@ def _tell(row: Row, epochs: int | None, seconds_left: float | None) -> None:
 def _note(line: str) -> None:
     """Print a line that is no error."""
     print(f"note: {line}", file=sys.stderr, flush=True)
+
+
+def _silent(_line: str) -> None:
+    """Print nothing: the first process does."""
 
 
 def _report(cli: TrainCLI) -> None:

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from xseg.errors import DataError, MissingExtraError
+from xseg.errors import DataError
 from xseg.inference.atomic import atomic_path
 from xseg.inference.geotiff import geo_environment
 from xseg.labels import LabelMap
@@ -67,7 +67,7 @@ def coco_annotations(mask: NDArray[Any] | PathArgument, labels: LabelMap) -> lis
 
     Raises:
         DataError: if the mask cannot be read.
-        MissingExtraError: if pycocotools is not installed, or rasterio for a GeoTIFF.
+        MissingExtraError: if the mask is a GeoTIFF, and rasterio is not installed.
     """
     with _strips(mask) as (strips, height, width):
         found = [_runs(strip, first * height, len(labels)) for first, strip in strips]
@@ -166,9 +166,7 @@ def _annotation(runs: _Runs, class_id: int, height: int, width: int) -> Annotati
 
 
 def _compressed(counts: NDArray[np.int64], height: int, width: int) -> str:
-    try:
-        from pycocotools import mask as encoder
-    except ImportError as error:
-        raise MissingExtraError("pycocotools", extra="geo", purpose="a COCO file") from error
+    from pycocotools import mask as encoder  # slow to import, and rarely needed
+
     encoded = encoder.frPyObjects({"size": [height, width], "counts": counts.tolist()}, height, width)
     return str(encoded["counts"], "ascii")

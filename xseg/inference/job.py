@@ -73,11 +73,11 @@ class Job:
         with exclusive(self.directory):
             kept = self._resumed() if self.output.resume else {}
             _sweep(self.directory)
-            write_manifest(self.description, self.directory)
             order = [str(source.path) for source in self.sources]
-            with _full_disk_told(self.directory), growing_table(
-                self.directory / TABLE, kept.values(), order
-            ) as table:  # fmt: skip
+            path = self.directory / TABLE
+            with _full_disk_told(self.directory), growing_table(path, kept.values(), order) as table:
+                # After the table: killed in between, no row of an earlier run passes for one of this run
+                write_manifest(self.description, self.directory)
                 self._images(table, kept, engine or local_engine)
                 self._rest(table, kept)
                 rows = [table.rows[path] for path in order if path in table.rows]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from xseg.errors import ConfigError
 from xseg.inference.accumulator import Piece, stream_pieces
 from xseg.inference.atomic import atomic_path
 from xseg.inference.geotiff import (
+    RasterReader,
     add_colors,
     add_overviews,
     create_like,
@@ -131,41 +132,47 @@ def predict_raster(
     """
     start = time.perf_counter()
     options = options or RasterOptions()
-    labels = predictor.labels
     with geo_environment(f"{source}, a GeoTIFF,"), open_raster(source, predictor.normalization) as reader:
-        tiling = choose_tiling(
-            predictor.model,
-            reader.height,
-            reader.width,
-            channels=predictor.normalization.channels,
-            tile=options.tile,
-            overlap=options.overlap,
-            scale=options.scale,
-            batch_size=options.batch_size,
-        )
+        tiling = _choose(predictor, reader, options)
         plan = TilePlan.fit(reader.height, reader.width, tile=tiling.tile, overlap=tiling.overlap)
-        pieces = stream_pieces(
-            predictor.run,
-            reader.read,
-            plan,
-            classes=len(labels),
-            batch_size=options.batch_size,
-            device=next(predictor.model.parameters()).device,
-        )
-        with closing(pieces), _outputs(reader.dataset, labels, Path(destination), probabilities) as write:
-            counts = np.zeros(len(labels), np.int64)
+        counts = np.zeros(len(predictor.labels), np.int64)
+        with (
+            closing(_pieces(predictor, reader, plan, options.batch_size)) as pieces,
+            _outputs(reader.dataset, predictor.labels, Path(destination), probabilities) as write,
+        ):
             for done, piece in enumerate(pieces, 1):
                 counts += write(piece)
                 if progress is not None:
                     progress(done, plan.count)
-    return RasterSummary(
-        height=plan.height,
-        width=plan.width,
-        pixels=dict(zip(labels.names, counts.tolist(), strict=True)),
-        nodata=plan.height * plan.width - int(counts.sum()),
-        tiling=tiling,
-        tiles=plan.count,
-        seconds=time.perf_counter() - start,
+    pixels = dict(zip(predictor.labels.names, counts.tolist(), strict=True))
+    nodata = plan.height * plan.width - sum(pixels.values())
+    seconds = time.perf_counter() - start
+    return RasterSummary(plan.height, plan.width, pixels, nodata, tiling, plan.count, seconds)
+
+
+def _choose(predictor: TilePredictor, reader: RasterReader, options: RasterOptions) -> Tiling:
+    return choose_tiling(
+        predictor.model,
+        reader.height,
+        reader.width,
+        channels=predictor.normalization.channels,
+        tile=options.tile,
+        overlap=options.overlap,
+        scale=options.scale,
+        batch_size=options.batch_size,
+    )
+
+
+def _pieces(
+    predictor: TilePredictor, reader: RasterReader, plan: TilePlan, batch_size: int
+) -> Generator[Piece, None, None]:
+    return stream_pieces(
+        predictor.run,
+        reader.read,
+        plan,
+        classes=len(predictor.labels),
+        batch_size=batch_size,
+        device=next(predictor.model.parameters()).device,
     )
 
 

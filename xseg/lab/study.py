@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -83,7 +83,9 @@ def remaining(study: Study, settings: StudySettings, folder: Path) -> int:
     return sum(load_curve(_file(folder, *pair)) is None for pair in names)
 
 
-def _trained(pairs: Sequence[tuple[Network, int]], settings: StudySettings, root: str, folder: Path, jobs: int) -> Any:
+def _trained(
+    pairs: Sequence[tuple[Network, int]], settings: StudySettings, root: str, folder: Path, jobs: int
+) -> Iterator[Curve]:
     """Train, side by side if that was asked for, and yield each curve when it is done and saved."""
     if jobs == 1:
         for network, seed in pairs:

@@ -14,7 +14,7 @@ from xseg.classification.check import look_at
 from xseg.classification.dataset import ClassificationData
 from xseg.classification.drawings import DrawnClasses
 from xseg.classification.folders import ClassReader, list_classes
-from xseg.classification.options import ClassificationDataOptions, ClassifierOptions, RateOptions
+from xseg.classification.options import Check, ClassificationDataOptions, ClassifierOptions, RateOptions
 from xseg.classification.silence import silence_lightning
 from xseg.classification.task import ClassificationTask
 from xseg.errors import DataError
@@ -72,8 +72,13 @@ class _Validations(Callback):
             self.points.append((trainer.global_step, module.scores.accuracy, module.scores.loss))
 
 
-def data_of(settings: StudySettings, root: str) -> tuple[ClassReader, Normalization]:
+def data_of(settings: StudySettings, root: str, *, check: Check = "auto") -> tuple[ClassReader, Normalization]:
     """Return the images of a study: a folder's, or generated ones if `root` is empty.
+
+    Args:
+        settings: how many are generated, and how large.
+        root: a folder of classes, or empty.
+        check: how closely a folder's files are looked at.
 
     Raises:
         DataError: if the folder's images cannot be used.
@@ -81,7 +86,7 @@ def data_of(settings: StudySettings, root: str) -> tuple[ClassReader, Normalizat
     if not root:
         return DrawnClasses((settings.images, settings.val_images), settings.size), Normalization()
     folders = list_classes(ClassificationDataOptions(root=root))
-    look = look_at(folders, "auto")
+    look = look_at(folders, check)
     if look.broken:
         raise DataError(look.summary(), expected="whole image files", remedy="replace or remove them")
     return folders, look.normalization
@@ -100,7 +105,7 @@ def train(network: Network, settings: StudySettings, *, seed: int, root: str = "
         DataError: if the folder's images cannot be used.
     """
     silence_lightning()
-    reader, normalization = data_of(settings, root)
+    reader, normalization = data_of(settings, root, check="none")  # a study looks at the files once, before
     seed_everything(seed, verbose=False)
     options = ClassificationDataOptions(
         batch_size=settings.batch_size,

@@ -183,6 +183,12 @@ def _read_description(path: Path) -> dict[str, Any]:
         raise WeightsError(f"no {path}", expected=f"a bundle: {CONFIG_FILE} and {WEIGHTS_FILE}") from error
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise WeightsError(f"{path} cannot be read: {error}", expected="JSON written by xseg") from error
+    if isinstance(description, dict) and description.get("kind") == "classifier":
+        raise WeightsError(
+            f"{path.parent} holds a classifier",
+            expected="a segmentation model",
+            remedy="train one with --model.encoder_weights naming it",
+        )
     if not isinstance(description, dict) or description.get("format") != FORMAT:
         raise WeightsError(
             f"{path} has format {description.get('format') if isinstance(description, dict) else None!r}",

@@ -10,9 +10,12 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping
+from lightning.pytorch.strategies import FSDPStrategy
 
 from xseg.errors import ConfigError
 from xseg.models.bundle import Bundle, is_bundle, save_bundle
+from xseg.models.factory import build_model
+from xseg.models.segmentation import SegmentationModel
 from xseg.training.ema import ExponentialMovingAverage
 from xseg.training.run_options import Mode
 from xseg.training.task import SegmentationTask
@@ -28,6 +31,22 @@ def measured(trainer: Trainer, task: SegmentationTask) -> dict[str, float | None
         "val/loss": float(trainer.callback_metrics["val/loss"]),
         **{f"val/iou/{name}": entry.iou for name, entry in ious},
     }
+
+
+def whole_model(trainer: Trainer, task: SegmentationTask) -> SegmentationModel:
+    """Return the trained model; one that is spread over processes is put together, which all of them have to ask for.
+
+    Its weights are those of the first process alone.
+    """
+    if not isinstance(trainer.strategy, FSDPStrategy):
+        return task.model
+    state = trainer.strategy.lightning_module_state_dict()
+    model = build_model(task.model.config)
+    if trainer.is_global_zero:
+        prefix = "model."
+        own = {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
+        model.load_state_dict(own)
+    return model
 
 
 class BestBundles(Callback):
@@ -118,9 +137,9 @@ class BestBundles(Callback):
         self.kept = kept
 
     def _save(self, trainer: Trainer, task: SegmentationTask, path: Path, epoch: int) -> None:
+        model = whole_model(trainer, task) if self.average is None else self.average.averaged(task)
         if not trainer.is_global_zero:
             return
-        model = task.model if self.average is None else self.average.averaged(task)
         scores = measured(trainer, task)
         values = {"val_miou": scores.get("val/miou")}
         if self.monitor != "val/miou":

@@ -12,6 +12,8 @@ from lightning.pytorch.callbacks import Checkpoint
 
 from xseg.training.stop_signals import StopSignals, TrainingStopped
 
+AGREE_EVERY = 10  # steps after which several processes ask each other: a GPU has to be waited for
+
 
 class LastCheckpoint(Checkpoint):
     """Saves where the training stands. Lightning runs it after all other callbacks.
@@ -49,11 +51,9 @@ class LastCheckpoint(Checkpoint):
         """Save if it is time to, and stop if that was asked for."""
         if trainer.is_last_batch or (index + 1) % trainer.accumulate_grad_batches:
             return
-        passed = self.minutes > 0 and time.monotonic() - self._saved >= 60 * self.minutes
         due = bool(self.steps) and trainer.global_step % self.steps == 0
-        asked = self.stop is not None and self.stop.requested is not None
-        if trainer.world_size > 1:  # clocks and signals differ between processes; saving is done by all or none
-            passed, asked = (trainer.strategy.reduce_boolean_decision(each, all=False) for each in (passed, asked))
+        passed = self._agree(trainer, self.minutes > 0 and time.monotonic() - self._saved >= 60 * self.minutes)
+        asked = self._agree(trainer, self._asked)
         if passed or due or asked:
             self._save(trainer)
         if asked:
@@ -62,11 +62,20 @@ class LastCheckpoint(Checkpoint):
     def on_train_epoch_end(self, trainer: Trainer, _module: LightningModule) -> None:
         """Save, and stop if that was asked for."""
         self._save(trainer)
-        asked = self.stop is not None and self.stop.requested is not None
-        if trainer.world_size > 1:
-            asked = trainer.strategy.reduce_boolean_decision(asked, all=False)
-        if asked:
+        if self._agree(trainer, self._asked, every=1):
             self._stop(trainer)
+
+    @property
+    def _asked(self) -> bool:
+        return self.stop is not None and self.stop.requested is not None
+
+    def _agree(self, trainer: Trainer, wish: bool, *, every: int = AGREE_EVERY) -> bool:
+        """Return whether any process wishes it: clocks and signals differ, and saving is done by all or none."""
+        if trainer.world_size == 1:
+            return wish
+        if trainer.global_step % every:
+            return False
+        return bool(trainer.strategy.reduce_boolean_decision(wish, all=False))
 
     def _save(self, trainer: Trainer) -> None:
         if self.before is not None:

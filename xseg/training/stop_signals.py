@@ -6,7 +6,6 @@ import signal
 import threading
 from collections.abc import Callable
 from types import FrameType
-from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
@@ -40,20 +39,17 @@ class StopSignals(Callback):
     def __init__(self, tell: Callable[[str], None] | None = None) -> None:
         self.tell = tell
         self.requested: str | None = None
-        self._before: dict[signal.Signals, Any] = {}
         self._trainer: Trainer | None = None
 
     def on_train_start(self, trainer: Trainer, _module: LightningModule) -> None:
-        """Take over the signals; Lightning's own handler would talk to the other processes from inside of it."""
+        """Take over the signals; Lightning's own handler would talk to the other processes from inside of it.
+
+        Lightning gives them back after the training, however it ends: to those who had them before it.
+        """
         self._trainer = trainer
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._handle) for number in SIGNALS}
-
-    def teardown(self, _trainer: Trainer, _module: LightningModule, stage: str) -> None:  # noqa: ARG002
-        """Give the signals back."""
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-        self._before = {}
+            for number in SIGNALS:
+                signal.signal(number, self._handle)
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         again = self.requested is not None

@@ -78,6 +78,8 @@ class Conversion:
         depth = self.plan.config.depth if self.plan.config else 5
         first = self.claims.state.get(f"{ENCODER}stem.conv1.conv.weight")
         channels = 3 if first is None or first.ndim != 4 else first.shape[1]
+        if self.plan.config:
+            spec = spec.with_ablation(self.plan.config.ablation)
         with torch.device("meta"):
             wanted = XceptionEncoder(spec.scaled(width), in_channels=channels, depth=depth).state_dict()
         inside = {

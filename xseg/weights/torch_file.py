@@ -7,6 +7,7 @@ import re
 import warnings
 import zipfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ def read_safetensors(path: Path) -> Source:
             header = json.loads((file.metadata() or {}).get(DESCRIPTION, "{}"))
     except (OSError, SafetensorError, ValueError) as error:
         raise WeightsError(f"{path} cannot be read: {error}", remedy="copy or download it again") from error
-    known = ("encoder", "epsilon", "momentum", "normalization")
+    known = ("encoder", "epsilon", "momentum", "normalization", "model")
     facts = {name: header[name] for name in known if name in header} if isinstance(header, dict) else {}
     return Source(str(path), tensors, facts)
 
@@ -52,6 +53,8 @@ def read_bundle(directory: Path) -> Source:
     """
     path = directory / "config.json"
     source = read_safetensors(directory / "model.safetensors")
+    if "model" in source.facts:  # a classifier's, which says itself what its encoder is
+        return replace(source, name=str(directory))
     return Source(str(directory), source.tensors, _described(path, _json(path)))
 
 

@@ -103,4 +103,5 @@ def own_rules() -> list[Rule]:
     return [
         Rule(r"(?P<name>(encoder|decoder|segmentation_head)\..*)", "{name}"),
         Rule(r"(?P<name>(stem|blocks)\..*)", "encoder.{name}"),
+        drop(r"(fully_connected|head)\..*", "what lies behind pooling in a classifier"),
     ]
