@@ -24,6 +24,7 @@ USUAL_AFTER = 20  # steps before a loss counts as usual
 WAIT_SHARE = 0.3  # of the training time
 WAIT_SECONDS = 1.0  # an epoch, below which nobody minds
 COLLAPSED = 0.999  # of all pixels in one class
+COLLAPSED_FOR = 2  # validations in a row: after the first epoch it is common and passes
 
 
 class LossWatch(Callback):
@@ -100,7 +101,7 @@ class TrainingWatch(Callback):
     def __init__(self, table: EpochTable, tell: NoteTeller) -> None:
         self.table, self.tell = table, tell
         self._checked_gradients = False
-        self._told_waiting = self._collapsed = False
+        self._told_waiting, self._collapsed = False, 0
 
     def on_after_backward(self, trainer: Trainer, module: LightningModule) -> None:
         """After the first backward pass, name the parameters that it did not reach."""
@@ -137,11 +138,9 @@ class TrainingWatch(Callback):
         confusion = torch.tensor(task.scores.confusion, dtype=torch.float64)
         predicted, labelled = confusion.sum(dim=0), confusion.sum(dim=1)
         share, winner = (predicted / predicted.sum().clamp(min=1)).max(dim=0)
-        before, self._collapsed = (
-            self._collapsed,
-            bool(share > COLLAPSED and labelled.max() < COLLAPSED * labelled.sum()),
-        )
-        if self._collapsed and not before:
+        collapsed = bool(share > COLLAPSED and labelled.max() < COLLAPSED * labelled.sum())
+        self._collapsed = self._collapsed + 1 if collapsed else 0
+        if self._collapsed == COLLAPSED_FOR:
             self.tell(
                 f"every pixel is predicted as {task.labels.names[int(winner)]}: the model has collapsed to one class; "
                 "lower model.optimizer.lr, set model.loss.class_weights to auto, or train longer"
