@@ -3,9 +3,11 @@ import json
 import pytest
 import torch
 
+import xseg
 from xseg.benchmarks.train_step import StepTimes, forward_floor, measure_train_step
 from xseg.cli import main
 from xseg.errors import ConfigError
+from xseg.lab.budget import count_multiply_adds
 
 
 def test_the_figures_are_medians_over_turns():
@@ -14,10 +16,14 @@ def test_the_figures_are_medians_over_turns():
     assert times.over_floor == 4.0
 
 
-def test_the_floor_grows_with_the_operations():
-    """Four times the pixels and the same rate: about four times the time, however much the machine is disturbed."""
-    torch.manual_seed(0)
-    assert 1.5 < forward_floor(256, 1) / forward_floor(128, 1) < 12
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_the_floor_is_the_models_operations_at_the_rate_of_one_convolution(monkeypatch, batch_size):
+    """With a convolution that takes 2 s for its 8 x 8 x 728 x 728 operations per image."""
+    monkeypatch.setattr("xseg.benchmarks.train_step._seconds", lambda _run: 2.0)
+    with torch.device("meta"):
+        model = xseg.create_model(encoder="xception65", output_stride=16).eval()
+        operations = count_multiply_adds(model, torch.empty(batch_size, 3, 128, 128))
+    assert forward_floor(128, batch_size) == pytest.approx(2 * operations / (batch_size * 8 * 8 * 728**2))
 
 
 @pytest.mark.parametrize("changes", [{"size": 100}, {"size": 32}, {"rounds": 0}, {"batch_size": 0}])
