@@ -10,9 +10,11 @@ import pytest
 
 from xseg.errors import ConfigError
 from xseg.inference.lock import OWNER, exclusive
+from xseg.inference.output_folder import OutputFolder
 
 HOLD = "import sys, time; from pathlib import Path; from xseg.inference.lock import exclusive\n"
-HOLD += "with exclusive(Path(sys.argv[1])):\n    print('held', flush=True)\n    time.sleep(60)\n"
+HOLD += "from xseg.inference.output_folder import OutputFolder\n"
+HOLD += "with exclusive(OutputFolder(Path(sys.argv[1]))):\n    print('held', flush=True)\n    time.sleep(60)\n"
 
 
 @pytest.fixture
@@ -26,18 +28,21 @@ def holder(tmp_path):
 
 
 def test_a_second_run_is_told_who_holds_the_folder_and_a_killed_one_holds_it_no_more(tmp_path, holder):
-    with pytest.raises(ConfigError, match=rf"in use by another run \(process {holder.pid} on "), exclusive(tmp_path):
+    with (
+        pytest.raises(ConfigError, match=rf"in use by another run \(process {holder.pid} on "),
+        exclusive(OutputFolder(tmp_path)),
+    ):
         pass
     os.kill(holder.pid, signal.SIGKILL)
     holder.wait()
     assert (tmp_path / OWNER).is_file(), "the note of a killed run stays"
-    with exclusive(tmp_path):
+    with exclusive(OutputFolder(tmp_path)):
         assert json.loads((tmp_path / OWNER).read_text())["pid"] == str(os.getpid())
 
 
 def test_the_note_goes_with_the_run(tmp_path):
     for _ in range(2):
-        with exclusive(tmp_path / "new" / "folder"):
+        with exclusive(OutputFolder(tmp_path / "new" / "folder")):
             assert (tmp_path / "new" / "folder" / OWNER).is_file()
         assert not (tmp_path / "new" / "folder" / OWNER).exists()
 
@@ -45,8 +50,8 @@ def test_the_note_goes_with_the_run(tmp_path):
 def test_a_run_on_another_machine_is_believed(tmp_path):
     (tmp_path / OWNER).write_text(json.dumps({"host": "elsewhere", "pid": "7", "started": "yesterday"}))
     message = r"process 7 on elsewhere since yesterday.*if it no longer runs, remove "
-    with pytest.raises(ConfigError, match=message), exclusive(tmp_path):
+    with pytest.raises(ConfigError, match=message), exclusive(OutputFolder(tmp_path)):
         pass
     (tmp_path / OWNER).write_text("no JSON")
-    with exclusive(tmp_path):
+    with exclusive(OutputFolder(tmp_path)):
         pass

@@ -13,10 +13,10 @@ from markupsafe import Markup
 from PIL import Image
 
 from xseg import __version__
+from xseg.atomic import write_text
 from xseg.classification.figures import Series, draw_curves
 from xseg.classification.task import TOP, Mistake, Scores
 from xseg.data.sample import Array
-from xseg.inference.atomic import write_text
 from xseg.training.epoch_table import Row, read_table
 
 CHARTS = (

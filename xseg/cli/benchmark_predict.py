@@ -64,8 +64,8 @@ def main(arguments: Sequence[str]) -> int:
     found = [source.path for source in expand_sources(values["source"])]
     files = [found[index % len(found)] for index in range(speed.images)]
 
+    from xseg.atomic import write_text
     from xseg.benchmarks.prediction import against_smp, overlap, resized
-    from xseg.inference.atomic import write_text
     from xseg.inference.predictor import load
 
     comparisons = [overlap(load(values["model"], **asdict(options)), files, rounds=speed.rounds)]

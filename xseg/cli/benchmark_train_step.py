@@ -45,8 +45,8 @@ def main(arguments: Sequence[str]) -> int:
     values = vars(parse_arguments(parser, arguments))
     options = TrainStepOptions(**{field.name: values[field.name] for field in fields(TrainStepOptions)})
 
+    from xseg.atomic import write_text
     from xseg.benchmarks.train_step import measure_train_step
-    from xseg.inference.atomic import write_text
 
     times = measure_train_step(size=options.size, batch_size=options.batch_size, rounds=options.rounds)
     print(f"batch {times.batch_size} at {times.size}x{times.size}, {times.threads} threads, seconds a step in turns:")

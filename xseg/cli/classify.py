@@ -142,7 +142,7 @@ def _trainer(request: ClassifyRequest, best: BestClassifier) -> Trainer:
 
 def _write_down(request: ClassifyRequest, folders: ClassFolders) -> None:
     """Write with what is trained."""
-    from xseg.inference.atomic import write_text
+    from xseg.atomic import write_text
     from xseg.training.environment import describe_environment, describe_resumed
 
     if request.overwrite:

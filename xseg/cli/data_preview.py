@@ -42,10 +42,10 @@ def preview(arguments: Sequence[str]) -> int:
     if count < 1 or variants < 0:
         raise ConfigError(f"count={count}, variants={variants}", expected="count of 1 or more, variants of 0 or more")
 
+    from xseg.atomic import write_text
     from xseg.data.preview_page import render_preview
     from xseg.data.readers.registry import create_reader
     from xseg.data.statistics import existing_splits
-    from xseg.inference.atomic import write_text
 
     reader = create_reader(options)
     counts = existing_splits(reader)
@@ -119,8 +119,8 @@ def _card(sample: PreviewSample, labels: LabelMap, *, plain: bool) -> Card:
 def _write_sheet(cards: Sequence[Card], labels: LabelMap, path: Path) -> None:
     from PIL import Image
 
+    from xseg.atomic import atomic_path
     from xseg.data.preview import contact_sheet
-    from xseg.inference.atomic import atomic_path
     from xseg.inference.overlay import add_legend
 
     tiles = [(card.name, picture) for card in cards for picture in card.pictures]

@@ -64,8 +64,8 @@ def _add_arguments(parser: ArgumentParser) -> None:
 
 
 def _write(folder: Path, found: dict[Split, SplitStatistics], labels: LabelMap, text: str) -> None:
+    from xseg.atomic import atomic_path, write_text
     from xseg.data.statistics_charts import draw_classes, draw_sizes
-    from xseg.inference.atomic import atomic_path, write_text
 
     write_text(folder / "statistics.json", text + "\n")
     with atomic_path(folder / "classes.png") as path:

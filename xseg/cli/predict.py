@@ -44,7 +44,8 @@ def main(arguments: Sequence[str]) -> int:
         "source",
         type=str,
         nargs="+",
-        help="images, folders, globs in quotes, @list.txt, videos, GeoTIFFs, or a camera's number",
+        help="images, folders, globs in quotes, @list.txt, videos, GeoTIFFs, a camera's number, or URLs that fsspec "
+        "knows (s3://bucket/photos)",
     )
     add_options(parser, OutputOptions)
     add_options(parser, InferenceOptions)
@@ -53,10 +54,9 @@ def main(arguments: Sequence[str]) -> int:
     values = vars(parse_arguments(parser, arguments))
     output, options = _options(OutputOptions, values), _options(InferenceOptions, values)
     machines = _options(EngineOptions, values)
-    directory = Path(output.output_dir)
-    if directory.exists() and not directory.is_dir():
+    if Path(output.output_dir).is_file():
         raise ConfigError(f"output_dir={output.output_dir} is a file", expected="a folder, or a name that is free")
-    sources = expand_sources(values["source"], exclude=directory)
+    sources = expand_sources(values["source"], exclude=output.output_dir)
 
     from xseg.inference.bundles import locate_bundle  # imports torch, and everything above is checked without it
     from xseg.inference.job import Job
@@ -92,15 +92,15 @@ def _in_fact(predictor: Predictor) -> dict[str, Any]:
 
 def _tell(rows: Sequence[Row], output: OutputOptions, seconds: float) -> None:
     """Print what was written where and how fast."""
-    directory = Path(output.output_dir)
+    directory = output.output_dir.rstrip("/")
     done = sum(row.status == "ok" for row in rows)
-    places = [f"table in {directory / 'predictions.csv'}"]
+    places = [f"table in {directory}/predictions.csv"]
     if done:
         wanted = {"masks": True, "overlays": output.overlay, "probabilities": output.probabilities}
         wanted["polygons"] = output.polygons
-        places = [f"{kind} in {directory / kind}" for kind, is_wanted in wanted.items() if is_wanted] + places
+        places = [f"{kind} in {directory}/{kind}" for kind, is_wanted in wanted.items() if is_wanted] + places
     if output.coco:
-        places.append(f"COCO annotations in {directory / 'coco.json'}")
+        places.append(f"COCO annotations in {directory}/coco.json")
     speed = f"{done / seconds:.1f} images/s" if seconds else ""
     failed = f", {len(rows) - done} failed" if done < len(rows) else ""
     print(f"predicted {done} of {len(rows)} images in {seconds:.1f} s ({speed}){failed}: {', '.join(places)}")

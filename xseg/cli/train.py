@@ -100,8 +100,8 @@ def _require_data(request: TrainRequest, *, tell: bool) -> None:
 
 def _prepare(request: TrainRequest, arguments: Sequence[str]) -> TrainCLI:
     """Make everything that trains, and write down with what."""
+    from xseg.atomic import write_text
     from xseg.cli.lightning_cli import TrainCLI, quiet_lightning
-    from xseg.inference.atomic import write_text
     from xseg.training.environment import describe_environment, describe_resumed
 
     quiet_lightning()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import uuid
 import zlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from xseg.atomic import write_bytes
 from xseg.data.options import DataOptions
 from xseg.data.sample import Array, Reader, Record, Sample
 
@@ -125,21 +125,6 @@ def file_stamp(record: Record) -> str:
     return json.dumps([_size_and_time(file) for file in files])
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file, whole or not at all.
-
-    Raises:
-        OSError: if it cannot be written.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{uuid.uuid4().hex[:12]}{path.suffix}")
-    try:
-        beside.write_bytes(content)
-        os.replace(beside, path)  # noqa: PTH105 - says that replacing is the point
-    finally:
-        beside.unlink(missing_ok=True)
-
-
 def _size_and_time(path: Path | None) -> tuple[int, int] | None:
     if path is None:
         return None
@@ -159,7 +144,7 @@ def _store(path: Path, stamp: str, sample: Sample) -> None:
         "arrays": [[array.dtype.str, *array.shape] for array in arrays],
     }
     try:
-        write_whole(path, json.dumps(head).encode() + b"\n" + body)
+        write_bytes(path, json.dumps(head).encode() + b"\n" + body)
     except OSError:  # a full or read-only disk must not stop a training that does not need the cache
         return
 

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xseg.data.cache import cache_folder, file_stamp, reader_identity, write_whole
+from xseg.atomic import write_text
+from xseg.data.cache import cache_folder, file_stamp, reader_identity
 from xseg.data.doctor.parallel import each
 from xseg.data.options import DataOptions
 from xseg.data.sample import Reader, Record, Sample
@@ -195,7 +196,7 @@ def channel_statistics(reader: Reader, options: DataOptions, *, workers: int = 0
     if found is None:
         raise DataError("the train split has no image", expected="images to measure")
     try:
-        write_whole(path, (json.dumps(asdict(found), indent=2) + "\n").encode())
+        write_text(path, json.dumps(asdict(found), indent=2) + "\n")
     except OSError:  # measured again next time
         return found
     return found

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from xseg import __version__
+from xseg.atomic import write_text
 from xseg.errors import DataError
 from xseg.evaluation.charts import draw_charts
 from xseg.evaluation.evaluate import Evaluation, Example
 from xseg.evaluation.history import History, read_history
-from xseg.inference.atomic import write_text
 from xseg.inference.overlay import Pixels, blend
 from xseg.labels import LabelMap
 from xseg.types import RGB, PathArgument

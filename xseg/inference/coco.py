@@ -15,8 +15,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from xseg.atomic import atomic_path
 from xseg.errors import DataError
-from xseg.inference.atomic import atomic_path
 from xseg.inference.geotiff import geo_environment
 from xseg.labels import LabelMap
 from xseg.types import PathArgument

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,21 +47,28 @@ def is_raster(path: PathArgument) -> bool:
         True for a TIFF with georeferencing (in its tags or in a world file) or with more than 2**26 pixels; False for
         everything else, a file that is missing or damaged too.
     """
-    import tifffile
-
     path = Path(path)
     try:
         with path.open("rb") as file:
             if not is_tiff(file):
                 return False
-            with tifffile.TiffFile(file) as tiff:
-                page = tiff.pages.first
-                tags = {tag.code for tag in page.tags}
-                pixels = page.imagelength * page.imagewidth
+            beside = any(path.with_suffix(suffix).exists() for suffix in WORLD_FILES)
+            return beside or is_raster_file(file)
+    except OSError:
+        return False
+
+
+def is_raster_file(file: BinaryIO) -> bool:
+    """Tell the same of an open file, beside which no world file is looked for."""
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(file) as tiff:
+            page = tiff.pages.first
+            located = bool(_GEOREFERENCE & {tag.code for tag in page.tags})
+            return located or page.imagelength * page.imagewidth > LARGE_PIXELS
     except Exception:  # what a damaged header makes tifffile raise has no common class; reading will tell
         return False
-    located = bool(_GEOREFERENCE & tags) or any(path.with_suffix(suffix).exists() for suffix in WORLD_FILES)
-    return located or pixels > LARGE_PIXELS
 
 
 @contextmanager

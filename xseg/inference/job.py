@@ -9,27 +9,31 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from PIL import Image
 
+from xseg.atomic import TEMPORARY
 from xseg.errors import DataError, XsegError
-from xseg.inference.atomic import TEMPORARY
 from xseg.inference.coco import CocoImage, coco_annotations, write_coco
 from xseg.inference.lock import exclusive
-from xseg.inference.manifest import check_manifest, write_manifest
+from xseg.inference.manifest import MANIFEST, check_manifest, write_manifest
 from xseg.inference.options import OutputOptions
+from xseg.inference.output_folder import OutputFolder, Regularly
 from xseg.inference.pipeline import Computed, Decoded, Request, run_pipeline
 from xseg.inference.polygons import write_polygons
 from xseg.inference.prediction import Failure, save_image
 from xseg.inference.predictor import Predictor
 from xseg.inference.progress import Progress, ShowProgress
 from xseg.inference.raster import RasterOptions, predict_raster, raster_overlay
-from xseg.inference.sources import Source
+from xseg.inference.sources import Source, forget
 from xseg.inference.table import TABLE, Row, TableWriter, growing_table, read_table
 from xseg.inference.video import predict_video
 from xseg.inference.writers import MASKS, OVERLAYS, POLYGONS, PROBABILITIES, PredictionWriter, failed_row
+from xseg.remote import fetch
+
+Engine: TypeAlias = "Callable[[Job, Sequence[Request]], Iterator[Row]]"
 
 
 @dataclass(frozen=True)
@@ -51,11 +55,16 @@ class Job:
     show: ShowProgress
 
     @property
-    def directory(self) -> Path:
+    def folder(self) -> OutputFolder:
         """The output folder."""
-        return Path(self.output.output_dir)
+        return OutputFolder.named(self.output.output_dir)
 
-    def run(self, engine: Callable[[Job, Sequence[Request]], Iterator[Row]] | None = None) -> list[Row]:
+    @property
+    def directory(self) -> Path:
+        """Where files are written on this machine."""
+        return self.folder.directory
+
+    def run(self, engine: Engine | None = None) -> list[Row]:
         """Do the work.
 
         Args:
@@ -67,39 +76,53 @@ class Job:
 
         Raises:
             ConfigError: if the output folder is in use, or was made with something else than what is to be resumed.
-            DataError: if the disk is full.
+            DataError: if the disk is full, or a URL cannot be written to.
             OSError: if something cannot be written.
         """
-        with exclusive(self.directory):
-            kept = self._resumed() if self.output.resume else {}
-            _sweep(self.directory)
-            order = [str(source.path) for source in self.sources]
-            path = self.directory / TABLE
+        with exclusive(self.folder):
+            try:
+                return self._run(engine or local_engine)
+            finally:
+                self.folder.clear()
+                forget(self.sources)
+
+    def _run(self, engine: Engine) -> list[Row]:
+        kept = self._resumed() if self.output.resume else {}
+        _sweep(self.directory)
+        order = [source.place for source in self.sources]
+        path = self.directory / TABLE
+        try:
             with _full_disk_told(self.directory), growing_table(path, kept.values(), order) as table:
                 # After the table: killed in between, no row of an earlier run passes for one of this run
-                write_manifest(self.description, self.directory)
-                self._images(table, kept, engine or local_engine)
+                self.folder.send(path, keep=True)
+                self.folder.send(write_manifest(self.description, self.directory))
+                self._images(table, kept, engine)
                 self._rest(table, kept)
-                rows = [table.rows[path] for path in order if path in table.rows]
+                rows = [table.rows[place] for place in order if place in table.rows]
                 if self.output.coco:
                     self._write_coco(rows)
-            return rows
+        finally:
+            self.folder.send(path)
+        return rows
 
     @property
     def writer(self) -> PredictionWriter:
         """Writes what is wanted of an image."""
-        return PredictionWriter(self.directory, self.output)
+        return PredictionWriter(self.directory, self.output, self.folder.url)
 
     def _resumed(self) -> dict[str, Row]:
         """Return the rows of sources that are done, whose files are all there."""
         table = self.directory / TABLE
+        for path in (table, self.directory / MANIFEST):
+            self.folder.bring(path)
         if not check_manifest(self.description, self.directory) or not table.is_file():
             return {}
         rows = {row.path: row for row in read_table(table) if row.status == "ok"}
         done: dict[str, Row] = {}
+        sent = self.folder.listing()
         for source in self.sources:
-            row = rows.get(str(source.path))
-            if row and all(path.exists() for path in expected_files(self.writer, source)):
+            row = rows.get(source.place)
+            if row and all(path.exists() if sent is None else path in sent for path in self.writer.files(source)):
                 done[row.path] = row
         return done
 
@@ -107,30 +130,45 @@ class Job:
         self,
         table: TableWriter,
         kept: dict[str, Row],
-        engine: Callable[[Job, Sequence[Request]], Iterator[Row]],
+        engine: Engine,
     ) -> None:
         requests = []
         for index, source in enumerate(self.sources):
             if source.kind == "image":
-                row = kept.get(str(source.path))
+                row = kept.get(source.place)
                 size = (row.height, row.width) if row and row.height and row.width else None
-                requests.append(Request(index, source.path, row is not None, size))
+                requests.append(Request(index, source.path, row is not None, size, source.url))
         if all(request.done for request in requests):
             return
         with self.show("predict", len(requests)) as progress:
             progress.advance(sum(request.done for request in requests))
+            sending = Regularly(self.folder, self.directory / TABLE)
             for row in engine(self, requests):
                 _take(table, row, progress)
+                sending.send()
 
     def _rest(self, table: TableWriter, kept: dict[str, Row]) -> None:
         """Predict on what is not an image, one after the other."""
         for source in self.sources:
-            if source.kind == "image" or str(source.path) in kept:
+            if source.kind == "image" or source.place in kept:
                 continue
-            predict = predict_raster_source if source.kind == "raster" else predict_video
-            row = predict(self.predictor, source, self.writer, self.show)
+            row = self._predict(source)
+            self.folder.send(*self.writer.files(source))
             with self.show("predict", 1) as progress:
                 _take(table, row, progress)
+
+    def _predict(self, source: Source) -> Row:
+        """Predict on a raster or a video."""
+        predict = predict_raster_source if source.kind == "raster" else predict_video
+        try:
+            if source.url:
+                fetch(source.url, source.path)
+            return predict(self.predictor, source, self.writer, self.show)
+        except XsegError as error:
+            return failed_row(source, Failure(source.path, error))
+        finally:
+            if source.url:
+                source.path.unlink(missing_ok=True)
 
     def _write_coco(self, rows: Sequence[Row]) -> None:
         """Write one file of all masks, image by image; videos are left out."""
@@ -139,11 +177,16 @@ class Job:
         def images() -> Iterator[CocoImage]:
             for row in rows:
                 mask = self.directory / row.mask
-                if row.status == "ok" and row.height and row.width and mask.is_file():
+                if row.status != "ok":
+                    continue
+                self.folder.bring(mask)
+                if row.height and row.width and mask.is_file():
                     pixels = mask if mask.suffix == ".tif" else np.asarray(Image.open(mask))
                     yield CocoImage(row.path, row.height, row.width, coco_annotations(pixels, labels))
+                if self.folder.url:
+                    mask.unlink(missing_ok=True)
 
-        write_coco(images(), self.directory / "coco.json", labels)
+        self.folder.send(write_coco(images(), self.directory / "coco.json", labels))
 
 
 def local_engine(job: Job, requests: Sequence[Request]) -> Iterator[Row]:
@@ -180,22 +223,6 @@ def predict_images(
             yield failed_row(sources[item.request.index], item.result)
         else:
             yield item.result
-
-
-def expected_files(writer: PredictionWriter, source: Source) -> list[Path]:
-    """Return the files and folders that are there when a source is done."""
-    options = writer.options
-    if source.kind in ("video", "camera"):
-        return [writer.directory / MASKS / source.name, writer.file(OVERLAYS, source, ".mp4")]
-    raster = source.kind == "raster"
-    files = [writer.file(MASKS, source, ".tif" if raster else ".png")]
-    if options.overlay:
-        files.append(writer.file(OVERLAYS, source, ".jpg"))
-    if options.probabilities:
-        files.append(writer.file(PROBABILITIES, source, ".tif" if raster else ".npz"))
-    if options.polygons:
-        files.append(writer.file(POLYGONS, source, ".geojson"))
-    return files
 
 
 def predict_raster_source(predictor: Predictor, source: Source, writer: PredictionWriter, show: ShowProgress) -> Row:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from xseg import __version__
+from xseg.atomic import write_text
 from xseg.errors import ConfigError
-from xseg.inference.atomic import write_text
 from xseg.inference.bundles import FILES
 from xseg.inference.options import InferenceOptions, OutputOptions
 from xseg.types import Precision
@@ -47,13 +47,13 @@ def describe_run(
     return {"xseg_version": __version__, "model": digest, **json.loads(json.dumps(settings))}
 
 
-def write_manifest(description: dict[str, Any], directory: Path) -> None:
-    """Write what a run is made with.
+def write_manifest(description: dict[str, Any], directory: Path) -> Path:
+    """Write what a run is made with, and return the file.
 
     Raises:
         OSError: if it cannot be written.
     """
-    write_text(directory / MANIFEST, json.dumps(description, indent=2) + "\n")
+    return write_text(directory / MANIFEST, json.dumps(description, indent=2) + "\n")
 
 
 def check_manifest(description: dict[str, Any], directory: Path) -> bool:

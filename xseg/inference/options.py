@@ -74,7 +74,8 @@ class OutputOptions:
     """What is written.
 
     Args:
-        output_dir: folder to write to: masks/NAME.png, an indexed PNG per image, and predictions.csv, a row per input.
+        output_dir: folder to write to, or its URL (s3://bucket/masks): masks/NAME.png, an indexed PNG per image, and
+            predictions.csv, a row per input.
         overlay: write overlays/NAME.jpg too: the classes drawn over the image, with a legend.
         probabilities: write probabilities/NAME.npz too: float16 of shape (classes, height, width); NAME.tif for a
             GeoTIFF.
@@ -106,7 +107,7 @@ class EngineOptions:
 
     Args:
         engine: local (this machine), or ray: the machines of a Ray cluster, which need to see the model, the images and
-            the output folder under the same paths.
+            the output folder under the same paths; images and outputs may be URLs that fsspec knows.
         address: of the Ray cluster, as "ray://head:10001" or "auto"; without, Ray starts on this machine.
 
     Raises:

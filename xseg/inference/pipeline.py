@@ -19,12 +19,14 @@ from xseg.inference.prediction import Failure
 from xseg.inference.preprocessing import to_array
 from xseg.inference.scores import Scores, Tiled
 from xseg.normalization import Normalization
+from xseg.remote import fetch
 
 Computed: TypeAlias = Scores | Tiled
 Result = TypeVar("Result")
 
 DECODE_THREADS = 2
 FINISH_THREADS = 2
+FETCH_THREADS = 8  # files that are fetched, and whose headers are read, at once
 SIZES_AHEAD = 16  # files whose headers are read before their pixels
 WINDOW = 8  # batches' worth of neighbouring images among which those of one size are grouped
 # Pixels of all images that are decoded at once, and of one batch: large ones go alone, whatever the batch size.
@@ -43,12 +45,14 @@ class Request:
             needs it: a network's rounding may depend on the batch, and the others are to come out as if nothing had
             been interrupted.
         size: its rows and columns, if they are known.
+        url: what the file is fetched from, and removed again when it is decoded; None for one that is here.
     """
 
     index: int
     path: Path
     done: bool = False
     size: tuple[int, int] | None = None
+    url: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +121,9 @@ def run_pipeline(
     Yields:
         What became of every request that is not done, batch by batch; `in_order` restores the requests' order.
     """
-    sized = ahead(lambda request: _measure(request, computer.normalization), requests, depth=SIZES_AHEAD)
+    sized = ahead(
+        lambda request: _measure(request, computer.normalization), requests, threads=FETCH_THREADS, depth=SIZES_AHEAD
+    )
     ready = ahead(
         lambda item: _decode(item, computer.normalization),
         sized,
@@ -155,11 +161,23 @@ def _measure(request: Request, normalization: Normalization) -> _Ready:
     if request.size is not None:
         return _Ready(request, request.size)
     try:
+        _bring(request)
         height, width = image_size(request.path)
         refuse_oversized(request.path, height, width, channels=normalization.channels)
     except XsegError as error:
+        _leave(request)
         return _Ready(request, (0, 0), failure=Failure(request.path, error))
     return _Ready(request, (height, width))
+
+
+def _bring(request: Request) -> None:
+    if request.url and not request.path.exists():
+        fetch(request.url, request.path)
+
+
+def _leave(request: Request) -> None:
+    if request.url:
+        request.path.unlink(missing_ok=True)
 
 
 def _decode(item: _Ready, normalization: Normalization) -> _Ready:
@@ -167,9 +185,12 @@ def _decode(item: _Ready, normalization: Normalization) -> _Ready:
         return item
     start = time.perf_counter()
     try:
+        _bring(item.request)
         array = to_array(item.request.path, normalization)
     except XsegError as error:
         return replace(item, failure=Failure(item.request.path, error))
+    finally:
+        _leave(item.request)
     size = (array.shape[0], array.shape[1])
     return replace(item, size=size, image=Decoded(array, item.request.path, time.perf_counter() - start))
 

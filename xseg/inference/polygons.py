@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from xseg.atomic import atomic_path
 from xseg.errors import ConfigError, DataError, MissingExtraError
-from xseg.inference.atomic import atomic_path
 from xseg.inference.geotiff import geo_environment
 from xseg.labels import LabelMap
 from xseg.types import PathArgument

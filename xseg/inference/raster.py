@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from xseg.atomic import atomic_path
 from xseg.errors import ConfigError
 from xseg.inference.accumulator import Piece, stream_pieces
-from xseg.inference.atomic import atomic_path
 from xseg.inference.geotiff import (
     RasterReader,
     add_colors,

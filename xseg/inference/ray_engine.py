@@ -23,11 +23,13 @@ from numpy.typing import NDArray
 from xseg.errors import ConfigError, MissingExtraError
 from xseg.inference.job import Job, predict_images
 from xseg.inference.options import InferenceOptions, OutputOptions
+from xseg.inference.output_folder import OutputFolder
 from xseg.inference.pipeline import Request, window_of
 from xseg.inference.predictor import load
 from xseg.inference.sources import Source
 from xseg.inference.table import Row
 from xseg.inference.writers import PredictionWriter
+from xseg.remote import is_url
 
 Batch = dict[str, NDArray[Any]]
 
@@ -60,7 +62,8 @@ class Actor:
 
     def __init__(self, bundle: Path, options: InferenceOptions, output: OutputOptions) -> None:
         self._predictor = load(bundle, **asdict(options))
-        self._writer = PredictionWriter(Path(output.output_dir), output)
+        folder = OutputFolder.named(output.output_dir)
+        self._writer = PredictionWriter(folder.directory, output, folder.url)
 
     def __call__(self, batch: Batch) -> Batch:
         """Predict on pieces and return their rows."""
@@ -124,6 +127,8 @@ def _pieces(sources: Sequence[Source], requests: Sequence[Request], batch_size: 
 
 
 def _absolute(output: OutputOptions) -> OutputOptions:
+    if is_url(output.output_dir):
+        return output
     return replace(output, output_dir=os.path.abspath(output.output_dir))  # noqa: PTH100
 
 

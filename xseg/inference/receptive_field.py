@@ -24,7 +24,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from xseg.inference.atomic import write_text
+from xseg.atomic import write_text
 from xseg.models.config import ModelConfig
 from xseg.nn.aspp import ImagePooling
 

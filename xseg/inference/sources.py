@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterator, Sequence
+import shutil
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import Literal, TypeAlias
 
 from xseg.errors import DataError
 from xseg.images import IMAGE_SUFFIXES
+from xseg.remote import files_below, files_matching, is_file, is_folder, is_url, join_url, opened_url, waiting_room
 from xseg.types import PathArgument
 
 Kind: TypeAlias = Literal["image", "raster", "video", "camera"]
@@ -19,6 +24,7 @@ VIDEO_SUFFIXES = frozenset(
     {".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".webm", ".wmv"}
 )
 TIFF_SUFFIXES = frozenset({".tif", ".tiff"})
+KIND_THREADS = 8  # TIFFs whose headers are read at once
 
 
 @dataclass(frozen=True)
@@ -26,22 +32,30 @@ class Source:
     """One file to predict on, or a camera.
 
     Args:
-        path: the file; the camera's number.
+        path: the file; the camera's number; where a URL's file is kept while it is needed.
         name: unique among the sources: a relative path without suffix, "/" separated; what outputs are called.
         kind: "image" is read whole, "raster" by windows, "video" frame by frame, "camera" until it is interrupted.
+        url: what the file is fetched from; None for one that is here.
     """
 
     path: Path
     name: str
     kind: Kind = "image"
+    url: str | None = None
+
+    @property
+    def place(self) -> str:
+        """What a user knows it by."""
+        return self.url or str(self.path)
 
 
 @dataclass(frozen=True)
 class _Found:
-    """A file and the folder below which its place is kept."""
+    """A file and the folder below which its place is kept; of a URL, where it will be while it is needed."""
 
     path: Path
     root: Path
+    url: str | None = None
 
 
 def expand_sources(arguments: Sequence[str], *, exclude: PathArgument | None = None) -> tuple[Source, ...]:
@@ -50,8 +64,9 @@ def expand_sources(arguments: Sequence[str], *, exclude: PathArgument | None = N
     Args:
         arguments: files; folders, searched to the bottom for images; globs ("**" spans folders) of images and videos;
             @list.txt, a text file with a file, folder or glob per line, relative to the list or to the working
-            directory, "#" for comments; and cameras by their number.
-        exclude: a folder that is not searched: where the outputs go.
+            directory, "#" for comments; and cameras by their number. Files, folders and globs may be URLs that fsspec
+            knows, as s3://bucket/photos.
+        exclude: a folder, or its URL, that is not searched: where the outputs go.
 
     Returns:
         The files in the order of the arguments, sorted within a folder or glob, each once. A file that is named
@@ -59,33 +74,54 @@ def expand_sources(arguments: Sequence[str], *, exclude: PathArgument | None = N
 
     Raises:
         DataError: if an argument names nothing.
+        ConfigError: if a URL's protocol is not installed.
     """
     found: dict[Path, _Found] = {}
     for argument in arguments:
         for item in _expand(argument):
             found.setdefault(Path(os.path.abspath(item.path)), item)  # noqa: PTH100 - keeps symbolic links' names
     if exclude is not None:
-        outputs = Path(exclude).resolve()
-        found = {path: item for path, item in found.items() if not path.resolve().is_relative_to(outputs)}
+        found = {path: item for path, item in found.items() if not _is_below(item, exclude)}
     if not found:
         raise DataError(
             f"{' '.join(arguments) or 'nothing'} names no image outside the output folder",
             expected="files, folders, globs or @list.txt",
         )
     items = list(found.values())
-    return tuple(Source(item.path, name, _kind(item.path)) for item, name in zip(items, _names(items), strict=True))
+    with ThreadPoolExecutor(KIND_THREADS) as threads:
+        kinds = list(threads.map(_kind, items))
+    whole = zip(items, _names(items), kinds, strict=True)
+    return tuple(Source(item.path, name, kind, item.url) for item, name, kind in whole)
 
 
-def _kind(path: Path) -> Kind:
+def forget(sources: Iterable[Source]) -> None:
+    """Remove what is left on this machine of fetched files."""
+    room = waiting_room()
+    for folder in {room / source.path.relative_to(room).parts[0] for source in sources if source.url}:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_below(item: _Found, folder: PathArgument) -> bool:
+    if item.url is not None:
+        return item.url.startswith(join_url(str(folder), ""))
+    return not is_url(folder) and item.path.resolve().is_relative_to(Path(folder).resolve())
+
+
+def _kind(item: _Found) -> Kind:
+    path = item.path
     if path.suffix.lower() in VIDEO_SUFFIXES:
         return "video"
-    if not path.suffix and _is_camera(str(path)):
+    if item.url is None and not path.suffix and _is_camera(str(path)):
         return "camera"
     if path.suffix.lower() not in TIFF_SUFFIXES:
         return "image"
-    from xseg.inference.geotiff import is_raster  # imports torch, which most arguments are told without
+    from xseg.inference.geotiff import is_raster, is_raster_file  # imports torch, which most arguments are told without
 
-    return "raster" if is_raster(path) else "image"
+    if item.url is None:
+        return "raster" if is_raster(path) else "image"
+    with suppress(DataError), opened_url(item.url) as file:  # what cannot be read is told when it is its turn
+        return "raster" if is_raster_file(file) else "image"
+    return "image"
 
 
 def _is_camera(argument: str) -> bool:
@@ -93,6 +129,9 @@ def _is_camera(argument: str) -> bool:
 
 
 def _expand(argument: str) -> Iterator[_Found]:
+    if is_url(argument):
+        yield from _expand_url(argument)
+        return
     path = Path(argument).expanduser()
     if path.is_dir():
         files = sorted(_images_below(path))
@@ -109,6 +148,39 @@ def _expand(argument: str) -> Iterator[_Found]:
         yield _Found(path, path.parent)
     else:
         raise DataError(f"{argument} does not exist", expected="a file, folder, glob, @list.txt or camera")
+
+
+def _expand_url(url: str) -> Iterator[_Found]:
+    if not url.endswith("/") and is_file(url):
+        yield _found_one(url)
+    elif glob.has_magic(url):
+        folder, names = files_matching(url)
+        yield from _found_at(folder, [name for name in names if _is_picture(PurePosixPath(name).name)])
+    elif is_folder(url):
+        yield from _found_at(url, [name for name in files_below(url) if _is_shown(PurePosixPath(name))])
+    else:
+        raise DataError(f"{url} does not exist", expected="the URL of a file or folder, or a glob")
+
+
+def _is_shown(name: PurePosixPath) -> bool:
+    """Tell whether a name below a folder is an image's, and neither it nor its folders are hidden."""
+    return _is_image(name.name) and not any(part.startswith(".") for part in name.parts)
+
+
+def _found_one(url: str) -> _Found:
+    folder, name = url.rsplit("/", 1)
+    return next(_found_at(folder, [name]))
+
+
+def _found_at(folder: str, names: Sequence[str]) -> Iterator[_Found]:
+    """Give files below a URL, each with a place of its own on this machine."""
+    if not names:
+        raise DataError(f"{folder} holds no image that was asked for", expected="images, or a glob in quotes")
+    here = waiting_room() / uuid.uuid4().hex
+    for name in names:
+        if ".." in PurePosixPath(name).parts:
+            raise DataError(f"{join_url(folder, name)} leads out of its folder", expected="names without ..")
+        yield _Found(here / name, here, join_url(folder, name))
 
 
 def _images_below(folder: Path) -> Iterator[Path]:
@@ -156,6 +228,10 @@ def _expand_list(file: Path) -> Iterator[_Found]:
     if not entries:
         raise DataError(f"{file} is an empty list", expected="one path per line")
     for entry in entries:
+        if is_url(entry):
+            many = entry.endswith("/") or glob.has_magic(entry)
+            yield from _expand_url(entry) if many else [_found_one(entry)]  # not asked for one by one
+            continue
         beside = file.parent / entry
         here = Path(entry)
         path = here if here.exists() and not beside.exists() else beside

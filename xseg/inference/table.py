@@ -10,8 +10,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
+from xseg.atomic import write_text
 from xseg.errors import DataError
-from xseg.inference.atomic import write_text
 from xseg.types import PathArgument
 
 TABLE = "predictions.csv"

@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from xseg.atomic import atomic_path
 from xseg.errors import DataError
 from xseg.inference.ahead import ahead
-from xseg.inference.atomic import atomic_path
 from xseg.inference.overlay import Pixels, add_legend, blend
 from xseg.inference.pipeline import Computed, Decoded
 from xseg.inference.prediction import Failure, save_mask

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from xseg.inference.atomic import atomic_path
+from xseg.atomic import atomic_path
 from xseg.inference.options import OutputOptions
+from xseg.inference.output_folder import OutputFolder
 from xseg.inference.polygons import write_polygons
 from xseg.inference.prediction import Failure, Prediction, save_image
 from xseg.inference.sources import Source
@@ -27,16 +28,24 @@ class PredictionWriter:
         directory: masks go to masks/NAME.png, overlays to overlays/NAME.jpg, probabilities to probabilities/NAME.npz
             (float16 under the key "probabilities", (classes, H, W)), polygons to polygons/NAME.geojson.
         options: what is wanted beside the masks.
+        url: where files are sent when all of an image are whole; None if they stay.
     """
 
     directory: Path
     options: OutputOptions = field(default_factory=OutputOptions)
+    url: str | None = None
+
+    @property
+    def folder(self) -> OutputFolder:
+        """The folder that is written to, which knows its URL."""
+        return OutputFolder(self.directory, self.url)
 
     def write(self, source: Source, result: Prediction | Failure) -> Row:
         """Write one result and return its row of the table.
 
         Raises:
             OSError: if a file cannot be written.
+            DataError: if one cannot be sent.
         """
         if isinstance(result, Failure):
             return failed_row(source, result)
@@ -49,6 +58,7 @@ class PredictionWriter:
             path = self.file(POLYGONS, source, ".geojson")
             write_polygons(result.mask, path, result.labels, tolerance=self.options.tolerance)
         mask = result.save(self.file(MASKS, source, ".png"))
+        self.folder.send(*self.files(source))
         height, width = result.mask.shape
         return self.row(source, height, width, result.seconds, result.pixels, mask)
 
@@ -67,7 +77,7 @@ class PredictionWriter:
         """
         present = {name: count for name, count in pixels.items() if count}
         return Row(
-            path=str(source.path),
+            path=source.place,
             status="ok",
             width=width,
             height=height,
@@ -75,6 +85,20 @@ class PredictionWriter:
             pixels=json.dumps(present, ensure_ascii=False),
             mask=mask.relative_to(self.directory).as_posix(),
         )
+
+    def files(self, source: Source) -> list[Path]:
+        """Return the files and folders that are there when a source is done."""
+        if source.kind in ("video", "camera"):
+            return [self.directory / MASKS / source.name, self.file(OVERLAYS, source, ".mp4")]
+        raster = source.kind == "raster"
+        files = [self.file(MASKS, source, ".tif" if raster else ".png")]
+        if self.options.overlay:
+            files.append(self.file(OVERLAYS, source, ".jpg"))
+        if self.options.probabilities:
+            files.append(self.file(PROBABILITIES, source, ".tif" if raster else ".npz"))
+        if self.options.polygons:
+            files.append(self.file(POLYGONS, source, ".geojson"))
+        return files
 
     def file(self, folder: str, source: Source, suffix: str) -> Path:
         """Return the file that a kind of output of a source goes to."""
@@ -85,5 +109,6 @@ class PredictionWriter:
 def failed_row(source: Source, failure: Failure) -> Row:
     """Return the row of an input that failed, with its name in the error."""
     error = str(failure.error)
-    named = error if str(failure.path) in error else f"{failure.path}: {error}"
-    return Row(path=str(source.path), status="failed", error=named)
+    known = error.replace(str(failure.path), source.place) if source.url else error
+    named = known if source.place in known else f"{source.place}: {known}"
+    return Row(path=source.place, status="failed", error=named)

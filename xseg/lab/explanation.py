@@ -11,8 +11,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from xseg import __version__
 from xseg.ablation import Ablation
+from xseg.atomic import write_text
 from xseg.encoders.variants import encoder_spec
-from xseg.inference.atomic import write_text
 from xseg.lab.budget import count_multiply_adds
 from xseg.lab.diagram import Diagram, draw_encoder, draw_inception, separable_module
 from xseg.lab.studies import STUDIES

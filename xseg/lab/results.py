@@ -14,8 +14,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from xseg import __version__
+from xseg.atomic import write_text
 from xseg.classification.figures import Series, draw_curves
-from xseg.inference.atomic import write_text
 from xseg.lab.study import Trained
 from xseg.lab.training import Curve
 

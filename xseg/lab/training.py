@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer, seed_everything
 
+from xseg.atomic import write_text
 from xseg.classification.check import look_at
 from xseg.classification.dataset import ClassificationData
 from xseg.classification.drawings import DrawnClasses
@@ -18,7 +19,6 @@ from xseg.classification.options import Check, ClassificationDataOptions, Classi
 from xseg.classification.silence import silence_lightning
 from xseg.classification.task import ClassificationTask
 from xseg.errors import DataError
-from xseg.inference.atomic import write_text
 from xseg.lab.budget import Network
 from xseg.lab.settings import StudySettings
 from xseg.normalization import Normalization

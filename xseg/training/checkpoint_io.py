@@ -11,8 +11,8 @@ from typing import IO, Any, cast
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 
+from xseg.atomic import atomic_path
 from xseg.errors import DataError, WeightsError
-from xseg.inference.atomic import atomic_path
 
 PREVIOUS = "previous.ckpt"
 

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from xseg.inference.atomic import write_text
+from xseg.atomic import write_text
 from xseg.training.task import SegmentationTask
 
 Row = dict[str, float | int | None]

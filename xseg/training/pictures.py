@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from xseg.inference.atomic import atomic_path
+from xseg.atomic import atomic_path
 from xseg.inference.overlay import Pixels, blend, displayable
 from xseg.normalization import Normalization
 from xseg.training.task import SegmentationTask

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from xseg.errors import ConfigError
 
-# the names that unfinished files and bundles have: see xseg.inference.atomic and xseg.models.bundle
+# the names that unfinished files and bundles have: see xseg.atomic and xseg.models.bundle
 _FILE_BESIDE = re.compile(r"\.([0-9a-f]{12}(\.\w+)?|previous\.ckpt)")
 _BUNDLE_BESIDE = re.compile(r"\.(best|epoch_\d+)-\w+")
 

@@ -12,8 +12,8 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
+from xseg.atomic import write_text
 from xseg.errors import DataError
-from xseg.inference.atomic import write_text
 from xseg.training.epoch_table import EpochTable
 from xseg.training.task import SegmentationTask
 

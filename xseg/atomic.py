@@ -47,3 +47,14 @@ def write_text(path: PathArgument, text: str) -> Path:
     with atomic_path(path) as beside:
         beside.write_text(text, encoding="utf-8", newline="")
     return Path(path)
+
+
+def write_bytes(path: PathArgument, content: bytes) -> Path:
+    """Write bytes, whole or not at all, and return the path.
+
+    Raises:
+        OSError: if the file cannot be written.
+    """
+    with atomic_path(path) as beside:
+        beside.write_bytes(content)
+    return Path(path)

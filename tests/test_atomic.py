@@ -4,7 +4,7 @@ import stat
 
 import pytest
 
-from xseg.inference.atomic import atomic_path, write_text
+from xseg.atomic import atomic_path, write_text
 
 
 def test_the_file_appears_only_when_the_block_ends_well(tmp_path):
