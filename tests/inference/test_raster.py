@@ -148,6 +148,18 @@ def test_any_number_type_is_read_as_it_is(tmp_path, dtype, maximum):
     assert predictor.seen[0].dtype == (np.uint16 if dtype == np.uint16 else np.float32)
 
 
+@pytest.mark.parametrize(("dtype", "stored", "maximum"), [(np.uint16, 257, 255), (np.uint8, 1, 65535)])
+def test_white_is_white_in_a_file_of_either_depth(tmp_path, dtype, stored, maximum):
+    bands, classes = scene(70, 80, dtype=np.float64)
+    path = write(tmp_path / "scene.tif", (bands.round() * stored).astype(dtype))
+    predictor = Predictor(normalization=Normalization((0.5,) * 3, (0.5,) * 3, maximum))
+    predictor.model.weight.data.fill_(20 / maximum)
+    predict_raster(predictor, path, tmp_path / "mask.tif", TILES)
+    with rasterio.open(tmp_path / "mask.tif") as mask:
+        np.testing.assert_array_equal(mask.read(1), classes)
+    np.testing.assert_allclose(predictor.seen[0].max(), bands.max() / 255 * maximum, rtol=0.01)
+
+
 def test_not_a_number_is_no_data(tmp_path):
     bands, _ = scene(70, 80, dtype=np.float32)
     bands[:, 10:20, 30:40] = np.nan

@@ -9,8 +9,8 @@ from xseg.training.options import TaskOptions
 @pytest.mark.parametrize(
     ("policy", "pretrained", "images", "frozen"),
     [
-        ("auto", True, 11, True),
-        ("auto", True, 12, False),
+        ("auto", True, 7, True),
+        ("auto", True, 8, False),
         ("auto", False, 2, False),
         ("frozen", False, 64, True),
         ("train", True, 1, False),

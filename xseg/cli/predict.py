@@ -71,7 +71,7 @@ def main(arguments: Sequence[str]) -> int:
     if machines.engine == "ray":
         from xseg.inference.ray_engine import ray_engine
 
-        engine = ray_engine(bundle, replace(options, **facts), machines.address)
+        engine = ray_engine(values["model"], replace(options, **facts), machines.address)
     start = time.perf_counter()
     rows = Job(predictor, sources, output, description, show_progress).run(engine)
     _tell(rows, output, time.perf_counter() - start)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from xseg.errors import DataError, MissingExtraError
 from xseg.inference.accumulator import TileInput
 from xseg.inference.memory import free_memory
+from xseg.inference.preprocessing import at_depth
 from xseg.inference.tiling import Tile
 from xseg.labels import LabelMap
 from xseg.normalization import Normalization
@@ -133,7 +134,7 @@ class RasterReader:
                 bands = self.dataset.read(self.bands, window=Window.from_slices(*tile.pixels), masked=True)
         except RasterioError as error:
             raise DataError(f"{self.path} cannot be read: {_reason(error)}", expected="a whole GeoTIFF") from error
-        values = _supported(bands.data)
+        values = at_depth(_supported(bands.data), self.normalization.maximum)
         missing = np.ma.getmaskarray(bands)
         if values.dtype.kind == "f":
             missing = missing | np.isnan(values)

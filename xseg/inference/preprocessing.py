@@ -42,7 +42,7 @@ def to_array(image: ImageArgument, normalization: Normalization) -> NDArray[Any]
     channels, where = normalization.channels, "an image"
     if isinstance(image, str | PathLike):
         where = str(Path(image))
-        array: NDArray[Any] = _at_depth(read_image(image, channels), normalization.maximum)
+        array: NDArray[Any] = at_depth(read_image(image, channels), normalization.maximum)
     elif isinstance(image, Image.Image):
         array = image_array(image, channels)
     else:
@@ -56,10 +56,14 @@ def to_array(image: ImageArgument, normalization: Normalization) -> NDArray[Any]
     return _checked_values(array, normalization.maximum, where)
 
 
-def _at_depth(array: NDArray[Any], maximum: float) -> NDArray[Any]:
+def at_depth(array: NDArray[Any], maximum: float) -> NDArray[Any]:
     """Give a file's 16-bit values to a model of 8-bit ones at its scale, and the other way round.
 
     White is white in a file of either depth. An array's numbers are taken as they are: it does not say what they mean.
+
+    Args:
+        array: a file's values.
+        maximum: what white is in the model's images.
     """
     if array.dtype == np.uint16 and maximum == DEPTHS[np.uint8]:
         return array.astype(np.float32) / np.float32(DEPTHS[np.uint16] / DEPTHS[np.uint8])

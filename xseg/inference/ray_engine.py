@@ -30,6 +30,7 @@ from xseg.inference.sources import Source
 from xseg.inference.table import Row
 from xseg.inference.writers import PredictionWriter
 from xseg.remote import is_url
+from xseg.types import PathArgument
 
 Batch = dict[str, NDArray[Any]]
 
@@ -55,13 +56,13 @@ class Actor:
     """Predicts on pieces of work; the model is loaded once.
 
     Args:
-        bundle: the model's directory.
+        model: its directory or Hub id.
         options: how it is run.
         output: what is written, and where.
     """
 
-    def __init__(self, bundle: Path, options: InferenceOptions, output: OutputOptions) -> None:
-        self._predictor = load(bundle, **asdict(options))
+    def __init__(self, model: str, options: InferenceOptions, output: OutputOptions) -> None:
+        self._predictor = load(model, **asdict(options))
         folder = OutputFolder.named(output.output_dir)
         self._writer = PredictionWriter(folder.directory, output, folder.url)
 
@@ -74,12 +75,12 @@ class Actor:
 
 
 def ray_engine(
-    bundle: Path, options: InferenceOptions, address: str | None
+    model: PathArgument, options: InferenceOptions, address: str | None
 ) -> Callable[[Job, Sequence[Request]], Iterator[Row]]:
     """Return an engine for `Job.run` that predicts on a Ray cluster.
 
     Args:
-        bundle: the model's directory, which every machine sees.
+        model: its directory, which every machine sees, or its Hub id, with which every machine fetches it.
         options: how the model is run, with what "auto" means settled, so that all machines do the same.
         address: of the cluster; None starts Ray on this machine.
 
@@ -91,14 +92,16 @@ def ray_engine(
     except ImportError as error:
         raise MissingExtraError("ray", extra="ray", purpose="--engine ray") from error
 
+    absolute = str(Path(model).resolve() if Path(model).exists() else model)
+
     def engine(job: Job, requests: Sequence[Request]) -> Iterator[Row]:
         with _connected(address):
-            yield from _rows(job, requests, bundle.resolve(), options)
+            yield from _rows(job, requests, absolute, options)
 
     return engine
 
 
-def _rows(job: Job, requests: Sequence[Request], bundle: Path, options: InferenceOptions) -> Iterator[Row]:
+def _rows(job: Job, requests: Sequence[Request], model: str, options: InferenceOptions) -> Iterator[Row]:
     import ray
 
     pieces = list(_pieces(job.sources, requests, options.batch_size))
@@ -107,7 +110,7 @@ def _rows(job: Job, requests: Sequence[Request], bundle: Path, options: Inferenc
     gpus = 1 if job.predictor.device.type == "cuda" else 0
     dataset = ray.data.from_items([{"piece": piece} for piece in pieces], override_num_blocks=len(pieces)).map_batches(
         Actor,
-        fn_constructor_args=(bundle, options, _absolute(job.output)),
+        fn_constructor_args=(model, options, _absolute(job.output)),
         batch_size=1,
         concurrency=(1, min(workers, len(pieces))),
         num_cpus=CPUS_PER_ACTOR,

@@ -34,7 +34,8 @@ def choose_statistics(options: TaskOptions, *, pretrained: bool, normalised_toge
         pretrained: whether the encoder's weights bring statistics worth keeping.
         normalised_together: images whose values are normalised together in a step.
 
-    Source: TF DeepLab `train.py`, `fine_tune_batch_norm`: true for a batch of 12 or more, better 16.
+    Source: TF DeepLab `train.py`, `fine_tune_batch_norm`: true for a batch of 12 or more, better 16. The default
+    threshold is lower, by what was measured on CamVid: docs/training.md.
     """
     if options.batch_norm != "auto":
         return StatisticsChoice(options.batch_norm == "frozen", f"model.batch_norm is {options.batch_norm}")

@@ -47,7 +47,8 @@ class TaskOptions:
             a pretrained encoder where fewer than `batch_norm_threshold` images are normalised together. Those of new
             layers always move.
         batch_norm_threshold: for "auto": images per process and step, times the processes with
-            `trainer.sync_batchnorm`, from which on the pretrained statistics are trained.
+            `trainer.sync_batchnorm`, from which on the pretrained statistics are trained. TF DeepLab's advice is 12;
+            on CamVid, training them is far better at 8 already (docs/training.md), and less was not measured.
         batch_norm_momentum: share of a new batch in the running means and variances that validation and prediction
             use, above 0 and up to 1; null for the model's own. Short trainings need about 0.1: the original Xception
             has 0.01, which takes some hundred steps to forget where it started.
@@ -83,7 +84,7 @@ class TaskOptions:
     loss: LossOptions = field(default_factory=LossOptions)
     ema_decay: float | None = None
     batch_norm: BatchNormPolicy = "auto"
-    batch_norm_threshold: int = 12
+    batch_norm_threshold: int = 8
     batch_norm_momentum: float | None = None
     freeze_encoder_epochs: int = 0
     freeze_encoder_blocks: int = 0
