@@ -103,6 +103,7 @@ def test_a_lost_node_costs_nothing_but_time_from_paths_and_urls(bundle, pictures
     from ray.cluster_utils import Cluster
 
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("RAY_worker_niceness", "0")  # 15 by default, which starves beside tests in other processes
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     make_job(bundle, [pictures], tmp_path / "local", Count(), overlay=True).run()
     url, out = pictures.as_uri(), (tmp_path / "ray").as_uri()
