@@ -21,10 +21,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from xseg.inference.atomic import atomic_path, write_text
 
 from xseg.images import read_image
 from xseg.inference.accumulator import tiled_probabilities
-from xseg.inference.atomic import atomic_path, write_text
 from xseg.inference.predictor import Predictor, load
 from xseg.inference.preprocessing import to_batch
 from xseg.inference.receptive_field import measure_receptive_field

@@ -7,8 +7,8 @@ from dataclasses import replace
 from xseg.ablation import Ablation
 from xseg.encoders.variants import encoder_spec
 from xseg.encoders.xception import XceptionEncoder
+from xseg.model_config import Architecture, ModelConfig
 from xseg.models.classifier import ClassifierConfig, XceptionClassifier
-from xseg.models.config import Architecture, ModelConfig
 from xseg.models.factory import build_model, default_output_stride
 from xseg.models.pretrained_classifier import pretrained_classifier
 from xseg.models.segmentation import SegmentationModel

@@ -11,8 +11,8 @@ from xseg.benchmarks.prediction import Comparison
 from xseg.cli import benchmark_predict
 from xseg.errors import ConfigError
 from xseg.labels import LabelMap
+from xseg.model_config import ModelConfig
 from xseg.models.bundle import Bundle, save_bundle
-from xseg.models.config import ModelConfig
 from xseg.models.factory import build_model
 from xseg.normalization import Normalization
 

@@ -14,8 +14,8 @@ from xseg.cli.evaluate import default_directory
 from xseg.labels import LabelMap
 from xseg.metrics.confusion import confusion_matrix
 from xseg.metrics.scores import scores_from_confusion
+from xseg.model_config import ModelConfig
 from xseg.models.bundle import Bundle, save_bundle
-from xseg.models.config import ModelConfig
 from xseg.models.factory import build_model
 from xseg.normalization import Normalization
 

@@ -12,7 +12,7 @@ from torch.testing import assert_close
 import xseg
 from xseg.ablation import Ablation
 from xseg.errors import ConfigError
-from xseg.models.config import ModelConfig
+from xseg.model_config import ModelConfig
 from xseg.nn.norm import NormSpec
 from xseg.nn.separable import SeparableConv2d
 

@@ -16,7 +16,7 @@ from xseg.inference.network import coarse_network
 from xseg.inference.options import InferenceOptions
 from xseg.inference.predictor import Predictor
 from xseg.labels import LabelMap
-from xseg.models.config import ModelConfig
+from xseg.model_config import ModelConfig
 from xseg.models.factory import build_model
 from xseg.normalization import Normalization
 

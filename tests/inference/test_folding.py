@@ -6,7 +6,7 @@ from torch import nn
 
 from xseg.inference.folding import folded
 from xseg.inference.network import coarse_network
-from xseg.models.config import ModelConfig
+from xseg.model_config import ModelConfig
 from xseg.models.factory import build_model
 
 

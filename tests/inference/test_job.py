@@ -26,8 +26,8 @@ from xseg.inference.predictor import Predictor
 from xseg.inference.sources import expand_sources
 from xseg.inference.table import read_table
 from xseg.labels import LabelMap
+from xseg.model_config import ModelConfig
 from xseg.models.bundle import Bundle, save_bundle
-from xseg.models.config import ModelConfig
 from xseg.models.factory import build_model
 from xseg.normalization import Normalization
 

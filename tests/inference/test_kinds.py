@@ -16,8 +16,8 @@ from PIL import Image
 
 from xseg.cli import main
 from xseg.labels import LabelMap
+from xseg.model_config import ModelConfig
 from xseg.models.bundle import Bundle, save_bundle
-from xseg.models.config import ModelConfig
 from xseg.models.factory import build_model
 from xseg.normalization import Normalization
 

@@ -19,8 +19,8 @@ from xseg.inference.progress import Progress
 from xseg.inference.ray_engine import _pieces, ray_engine
 from xseg.inference.sources import Source, expand_sources
 from xseg.labels import LabelMap
+from xseg.model_config import ModelConfig
 from xseg.models.bundle import Bundle, save_bundle
-from xseg.models.config import ModelConfig
 from xseg.models.factory import build_model
 from xseg.normalization import Normalization
 

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from xseg.inference.network import CoarseDeepLab, coarse_network
 from xseg.inference.tta import averaged_probabilities, look, scaled
-from xseg.models.config import ModelConfig
+from xseg.model_config import ModelConfig
 from xseg.models.factory import build_model
 
 

@@ -10,8 +10,8 @@ from safetensors.torch import load_file, save_file
 
 from xseg.errors import WeightsError
 from xseg.labels import LabelMap
+from xseg.model_config import ModelConfig
 from xseg.models.bundle import Bundle, is_bundle, load_bundle, save_bundle
-from xseg.models.config import ModelConfig
 from xseg.models.factory import build_model
 from xseg.models.hub import HubBundle
 from xseg.normalization import Normalization

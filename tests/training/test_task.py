@@ -9,8 +9,8 @@ from torch.utils.data import DataLoader
 
 from xseg.labels import LabelMap
 from xseg.metrics.confusion import confusion_matrix
+from xseg.model_config import ModelConfig
 from xseg.models.bundle import load_bundle
-from xseg.models.config import ModelConfig
 from xseg.normalization import Normalization
 from xseg.training.callbacks import run_callbacks
 from xseg.training.recipe import LossOptions, OptimizerOptions, ScheduleOptions

@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "fakes"))  # imported by name
 from tensorflow_writer import write_checkpoint
 from tensorflow_zoo import restatement
 
-from xseg.models.config import ModelConfig
+from xseg.model_config import ModelConfig
 from xseg.models.factory import build_model
 
 

@@ -275,7 +275,7 @@ def test_an_encoder_takes_its_part_of_our_own_model(small_model, tmp_path):
 
 def test_head_surgery_ignores_case_and_keeps_the_rest():
     labels, _ = label_set(19)
-    from xseg.models.config import ModelConfig
+    from xseg.model_config import ModelConfig
 
     state = {
         "segmentation_head.weight": torch.randn(19, 256, 1, 1),

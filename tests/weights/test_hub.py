@@ -53,7 +53,7 @@ import torch
 from xseg.errors import WeightsError
 from xseg.labels import LabelMap
 from xseg.models.bundle import Bundle
-from xseg.models.config import ModelConfig
+from xseg.model_config import ModelConfig
 from xseg.models.factory import build_model
 from xseg.normalization import Normalization
 model = build_model(ModelConfig(encoder="xception41", width=0.125, decoder_channels=16, classes=2)).eval()

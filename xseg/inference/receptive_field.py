@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from xseg.atomic import write_text
-from xseg.models.config import ModelConfig
+from xseg.model_config import ModelConfig
 from xseg.nn.aspp import ImagePooling
 
 SHARE = 0.99

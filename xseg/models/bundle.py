@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from xseg import __version__
 from xseg.errors import WeightsError, XsegError
 from xseg.labels import LabelMap
-from xseg.models.config import ModelConfig
+from xseg.model_config import ModelConfig
 from xseg.models.factory import build_model
 from xseg.models.segmentation import SegmentationModel
 from xseg.normalization import Normalization

@@ -10,8 +10,8 @@ from torch import nn
 
 from xseg.errors import ConfigError
 from xseg.labels import LabelMap
+from xseg.model_config import ModelConfig
 from xseg.models.bundle import Bundle
-from xseg.models.config import ModelConfig
 from xseg.models.factory import build_model
 from xseg.normalization import Normalization
 from xseg.types import OutputStride, PathArgument

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from xseg.models.config import Architecture, ModelConfig
+from xseg.model_config import Architecture, ModelConfig
 from xseg.models.deeplabv3plus import DeepLabV3Plus
 from xseg.models.segmentation import SegmentationModel
 from xseg.types import OutputStride

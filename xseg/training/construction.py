@@ -12,8 +12,8 @@ from xseg.errors import WeightsError
 from xseg.factory import create_model
 from xseg.inference.bundles import locate_bundle
 from xseg.labels import LabelMap
+from xseg.model_config import ModelConfig
 from xseg.models.bundle import load_bundle
-from xseg.models.config import ModelConfig
 from xseg.models.factory import build_model
 from xseg.models.segmentation import SegmentationModel
 from xseg.training.batch_norm import normalization_layers

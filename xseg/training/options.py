@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from xseg.ablation import Ablation
-from xseg.models.config import Architecture
+from xseg.model_config import Architecture
 from xseg.training.recipe import LossOptions, OptimizerOptions, ScheduleOptions, require
 from xseg.types import OutputStride, Padding
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from xseg.errors import ConfigError, DataError, WeightsError, XsegError
 from xseg.labels import LabelMap
-from xseg.models.config import ModelConfig
+from xseg.model_config import ModelConfig
 from xseg.normalization import Normalization
 from xseg.training.checkpoint_io import read_checkpoint, sound_checkpoint
 from xseg.training.task import STATE_KEY

@@ -18,7 +18,7 @@ from torchmetrics.classification import MulticlassConfusionMatrix
 from xseg.data.datamodule import SegmentationData
 from xseg.labels import LabelMap
 from xseg.metrics.scores import Scores, scores_from_confusion
-from xseg.models.config import ModelConfig
+from xseg.model_config import ModelConfig
 from xseg.normalization import Normalization
 from xseg.training.auxiliary import AuxiliaryHead
 from xseg.training.batch_norm import normalization_layers

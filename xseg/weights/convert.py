@@ -11,7 +11,7 @@ from torch import Tensor
 from xseg.encoders.variants import encoder_spec
 from xseg.encoders.xception import XceptionEncoder
 from xseg.errors import WeightsError
-from xseg.models.config import ModelConfig
+from xseg.model_config import ModelConfig
 from xseg.nn.norm import NormSpec
 from xseg.weights.origins import Plan, plan_conversion
 from xseg.weights.rules import Claims, claim, fit

@@ -11,7 +11,7 @@ from torch import Tensor
 from xseg.encoders.variants import KERAS_NORM, PYTORCH_NORM, VARIANTS, encoder_spec
 from xseg.errors import WeightsError
 from xseg.labels import LabelMap
-from xseg.models.config import ModelConfig
+from xseg.model_config import ModelConfig
 from xseg.nn.norm import NormSpec
 from xseg.normalization import Normalization
 from xseg.weights.label_sets import label_set
