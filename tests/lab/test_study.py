@@ -122,12 +122,14 @@ def test_the_table_and_the_band_are_of_the_seeds():
     band = series("x", trained.curves[0])
     assert (band.values, band.low, band.high) == (pytest.approx((0.3, 0.85)), (0.2, 0.8), (0.4, 0.9))
     said = verdict([first, second])
-    assert said.startswith("residual ended highest, at 0.850; next is not residual at 0.600. The seeds' ranges do not")
+    assert said.startswith(
+        "residual ended highest, at 0.850. not residual ended at 0.600: lower, the seeds' ranges do not"
+    )
 
 
 def test_a_difference_within_the_seeds_range_is_called_none():
     table = rows(trained_of([[(0.2, 0.8), (0.4, 0.6)], [(0.1, 0.65), (0.5, 0.65)]]))
-    assert "ranges overlap: no difference is shown" in verdict(table)
+    assert "not residual ended at 0.650: the seeds' ranges overlap, no difference is shown." in verdict(table)
     assert "not residual was highest" not in verdict(table[:1])
 
 

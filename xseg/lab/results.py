@@ -85,18 +85,21 @@ def series(variant: str, curves: Sequence[Curve]) -> Series:
 
 
 def verdict(table: Sequence[Row]) -> str:
-    """Say in words which network ended highest, and whether the seeds' ranges tell it from the next."""
+    """Say in words which network ended highest, and from which others the seeds' ranges tell it."""
     first, *others = sorted(table, key=lambda row: -row.final)
     if not others:
         return f"{first.variant} ended at {first.final:.3f}."
-    second = others[0]
-    apart = first.final_low > second.final_high
     fastest = max(table, key=lambda row: row.mean)
-    return (
-        f"{first.variant} ended highest, at {first.final:.3f}; next is {second.variant} at {second.final:.3f}. "
-        + ("The seeds' ranges do not overlap. " if apart else "The seeds' ranges overlap: no difference is shown. ")
-        + f"Averaged over the whole training, {fastest.variant} was highest ({fastest.mean:.3f})."
-    )
+    said = [f"{first.variant} ended highest, at {first.final:.3f}."]
+    said += [f"{other.variant} ended at {other.final:.3f}: {_apart(first, other)}." for other in others]
+    said.append(f"Averaged over the whole training, {fastest.variant} was highest ({fastest.mean:.3f}).")
+    return " ".join(said)
+
+
+def _apart(first: Row, other: Row) -> str:
+    if first.final_low > other.final_high:
+        return "lower, the seeds' ranges do not overlap"
+    return "the seeds' ranges overlap, no difference is shown"
 
 
 def write_results(trained: Trained, folder: Path) -> None:
