@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from xseg.errors import ConfigError
 
@@ -49,17 +49,3 @@ class Ablation:
         """Return what differs from the table, such as "segments=4 between=relu"; empty for nothing."""
         plain = asdict(Ablation())
         return " ".join(f"{name}={value}" for name, value in asdict(self).items() if value != plain[name])
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Ablation:
-        """Return the ablation that `dataclasses.asdict` wrote.
-
-        Raises:
-            ConfigError: if a key is unknown or a value is wrong.
-        """
-        unknown = sorted(set(values) - set(cls.__dataclass_fields__))
-        if unknown:
-            raise ConfigError(
-                f"ablation with {', '.join(unknown)}", expected=f"a subset of {', '.join(cls.__dataclass_fields__)}"
-            )
-        return cls(**values)

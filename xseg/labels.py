@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, TypeVar
 
 from xseg.errors import ConfigError
+from xseg.plain import from_plain
 from xseg.types import RGB
 
 T = TypeVar("T", bound=Hashable)
@@ -110,7 +111,4 @@ class LabelMap:
         Raises:
             ConfigError: if a key is missing or unknown, or a value is wrong.
         """
-        try:
-            return cls(**{**values, "colors": tuple(tuple(color) for color in values.get("colors", ()))})
-        except TypeError as error:
-            raise ConfigError(f"labels {values!r}: {error}", expected="names, colors, ignore_index") from error
+        return from_plain(cls, values, "labels")

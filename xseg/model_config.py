@@ -7,6 +7,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from xseg.ablation import Ablation
 from xseg.errors import ConfigError
+from xseg.plain import from_plain
 from xseg.types import OUTPUT_STRIDES, OutputStride, Padding
 
 Architecture: TypeAlias = Literal[
@@ -115,12 +116,4 @@ class ModelConfig:
         Raises:
             ConfigError: if a key is unknown or a value is wrong.
         """
-        unknown = sorted(set(values) - set(cls.__dataclass_fields__))
-        if unknown:
-            raise ConfigError(
-                f"model configuration with unknown keys {', '.join(unknown)}",
-                expected=f"a subset of {', '.join(cls.__dataclass_fields__)}",
-                remedy="was it written by a newer xseg?",
-            )
-        ablation = values.get("ablation")
-        return cls(**{**values, "ablation": Ablation.from_dict(ablation)} if ablation is not None else values)
+        return from_plain(cls, values, "model")

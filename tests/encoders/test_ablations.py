@@ -15,6 +15,7 @@ from xseg.errors import ConfigError
 from xseg.model_config import ModelConfig
 from xseg.nn.norm import NormSpec
 from xseg.nn.separable import SeparableConv2d
+from xseg.plain import from_plain
 
 ABLATIONS = [
     Ablation(order="pointwise_first"),
@@ -120,5 +121,5 @@ def test_a_models_configuration_keeps_it(ablation):
 
 
 def test_an_unknown_key_of_an_ablation_is_refused():
-    with pytest.raises(ConfigError, match="ablation with segmnets"):
-        Ablation.from_dict({"segmnets": 3})
+    with pytest.raises(ConfigError, match="ablation with unknown keys segmnets"):
+        from_plain(Ablation, {"segmnets": 3}, "ablation")

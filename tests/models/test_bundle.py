@@ -74,7 +74,7 @@ def change(folder, **values):
         (lambda folder: change(folder, format=99), "has format 99"),
         (lambda folder: change(folder, model={"encoder": "xception41", "colour": "red"}), "unknown keys colour"),
         (lambda folder: change(folder, labels={"names": ["a", "a", "b"]}), "used twice"),
-        (lambda folder: change(folder, labels=None), "expected a bundle written by xseg"),
+        (lambda folder: change(folder, labels=None), "labels is None; expected an object of names and values"),
         (lambda folder: change(folder, normalization={"mean": [0.5], "std": [0]}), "above 0"),
     ],
 )

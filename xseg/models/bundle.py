@@ -20,6 +20,7 @@ from xseg.model_config import ModelConfig
 from xseg.models.factory import build_model
 from xseg.models.segmentation import SegmentationModel
 from xseg.normalization import Normalization
+from xseg.plain import from_plain
 from xseg.types import PathArgument
 
 WEIGHTS_FILE = "model.safetensors"
@@ -165,13 +166,13 @@ def load_bundle(directory: PathArgument) -> Bundle:
     source = Path(directory)
     description = _read_description(source / CONFIG_FILE)
     try:
-        config = ModelConfig.from_dict(description["model"])
-        labels = LabelMap.from_dict(description["labels"])
-        normalization = Normalization(**description["normalization"])
+        config = from_plain(ModelConfig, description.get("model"), "model")
+        labels = from_plain(LabelMap, description.get("labels"), "labels")
+        normalization = from_plain(Normalization, description.get("normalization"), "normalization")
         with torch.device("meta"):
             model = build_model(config)
-    except (KeyError, TypeError, XsegError) as error:
-        raise WeightsError(f"{source / CONFIG_FILE}: {error}", expected="a bundle written by xseg") from error
+    except XsegError as error:
+        raise WeightsError(f"{source / CONFIG_FILE}: {error}") from error
     _load_tensors(model, source / WEIGHTS_FILE)
     return Bundle(model.eval(), labels, normalization, description.get("provenance", {}))
 

@@ -13,6 +13,7 @@ from xseg.encoders.variants import encoder_spec
 from xseg.encoders.xception import XceptionEncoder
 from xseg.errors import ConfigError
 from xseg.nn.initialization import truncated_normal_
+from xseg.plain import from_plain
 from xseg.types import Padding
 
 HEAD_STD = 0.01  # TF slim, the last layer of a classifier
@@ -71,14 +72,7 @@ class ClassifierConfig:
         Raises:
             ConfigError: if a key is unknown or a value is wrong.
         """
-        unknown = sorted(set(values) - set(cls.__dataclass_fields__))
-        if unknown:
-            raise ConfigError(f"classifier with {', '.join(unknown)}", expected=", ".join(cls.__dataclass_fields__))
-        ablation = Ablation.from_dict(dict(values.get("ablation", {})))
-        try:
-            return cls(**{**values, "ablation": ablation})
-        except TypeError as error:
-            raise ConfigError(f"classifier {values!r}: {error}", expected="what xseg wrote") from error
+        return from_plain(cls, values, "classifier")
 
     def spec(self) -> EncoderSpec:
         """Return the encoder's table.

@@ -18,6 +18,7 @@ from xseg.errors import WeightsError, XsegError
 from xseg.models.bundle import CONFIG_FILE, WEIGHTS_FILE
 from xseg.models.classifier import ClassifierConfig, XceptionClassifier
 from xseg.normalization import Normalization
+from xseg.plain import from_plain
 from xseg.types import PathArgument
 from xseg.weights.torch_file import DESCRIPTION
 
@@ -129,13 +130,13 @@ def load_classifier_bundle(source: PathArgument) -> ClassifierBundle:
         raise WeightsError(f"{source} holds no classifier", expected="a classification run, or its best/")
     description = _read(folder / CONFIG_FILE)
     try:
-        config = ClassifierConfig.from_dict(description["model"])
+        config = from_plain(ClassifierConfig, description.get("model"), "model")
         classes = tuple(str(name) for name in description["classes"])
-        normalization = Normalization(**description["normalization"])
+        normalization = from_plain(Normalization, description.get("normalization"), "normalization")
         with torch.device("meta"):
             model = XceptionClassifier(config)
-    except (KeyError, TypeError, AttributeError, XsegError) as error:
-        raise WeightsError(f"{folder / CONFIG_FILE}: {error}", expected="a classifier written by xseg") from error
+    except (KeyError, TypeError, XsegError) as error:
+        raise WeightsError(f"{folder / CONFIG_FILE}: {error}") from error
     try:
         tensors = load_file(folder / WEIGHTS_FILE)
     except (OSError, SafetensorError) as error:
