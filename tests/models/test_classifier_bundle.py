@@ -73,7 +73,7 @@ def test_a_segmentation_bundle_is_no_classifier(tmp_path):
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (lambda values: values["model"].update(depth=3), "classifier with unknown keys depth"),
+        (lambda values: values["model"].update(depth=3), "model with unknown keys depth"),
         (lambda values: values.pop("classes"), "'classes'"),
         (lambda values: values["model"].update(classes=9), "2 tensors that do not fit"),
         (lambda values: values.update(classes=["a"]), "1 class names"),
