@@ -19,7 +19,7 @@ TRAINING = [
     "--model.loss.class_weights", "inverse_sqrt", "--model.schedule.warmup_steps", "3",
     "--data.reader", "scenes", "--data.layout.scenes.size", "[33,48]", "--data.layout.scenes.counts", "[14,4,2]",
     "--data.crop", "[33,48]", "--data.batch_size", "2", "--data.jitter", "0.2",
-    "--trainer.accelerator", "cpu", "--trainer.max_epochs", str(3 + KILLS // 2),
+    "--trainer.accelerator", "cpu", "--trainer.max_epochs", str(3 + KILLS),
     "--run.checkpoint_steps", "2", "--run.keep_top", "2", "--run.pictures", "1",
 ]  # fmt: skip
 

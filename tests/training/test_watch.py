@@ -27,7 +27,7 @@ def test_a_loss_that_is_no_number_stops_with_the_batchs_names_and_keeps_the_last
                 batch["image"][1, 0, 0, 0] = float("nan")
 
     with pytest.raises(
-        DataError, match=r"loss is nan at step 6 \(epoch 2\).*bad_batch.json.*model.optimizer.lr"
+        DataError, match=r"nan at step 6 \(epoch 2\).*bad_batch.json.*model.optimizer.lr.*go on from last.ckpt"
     ) as error:
         fit(tiny, tmp_path, tiny.tiny_task(), Poison(), checkpoint_steps=1)
     assert "\n" not in str(error.value)
@@ -50,7 +50,7 @@ def test_losses_that_were_not_looked_at_yet_are_before_anything_is_saved(tiny, t
             if trainer.global_step == 1:
                 batch["image"][:] = float("nan")
 
-    with pytest.raises(DataError, match="loss is nan at step 2 "):
+    with pytest.raises(DataError, match=r"loss is nan at step 2 .*begin again: nothing was saved before"):
         fit(tiny, tmp_path, tiny.tiny_task(), Poison(), checkpoint_steps=3)
     assert not (tmp_path / "last.ckpt").exists()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
@@ -60,7 +61,7 @@ class EncoderSpec:
 
     Args:
         name: how it is asked for.
-        stages: its blocks in order; exactly four of them stride.
+        stages: its blocks in order, one or more; four of a whole encoder's stride.
         norm: where batch normalisation is, see `SeparableConv2d`.
         downsample: strided blocks end in a strided "separable" convolution (DeepLab) or a "max_pool" (Chollet 2017).
         tf_stem: padding of the stem under padding="tf_same": Keras's Xception has "valid" stem convolutions, Keras
@@ -71,7 +72,7 @@ class EncoderSpec:
         source: where the table comes from.
 
     Raises:
-        ConfigError: if not exactly four stages stride, or a sum joins unequal channels.
+        ConfigError: if there is no stage, or a sum joins unequal channels.
     """
 
     name: str
@@ -85,6 +86,8 @@ class EncoderSpec:
     ablation: Ablation = field(default_factory=Ablation)
 
     def __post_init__(self) -> None:
+        if not self.stages:
+            raise ConfigError(f"{self.name} without stages", expected="one or more")
         incoming = self.stem[1]
         for number, stage in enumerate(self.stages):
             if stage.skip == "sum" and stage.widths[-1] != incoming:
@@ -109,9 +112,9 @@ class EncoderSpec:
         """Return the same network with `width` times the channels, rounded to 8.
 
         Raises:
-            ConfigError: if `width` is not positive.
+            ConfigError: if `width` is not a number above 0.
         """
-        if width <= 0:
+        if not 0 < width < math.inf:
             raise ConfigError(f"width={width}", expected="a multiplier above 0")
         if width == 1:
             return self
@@ -136,7 +139,7 @@ class EncoderSpec:
         """Return the same network with the dilations of its last block multiplied, convolution by convolution.
 
         Raises:
-            ConfigError: if the last block has another number of convolutions.
+            ConfigError: if the last block has another number of convolutions; a grid of ones fits any.
 
         Source: Chen et al. 2017 (DeepLabV3), section 3.2; TF DeepLab `unit_rate_list`.
         """

@@ -15,6 +15,7 @@ from torch import Tensor
 from xseg.atomic import write_text
 from xseg.errors import DataError
 from xseg.training.epoch_table import EpochTable
+from xseg.training.run_directory import RunDirectory
 from xseg.training.task import SegmentationTask
 
 NoteTeller = Callable[[str], None]
@@ -81,12 +82,14 @@ class LossWatch(Callback):
         rates = {group["name"]: group["lr"] for optimizer in trainer.optimizers for group in optimizer.param_groups}
         values = {"step": step, "epoch": trainer.current_epoch + 1, "loss": str(loss), "images": names, "lr": rates}
         write_text(self.bad_batch, json.dumps({**values, "process": trainer.global_rank}, indent=2) + "\n")
+        kept = RunDirectory(self.bad_batch.parent).last_checkpoint.is_file()
         raise DataError(
             f"the loss is {loss} at step {step} (epoch {trainer.current_epoch + 1}); the batch's images are in "
             f"{self.bad_batch}",
             expected="a number",
             remedy="look at these images; if they are right, lower model.optimizer.lr, add trainer.gradient_clip_val "
-            "or use another trainer.precision, and go on from last.ckpt, which is from before",
+            "or use another trainer.precision, and "
+            + ("go on from last.ckpt, which is from before" if kept else "begin again: nothing was saved before"),
         )
 
 

@@ -69,8 +69,15 @@ def signed(value: Value) -> int:
 
 
 def fixed32(value: Value) -> int:
-    """Return a fixed32 field's value."""
-    return int(struct.unpack("<I", as_bytes(value))[0])
+    """Return a fixed32 field's value.
+
+    Raises:
+        WeightsError: if the field holds something else.
+    """
+    data = as_bytes(value)
+    if len(data) != 4:
+        raise WeightsError(f"{len(data)} bytes where 4 belong", expected="a protocol buffer of the right kind")
+    return int(struct.unpack("<I", data)[0])
 
 
 def as_bytes(value: Value) -> memoryview:

@@ -55,7 +55,10 @@ def _entries(block: memoryview) -> Iterator[tuple[bytes, memoryview]]:
     """Yield the entries of a block; each key repeats the beginning of the one before."""
     if len(block) < 4:
         raise WeightsError(f"a block of {len(block)} bytes", expected=WHOLE)
-    end = len(block) - 4 - 4 * struct.unpack("<I", block[-4:])[0]
+    restarts = struct.unpack("<I", block[-4:])[0]
+    end = len(block) - 4 - 4 * restarts
+    if end < 0:
+        raise WeightsError(f"a block of {len(block)} bytes with {restarts} restarts", expected=WHOLE)
     at, key = 0, b""
     while at < end:
         shared, at = read_varint(block, at)
