@@ -69,15 +69,14 @@ def undisturbed(request, forks, tmp_path_factory):
 def wait_a_while(run, chance, started):
     """Wait up to three checkpoints and a little: then lives are of a length, however fast the machine is just now."""
     checkpoints = chance.randrange(4)
-    if checkpoints == 0:
-        time.sleep(chance.uniform(0, started))
-        return
-    seen, last, patience = set(), run / "last.ckpt", time.monotonic() + 10 * started
-    while len(seen) <= checkpoints and time.monotonic() < patience:
+    end = time.monotonic() + (10 * started if checkpoints else chance.uniform(0, started))  # none: while it starts
+    seen, last = set(), run / "last.ckpt"
+    while len(seen) <= max(1, checkpoints) and time.monotonic() < end:
         if last.is_file():
             seen.add(last.stat().st_mtime_ns)
         time.sleep(0.002)
-    time.sleep(chance.uniform(0, 0.1))
+    if checkpoints:
+        time.sleep(chance.uniform(0, 0.1))
 
 
 @pytest.mark.slow
