@@ -11,9 +11,10 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "xseg"
 
-# Each layer may import itself and the ones before it. `models.config` is plain data and lies at the bottom.
+BASE = {"ablation", "atomic", "errors", "images", "label_sets", "labels", "model_config", "normalization", "plain"}
+# Each layer may import itself and the ones before it.
 LAYERS = [
-    {"ablation", "errors", "types", "labels", "label_sets", "normalization", "images", "tiff", "models.config"},
+    BASE | {"remote", "tiff", "types"},
     {"nn"},
     {"encoders"},
     {"weights"},
