@@ -1,3 +1,4 @@
+import os
 from contextlib import nullcontext
 
 import pytest
@@ -6,7 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xseg.errors import ConfigError
-from xseg.training.batch_size import find_batch_size, free_gigabytes, largest_batch, resident_gigabytes
+from xseg.training.batch_size import (
+    find_batch_size,
+    free_gigabytes,
+    largest_batch,
+    peak_gigabytes,
+    resident_gigabytes,
+)
 
 
 @given(st.floats(0.01, 3), st.floats(0, 5), st.floats(0.5, 100))
@@ -37,6 +44,18 @@ def test_the_task_is_left_as_it_is_and_the_batch_is_no_larger_than_the_data(tiny
     found = find_batch_size(task, crop=(33, 33), images=6, device=torch.device("cpu"), context=nullcontext)
     assert found == 4
     assert all(torch.equal(before[name], tensor) for name, tensor in task.state_dict().items())
+
+
+def test_memory_that_was_used_and_given_back_before_is_no_need_of_a_step(tiny):
+    if not os.access("/proc/self/clear_refs", os.W_OK):
+        pytest.skip("the system does not let a peak be forgotten")
+    used = torch.ones(250_000_000)
+    assert peak_gigabytes() > 1
+    del used
+    budget = resident_gigabytes() + 0.5
+    assert budget < peak_gigabytes()
+    on = {"crop": (33, 33), "images": 6, "device": torch.device("cpu"), "context": nullcontext}
+    assert find_batch_size(tiny.tiny_task(), **on, budget_gb=budget) == 4
 
 
 def test_what_is_free_and_used_is_known_here():
