@@ -21,8 +21,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from xseg.inference.atomic import atomic_path, write_text
 
+from xseg.atomic import atomic_path, write_text
 from xseg.images import read_image
 from xseg.inference.accumulator import tiled_probabilities
 from xseg.inference.predictor import Predictor, load
