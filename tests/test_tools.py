@@ -11,4 +11,4 @@ TOOLS = sorted((Path(__file__).parents[1] / "tools").glob("*.py"))
 @pytest.mark.parametrize("path", TOOLS, ids=lambda path: path.stem)
 def test_a_tool_imports_what_is_there(path):
     names = runpy.run_path(str(path), run_name=path.stem)  # its imports, without what it does as a program
-    assert callable(names.get("main") or names.get("run"))
+    assert path.name in names["__doc__"]

@@ -6,7 +6,6 @@ fsspec's own packages (s3fs, gcsfs, adlfs, …) bring the protocols, and find cr
 from __future__ import annotations
 
 import glob
-import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from xseg.atomic import atomic_path
+from xseg.caches import user_cache
 from xseg.errors import ConfigError, DataError
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+(::[A-Za-z0-9+.-]+)*://")  # two letters or more: C:// is a disk
@@ -27,7 +27,7 @@ def is_url(text: object) -> bool:
 
 def waiting_room() -> Path:
     """Return the folder of this machine in which files of URLs wait, which are on their way."""
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "xseg" / "predict"
+    return user_cache("predict")
 
 
 def join_url(url: str, name: str) -> str:

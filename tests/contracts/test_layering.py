@@ -11,7 +11,18 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "xseg"
 
-BASE = {"ablation", "atomic", "errors", "images", "label_sets", "labels", "model_config", "normalization", "plain"}
+BASE = {
+    "ablation",
+    "atomic",
+    "caches",
+    "errors",
+    "images",
+    "label_sets",
+    "labels",
+    "model_config",
+    "normalization",
+    "plain",
+}
 # Each layer may import itself and the ones before it.
 LAYERS = [
     BASE | {"remote", "tiff", "types"},
@@ -73,8 +84,6 @@ def within(name: str, prefixes: tuple[str, ...]) -> bool:
 
 
 def layer(name: str) -> int | None:
-    if name == "models.config":
-        return 0
     return next((rank for rank, members in enumerate(LAYERS) if name.split(".")[0] in members), None)
 
 

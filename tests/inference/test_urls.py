@@ -126,6 +126,26 @@ def test_globs_and_lists_take_urls(photos, tmp_path):
     assert len({item.name for item in found}) == len(found)
 
 
+def test_a_url_comes_once_and_its_name_is_the_same_in_every_run(photos):
+    _, url = photos
+    arguments = [url, f"{url}/a/one.png", f"{url}/a", f"{url}/*.png"]
+    runs = [expand_sources(arguments) for _ in range(2)]
+    assert [item.url for item in runs[0]] == [
+        f"{url}/{name}" for name in ("a/b/two.png", "a/one.png", "broken.jpg", "three.png")
+    ]
+    assert [item.name for item in runs[0]] == [item.name for item in runs[1]]
+    assert not {item.path for item in runs[0]} & {item.path for item in runs[1]}, "runs do not share fetched files"
+
+
+def test_the_same_name_below_two_urls_keeps_the_folders_in_every_run(photos, tmp_path):
+    here, url = photos
+    send(here / "three.png", f"{url}/a/three.png")
+    for arguments in ([f"{url}/three.png", f"{url}/a/three.png"], [f"{here}/three.png", f"{url}/three.png"]):
+        names = [[item.name for item in expand_sources(arguments)] for _ in range(2)]
+        assert names[0] == names[1]
+        assert len(set(names[0])) == 2
+
+
 @pytest.mark.parametrize(("place", "message"), [("nothing", "does not exist"), ("*.gif", "holds no image")])
 def test_a_url_that_names_nothing_is_told(photos, place, message):
     with pytest.raises(DataError, match=message):

@@ -11,9 +11,9 @@ from xseg.training.batch_size import (
     find_batch_size,
     free_gigabytes,
     largest_batch,
-    peak_gigabytes,
     resident_gigabytes,
 )
+from xseg.training.epoch_table import memory_gigabytes
 
 
 @given(st.floats(0.01, 3), st.floats(0, 5), st.floats(0.5, 100))
@@ -50,10 +50,10 @@ def test_memory_that_was_used_and_given_back_before_is_no_need_of_a_step(tiny):
     if not os.access("/proc/self/clear_refs", os.W_OK):
         pytest.skip("the system does not let a peak be forgotten")
     used = torch.ones(250_000_000)
-    assert peak_gigabytes() > 1
+    assert memory_gigabytes(torch.device("cpu")) > 1
     del used
     budget = resident_gigabytes() + 0.5
-    assert budget < peak_gigabytes()
+    assert budget < memory_gigabytes(torch.device("cpu"))
     on = {"crop": (33, 33), "images": 6, "device": torch.device("cpu"), "context": nullcontext}
     assert find_batch_size(tiny.tiny_task(), **on, budget_gb=budget) == 4
 

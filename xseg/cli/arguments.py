@@ -6,14 +6,16 @@ import difflib
 import re
 import types
 from argparse import ArgumentError
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from docstring_parser import parse as parse_docstring
 from jsonargparse import ArgumentParser, Namespace
 
 from xseg.errors import ConfigError
+
+Options = TypeVar("Options")
 
 
 def new_parser(verb: str, description: str) -> ArgumentParser:
@@ -41,6 +43,15 @@ def add_options(parser: ArgumentParser, options: type) -> None:
         else:
             settings["type"] = _without_none(hints[field.name])
         parser.add_argument(f"--{field.name}", **settings)
+
+
+def options_of(kind: type[Options], values: Mapping[str, Any]) -> Options:
+    """Build a dataclass of the parsed values of its fields.
+
+    Raises:
+        ConfigError: if a value is out of range.
+    """
+    return kind(**{field.name: values[field.name] for field in fields(kind)})  # type: ignore[arg-type]
 
 
 def parse_arguments(parser: ArgumentParser, arguments: Sequence[str]) -> Namespace:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from xseg.cli import EXIT_OK
-from xseg.cli.arguments import add_options, new_parser, parse_arguments
+from xseg.cli.arguments import add_options, new_parser, options_of, parse_arguments
 from xseg.errors import ConfigError
 from xseg.inference.options import InferenceOptions
 from xseg.inference.sources import expand_sources
@@ -59,8 +59,8 @@ def main(arguments: Sequence[str]) -> int:
     add_options(parser, InferenceOptions)
     parser.set_defaults({"precision": "auto", "backend": "auto"})
     values = vars(parse_arguments(parser, arguments))
-    speed = SpeedOptions(**{field.name: values[field.name] for field in fields(SpeedOptions)})
-    options = InferenceOptions(**{field.name: values[field.name] for field in fields(InferenceOptions)})
+    speed = options_of(SpeedOptions, values)
+    options = options_of(InferenceOptions, values)
     found = [source.path for source in expand_sources(values["source"])]
     files = [found[index % len(found)] for index in range(speed.images)]
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 from xseg.cli import EXIT_OK
-from xseg.cli.arguments import add_options, new_parser, parse_arguments
+from xseg.cli.arguments import add_options, new_parser, options_of, parse_arguments
 from xseg.errors import ConfigError
 
 
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = new_parser("benchmark systems", (main.__doc__ or "").splitlines()[0])
     add_options(parser, SystemsOptions)
     values = vars(parse_arguments(parser, arguments))
-    options = SystemsOptions(**{field.name: values[field.name] for field in fields(SystemsOptions)})
+    options = options_of(SystemsOptions, values)
 
     from xseg.benchmarks.systems import measure_systems, table_lines, write_systems
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from xseg.cli import EXIT_OK
-from xseg.cli.arguments import add_options, new_parser, parse_arguments
+from xseg.cli.arguments import add_options, new_parser, options_of, parse_arguments
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = new_parser("benchmark train_step", (main.__doc__ or "").splitlines()[0])
     add_options(parser, TrainStepOptions)
     values = vars(parse_arguments(parser, arguments))
-    options = TrainStepOptions(**{field.name: values[field.name] for field in fields(TrainStepOptions)})
+    options = options_of(TrainStepOptions, values)
 
     from xseg.atomic import write_text
     from xseg.benchmarks.train_step import measure_train_step

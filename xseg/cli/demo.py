@@ -5,12 +5,12 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
 
 from xseg.cli import EXIT_OK, evaluate, predict, train
-from xseg.cli.arguments import add_options, new_parser, parse_arguments
+from xseg.cli.arguments import add_options, new_parser, options_of, parse_arguments
 from xseg.errors import ConfigError
 from xseg.training.run_directory import RunDirectory
 
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = new_parser("demo", (main.__doc__ or "").splitlines()[0])
     add_options(parser, DemoOptions)
     values = vars(parse_arguments(parser, arguments))
-    options = DemoOptions(**{field.name: values[field.name] for field in fields(DemoOptions)})
+    options = options_of(DemoOptions, values)
     root = Path(options.output_dir)
     data, run, predictions = root / "data", root / "run", root / "predictions"
     _require_free(root, data, overwrite=options.overwrite)

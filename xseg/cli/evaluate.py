@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from xseg.cli import EXIT_OK
-from xseg.cli.arguments import add_options, new_parser, parse_arguments
+from xseg.cli.arguments import add_options, new_parser, options_of, parse_arguments
 from xseg.cli.progress import show_progress
 from xseg.data.options import DataOptions
 from xseg.errors import ConfigError
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str]) -> int:
         XsegError: if an option, the model or the data set is wrong.
     """
     values = _parse(arguments)
-    options = InferenceOptions(**{field.name: values[field.name] for field in fields(InferenceOptions)})
+    options = options_of(InferenceOptions, values)
     data: DataOptions = values["data"]
     split: Split = values["split"]
     source: str = values["model"]

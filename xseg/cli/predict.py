@@ -5,12 +5,12 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from xseg.cli import EXIT_OK, EXIT_SOME_FAILED
-from xseg.cli.arguments import add_options, new_parser, parse_arguments
+from xseg.cli.arguments import add_options, new_parser, options_of, parse_arguments
 from xseg.cli.progress import show_progress
 from xseg.errors import ConfigError
 from xseg.inference.options import EngineOptions, InferenceOptions, OutputOptions
@@ -19,8 +19,6 @@ from xseg.inference.sources import expand_sources
 if TYPE_CHECKING:
     from xseg.inference.predictor import Predictor
     from xseg.inference.table import Row
-
-Options = TypeVar("Options", EngineOptions, InferenceOptions, OutputOptions)
 
 # A command is to be quick; in Python and for scores, what a user does not ask for is left exact.
 QUICK = {"precision": "auto", "backend": "auto"}
@@ -52,9 +50,10 @@ def main(arguments: Sequence[str]) -> int:
     add_options(parser, EngineOptions)
     parser.set_defaults(QUICK)
     values = vars(parse_arguments(parser, arguments))
-    output, options = _options(OutputOptions, values), _options(InferenceOptions, values)
-    machines = _options(EngineOptions, values)
-    if Path(output.output_dir).is_file():
+    output, options = options_of(OutputOptions, values), options_of(InferenceOptions, values)
+    machines = options_of(EngineOptions, values)
+    directory = Path(output.output_dir)
+    if directory.exists() and not directory.is_dir():
         raise ConfigError(f"output_dir={output.output_dir} is a file", expected="a folder, or a name that is free")
     sources = expand_sources(values["source"], exclude=output.output_dir)
 
@@ -78,10 +77,6 @@ def main(arguments: Sequence[str]) -> int:
     return EXIT_SOME_FAILED if any(row.status == "failed" for row in rows) else EXIT_OK
 
 
-def _options(kind: type[Options], values: dict[str, Any]) -> Options:
-    return kind(**{field.name: values[field.name] for field in fields(kind)})
-
-
 def _in_fact(predictor: Predictor) -> dict[str, Any]:
     """Say what "auto" means here, and return it."""
     backend = predictor.backend
@@ -92,15 +87,19 @@ def _in_fact(predictor: Predictor) -> dict[str, Any]:
 
 def _tell(rows: Sequence[Row], output: OutputOptions, seconds: float) -> None:
     """Print what was written where and how fast."""
-    directory = output.output_dir.rstrip("/")
+    from xseg.inference.output_folder import OutputFolder
+
+    folder = OutputFolder.named(output.output_dir)
     done = sum(row.status == "ok" for row in rows)
-    places = [f"table in {directory}/predictions.csv"]
+    places = [f"table in {folder.at(folder.directory / 'predictions.csv')}"]
     if done:
         wanted = {"masks": True, "overlays": output.overlay, "probabilities": output.probabilities}
         wanted["polygons"] = output.polygons
-        places = [f"{kind} in {directory}/{kind}" for kind, is_wanted in wanted.items() if is_wanted] + places
+        places = [
+            f"{kind} in {folder.at(folder.directory / kind)}" for kind, is_wanted in wanted.items() if is_wanted
+        ] + places
     if output.coco:
-        places.append(f"COCO annotations in {directory}/coco.json")
+        places.append(f"COCO annotations in {folder.at(folder.directory / 'coco.json')}")
     speed = f"{done / seconds:.1f} images/s" if seconds else ""
     failed = f", {len(rows) - done} failed" if done < len(rows) else ""
     print(f"predicted {done} of {len(rows)} images in {seconds:.1f} s ({speed}){failed}: {', '.join(places)}")

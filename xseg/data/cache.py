@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from xseg.atomic import write_bytes
+from xseg.caches import user_cache
 from xseg.data.options import DataOptions
 from xseg.data.sample import Array, Reader, Record, Sample
 
@@ -94,10 +95,7 @@ def cache_folder(options: DataOptions | None = None) -> Path:
     """Return where samples and statistics are kept: the options' folder, `XSEG_CACHE`, or the user's cache."""
     if options is not None and options.cache_folder:
         return Path(options.cache_folder)
-    chosen = os.environ.get("XSEG_CACHE")
-    if chosen:
-        return Path(chosen) / "data"
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "xseg" / "data"
+    return user_cache("data")
 
 
 def sample_source(options: DataOptions, reader: Reader, records: Sequence[Record]) -> SampleSource:

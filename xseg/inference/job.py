@@ -33,7 +33,7 @@ from xseg.inference.video import predict_video
 from xseg.inference.writers import MASKS, OVERLAYS, POLYGONS, PROBABILITIES, PredictionWriter, failed_row
 from xseg.remote import fetch
 
-Engine: TypeAlias = "Callable[[Job, Sequence[Request]], Iterator[Row]]"
+ImageEngine: TypeAlias = "Callable[[Job, Sequence[Request]], Iterator[Row]]"
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Job:
         """Where files are written on this machine."""
         return self.folder.directory
 
-    def run(self, engine: Engine | None = None) -> list[Row]:
+    def run(self, engine: ImageEngine | None = None) -> list[Row]:
         """Do the work.
 
         Args:
@@ -86,7 +86,7 @@ class Job:
                 self.folder.clear()
                 forget(self.sources)
 
-    def _run(self, engine: Engine) -> list[Row]:
+    def _run(self, engine: ImageEngine) -> list[Row]:
         kept = self._resumed() if self.output.resume else {}
         _sweep(self.directory)
         order = [source.place for source in self.sources]
@@ -119,19 +119,14 @@ class Job:
             return {}
         rows = {row.path: row for row in read_table(table) if row.status == "ok"}
         done: dict[str, Row] = {}
-        sent = self.folder.listing()
+        sent, writer = self.folder.listing(), self.writer
         for source in self.sources:
             row = rows.get(source.place)
-            if row and all(path.exists() if sent is None else path in sent for path in self.writer.files(source)):
+            if row and all(path.exists() if sent is None else path in sent for path in writer.files(source)):
                 done[row.path] = row
         return done
 
-    def _images(
-        self,
-        table: TableWriter,
-        kept: dict[str, Row],
-        engine: Engine,
-    ) -> None:
+    def _images(self, table: TableWriter, kept: dict[str, Row], engine: ImageEngine) -> None:
         requests = []
         for index, source in enumerate(self.sources):
             if source.kind == "image":
@@ -160,15 +155,16 @@ class Job:
     def _predict(self, source: Source) -> Row:
         """Predict on a raster or a video."""
         predict = predict_raster_source if source.kind == "raster" else predict_video
-        try:
-            if source.url:
-                fetch(source.url, source.path)
+        if source.url is None:
             return predict(self.predictor, source, self.writer, self.show)
+        try:
+            fetch(source.url, source.path)
         except XsegError as error:
             return failed_row(source, Failure(source.path, error))
+        try:
+            return predict(self.predictor, source, self.writer, self.show)
         finally:
-            if source.url:
-                source.path.unlink(missing_ok=True)
+            source.path.unlink(missing_ok=True)
 
     def _write_coco(self, rows: Sequence[Row]) -> None:
         """Write one file of all masks, image by image; videos are left out."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
@@ -51,7 +52,7 @@ class Source:
 
 @dataclass(frozen=True)
 class _Found:
-    """A file and the folder below which its place is kept; of a URL, where it will be while it is needed."""
+    """A file and the folder below which its place is kept; a URL's are made up, and say what it is called alone."""
 
     path: Path
     root: Path
@@ -76,12 +77,12 @@ def expand_sources(arguments: Sequence[str], *, exclude: PathArgument | None = N
         DataError: if an argument names nothing.
         ConfigError: if a URL's protocol is not installed.
     """
-    found: dict[Path, _Found] = {}
+    found: dict[str, _Found] = {}
     for argument in arguments:
         for item in _expand(argument):
-            found.setdefault(Path(os.path.abspath(item.path)), item)  # noqa: PTH100 - keeps symbolic links' names
+            found.setdefault(item.url or os.path.abspath(item.path), item)  # noqa: PTH100 - keeps symbolic links' names
     if exclude is not None:
-        found = {path: item for path, item in found.items() if not _is_below(item, exclude)}
+        found = {place: item for place, item in found.items() if not _is_below(item, exclude)}
     if not found:
         raise DataError(
             f"{' '.join(arguments) or 'nothing'} names no image outside the output folder",
@@ -90,8 +91,10 @@ def expand_sources(arguments: Sequence[str], *, exclude: PathArgument | None = N
     items = list(found.values())
     with ThreadPoolExecutor(KIND_THREADS) as threads:
         kinds = list(threads.map(_kind, items))
-    whole = zip(items, _names(items), kinds, strict=True)
-    return tuple(Source(item.path, name, kind, item.url) for item, name, kind in whole)
+    here = waiting_room() / uuid.uuid4().hex
+    paths = [here / item.path.relative_to(item.path.anchor) if item.url else item.path for item in items]
+    whole = zip(paths, _names(items), kinds, [item.url for item in items], strict=True)
+    return tuple(Source(*facts) for facts in whole)
 
 
 def forget(sources: Iterable[Source]) -> None:
@@ -173,14 +176,14 @@ def _found_one(url: str) -> _Found:
 
 
 def _found_at(folder: str, names: Sequence[str]) -> Iterator[_Found]:
-    """Give files below a URL, each with a place of its own on this machine."""
+    """Give files below a URL, as if its protocol were a folder of this machine: their names follow from that."""
     if not names:
         raise DataError(f"{folder} holds no image that was asked for", expected="images, or a glob in quotes")
-    here = waiting_room() / uuid.uuid4().hex
+    root = Path(os.sep, *re.split(r"[:/]+", folder.rstrip("/")))
     for name in names:
         if ".." in PurePosixPath(name).parts:
             raise DataError(f"{join_url(folder, name)} leads out of its folder", expected="names without ..")
-        yield _Found(here / name, here, join_url(folder, name))
+        yield _Found(root / name, root, join_url(folder, name))
 
 
 def _images_below(folder: Path) -> Iterator[Path]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
@@ -81,8 +80,7 @@ def find_batch_size(
     trial = copy.deepcopy(task).to(device)
     trial.train()
     optimizer = build_optimizer(trial.model, task.options.optimizer, auxiliary=trial.auxiliary)
-    if device.type != "cuda":
-        forget_peak()
+    forget_peak()
     base = memory_gigabytes(device) if device.type == "cuda" else resident_gigabytes()
     budget = base + (1 - SPARE) * free_gigabytes(device) if budget_gb is None else budget_gb
 
@@ -98,7 +96,7 @@ def find_batch_size(
             optimizer.zero_grad()
         except torch.OutOfMemoryError:
             return None
-        return memory_gigabytes(device) if device.type == "cuda" else peak_gigabytes()
+        return memory_gigabytes(device)
 
     found = largest_batch(peak, base=base, budget=budget, limit=min(LIMIT, images))
     if device.type == "cuda":
@@ -115,13 +113,6 @@ def forget_peak() -> None:
     """
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-
-
-def peak_gigabytes() -> float:
-    """Return the highest memory use of this process since `forget_peak`, or since its start."""
-    status = Path("/proc/self/status")
-    found = re.search(r"^VmHWM:\s*(\d+) kB$", status.read_text(), re.MULTILINE) if status.is_file() else None
-    return int(found[1]) * 1024 / 1e9 if found else memory_gigabytes(torch.device("cpu"))
 
 
 def resident_gigabytes() -> float:

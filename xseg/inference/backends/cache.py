@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -12,13 +11,12 @@ import torch
 from torch import nn
 
 from xseg import __version__
+from xseg.caches import user_cache
 
 
 def cache_folder() -> Path:
     """Return where converted networks are kept: `XSEG_CACHE`, or a folder of the user's cache."""
-    if "XSEG_CACHE" in os.environ:
-        return Path(os.environ["XSEG_CACHE"]) / "backends"
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "xseg" / "backends"
+    return user_cache("backends")
 
 
 def fingerprint(network: nn.Module) -> str:
