@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,6 +16,8 @@ from torch import nn
 from xseg.inference.predictor import Predictor
 from xseg.labels import LabelMap
 from xseg.normalization import Normalization
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "fakes"))  # imported by name from the tests, which are no package
 
 LABELS = LabelMap(("red", "green", "blue"), ((200, 0, 0), (0, 180, 0), (0, 0, 220)))
 

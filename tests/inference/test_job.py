@@ -9,13 +9,13 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from silent import Silent
 
 from xseg.errors import ConfigError, DataError
 from xseg.inference import job as module
@@ -32,21 +32,6 @@ from xseg.models.factory import build_model
 from xseg.normalization import Normalization
 
 SIZES = [(40, 52), (33, 47), (40, 52), (61, 35)]
-
-
-class Silent:
-    def __init__(self):
-        self.done, self.notes = 0, []
-
-    def advance(self, count=1):
-        self.done += count
-
-    def note(self, line):
-        self.notes.append(line)
-
-    @contextmanager
-    def __call__(self, title, total, *, unit="images"):  # noqa: ARG002 - the protocol's names
-        yield self
 
 
 @pytest.fixture(scope="module")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from contextlib import contextmanager
 
 import fsspec
 import numpy as np
 import pytest
 from PIL import Image
+from silent import Silent
 
 from xseg.errors import ConfigError, DataError
 from xseg.inference import output_folder
@@ -22,21 +22,6 @@ from xseg.inference.table import read_table
 from xseg.remote import fetch, files_below, send, waiting_room
 
 NAMES = ["a/one", "a/b/two", "three"]
-
-
-class Silent:
-    def __init__(self):
-        self.notes = []
-
-    def advance(self, count=1):
-        pass
-
-    def note(self, line):
-        self.notes.append(line)
-
-    @contextmanager
-    def __call__(self, title, total, *, unit="images"):  # noqa: ARG002 - the protocol's names
-        yield self
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
+from silent import Silent
 
 from xseg.inference import video as module
 from xseg.inference.options import OutputOptions
@@ -14,26 +15,6 @@ from xseg.inference.writers import PredictionWriter
 COLORS = [(255, 0, 0), (0, 255, 0), (0, 0, 255)]
 SIZE = (48, 64)
 FRAMES = 12
-
-
-class Silent:
-    """Notes what progress is told."""
-
-    def __init__(self):
-        self.told = []
-
-    def __call__(self, title, total, *, unit="images"):
-        self.told.append((title, total, unit))
-        return self
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        pass
-
-    def advance(self, count=1):
-        self.told.append(count)
 
 
 @pytest.fixture

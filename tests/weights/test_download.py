@@ -53,7 +53,7 @@ def test_a_later_run_goes_on_and_a_changed_file_starts_again(server, tmp_path):
     behaviour.cut_after = [700_000, 0, 0, 0]
     with pytest.raises(WeightsError, match="goes on where it stopped"):
         fetch_from_web(WebFile(url))
-    assert next((tmp_path / "cache").glob("*.part")).stat().st_size > 0
+    assert next((tmp_path / "cache" / "weights").glob("*.part")).stat().st_size > 0
     behaviour.files["models/zoo.tar.gz"] = DATA[::-1]
     assert fetch_from_web(WebFile(url)).read_bytes() == DATA[::-1]
 
@@ -70,7 +70,7 @@ def test_a_wrong_checksum_is_refused_and_nothing_kept(server, tmp_path, kind):
     right = hashlib.new(kind, DATA).hexdigest()
     with pytest.raises(WeightsError, match=f"arrived with {kind}"):
         fetch_from_web(WebFile(url, **{kind: "0" * len(right)}))
-    assert not list((tmp_path / "cache").glob("zoo*"))
+    assert not list((tmp_path / "cache" / "weights").glob("zoo*"))
     assert fetch_from_web(WebFile(url, **{kind: right})).read_bytes() == DATA
 
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from xseg.atomic import write_text
+from xseg.caches import user_cache
 from xseg.model_config import ModelConfig
 from xseg.nn.aspp import ImagePooling
 
@@ -161,7 +161,7 @@ def _fingerprint(model: nn.Module) -> str:
 
 
 def _cache_file() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "xseg" / "receptive_fields.json"
+    return user_cache("tiling") / "receptive_fields.json"
 
 
 def _read_cache(file: Path) -> dict[str, int]:

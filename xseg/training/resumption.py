@@ -11,6 +11,7 @@ from xseg.errors import ConfigError, DataError, WeightsError, XsegError
 from xseg.labels import LabelMap
 from xseg.model_config import ModelConfig
 from xseg.normalization import Normalization
+from xseg.plain import from_plain
 from xseg.training.checkpoint_io import read_checkpoint, sound_checkpoint
 from xseg.training.task import STATE_KEY
 
@@ -131,7 +132,7 @@ def read_resumption(path: Path) -> Resumption:
             step=int(checkpoint["global_step"]),
             model=ModelConfig.from_dict(state["model"]),
             labels=LabelMap.from_dict(state["labels"]),
-            normalization=Normalization(**state["normalization"]),
+            normalization=from_plain(Normalization, state["normalization"], "normalization"),
             class_weights=None if weights is None else tuple(weights.tolist()),
             batching=Batching(int(state["batch_size"]), int(state["processes"]), int(state["accumulated"])),
             data=state.get("data"),

@@ -12,21 +12,14 @@ from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from typing import TypeAlias
 
+from xseg.caches import user_cache
 from xseg.errors import WeightsError
 from xseg.weights.catalogue import WebFile
 
 Progress: TypeAlias = Callable[[int, int], None]
-MIRROR, CACHE = "XSEG_WEIGHTS_MIRROR", "XSEG_CACHE"
+MIRROR = "XSEG_WEIGHTS_MIRROR"
 ATTEMPTS, CHUNK, TIMEOUT = 4, 1 << 20, 30.0
 MAX_BYTES = 4 * 2**30
-
-
-def cache_folder() -> Path:
-    """Return where fetched files are kept: `XSEG_CACHE`, or a folder of the user's cache."""
-    chosen = os.environ.get(CACHE)
-    if chosen:
-        return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "xseg" / "weights"
 
 
 def fetch_from_web(place: WebFile, *, progress: Progress | None = None) -> Path:
@@ -42,7 +35,7 @@ def fetch_from_web(place: WebFile, *, progress: Progress | None = None) -> Path:
     Raises:
         WeightsError: if it cannot be fetched, or has another checksum.
     """
-    target = cache_folder() / place.filename
+    target = user_cache("weights") / place.filename
     if target.is_file():
         return target
     target.parent.mkdir(parents=True, exist_ok=True)

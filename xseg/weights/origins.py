@@ -14,6 +14,7 @@ from xseg.labels import LabelMap
 from xseg.model_config import ModelConfig
 from xseg.nn.norm import NormSpec
 from xseg.normalization import Normalization
+from xseg.plain import from_plain
 from xseg.weights.label_sets import label_set
 from xseg.weights.refused import refuse
 from xseg.weights.rules import Rule, drop
@@ -231,7 +232,7 @@ def _own(source: Source) -> Plan:
     try:
         config = ModelConfig.from_dict(dict(facts["model"])) if facts.get("model") else None
         labels = LabelMap.from_dict(dict(facts["labels"])) if facts.get("labels") else None
-        normalization = Normalization(**facts["normalization"]) if facts.get("normalization") else Normalization()
+        normalization = from_plain(Normalization, facts.get("normalization") or {}, "normalization")
     except (TypeError, ValueError, AttributeError) as error:
         raise WeightsError(f"{source.name} is described wrongly: {error}", expected="what xseg wrote") from error
     named = facts.get("encoder")
