@@ -1,4 +1,5 @@
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from xseg.training.checkpoint_io import damage, read_checkpoint
 from xseg.training.recipe import OptimizerOptions
 from xseg.training.run_directory import RunDirectory
 from xseg.training.run_options import RunOptions
+from xseg.training.watch import LossWatch
 
 
 def fit(tiny, folder, task, *callbacks, epochs=2, data=None, **options):
@@ -59,9 +61,7 @@ def _collect(watch, trainer, _module, outputs, batch, _index):
     watch._seen.append((trainer.global_step, outputs["loss"].detach(), list(batch["name"])))
 
 
-def test_an_exploding_loss_is_told_once_with_what_to_do(tiny, tmp_path, monkeypatch):
-    monkeypatch.setattr("xseg.training.watch.USUAL_AFTER", 4)
-
+def test_an_exploding_loss_is_told_once_with_what_to_do(tiny, tmp_path):
     class Explode(Callback):
         def on_train_batch_start(self, trainer, module, _batch, _index):
             if trainer.global_step in (5, 6):
@@ -72,6 +72,29 @@ def test_an_exploding_loss_is_told_once_with_what_to_do(tiny, tmp_path, monkeypa
     (note,) = (each for each in notes if "explodes" in each)
     assert "at step 6" in note
     assert "gradient_clip_val" in note
+
+
+@pytest.mark.parametrize(
+    ("losses", "told"),
+    [
+        ([2.0, 2.0, 19.0], 0),
+        ([2.0, 2.0, 21.0], 1),
+        ([0.05, 0.05, 9.0], 0),
+        ([0.05, 0.05, 11.0], 1),
+        ([0.05] * 20 + [0.4], 0),
+        ([0.05] * 20 + [0.6], 1),
+        ([2.0, 21.0, 400.0], 1),
+        ([2.0] + [21.0] * 40, 1),
+    ],
+)
+def test_a_loss_explodes_at_ten_times_the_usual_and_early_at_ten_times_that_of_random_weights(tmp_path, losses, told):
+    notes = []
+    watch = LossWatch(tmp_path / "bad_batch.json", notes.append)
+    trainer = SimpleNamespace(accumulate_grad_batches=1, current_epoch=0)
+    for step, loss in enumerate(losses, start=1):
+        watch._seen.append((step, torch.tensor(loss), []))
+    watch.look(trainer)
+    assert len(notes) == told
 
 
 def test_parameters_without_a_part_in_the_loss_are_named(tiny, tmp_path):

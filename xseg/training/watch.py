@@ -21,7 +21,8 @@ from xseg.training.task import SegmentationTask
 NoteTeller = Callable[[str], None]
 LOOK_EVERY = 10  # steps on a GPU between looks at the losses: each look waits for it
 EXPLOSION = 10.0  # times the usual loss
-USUAL_AFTER = 20  # steps before a loss counts as usual
+EARLY = 20  # steps in which the losses of single batches differ much
+UNTRAINED = 1.0  # about the loss of random weights, which an early loss is compared with if it is usually lower
 WAIT_SHARE = 0.3  # of the training time
 WAIT_SECONDS = 1.0  # an epoch, below which nobody minds
 COLLAPSED = 0.999  # of all pixels in one class
@@ -68,7 +69,8 @@ class LossWatch(Callback):
 
     def _compare(self, trainer: Trainer, step: int, loss: float) -> None:
         usual, self._count = self._usual, self._count + 1
-        if usual is not None and self._count > USUAL_AFTER and loss > EXPLOSION * usual:
+        floor = UNTRAINED if self._count <= EARLY else 0.0
+        if usual is not None and loss > EXPLOSION * max(usual, floor):
             if self._told_epoch != trainer.current_epoch:
                 self._told_epoch = trainer.current_epoch
                 self.tell(
@@ -132,7 +134,7 @@ class TrainingWatch(Callback):
             self._told_waiting = True
             self.tell(
                 f"{waited:.0%} of the training time went by waiting for images; raise data.workers, set data.cache "
-                "true if they fit into memory, or store them smaller"
+                "to memory if they fit into it, or store them smaller"
             )
 
     def _look_for_collapse(self, task: SegmentationTask) -> None:
