@@ -206,6 +206,14 @@ def test_the_last_word_on_the_task_counts(arguments, asked, tmp_path):
     assert asks_for_classification([argument.format(**paths) for argument in arguments]) is asked
 
 
+@pytest.mark.parametrize("trainer", ["cpu", "gpu"])
+def test_the_trainer_fragments_are_those_of_segmentation_too(trainer):
+    files = [CONFIGS / "folders_small.yaml", CONFIGS.parent / "trainer" / f"{trainer}.yaml"]
+    request = parse_request([argument for file in files for argument in ("--config", str(file))])
+    assert request.model.channels_last
+    assert request.data.cache
+
+
 @pytest.mark.parametrize("file", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_shipped_configuration_is_one(file, folders):
     request = parse_request(["--config", str(file), "--data.root", str(folders)])

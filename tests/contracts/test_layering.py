@@ -22,10 +22,13 @@ BASE = {
     "model_config",
     "normalization",
     "plain",
+    "remote",
+    "tiff",
+    "types",
 }
 # Each layer may import itself and the ones before it.
 LAYERS = [
-    BASE | {"remote", "tiff", "types"},
+    BASE,
     {"nn"},
     {"encoders"},
     {"weights"},

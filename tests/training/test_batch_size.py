@@ -7,12 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xseg.errors import ConfigError
-from xseg.training.batch_size import (
-    find_batch_size,
-    free_gigabytes,
-    largest_batch,
-    resident_gigabytes,
-)
+from xseg.training.batch_size import find_batch_size, free_gigabytes, largest_batch, resident_gigabytes
 from xseg.training.epoch_table import memory_gigabytes
 
 

@@ -6,6 +6,7 @@ import csv
 import io
 import re
 import resource
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -149,7 +150,8 @@ def memory_gigabytes(device: torch.device) -> float:
         found = re.search(r"^VmHWM:\s*(\d+) kB$", status.read_text(encoding="ascii", errors="replace"), re.MULTILINE)
         if found:
             return int(found[1]) * 1024 / 1e9
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9  # Linux counts in KiB
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes: macOS counts them, other systems KiB
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
 
 
 def read_table(path: Path) -> list[Row]:
