@@ -16,6 +16,7 @@ BASE = {
     "atomic",
     "caches",
     "errors",
+    "files",
     "images",
     "label_sets",
     "labels",
@@ -25,6 +26,7 @@ BASE = {
     "remote",
     "tiff",
     "types",
+    "version",
 }
 # Each layer may import itself and the ones before it.
 LAYERS = [

@@ -9,7 +9,6 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from xseg import __version__
 from xseg.classification.preprocessing import Preprocessing
 from xseg.classification.task import ClassificationTask, Scores
 from xseg.models.classifier import XceptionClassifier
@@ -21,6 +20,7 @@ from xseg.training.epoch_table import Row, Tell, read_table, write_table
 from xseg.training.last_checkpoint import LastCheckpoint
 from xseg.training.run_directory import RunDirectory
 from xseg.training.stop_signals import StopSignals
+from xseg.version import __version__
 
 
 class EpochRows(Callback):

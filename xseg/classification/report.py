@@ -12,12 +12,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
 
-from xseg import __version__
 from xseg.atomic import write_text
 from xseg.classification.figures import Series, draw_curves
 from xseg.classification.task import TOP, Mistake, Scores
 from xseg.data.sample import Array
 from xseg.training.epoch_table import Row, read_table
+from xseg.version import __version__
 
 CHARTS = (
     ("Accuracy", (("val/accuracy", "validation"), ("val/top5", "validation, top 5"), ("train/accuracy", "training"))),

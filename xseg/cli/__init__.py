@@ -9,8 +9,8 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 
-from xseg import __version__
 from xseg.errors import XsegError
+from xseg.version import __version__
 
 VERBS = {
     "demo": "xseg.cli.demo:main",

@@ -12,9 +12,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from numpy.typing import NDArray
 from PIL import Image
 
-from xseg import __version__
 from xseg.labels import LabelMap
 from xseg.types import RGB
+from xseg.version import __version__
 
 _LARGEST = 720  # pixels of a picture's longer side on the page
 

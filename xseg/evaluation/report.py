@@ -16,7 +16,6 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 from PIL import Image
 
-from xseg import __version__
 from xseg.atomic import write_text
 from xseg.errors import DataError
 from xseg.evaluation.charts import draw_charts
@@ -25,6 +24,7 @@ from xseg.evaluation.history import History, read_history
 from xseg.inference.overlay import Pixels, blend
 from xseg.labels import LabelMap
 from xseg.types import RGB, PathArgument
+from xseg.version import __version__
 
 NUMBERED_CLASSES = 40  # beyond, the cells of the confusion matrix are too small for numbers
 LEARNING_PICTURES = 4  # of the same images over a training

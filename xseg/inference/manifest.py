@@ -8,12 +8,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from xseg import __version__
 from xseg.atomic import write_text
 from xseg.errors import ConfigError
 from xseg.inference.bundles import FILES
 from xseg.inference.options import InferenceOptions, OutputOptions
 from xseg.types import Precision
+from xseg.version import __version__
 
 MANIFEST = "run.json"
 _FREE = ("output_dir", "resume")  # what may differ between a run and its continuation

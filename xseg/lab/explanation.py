@@ -9,7 +9,6 @@ from pathlib import Path
 import torch
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from xseg import __version__
 from xseg.ablation import Ablation
 from xseg.atomic import write_text
 from xseg.encoders.variants import encoder_spec
@@ -20,6 +19,7 @@ from xseg.models.classifier import ClassifierConfig, XceptionClassifier
 from xseg.nn import inception
 from xseg.nn.inception import Inception
 from xseg.nn.segmented import SegmentedConv2d
+from xseg.version import __version__
 
 CHANNELS, TOWER, SIZE = 192, 64, 35  # of the input and of each tower; rows and columns of the map
 IMAGE = 299

@@ -13,11 +13,11 @@ from statistics import fmean
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from xseg import __version__
 from xseg.atomic import write_text
 from xseg.classification.figures import Series, draw_curves
 from xseg.lab.study import Trained
 from xseg.lab.training import Curve
+from xseg.version import __version__
 
 TABLE_FILE, JSON_FILE, FIGURE_FILE, PAGE_FILE = "table.csv", "results.json", "figure.svg", "report.html"
 

@@ -13,7 +13,6 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from xseg import __version__
 from xseg.errors import WeightsError, XsegError
 from xseg.labels import LabelMap
 from xseg.model_config import ModelConfig
@@ -22,6 +21,7 @@ from xseg.models.segmentation import SegmentationModel
 from xseg.normalization import Normalization
 from xseg.plain import from_plain
 from xseg.types import PathArgument
+from xseg.version import __version__
 
 WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"

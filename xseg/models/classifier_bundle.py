@@ -13,13 +13,13 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from xseg import __version__
 from xseg.errors import WeightsError, XsegError
 from xseg.models.bundle import CONFIG_FILE, WEIGHTS_FILE
 from xseg.models.classifier import ClassifierConfig, XceptionClassifier
 from xseg.normalization import Normalization
 from xseg.plain import from_plain
 from xseg.types import PathArgument
+from xseg.version import __version__
 from xseg.weights.torch_file import DESCRIPTION
 
 KIND = "classifier"

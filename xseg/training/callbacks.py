@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from xseg import __version__
 from xseg.training.best_bundles import BestBundles, Patience
 from xseg.training.ema import ExponentialMovingAverage
 from xseg.training.epoch_table import EpochTable, Tell
@@ -19,6 +18,7 @@ from xseg.training.run_directory import RunDirectory
 from xseg.training.run_options import RunOptions
 from xseg.training.stop_signals import StopSignals
 from xseg.training.watch import LossWatch, TrainingWatch
+from xseg.version import __version__
 
 
 class StepSeed(Callback):

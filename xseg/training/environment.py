@@ -17,10 +17,10 @@ from typing import Any
 
 import torch
 
-from xseg import __version__
 from xseg.data.sample import Reader, Record
 from xseg.errors import DataError
 from xseg.types import SPLITS, Split
+from xseg.version import __version__
 
 VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "CUBLAS_WORKSPACE_CONFIG", "WORLD_SIZE")
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from xseg import __version__
 from xseg.caches import user_cache
+from xseg.version import __version__
 
 
 def cache_folder() -> Path:

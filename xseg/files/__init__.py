@@ -1,0 +1,1 @@
+"""Files: written whole, cached, fetched, and the objects that a user's own files define."""
