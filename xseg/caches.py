@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -11,3 +13,26 @@ def user_cache(kind: str) -> Path:
     chosen = os.environ.get("XSEG_CACHE")
     root = Path(chosen) if chosen else Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "xseg"
     return root / kind
+
+
+def remove_least_recent(folder: Path, size_limit: int, *, keep: Path) -> None:
+    """Remove entries of a cache, least recently changed first, until all together are within a limit.
+
+    Args:
+        folder: holds one folder per entry; hidden ones are left alone.
+        size_limit: total size in bytes.
+        keep: an entry that stays in any case.
+    """
+    sizes: dict[Path, int] = {}
+    changed: dict[Path, float] = {}
+    for entry in folder.glob("[!.]*/"):
+        with suppress(OSError):  # another process may be removing it
+            sizes[entry] = sum(file.stat().st_size for file in entry.rglob("*") if file.is_file())
+            changed[entry] = entry.stat().st_mtime
+    excess = sum(sizes.values()) - size_limit
+    for entry in sorted(changed, key=changed.__getitem__):
+        if excess <= 0:
+            return
+        if entry != keep:
+            shutil.rmtree(entry, ignore_errors=True)
+            excess -= sizes[entry]

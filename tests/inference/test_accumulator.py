@@ -115,6 +115,24 @@ def test_tiles_without_data_are_not_run_and_their_pixels_marked():
     np.testing.assert_array_equal(labels, np.where(valid, image.argmax(axis=2), 255))
 
 
+@pytest.mark.parametrize("first_with_data", [False, True])
+def test_tiles_without_data_do_not_wait_for_a_batch_of_others(first_with_data):
+    image, read_tiles = picture(64, 64 * 80), []
+
+    def read(tile):
+        read_tiles.append(tile)
+        has_data = first_with_data and len(read_tiles) == 1
+        return TileInput(tile, image[tile.pixels] if has_data else None, np.full((64, 64), has_data))
+
+    plan = TilePlan.fit(64, 64 * 80, tile=64, overlap=0)
+    ahead = [
+        len(read_tiles) - done
+        for done, _ in enumerate(stream_pieces(pixelwise, read, plan, classes=3, batch_size=8), 1)
+    ]
+    assert len(ahead) == plan.count == 80
+    assert max(ahead) <= accumulator.EMPTY_TILES + 2 * 8 + 2, "tiles in memory"
+
+
 def test_more_than_256_classes_give_16_bit_labels():
     def last_class(images):
         return torch.arange(300.0)[None, :, None, None].expand(len(images), -1, *images.shape[1:3])

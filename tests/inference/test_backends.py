@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import sys
 
 import numpy as np
@@ -179,6 +180,25 @@ def test_a_conversion_is_kept_for_the_same_network_alone(model, settled, waves, 
     assert fingerprint(coarse_network(other)) != before
     assert len(conversions) == 3
     assert not list(cache.cache_folder().glob(".converting-*"))
+
+
+def test_beyond_the_size_limit_the_conversions_unused_for_longest_are_removed(model, tmp_path, monkeypatch):
+    monkeypatch.setenv("XSEG_CACHE", str(tmp_path))
+    monkeypatch.setattr(cache, "SIZE_LIMIT", 300)
+    network = coarse_network(model)
+
+    def convert(path):
+        path.write_bytes(bytes(90))
+        path.with_suffix(".bin").write_bytes(bytes(10))
+
+    files = {version: kept(network, "kind", ".xml", version, convert) for version in "123"}
+    for age, version in enumerate("321", 1):
+        os.utime(files[version].parent, (1000 - age, 1000 - age))
+    kept(network, "kind", ".xml", "1", convert)  # used again, which makes it the newest
+    files["4"] = kept(network, "kind", ".xml", "4", convert)
+    assert [version for version, file in files.items() if file.is_file()] == ["1", "3", "4"]
+    monkeypatch.setattr(cache, "SIZE_LIMIT", 1)
+    assert kept(network, "kind", ".xml", "5", convert).is_file(), "the one in use stays, however large"
 
 
 def test_a_conversion_that_fails_leaves_nothing(model, tmp_path, monkeypatch):

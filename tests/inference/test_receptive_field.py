@@ -51,6 +51,15 @@ def test_a_field_larger_than_the_measured_square_is_half_of_it():
     assert 28 <= measure_receptive_field(Box(11, 8), 3).radius <= 32
 
 
+def test_frozen_normalisation_stays_frozen():
+    model = nn.Sequential(Box(3), nn.BatchNorm2d(4), nn.BatchNorm2d(4)).train()
+    model[1].eval()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    measure_receptive_field(model, 3)
+    assert [module.training for module in model] == [True, False, True]
+    assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
+
+
 def test_a_branch_that_pools_the_whole_image_is_left_out_and_said_so():
     field = measure_receptive_field(Pooled(), 3)
     assert field.radius == 2

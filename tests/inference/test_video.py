@@ -87,12 +87,12 @@ def test_a_camera_that_is_not_there_fails(predictor, tmp_path):
     assert (row.status, row.error) == ("failed", "97 cannot be opened; expected a camera")
 
 
-def test_a_camera_that_is_interrupted_ends_in_order(predictor, tmp_path, monkeypatch):
-    class Camera:
-        """Gives frames for ever, and is interrupted at the 8th."""
+@pytest.fixture
+def camera(monkeypatch):
+    """Camera 0: grey frames for ever, interrupted at the 8th."""
 
-        def __init__(self, number):
-            assert number == 0
+    class Camera:
+        def __init__(self):
             self.count = 0
 
         def isOpened(self):  # noqa: N802 - OpenCV's name
@@ -111,11 +111,25 @@ def test_a_camera_that_is_interrupted_ends_in_order(predictor, tmp_path, monkeyp
             pass
 
     real = cv2.VideoCapture
-    monkeypatch.setattr(module.cv2, "VideoCapture", lambda name: Camera(name) if name == 0 else real(name))
-    row = run(predictor, Source(module.Path("0"), "0", "camera"), tmp_path / "out")
-    assert row.status == "ok"
-    overlays = real(str(tmp_path / "out" / "overlays" / "0.mp4"))
+    monkeypatch.setattr(module.cv2, "VideoCapture", lambda name: Camera() if name == 0 else real(name))
+    return Source(module.Path("0"), "0", "camera")
+
+
+def test_a_camera_that_is_interrupted_ends_in_order(predictor, camera, tmp_path):
+    assert run(predictor, camera, tmp_path / "out").status == "ok"
+    overlays = cv2.VideoCapture(str(tmp_path / "out" / "overlays" / "0.mp4"))
     assert 1 <= overlays.get(cv2.CAP_PROP_FRAME_COUNT) <= 7
+
+
+def test_a_resumed_camera_takes_no_mask_of_frames_that_were_others(predictor, camera, tmp_path):
+    masks = tmp_path / "out" / "masks" / "0"
+    masks.mkdir(parents=True)
+    for number in range(1, 20):
+        Image.fromarray(np.full(SIZE, 2, np.uint8)).save(masks / f"{number:06}.png")
+    assert run(predictor, camera, tmp_path / "out", resume=True).status == "ok"
+    written = sorted(masks.iterdir())
+    assert 1 <= len(written) <= 7
+    assert all((np.asarray(Image.open(mask)) == 0).all() for mask in written)
 
 
 def test_a_video_that_could_not_be_written_whole_is_an_error(predictor, film, tmp_path, monkeypatch):

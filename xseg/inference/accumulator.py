@@ -22,6 +22,7 @@ from xseg.inference.tiling import Tile, TilePlan
 Run: TypeAlias = Callable[[NDArray[Any]], Tensor]
 
 CARRIED_BYTES = 128 * 2**20  # what a strip of the image may keep waiting for the tiles below
+EMPTY_TILES = 16  # tiles without data that may wait for a batch to fill
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,7 +185,8 @@ def _run(
     waiting: list[TileInput] = []
     for item in inputs:
         waiting.append(item)
-        if sum(other.pixels is not None for other in waiting) == batch_size:
+        to_see = sum(other.pixels is not None for other in waiting)
+        if to_see in (0, batch_size) or len(waiting) - to_see == EMPTY_TILES:
             yield from _run_batch(run, waiting, classes, device)
             waiting = []
     yield from _run_batch(run, waiting, classes, device)

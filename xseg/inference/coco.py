@@ -6,8 +6,7 @@ Source: COCO data format and `pycocotools/mask.py`: runs go down the columns, an
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -44,15 +43,6 @@ class CocoImage:
     annotations: list[Annotation]
 
 
-@dataclass(frozen=True, eq=False)
-class _Runs:
-    """Stretches of one class, down the columns of a mask: places are column * height + row."""
-
-    starts: NDArray[np.int64]
-    ends: NDArray[np.int64]
-    classes: NDArray[np.int64]
-
-
 def coco_annotations(mask: NDArray[Any] | PathArgument, labels: LabelMap) -> list[Annotation]:
     """Return an annotation per class that is in a mask.
 
@@ -69,12 +59,25 @@ def coco_annotations(mask: NDArray[Any] | PathArgument, labels: LabelMap) -> lis
         DataError: if the mask cannot be read.
         MissingExtraError: if the mask is a GeoTIFF, and rasterio is not installed.
     """
-    with _strips(mask) as (strips, height, width):
-        found = [_runs(strip, first * height, len(labels)) for first, strip in strips]
-    runs = _Runs(
-        *(np.concatenate(parts) for parts in zip(*((r.starts, r.ends, r.classes) for r in found), strict=True))
-    )
-    return [_annotation(runs, class_id, height, width) for class_id in np.unique(runs.classes).tolist()]
+    from pycocotools import mask as encoder  # slow to import, and rarely needed
+
+    if not isinstance(mask, np.ndarray):
+        encoded = _encoded_by_strips(mask, len(labels))
+    elif mask.ndim != 2 or not mask.size:
+        raise DataError(f"a mask of shape {mask.shape}", expected="(height, width), at least one pixel")
+    else:
+        present = [class_id for class_id in np.unique(mask).tolist() if 0 <= class_id < len(labels)]
+        encoded = {class_id: encoder.encode(np.asfortranarray(mask == class_id, np.uint8)) for class_id in present}
+    return [
+        {
+            "category_id": class_id + FIRST_CATEGORY,
+            "segmentation": {"size": [int(side) for side in runs["size"]], "counts": str(runs["counts"], "ascii")},
+            "area": int(encoder.area(runs)),
+            "bbox": [int(value) for value in encoder.toBbox(runs)],
+            "iscrowd": 1,
+        }
+        for class_id, runs in encoded.items()
+    ]
 
 
 def write_coco(images: Iterable[CocoImage], destination: PathArgument, labels: LabelMap) -> Path:
@@ -109,14 +112,10 @@ def write_coco(images: Iterable[CocoImage], destination: PathArgument, labels: L
     return Path(destination)
 
 
-@contextmanager
-def _strips(mask: NDArray[Any] | PathArgument) -> Iterator[tuple[Iterator[tuple[int, NDArray[Any]]], int, int]]:
-    """Give the mask in strips of whole columns, each with its first column, and height and width."""
-    if isinstance(mask, np.ndarray):
-        if mask.ndim != 2 or not mask.size:
-            raise DataError(f"a mask of shape {mask.shape}", expected="(height, width), at least one pixel")
-        yield iter([(0, mask)]), *mask.shape
-        return
+def _encoded_by_strips(mask: PathArgument, classes: int) -> dict[int, Any]:
+    """Return the compressed run lengths of each class that is in a GeoTIFF of train ids, read by strips of columns."""
+    from pycocotools import mask as encoder
+
     with geo_environment(f"{mask}, a GeoTIFF,"):
         import rasterio
         from rasterio.errors import RasterioError
@@ -129,44 +128,23 @@ def _strips(mask: NDArray[Any] | PathArgument) -> Iterator[tuple[Iterator[tuple[
         with dataset:
             height, width = dataset.shape
             step = max(1, STRIP_PIXELS // height)
-            windows = (Window(first, 0, min(step, width - first), height) for first in range(0, width, step))
-            yield ((int(window.col_off), dataset.read(1, window=window)) for window in windows), height, width
+            found = [
+                _runs(dataset.read(1, window=Window(first, 0, min(step, width - first), height)), first * height)
+                for first in range(0, width, step)
+            ]
+    starts, ends, values = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    encoded = {}
+    for class_id in (class_id for class_id in np.unique(values).tolist() if 0 <= class_id < classes):
+        edges = np.stack([starts, ends], axis=1)[values == class_id].ravel()
+        # outside, inside, outside, …; a seam between strips leaves 0 outside, which is valid
+        counts = np.diff(edges, prepend=0, append=height * width)
+        encoded[class_id] = encoder.frPyObjects({"size": [height, width], "counts": counts.tolist()}, height, width)
+    return encoded
 
 
-def _runs(strip: NDArray[Any], offset: int, classes: int) -> _Runs:
-    """Return the runs of the classes in (H, w) whole columns; places count from `offset`."""
+def _runs(strip: NDArray[Any], offset: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Return starts, ends and values of the runs down (H, w) whole columns; places count from `offset`."""
     values = strip.T.ravel()
     changes = np.flatnonzero(values[1:] != values[:-1]) + 1
     starts = np.concatenate([[0], changes])
-    ends = np.concatenate([changes, [values.size]])
-    found = values[starts].astype(np.int64)
-    known = (found >= 0) & (found < classes)
-    return _Runs(starts[known] + offset, ends[known] + offset, found[known])
-
-
-def _annotation(runs: _Runs, class_id: int, height: int, width: int) -> Annotation:
-    chosen = runs.classes == class_id
-    starts, ends = runs.starts[chosen], runs.ends[chosen]
-    edges = np.empty(2 * len(starts) + 2, np.int64)
-    edges[0], edges[-1] = 0, height * width
-    edges[1:-1:2], edges[2:-1:2] = starts, ends
-    counts = np.diff(edges)  # outside, inside, outside, …; a seam between strips leaves 0 outside, which is valid
-    first, last = starts // height, (ends - 1) // height
-    tall = last > first  # goes on in the next column, and so reaches from the bottom to the top
-    top = 0 if tall.any() else int((starts % height).min())
-    bottom = height - 1 if tall.any() else int(((ends - 1) % height).max())
-    left, right = int(first.min()), int(last.max())
-    return {
-        "category_id": class_id + FIRST_CATEGORY,
-        "segmentation": {"size": [height, width], "counts": _compressed(counts, height, width)},
-        "area": int((ends - starts).sum()),
-        "bbox": [left, top, right - left + 1, bottom - top + 1],
-        "iscrowd": 1,
-    }
-
-
-def _compressed(counts: NDArray[np.int64], height: int, width: int) -> str:
-    from pycocotools import mask as encoder  # slow to import, and rarely needed
-
-    encoded = encoder.frPyObjects({"size": [height, width], "counts": counts.tolist()}, height, width)
-    return str(encoded["counts"], "ascii")
+    return starts + offset, np.concatenate([changes, [values.size]]) + offset, values[starts].astype(np.int64)

@@ -74,9 +74,7 @@ def influence(model: nn.Module, channels: int, size: int) -> NDArray[np.float64]
     device = next(model.parameters()).device
     generator = np.random.default_rng(0)
     total = np.zeros((size, size))
-    training = model.training
-    model.eval()
-    with _without_pooling(model), torch.enable_grad():
+    with _evaluating(model), _without_pooling(model), torch.enable_grad():
         for _ in range(SAMPLES):
             image = torch.from_numpy(natural_noise(channels, size, generator)).to(device)[None].requires_grad_()
             row, column = (size // 2 + int(shift) for shift in generator.integers(-8, 8, 2))
@@ -86,7 +84,6 @@ def influence(model: nn.Module, channels: int, size: int) -> NDArray[np.float64]
             squared = gradient[0].double().square().sum(dim=0).cpu().numpy()
             shifted = np.roll(squared, (size // 2 - row, size // 2 - column), axis=(0, 1))
             total += shifted / max(shifted.sum(), 1e-300)
-    model.train(training)
     return total / SAMPLES
 
 
@@ -173,6 +170,18 @@ def _read_cache(file: Path) -> dict[str, int]:
     if not isinstance(values, dict):
         return {}
     return {key: value for key, value in values.items() if isinstance(value, int) and 0 <= value <= SIZE // 2}
+
+
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    """Put a model into evaluation mode, and each of its modules back into its own mode afterwards."""
+    training = [module for module in model.modules() if module.training]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True  # not train(), which would reach the frozen modules inside
 
 
 @contextmanager

@@ -64,8 +64,8 @@ class _Done:
 def predict_video(predictor: Predictor, source: Source, writer: PredictionWriter, show: ShowProgress) -> Row:
     """Predict on every frame of a video or a camera.
 
-    Masks go to masks/NAME/000001.png and so on, the overlays to overlays/NAME.mp4. A mask that is there already is
-    taken, if the run is resumed. A camera's run ends in order when it is interrupted.
+    Masks go to masks/NAME/000001.png and so on, the overlays to overlays/NAME.mp4. A resumed run reuses the masks of a
+    video that exist already, never those of a camera. A camera's run ends in order when it is interrupted.
 
     Args:
         predictor: predicts.
@@ -82,6 +82,9 @@ def predict_video(predictor: Predictor, source: Source, writer: PredictionWriter
     """
     start = time.perf_counter()
     folder = writer.directory / MASKS / source.name
+    if source.kind == "camera":  # its frames are never those of an earlier run
+        shutil.rmtree(folder, ignore_errors=True)
+    reuse = writer.options.resume and source.kind == "video"
     try:
         with (
             _opened(source) as video,
@@ -90,7 +93,7 @@ def predict_video(predictor: Predictor, source: Source, writer: PredictionWriter
         ):
             counts = np.zeros(len(predictor.labels), np.int64)
             try:
-                for done in _masks(predictor, video.frames(), folder, reuse=writer.options.resume):
+                for done in _masks(predictor, video.frames(), folder, reuse=reuse):
                     write(_picture(done.frame.image, done.mask, predictor.labels))
                     counts += np.bincount(done.mask.ravel(), minlength=len(counts))
                     progress.advance()

@@ -1,8 +1,9 @@
-"""Converted networks are kept, so that the next run starts at once."""
+"""Cache of converted networks, so that the next run starts at once."""
 
 from __future__ import annotations
 
 import hashlib
+import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -10,8 +11,10 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from xseg.caches import user_cache
+from xseg.caches import remove_least_recent, user_cache
 from xseg.version import __version__
+
+SIZE_LIMIT = 4 << 30  # bytes; a converted Xception-65 takes 0.16 GiB
 
 
 def cache_folder() -> Path:
@@ -31,6 +34,8 @@ def fingerprint(network: nn.Module) -> str:
 def kept(network: nn.Module, kind: str, suffix: str, version: str, convert: Callable[[Path], None]) -> Path:
     """Return the file of a converted network, converting it if it is not there yet.
 
+    Beyond `SIZE_LIMIT`, the networks that were not used for longest are removed.
+
     Args:
         network: what is converted.
         kind: names the format.
@@ -41,6 +46,7 @@ def kept(network: nn.Module, kind: str, suffix: str, version: str, convert: Call
     folder = cache_folder() / f"{kind}-{version.split('-')[0]}-{fingerprint(network)}"
     file = folder / f"network{suffix}"
     if file.is_file():
+        os.utime(folder)
         return file
     folder.parent.mkdir(parents=True, exist_ok=True)
     # A folder appears whole or not at all: a second process may be converting the same network.
@@ -53,4 +59,5 @@ def kept(network: nn.Module, kind: str, suffix: str, version: str, convert: Call
         except OSError:
             if not file.is_file():  # otherwise the other process was quicker
                 raise
+    remove_least_recent(folder.parent, SIZE_LIMIT, keep=folder)
     return file
