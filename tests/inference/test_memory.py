@@ -1,14 +1,11 @@
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import pytest
-import torch
 from torch import nn
 
 from xseg.errors import ConfigError, DataError
 from xseg.inference import memory
-from xseg.inference.memory import bytes_per_pixel, choose_tiling, free_memory, refuse_oversized
+from xseg.inference.memory import bytes_per_pixel, choose_tiling, refuse_oversized
 from xseg.inference.tiling import Tiling
 
 
@@ -83,18 +80,6 @@ def test_the_overlap_is_twice_the_receptive_field_as_far_as_the_tile_allows(mode
     monkeypatch.setattr(memory, "context", lambda *_: 70)
     assert choose_tiling(model, 900, 900, channels=3, tile=512) == Tiling(512, 160)
     assert choose_tiling(model, 900, 900, channels=3, tile=200) == Tiling(200, 100)
-
-
-def test_free_memory_is_that_of_the_machine_or_of_the_container(monkeypatch, tmp_path):
-    monkeypatch.setattr(memory, "_CGROUP", tmp_path)
-    monkeypatch.setattr(memory.psutil, "virtual_memory", lambda: SimpleNamespace(available=1000))
-    assert free_memory() == 1000
-    (tmp_path / "memory.max").write_text("900\n")
-    (tmp_path / "memory.current").write_text("700\n")
-    (tmp_path / "memory.stat").write_text("anon 500\ninactive_file 150\n")
-    assert free_memory(torch.device("cpu")) == 350
-    (tmp_path / "memory.max").write_text("max\n")
-    assert free_memory() == 1000
 
 
 def test_a_picture_larger_than_the_memory_is_refused_with_what_to_convert_it_to(monkeypatch):

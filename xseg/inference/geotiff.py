@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xseg.errors import DataError, MissingExtraError
+from xseg.files.memory import free_memory
 from xseg.inference.accumulator import TileInput
-from xseg.inference.memory import free_memory
 from xseg.inference.preprocessing import at_depth
 from xseg.inference.tiling import Tile
 from xseg.labels import LabelMap

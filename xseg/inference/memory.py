@@ -1,13 +1,11 @@
-"""How much memory there is, how much a model needs per pixel, and so how large its tiles may be."""
+"""Memory that a model needs per pixel, and the size of the tiles that follows from it."""
 
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
-import psutil
 import torch
 from torch import Tensor, nn
 from torch.multiprocessing.reductions import StorageWeakRef
@@ -15,6 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from xseg.errors import DataError
+from xseg.files.memory import free_memory
 from xseg.inference.receptive_field import context
 from xseg.inference.tiling import ALIGNMENT, TileOption, Tiling, check_tiling
 from xseg.types import PathArgument
@@ -24,29 +23,8 @@ WORKSPACE = 1.5  # what a model takes over its tensors: the convolutions' own bu
 LARGEST_TILE = 2049  # beyond, overlaps cost little already
 SMALLEST_TILE = 257
 _PROBE = 257  # side of the image that a model is measured on, in pixels
-_CGROUP = Path("/sys/fs/cgroup")
 
 _measured: WeakKeyDictionary[nn.Module, float] = WeakKeyDictionary()
-
-
-def free_memory(device: torch.device | None = None) -> int:
-    """Return the bytes that can still be taken: of a GPU, or of the machine or the container that this runs in."""
-    if device is not None and device.type == "cuda":
-        free, _ = torch.cuda.mem_get_info(device)
-        return int(free)
-    return min(int(psutil.virtual_memory().available), _container_memory())
-
-
-def _container_memory() -> int:
-    """Return what the control group's limit leaves (Linux, version 2), or a number above any memory."""
-    try:
-        limit = int((_CGROUP / "memory.max").read_text())
-        used = int((_CGROUP / "memory.current").read_text())
-        statistics = dict(line.split() for line in (_CGROUP / "memory.stat").read_text().splitlines())
-    except (OSError, ValueError):  # no such file, or "max": no limit
-        return 1 << 62
-    # The kernel gives files' cached pages back when memory is asked for
-    return max(0, limit - used + int(statistics.get("inactive_file", 0)))
 
 
 def bytes_per_pixel(model: nn.Module, channels: int) -> float:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from contextlib import AbstractContextManager, suppress
-from pathlib import Path
+from contextlib import AbstractContextManager
 
 import torch
 
 from xseg.errors import ConfigError
-from xseg.training.epoch_table import memory_gigabytes
+from xseg.files.memory import forget_peak, free_memory, held_memory, peak_memory
 from xseg.training.optimizers import build_optimizer
 from xseg.training.task import SegmentationTask
 
@@ -81,8 +80,8 @@ def find_batch_size(
     trial.train()
     optimizer = build_optimizer(trial.model, task.options.optimizer, auxiliary=trial.auxiliary)
     forget_peak()
-    base = memory_gigabytes(device) if device.type == "cuda" else resident_gigabytes()
-    budget = base + (1 - SPARE) * free_gigabytes(device) if budget_gb is None else budget_gb
+    base = (peak_memory(device) if device.type == "cuda" else held_memory()) / 1e9
+    budget = base + (1 - SPARE) * free_memory(device) / 1e9 if budget_gb is None else budget_gb
 
     def peak(batch: int) -> float | None:
         """Take a step."""
@@ -96,48 +95,9 @@ def find_batch_size(
             optimizer.zero_grad()
         except torch.OutOfMemoryError:
             return None
-        return memory_gigabytes(device)
+        return peak_memory(device) / 1e9
 
     found = largest_batch(peak, base=base, budget=budget, limit=min(LIMIT, images))
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     return found
-
-
-def forget_peak() -> None:
-    """Let the highest memory use of this process count from now on, where the system can: Linux.
-
-    What was loaded and dropped before would pass for a step's need otherwise.
-
-    Source: proc(5), /proc/pid/clear_refs.
-    """
-    with suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-
-
-def resident_gigabytes() -> float:
-    """Return the memory that this process holds now."""
-    statistics = Path("/proc/self/statm")
-    if not statistics.is_file():
-        return memory_gigabytes(torch.device("cpu"))
-    pages = int(statistics.read_text(encoding="utf-8").split()[1])
-    return pages * 4096 / 1e9
-
-
-def free_gigabytes(device: torch.device) -> float:
-    """Return the memory that can be had without another program losing any.
-
-    Raises:
-        ConfigError: if that cannot be found out here.
-    """
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0] / 1e9
-    described = Path("/proc/meminfo")
-    lines = described.read_text(encoding="utf-8").splitlines() if described.is_file() else []
-    free = [int(line.split()[1]) * 1024 / 1e9 for line in lines if line.startswith("MemAvailable:")]
-    if not free:
-        raise ConfigError("the free memory of this machine is unknown", expected="run.memory_gb to be given")
-    limit, used = (Path("/sys/fs/cgroup") / name for name in ("memory.max", "memory.current"))  # a container's own
-    if limit.is_file() and used.is_file() and limit.read_text(encoding="utf-8").strip() != "max":
-        free.append((int(limit.read_text(encoding="utf-8")) - int(used.read_text(encoding="utf-8"))) / 1e9)
-    return min(free)

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
-import re
-import resource
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from xseg.atomic import write_text
+from xseg.files.memory import peak_memory
 from xseg.training.task import SegmentationTask
 
 Row = dict[str, float | int | None]
@@ -110,7 +107,7 @@ class EpochTable(Callback):
             "seconds": round(seconds, 3),
             "images_per_second": round(self._images / training, 3) if training > 0 else None,
             "data_wait": round(waiting / training, 4) if training > 0 else None,
-            "memory_gb": round(memory_gigabytes(task.device), 3),
+            "memory_gb": round(peak_memory(task.device) / 1e9, 3),
             **{f"val/iou/{name}": iou for name, iou in zip(task.labels.names, ious, strict=True)},
         }
 
@@ -139,19 +136,6 @@ class _Clock:
     def read(self) -> tuple[float, float, float]:
         total = time.perf_counter() - self._started
         return total, total - self._paused, self._waited
-
-
-def memory_gigabytes(device: torch.device) -> float:
-    """Return the highest memory use so far: of a GPU's tensors, or else of this process."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 1e9
-    status = Path("/proc/self/status")
-    if status.is_file():  # not getrusage, which counts what the process was before it became this program
-        found = re.search(r"^VmHWM:\s*(\d+) kB$", status.read_text(encoding="ascii", errors="replace"), re.MULTILINE)
-        if found:
-            return int(found[1]) * 1024 / 1e9
-    unit = 1 if sys.platform == "darwin" else 1024  # bytes: macOS counts them, other systems KiB
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
 
 
 def read_table(path: Path) -> list[Row]:
