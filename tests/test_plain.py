@@ -86,6 +86,22 @@ def test_what_is_wrong_is_told_by_its_name_in_a_line(values, message):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("value", [2**63, -(2**63) - 1, 10**400], ids=["large", "small", "huge"])
+@pytest.mark.parametrize("name", ["share", "count", "rates", "both"])
+def test_a_number_beyond_64_bits_is_refused_by_its_name(name, value):
+    values = {"name": "x", name: [value] if name == "rates" else value}
+    kind = Whole
+    if name == "share":
+        kind, values = Part, {"share": value}
+    with pytest.raises(ConfigError, match=f"it: {name} is .*; expected .*number") as caught:
+        from_plain(kind, values, "it")
+    assert len(str(caught.value)) < 200
+
+
+def test_the_largest_number_of_64_bits_is_read():
+    assert from_plain(Whole, {"name": "x", "count": 2**63 - 1}, "it").count == 2**63 - 1
+
+
 def test_values_that_the_dataclass_itself_refuses_are_refused():
     with pytest.raises(ConfigError, match="classes=0"):
         from_plain(ModelConfig, {"classes": 0}, "model")

@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 from xseg.errors import ConfigError
 
 Built = TypeVar("Built")
+LARGEST = 2**63 - 1  # of a whole number: what torch, numpy and JSON's other readers hold
 
 
 def from_plain(kind: type[Built], values: object, where: str) -> Built:
@@ -44,6 +45,8 @@ def from_plain(kind: type[Built], values: object, where: str) -> Built:
 
 def _value(hint: Any, value: Any, where: str) -> Any:
     """Return a value of a type, or refuse it."""
+    if isinstance(value, int) and not -LARGEST - 1 <= value <= LARGEST:
+        raise ConfigError(f"{where} is a whole number of {value.bit_length()} bits", expected="a number of 64 bits")
     origin, arguments = get_origin(hint), get_args(hint)
     if origin in (Union, UnionType):
         return _one_of(arguments, value, where)

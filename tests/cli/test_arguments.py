@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import runpy
+import sys
 from dataclasses import dataclass
 
 import pytest
@@ -69,3 +71,10 @@ def test_the_help_comes_from_the_docstring(parse, capsys):
     text = " ".join(capsys.readouterr().out.split())
     for words in ("sizes to run at.", "mirror too.", "{4,8,16,32}", "default: float32"):
         assert words in text
+
+
+def test_importing_the_main_module_runs_nothing(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["xseg", "--no-such-option"])
+    runpy.run_module("xseg.__main__", run_name="xseg.__main__")
+    with pytest.raises(SystemExit):
+        runpy.run_module("xseg", run_name="__main__")

@@ -25,6 +25,7 @@ class Behaviour:
         files: "repo/filename" (or a bare path, for plain downloads) to bytes.
         private: repositories that need the token.
         token: that opens them.
+        busy: status and headers of the first answers, which hold nothing else.
         cut_after: bytes after which the first answers break off, one number per answer.
         announce: "repo/filename" to a SHA-256 that is announced instead of the true one.
         ranges: whether the server knows ranges.
@@ -35,6 +36,7 @@ class Behaviour:
     files: dict[str, bytes] = field(default_factory=dict)
     private: set[str] = field(default_factory=set)
     token: str = "hf_right"
+    busy: list[tuple[int, dict[str, str]]] = field(default_factory=list)
     cut_after: list[int] = field(default_factory=list)
     announce: dict[str, str] = field(default_factory=dict)
     ranges: bool = True
@@ -128,8 +130,10 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
 
-    def refuse(self, status, code):
+    def refuse(self, status, code, headers=None):
         self.send_response(status)
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
         self.send_header("X-Error-Code", code)
         self.send_header("X-Error-Message", code)
         self.send_header("Content-Length", "0")
@@ -138,6 +142,9 @@ class Handler(BaseHTTPRequestHandler):
     def answer(self, body):
         it = self.behaviour
         it.requests.append((self.command, self.path, self.headers.get("Range", "")))
+        if it.busy:
+            status, headers = it.busy.pop(0)
+            return self.refuse(status, "Busy", headers)
         match = re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", self.path)
         repo, name = (match[1], f"{match[1]}/{match[3]}") if match else ("", self.path.lstrip("/"))
         if repo in it.private and not self.allowed():

@@ -86,6 +86,34 @@ def test_damage_is_one_line(bundle, tmp_path, damage, said):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("digits", [20, 400, 6000])
+@pytest.mark.parametrize("path", ["model.classes", "model.width", "model.multi_grid", "normalization.maximum"])
+def test_numbers_of_any_size_are_one_line(bundle, tmp_path, path, digits):
+    file = save_bundle(bundle, tmp_path / "bundle") / "config.json"
+    part, name = path.split(".")
+    description = json.loads(file.read_text())
+    description[part][name] = ["PLACE"] * 3 if name == "multi_grid" else "PLACE"
+    file.write_text(json.dumps(description).replace('"PLACE"', "4" * digits))
+    with pytest.raises(WeightsError) as caught:
+        load_bundle(tmp_path / "bundle")
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 400
+
+
+def test_a_size_that_no_memory_holds_is_one_line(bundle, tmp_path):
+    save_bundle(bundle, tmp_path / "bundle")
+    change(tmp_path / "bundle", model={**bundle.config.to_dict(), "classes": 2**62})
+    with pytest.raises(WeightsError, match="cannot be built") as caught:
+        load_bundle(tmp_path / "bundle")
+    assert "\n" not in str(caught.value)
+
+
+def test_json_nested_without_end_is_one_line(bundle, tmp_path):
+    (save_bundle(bundle, tmp_path / "bundle") / "config.json").write_text("[" * 200_000)
+    with pytest.raises(WeightsError, match="cannot be read"):
+        load_bundle(tmp_path / "bundle")
+
+
 def test_tensors_must_be_the_models(bundle, tmp_path):
     path = save_bundle(bundle, tmp_path / "bundle") / "model.safetensors"
     tensors = load_file(path)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from xseg.cli import run
 from xseg.errors import ConfigError, WeightsError
@@ -17,7 +17,9 @@ from xseg.label_sets import voc_colors
 from xseg.labels import LabelMap
 from xseg.models.bundle import Bundle, load_bundle, save_bundle
 from xseg.models.converted import Changes, load_model
+from xseg.nn.norm import NormSpec
 from xseg.normalization import Normalization
+from xseg.weights import encoder_file
 from xseg.weights.adapt import adapt_head
 from xseg.weights.catalogue import CATALOGUE, find_entry
 from xseg.weights.convert import convert
@@ -320,3 +322,26 @@ def test_the_encoder_file_says_what_it_is_in_plain_json(checkpoint, tmp_path):
         header = json.loads(file.metadata()["xseg"])
     assert (header["encoder"], header["epsilon"]) == ("xception41", 1e-3)
     assert len(load_file(tmp_path / "e.safetensors")) > 400
+
+
+def test_two_writers_of_one_encoder_file_do_not_disturb_each_other(tmp_path, monkeypatch):
+    path, calls = tmp_path / "e.safetensors", []
+
+    def write(value):
+        state = {"stem.conv1.conv.weight": torch.full((1,), value)}
+        norm = NormSpec(eps=1e-3, momentum=0.1)
+        encoder_file.save_encoder(
+            path, state, encoder="xception", norm=norm, normalization=Normalization(), source="test"
+        )
+
+    def save_while_another_writes(tensors, file, **options):
+        calls.append(file)
+        save_file(tensors, file, **options)
+        if len(calls) == 1:
+            write(2.0)
+
+    monkeypatch.setattr(encoder_file, "save_file", save_while_another_writes)
+    write(1.0)
+    assert load_file(path)["stem.conv1.conv.weight"].tolist() == [1.0]
+    assert path.stat().st_mode & 0o777 == 0o644
+    assert [file.name for file in tmp_path.iterdir()] == ["e.safetensors"]

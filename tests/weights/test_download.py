@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
+import time
+from email.utils import formatdate
 
 import hub
 import pytest
@@ -51,7 +53,7 @@ def test_a_cut_connection_is_resumed_where_it_stopped(server):
 def test_a_later_run_goes_on_and_a_changed_file_starts_again(server, tmp_path):
     behaviour, url = server
     behaviour.cut_after = [700_000, 0, 0, 0]
-    with pytest.raises(WeightsError, match="goes on where it stopped"):
+    with pytest.raises(WeightsError, match="resumes where it stopped"):
         fetch_from_web(WebFile(url))
     assert next((tmp_path / "cache" / "weights").glob("*.part")).stat().st_size > 0
     behaviour.files["models/zoo.tar.gz"] = DATA[::-1]
@@ -62,6 +64,62 @@ def test_a_server_without_ranges_is_asked_for_the_whole(server):
     behaviour, url = server
     behaviour.ranges, behaviour.cut_after = False, [1_000_000]
     assert fetch_from_web(WebFile(url)).read_bytes() == DATA
+
+
+@pytest.fixture
+def waits(monkeypatch):
+    """The seconds that the download waits, without waiting."""
+    seconds = []
+    monkeypatch.setattr(time, "sleep", seconds.append)
+    return seconds
+
+
+@pytest.mark.parametrize("status", [429, 502, 503, 504])
+def test_a_busy_server_is_asked_again_when_it_says(server, waits, status):
+    behaviour, url = server
+    behaviour.busy = [(status, {"Retry-After": "7"}), (status, {"Retry-After": "2"})]
+    assert fetch_from_web(WebFile(url)).read_bytes() == DATA
+    assert waits == [7, 2]
+
+
+def test_a_busy_server_that_names_a_date_is_asked_after_it(server, waits):
+    behaviour, url = server
+    later = formatdate(time.time() + 20, usegmt=True)
+    behaviour.busy = [(503, {"Retry-After": later}), (503, {"Retry-After": formatdate(0, usegmt=True)})]
+    assert fetch_from_web(WebFile(url)).read_bytes() == DATA
+    assert 15 < waits[0] <= 21
+    assert waits[1] == 0
+
+
+@pytest.mark.parametrize("headers", [{}, {"Retry-After": "soon"}, {"Retry-After": "-4"}])
+def test_a_busy_server_that_names_no_time_is_asked_after_ever_longer(server, waits, headers):
+    behaviour, url = server
+    behaviour.busy = [(429, headers)] * 3
+    assert fetch_from_web(WebFile(url)).read_bytes() == DATA
+    assert waits == [1, 2, 4]
+
+
+def test_a_download_resumes_after_a_busy_answer(server, waits):
+    behaviour, url = server
+    behaviour.cut_after = [700_000, 0, 0, 0]
+    with pytest.raises(WeightsError):
+        fetch_from_web(WebFile(url))
+    behaviour.busy, asked = [(503, {"Retry-After": "3"})], len(gets(behaviour))
+    assert fetch_from_web(WebFile(url)).read_bytes() == DATA
+    assert gets(behaviour)[asked:] == ["bytes=700000-"] * 2
+    assert waits == [3]
+
+
+def test_a_server_that_stays_busy_or_asks_for_hours_is_an_error(server, waits):
+    behaviour, url = server
+    behaviour.busy = [(503, {})] * 9
+    with pytest.raises(WeightsError, match=r"503 .*run it again.*XSEG_WEIGHTS_MIRROR"):
+        fetch_from_web(WebFile(url))
+    assert 3 <= len(waits) <= 8
+    behaviour.busy, already = [(429, {"Retry-After": "7200"})], len(waits)
+    with pytest.raises(WeightsError, match=r"429 .*wait of 7200 seconds"):
+        fetch_from_web(WebFile(url))
+    assert len(waits) == already
 
 
 @pytest.mark.parametrize("kind", ["md5", "sha256"])

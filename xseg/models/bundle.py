@@ -22,6 +22,7 @@ from xseg.normalization import Normalization
 from xseg.plain import from_plain
 from xseg.types import PathArgument
 from xseg.version import __version__
+from xseg.weights.torch_file import read_json
 
 WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
@@ -173,17 +174,18 @@ def load_bundle(directory: PathArgument) -> Bundle:
             model = build_model(config)
     except XsegError as error:
         raise WeightsError(f"{source / CONFIG_FILE}: {error}") from error
+    except (RuntimeError, TypeError, OverflowError) as error:  # torch's, for a size that no memory holds
+        raise WeightsError(
+            f"{source / CONFIG_FILE} describes a model that cannot be built: {str(error).partition(chr(10))[0]}"
+        ) from error
     _load_tensors(model, source / WEIGHTS_FILE)
     return Bundle(model.eval(), labels, normalization, description.get("provenance", {}))
 
 
 def _read_description(path: Path) -> dict[str, Any]:
-    try:
-        description = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise WeightsError(f"no {path}", expected=f"a bundle: {CONFIG_FILE} and {WEIGHTS_FILE}") from error
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise WeightsError(f"{path} cannot be read: {error}", expected="JSON written by xseg") from error
+    if not path.is_file():
+        raise WeightsError(f"no {path}", expected=f"a bundle: {CONFIG_FILE} and {WEIGHTS_FILE}")
+    description = read_json(path)
     if isinstance(description, dict) and description.get("kind") == "classifier":
         raise WeightsError(
             f"{path.parent} holds a classifier",

@@ -20,7 +20,7 @@ from xseg.normalization import Normalization
 from xseg.plain import from_plain
 from xseg.types import PathArgument
 from xseg.version import __version__
-from xseg.weights.torch_file import DESCRIPTION
+from xseg.weights.torch_file import DESCRIPTION, read_json
 
 KIND = "classifier"
 FORMAT = 1
@@ -160,10 +160,7 @@ def _kind(path: Path) -> Any:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        description = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise WeightsError(f"{path} cannot be read: {error}", expected="JSON written by xseg") from error
+    description = read_json(path)
     if not isinstance(description, dict) or description.get("format") != FORMAT:
         raise WeightsError(f"{path} is of no known format", expected=f"a classifier of format {FORMAT}")
     return description

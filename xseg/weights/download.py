@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from email.utils import parsedate_to_datetime
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from typing import TypeAlias
@@ -19,6 +21,8 @@ from xseg.weights.catalogue import WebFile
 Progress: TypeAlias = Callable[[int, int], None]
 MIRROR = "XSEG_WEIGHTS_MIRROR"
 ATTEMPTS, CHUNK, TIMEOUT = 4, 1 << 20, 30.0
+BUSY = (429, 500, 502, 503, 504)  # answers that a later request may not get
+MAX_WAIT = 300.0  # seconds; a server that asks for more is left alone
 MAX_BYTES = 4 * 2**30
 
 
@@ -70,9 +74,9 @@ def _verify(place: WebFile, part: Path) -> None:
 
 
 def _download(url: str, part: Path, progress: Progress | None) -> None:
-    """Fetch a file, going on where an earlier run or attempt stopped."""
+    """Fetch a file; resume where an earlier run or attempt stopped, and wait where the server is busy."""
     reason = ""
-    for _ in range(ATTEMPTS):
+    for attempt in range(ATTEMPTS):
         try:
             if _attempt(url, part, progress):
                 return
@@ -82,15 +86,39 @@ def _download(url: str, part: Path, progress: Progress | None) -> None:
                 part.unlink(missing_ok=True)
                 _tag(part).unlink(missing_ok=True)
                 continue
-            raise WeightsError(
-                f"{url} answers {error.code} {error.reason}", remedy=f"set {MIRROR}, or download it and name the file"
-            ) from error
+            reason = f"the server answers {error.code} {error.reason}"
+            if error.code not in BUSY:
+                raise WeightsError(f"{url}: {reason}", remedy=f"set {MIRROR}, or download it and name the file") from error
+            seconds = _wait(error.headers.get("Retry-After"), attempt)
+            if seconds > MAX_WAIT:
+                reason += f" and asks for a wait of {seconds:.0f} seconds"
+                break
+            if attempt + 1 < ATTEMPTS:
+                time.sleep(seconds)
         except (OSError, HTTPException, ValueError) as error:
             reason = str(getattr(error, "reason", error)) or type(error).__name__
     raise WeightsError(
         f"{url} could not be fetched: {reason}",
-        remedy=f"run it again, it goes on where it stopped; or set {MIRROR}, or download it and name the file",
+        remedy=f"run it again, it resumes where it stopped; or set {MIRROR}, or download it and name the file",
     )
+
+
+def _wait(retry_after: str | None, attempt: int) -> float:
+    """Return the seconds to wait after a busy answer: those that the server names, or 1, 2, 4 and so on.
+
+    Args:
+        retry_after: value of the header, seconds or a date.
+        attempt: number of the attempt, from 0.
+
+    Source: RFC 9110, section 10.2.3.
+    """
+    text = (retry_after or "").strip()
+    if text.isdecimal():
+        return float(text)
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
+    except (ValueError, TypeError, OverflowError):
+        return float(2**attempt)
 
 
 def _attempt(url: str, part: Path, progress: Progress | None) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 from safetensors.torch import save_file
 from torch import Tensor
 
+from xseg.atomic import atomic_path
 from xseg.nn.norm import NormSpec
 from xseg.normalization import Normalization
 from xseg.weights.torch_file import DESCRIPTION
@@ -35,15 +36,7 @@ def save_encoder(
         "normalization": asdict(normalization),
         "source": source,
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.part")
-    try:
-        save_file(
-            {name: tensor.contiguous() for name, tensor in state.items()},
-            beside,
-            metadata={"format": "pt", DESCRIPTION: json.dumps(header)},
-        )
+    tensors = {name: tensor.contiguous() for name, tensor in state.items()}
+    with atomic_path(path) as beside:
+        save_file(tensors, beside, metadata={"format": "pt", DESCRIPTION: json.dumps(header)})
         beside.chmod(0o644)  # safetensors makes it private
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)

@@ -38,7 +38,7 @@ def read_safetensors(path: Path) -> Source:
         tensors = load_file(path)
         with safe_open(path, "pt") as file:
             header = json.loads((file.metadata() or {}).get(DESCRIPTION, "{}"))
-    except (OSError, SafetensorError, ValueError) as error:
+    except (OSError, SafetensorError, ValueError, RecursionError) as error:
         raise WeightsError(f"{path} cannot be read: {error}", remedy="copy or download it again") from error
     known = ("encoder", "epsilon", "momentum", "normalization", "model")
     facts = {name: header[name] for name in known if name in header} if isinstance(header, dict) else {}
@@ -55,13 +55,18 @@ def read_bundle(directory: Path) -> Source:
     source = read_safetensors(directory / "model.safetensors")
     if "model" in source.facts:  # a classifier's, which says itself what its encoder is
         return replace(source, name=str(directory))
-    return Source(str(directory), source.tensors, _described(path, _json(path)))
+    return Source(str(directory), source.tensors, _described(path, read_json(path)))
 
 
-def _json(path: Path) -> Any:
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        WeightsError: if it is missing, is not JSON, is nested too deeply, or has numbers of thousands of digits.
+    """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise WeightsError(f"{path} cannot be read: {error}", expected="JSON written by xseg") from error
 
 
@@ -153,7 +158,7 @@ def _training_facts(path: Path, description: Any) -> dict[str, Any]:
     if description is not None:
         return _described(path, description)
     beside = path.parent / "best" / "config.json"
-    return _described(beside, _json(beside)) if beside.is_file() else {}
+    return _described(beside, read_json(beside)) if beside.is_file() else {}
 
 
 def read_module(module: nn.Module) -> Source:
