@@ -88,7 +88,9 @@ def _download(url: str, part: Path, progress: Progress | None) -> None:
                 continue
             reason = f"the server answers {error.code} {error.reason}"
             if error.code not in BUSY:
-                raise WeightsError(f"{url}: {reason}", remedy=f"set {MIRROR}, or download it and name the file") from error
+                raise WeightsError(
+                    f"{url}: {reason}", remedy=f"set {MIRROR}, or download it and name the file"
+                ) from error
             seconds = _wait(error.headers.get("Retry-After"), attempt)
             if seconds > MAX_WAIT:
                 reason += f" and asks for a wait of {seconds:.0f} seconds"
