@@ -115,7 +115,7 @@ def fitting_part(image: NDArray[Any], tile: int, overlap: int) -> NDArray[Any]:
     step = tile - overlap
     height, width = (tile + (size - tile) // step * step for size in image.shape[:2])
     if min(height, width) <= tile:
-        raise SystemExit(f"images of {image.shape[1]} x {image.shape[0]} hold no two tiles of {tile}, {overlap} shared")
+        raise SystemExit(f"images of {image.shape[0]} x {image.shape[1]} hold no two tiles of {tile}, {overlap} shared")
     return np.ascontiguousarray(image[:height, :width])
 
 

@@ -24,6 +24,18 @@ def test_the_demo_leaves_data_run_scores_and_pictures(demo):
     assert len(list((demo / "predictions" / "overlays").iterdir())) == 1
 
 
+def test_the_demos_folder_is_a_model(demo, tmp_path, capsys):
+    photo = next((demo / "data" / "test" / "images").iterdir())
+    assert main(["predict", str(demo), str(photo), "--output_dir", str(tmp_path / "masks")]) == 0
+    assert len(list((tmp_path / "masks" / "masks").iterdir())) == 1
+    assert main(["evaluate", str(demo), "--split", "test"]) == 0, "the run's options of the data hold"
+    again = demo / "run" / "evaluation" / "test" / "metrics.json"
+    scores = [json.loads(path.read_text())["miou"] for path in (again, demo / "metrics.json")]
+    assert scores[0] == scores[1]
+    assert "Validation mIoU" in again.with_name("report.html").read_text(), "with the training's curves"
+    capsys.readouterr()
+
+
 def test_the_run_can_be_made_again_from_its_configuration(demo):
     config = yaml.safe_load((demo / "run" / "config.yaml").read_text())
     assert config["data"]["root"] == str(demo / "data")
@@ -40,6 +52,7 @@ def test_a_demo_is_replaced_only_if_that_is_meant(demo, capsys):
     assert main([*arguments, "--overwrite"]) == 0
     assert not (demo / "predictions" / "masks" / "old.png").exists()
     out = capsys.readouterr().out
+    assert "scenes of 128x192 pixels (height x width)" in out
     assert out.splitlines()[-1].endswith(f"open {demo / 'report.html'}")
 
 

@@ -147,5 +147,5 @@ def test_other_shapes_than_expected_are_refused():
     plan = TilePlan.fit(40, 40, tile=32, overlap=8)
     with pytest.raises(ShapeError, match=r"shape \(1, 3, 32, 32\); expected \(1, 4, 32, 32\)"):
         tiled_labels(pixelwise, picture(40, 40), plan, classes=4)
-    with pytest.raises(ShapeError, match="the plan's 40 x 40"):
+    with pytest.raises(ShapeError, match="the plan's 40x40"):
         tiled_labels(pixelwise, picture(41, 40), plan, classes=3)

@@ -4,7 +4,7 @@ import huggingface_hub
 import pytest
 
 from xseg.errors import WeightsError
-from xseg.inference.bundles import locate_bundle
+from xseg.inference.bundles import locate_bundle, locate_run
 
 
 def make_bundle(directory):
@@ -18,6 +18,14 @@ def test_a_run_is_its_best_epoch_and_a_bundle_itself(tmp_path):
     run = make_bundle(tmp_path / "run" / "best").parent
     assert locate_bundle(run) == run / "best"
     assert locate_bundle(str(run / "best")) == run / "best"
+
+
+def test_a_demos_folder_is_the_run_in_it(tmp_path):
+    best = make_bundle(tmp_path / "demo" / "run" / "best")
+    assert locate_run(tmp_path / "demo") == locate_run(tmp_path / "demo" / "run") == tmp_path / "demo" / "run"
+    assert locate_bundle(tmp_path / "demo") == best
+    assert locate_run(best) is None
+    assert locate_run("owner/name") is None
 
 
 def test_a_folder_that_is_neither_says_what_it_lacks(tmp_path):

@@ -92,7 +92,7 @@ def test_a_colour_table_is_refused_with_the_remedy(tmp_path):
 def test_blocks_that_do_not_fit_into_memory_are_refused(tmp_path, monkeypatch):
     path = write(tmp_path / "map.tif", height=64, width=64, tiled=True, blockxsize=64, blockysize=64)
     monkeypatch.setattr(geotiff, "free_memory", lambda: 4 * 64 * 64 * 3 - 1)
-    with pytest.raises(DataError, match=r"blocks of 64 x 64 pixels.*TILED=YES"):
+    with pytest.raises(DataError, match=r"blocks of 64x64 pixels.*TILED=YES"):
         open_one(path)
     monkeypatch.setattr(geotiff, "free_memory", lambda: 4 * 64 * 64 * 3)
     open_one(path)

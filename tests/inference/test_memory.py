@@ -85,5 +85,5 @@ def test_the_overlap_is_twice_the_receptive_field_as_far_as_the_tile_allows(mode
 def test_a_picture_larger_than_the_memory_is_refused_with_what_to_convert_it_to(monkeypatch):
     with_free(monkeypatch, 2 * 3 * 2**30)
     refuse_oversized("photo.png", 2**15, 2**15, channels=3)
-    with pytest.raises(DataError, match=r"photo.png has 32769 x 32768 pixels, 3.0 GiB.*gdal_translate -co TILED=YES"):
+    with pytest.raises(DataError, match=r"photo.png has 32768x32769 pixels, 3.0 GiB.*gdal_translate -co TILED=YES"):
         refuse_oversized("photo.png", 2**15, 2**15 + 1, channels=3)

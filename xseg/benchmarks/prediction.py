@@ -92,7 +92,7 @@ def overlap(predictor: Predictor, files: Sequence[Path], *, rounds: int = ROUNDS
             (bare, batches * size),
             rounds,
             f"{backend.name} {backend.precision}, batch {size}, {len(files)} files of "
-            f"{image.shape[1]}x{image.shape[0]}",
+            f"{image.shape[0]}x{image.shape[1]}",
         )
 
 

@@ -11,7 +11,6 @@ from xseg.cli import EXIT_OK
 from xseg.cli.arguments import add_options, new_parser, options_of, parse_arguments
 from xseg.errors import ConfigError
 from xseg.inference.options import InferenceOptions
-from xseg.inference.sources import expand_sources
 
 
 @dataclass(frozen=True)
@@ -61,13 +60,14 @@ def main(arguments: Sequence[str]) -> int:
     values = vars(parse_arguments(parser, arguments))
     speed = options_of(SpeedOptions, values)
     options = options_of(InferenceOptions, values)
-    found = [source.path for source in expand_sources(values["source"])]
-    files = [found[index % len(found)] for index in range(speed.images)]
 
     from xseg.atomic import write_text
     from xseg.benchmarks.prediction import against_smp, overlap, resized
     from xseg.inference.predictor import load
+    from xseg.inference.sources import expand_sources
 
+    found = [source.path for source in expand_sources(values["source"])]
+    files = [found[index % len(found)] for index in range(speed.images)]
     comparisons = [overlap(load(values["model"], **asdict(options)), files, rounds=speed.rounds)]
     if speed.peer_size:
         with resized(files, speed.peer_size) as copies:

@@ -105,6 +105,6 @@ def _usage() -> str:
             "actions:",
             *rows,
             "",
-            "xseg data ACTION --help tells an action's options.",
+            "xseg data ACTION --help lists the options of an action.",
         ]
     )

@@ -96,4 +96,5 @@ def _write_scenes(folder: Path, count: int) -> None:
 
     held_out = max(1, count // 8)
     write_scenes(folder, counts=(count, held_out, held_out), size=SCENE_SIZE)
-    print(f"data: {count} + {held_out} + {held_out} scenes of {SCENE_SIZE[1]}x{SCENE_SIZE[0]} pixels in {folder}")
+    height, width = SCENE_SIZE
+    print(f"data: {count} + {held_out} + {held_out} scenes of {height}x{width} pixels (height x width) in {folder}")

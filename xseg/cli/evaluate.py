@@ -48,13 +48,14 @@ def main(arguments: Sequence[str]) -> int:
 
     from xseg.data.readers.registry import create_reader
     from xseg.evaluation.facts import model_facts
+    from xseg.inference.bundles import locate_run
     from xseg.inference.predictor import load
 
     reader = create_reader(data)
     reader.records(split)  # a missing folder is told before the model is loaded
     predictor = load(source, **asdict(options))
     facts = {"Model": source, **model_facts(predictor), "Data": " ".join(filter(None, (data.reader, data.root)))}
-    history = Path(source) / "metrics.csv"
+    history = (locate_run(source) or Path(source)) / "metrics.csv"
     evaluation = evaluate_and_report(
         predictor,
         reader,
@@ -73,8 +74,10 @@ def main(arguments: Sequence[str]) -> int:
 
 def default_directory(source: PathArgument, split: Split) -> Path:
     """Return where the scores go if nothing is said: into a run, or for another model below runs/evaluate."""
-    path = Path(source)
-    return path / "evaluation" / split if (path / "best").is_dir() else Path("runs", "evaluate", path.name, split)
+    from xseg.inference.bundles import locate_run
+
+    run = locate_run(source)
+    return run / "evaluation" / split if run else Path("runs", "evaluate", Path(source).name, split)
 
 
 def evaluate_and_report(
@@ -161,7 +164,9 @@ def _parse(arguments: Sequence[str]) -> dict[str, Any]:
     add_options(parser, InferenceOptions)
     parser.add_class_arguments(DataOptions, "data")
     first = parse_arguments(parser, arguments)
-    run_config = Path(first.model, "config.yaml")
+    from xseg.inference.bundles import locate_run  # not before --help is answered: it imports torch
+
+    run_config = (locate_run(first.model) or Path(first.model)) / "config.yaml"
     files = [run_config] if run_config.is_file() else []
     files += [Path(first.config)] if first.config else []
     for file in files:

@@ -14,7 +14,6 @@ from xseg.cli.arguments import add_options, new_parser, options_of, parse_argume
 from xseg.cli.progress import show_progress
 from xseg.errors import ConfigError
 from xseg.inference.options import EngineOptions, InferenceOptions, OutputOptions
-from xseg.inference.sources import expand_sources
 
 if TYPE_CHECKING:
     from xseg.inference.predictor import Predictor
@@ -55,6 +54,9 @@ def main(arguments: Sequence[str]) -> int:
     directory = Path(output.output_dir)
     if directory.exists() and not directory.is_dir():
         raise ConfigError(f"output_dir={output.output_dir} is a file", expected="a folder, or a name that is free")
+
+    from xseg.inference.sources import expand_sources  # not before --help is answered: it imports OpenCV
+
     sources = expand_sources(values["source"], exclude=output.output_dir)
 
     from xseg.inference.bundles import locate_bundle  # imports torch, and everything above is checked without it

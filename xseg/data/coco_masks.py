@@ -196,7 +196,7 @@ def _piece(shape: Shape, height: int, width: int, name: str) -> Piece:
     far = (np.abs(points) > _FARTHEST * max(height, width)) | ~np.isfinite(points)
     if far.any():  # pycocotools would walk there pixel by pixel, and fill the memory
         point = points[int(np.nonzero(far)[0][0])].tolist()
-        raise DataError(f"{name} has a polygon with the point {point}", expected=f"points in {width}x{height} pixels")
+        raise DataError(f"{name} has a polygon with the point {point}", expected=f"points in {height}x{width} pixels")
     from pycocotools import mask as rle
 
     left, top = (int(value) for value in np.clip(np.floor(points.min(axis=0)) - 1, 0, (width, height)))

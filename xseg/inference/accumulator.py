@@ -174,7 +174,7 @@ def tiled_probabilities(
 
 def _reader(image: NDArray[Any], plan: TilePlan) -> Callable[[Tile], TileInput]:
     if image.shape[:2] != (plan.height, plan.width):
-        raise ShapeError(f"an image of shape {image.shape}", expected=f"the plan's {plan.height} x {plan.width} pixels")
+        raise ShapeError(f"an image of shape {image.shape}", expected=f"the plan's {plan.height}x{plan.width} pixels")
     return lambda tile: TileInput(tile, image[tile.pixels])
 
 

@@ -1,4 +1,4 @@
-"""Finding a model: a run directory, a bundle directory or a Hugging Face Hub id."""
+"""Finding a model: a run directory, the demo's folder, a bundle directory or a Hugging Face Hub id."""
 
 from __future__ import annotations
 
@@ -15,12 +15,17 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _KINDS = "a run directory (with best/), a bundle directory (config.json and model.safetensors) or a Hub id owner/name"
 
 
+def locate_run(source: PathArgument) -> Path | None:
+    """Return the run directory that `source` names: itself, or the run in the demo's folder; None for other models."""
+    return next((run for run in (Path(source), Path(source, "run")) if (run / "best").is_dir()), None)
+
+
 def locate_bundle(source: PathArgument) -> Path:
     """Return the directory of the bundle that `source` names.
 
     Args:
-        source: a run directory, whose best epoch is taken; a bundle directory; or a Hub id "owner/name", of which
-            only the bundle's two files are fetched, once.
+        source: a run directory or the demo's folder, whose best epoch is taken; a bundle directory; or a Hub id
+            "owner/name", of which only the bundle's two files are fetched, once.
 
     Returns:
         The directory of the bundle.
@@ -29,7 +34,7 @@ def locate_bundle(source: PathArgument) -> Path:
         WeightsError: if there is no bundle there.
     """
     path = Path(source)
-    for candidate in (path / "best", path):
+    for candidate in ((locate_run(path) or path) / "best", path):
         if is_bundle(candidate):
             return candidate
     if path.is_dir():

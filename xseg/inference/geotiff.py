@@ -221,7 +221,7 @@ def _check_blocks(dataset: DatasetReader, path: Path) -> None:
     size = height * width * dataset.count * np.dtype(dataset.dtypes[0]).itemsize
     if size > free_memory() // 4:
         raise DataError(
-            f"{path} is stored in blocks of {width} x {height} pixels ({size / 2**30:.1f} GiB)",
+            f"{path} is stored in blocks of {height}x{width} pixels ({size / 2**30:.1f} GiB)",
             expected="blocks that fit into memory",
             remedy="gdal_translate -co TILED=YES makes them",
         )

@@ -98,7 +98,7 @@ def refuse_oversized(path: PathArgument, height: int, width: int, *, channels: i
     size, free = height * width * channels, free_memory()
     if size > SHARE * free:
         raise DataError(
-            f"{path} has {width} x {height} pixels, {size / 2**30:.1f} GiB when decoded",
+            f"{path} has {height}x{width} pixels, {size / 2**30:.1f} GiB when decoded",
             expected=f"at most {SHARE * free / 2**30:.1f} GiB, half of the free memory",
             remedy="a tiled GeoTIFF is read by windows: gdal_translate -co TILED=YES -co COMPRESS=DEFLATE",
         )

@@ -376,4 +376,4 @@ def _out_of_memory(error: Exception) -> bool:
 
 def _too_large(item: Decoded) -> DataError:
     height, width = item.array.shape[:2]
-    return DataError(f"{item.path or 'an image'} ({width} x {height} pixels) needs more memory than there is")
+    return DataError(f"{item.path or 'an image'} ({height}x{width} pixels) needs more memory than there is")

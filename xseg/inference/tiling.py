@@ -11,12 +11,13 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal, TypeAlias
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from xseg.errors import ConfigError
+
+if TYPE_CHECKING:  # options are made of this module too, and `--help` answers without numpy
+    import numpy as np
+    from numpy.typing import NDArray
 
 TileOption: TypeAlias = int | Literal["auto"]
 
@@ -65,6 +66,8 @@ class Span:
 
     def weights(self) -> NDArray[np.float32]:
         """Return what the pixels from `low` to `high` count: (high - low,), above 0, at most 1."""
+        import numpy as np
+
         weights = np.ones(self.high - self.low, np.float32)
         weights[: self.fade_in] = _rise(self.fade_in)
         weights[self.done - self.low :] = _rise(self.high - self.done)[::-1]
@@ -129,7 +132,7 @@ class TilePlan:
             ConfigError: if the image has no pixels, or tile and overlap do not go together.
         """
         if min(height, width) < 1:
-            raise ConfigError(f"an image of {width} x {height} pixels", expected="at least one pixel")
+            raise ConfigError(f"an image of {height}x{width} pixels", expected="at least one pixel")
         check_tiling(tile, overlap)
         return cls(height, width, _spans(height, tile or height, overlap), _spans(width, tile or width, overlap))
 
@@ -212,5 +215,7 @@ def _spans(size: int, tile: int, overlap: int) -> tuple[Span, ...]:
 
 def _rise(length: int) -> NDArray[np.float32]:
     """Return `length` values that rise from 0 to 1, both left out; they and their mirror image add up to 1."""
+    import numpy as np
+
     steps = (np.arange(length) + 0.5) / max(length, 1)
     return np.asarray(np.sin(np.pi / 2 * steps) ** 2, np.float32)
