@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import csv
 import json
+import re
+import shutil
 
 import numpy as np
 import pytest
@@ -114,16 +116,83 @@ def test_a_bundle_takes_its_data_from_the_command_line_or_a_file(bundle, run, da
     assert main(["evaluate", str(bundle), *lines, "--output_dir", str(tmp_path / "line")]) == 0
     config = ["--config", str(run / "config.yaml")]
     assert main(["evaluate", str(bundle), *config, "--output_dir", str(tmp_path / "file")]) == 0
-    assert scores(tmp_path / "line") == scores(tmp_path / "file")
+    line, file = scores(tmp_path / "line"), scores(tmp_path / "file")
+    assert {**line, "evaluated": None} == {**file, "evaluated": None}
+    assert line["evaluated"]["data"]["root"] == file["evaluated"]["data"]["root"] == str(data)
 
 
 def test_the_command_line_wins_over_the_file_and_the_file_over_the_run(run, data, tmp_path, capsys):
     config = tmp_path / "other.yaml"
-    config.write_text(yaml.safe_dump({"data": {"root": str(tmp_path / "of_the_file")}}))
+    of_the_file = {"reader": "folder", "root": str(tmp_path / "of_the_file")}
+    config.write_text(yaml.safe_dump({"data": of_the_file}))
     assert main(["evaluate", str(run), "--config", str(config)]) == 2
     assert "of_the_file" in capsys.readouterr().err
     out = ["--output_dir", str(tmp_path / "out")]
     assert main(["evaluate", str(run), "--config", str(config), "--data.root", str(data), *out]) == 0
+
+
+def test_a_file_of_another_data_set_replaces_all_of_the_runs_data_options(run, data, tmp_path):
+    """The run's names of splits mean nothing for the other data set: with them, its val images would be its test."""
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    config["data"]["layout"]["splits"] = {"test": "val"}
+    (run / "config.yaml").write_text(yaml.safe_dump(config))
+    other = tmp_path / "other.yaml"
+    other.write_text(yaml.safe_dump({"data": {"reader": "folder", "root": str(data)}}))
+    out = tmp_path / "out"
+    assert main(["evaluate", str(run), "--config", str(other), "--split", "test", "--output_dir", str(out)]) == 0
+    with (out / "per_image.csv").open(encoding="utf-8", newline="") as file:
+        assert len(list(csv.DictReader(file))) == 2, "the test images, not the three of val"
+
+
+def test_the_scores_name_model_data_split_and_options(run, data, tmp_path):
+    out = tmp_path / "out"
+    assert main(["evaluate", str(run), "--split", "test", "--flip", "--output_dir", str(out)]) == 0
+    evaluated = scores(out)["evaluated"]
+    assert evaluated["model"] == str(run)
+    assert evaluated["split"] == "test"
+    assert evaluated["data"]["reader"] == "folder"
+    assert evaluated["data"]["root"] == str(data)
+    assert evaluated["data"]["layout"]["labels"]["classes"] == [*NAMES]
+    assert evaluated["options"]["flip"] is True
+    assert evaluated["options"]["scales"] == [1.0]
+
+
+@pytest.mark.parametrize("change", ["data", "split", "flip", "foreign"])
+def test_an_evaluation_of_something_else_is_not_overwritten_without_being_asked(run, data, tmp_path, capsys, change):
+    out = tmp_path / "out"
+    line = ["evaluate", str(run), "--output_dir", str(out)]
+    assert main(line) == 0
+    before = scores(out)
+    assert main([*line, "--batch_size", "2"]) == 0, "the same again replaces it"
+    other = tmp_path / "other_data"
+    shutil.copytree(data, other)
+    more = {"data": ["--data.root", str(other)], "split": ["--split", "test"], "flip": ["--flip"], "foreign": []}[
+        change
+    ]
+    if change == "foreign":
+        (out / "metrics.json").write_text("{}")
+        before = {}
+    assert main([*line, *more]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "--overwrite" in error
+    assert change in error or change == "foreign"
+    assert scores(out).keys() == before.keys()
+    assert main([*line, *more, "--overwrite"]) == 0
+    assert scores(out)["evaluated"]
+
+
+def test_a_mistyped_run_is_reported_as_what_it_is(run, capsys):
+    for name in (f"{run}n", "mistyped"):
+        assert main(["evaluate", name]) == 2
+        assert f"{name} does not exist" in capsys.readouterr().err
+
+
+def test_the_report_names_the_precision_that_was_computed_in(run, tmp_path):
+    assert main(["evaluate", str(run), "--precision", "auto", "--device", "cpu", "--output_dir", str(tmp_path)]) == 0
+    page = (tmp_path / "report.html").read_text("utf-8")
+    assert "auto on" not in page
+    assert re.search(r"(float32|bfloat16) on cpu", page)
 
 
 def test_averaging_and_a_batch_are_options(run, tmp_path):

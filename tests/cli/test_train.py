@@ -55,7 +55,9 @@ def test_a_training_leaves_everything(finished):
     bundle = load_bundle(finished / "best")
     best = max(float(row["val/miou"]) for row in table(finished))
     assert bundle.provenance["val_miou"] == pytest.approx(best, abs=1e-6)
-    assert json.loads((finished / "metrics.json").read_text())["miou"] == pytest.approx(best, abs=1e-4)
+    scores = json.loads((finished / "metrics.json").read_text())
+    assert scores["miou"] == pytest.approx(best, abs=1e-4)
+    assert scores["evaluated"]["data"]["reader"] == "scenes"
 
 
 def test_the_class_weights_were_measured(finished):

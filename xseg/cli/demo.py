@@ -66,7 +66,7 @@ def main(arguments: Sequence[str]) -> int:
         chosen = ["--data.root", str(data), "--trainer.max_epochs", str(options.epochs)]
         train.main(["--config", str(config), "--output_dir", str(run), *chosen, *["--overwrite"] * options.overwrite])
     print("scores on scenes that it has not seen:", flush=True)
-    evaluate.main([str(run), "--split", "test", "--output_dir", str(root)])
+    evaluate.main([str(run), "--split", "test", "--output_dir", str(root), *["--overwrite"] * options.overwrite])
     predict.main([str(run), str(data / "test" / "images"), "--output_dir", str(predictions), "--overlay"])
     print(f"demo done in {time.monotonic() - start:.0f} s; open {root / 'report.html'}", flush=True)
     return EXIT_OK

@@ -14,6 +14,7 @@ from xseg.cli.arguments import add_options, new_parser, options_of, parse_argume
 from xseg.cli.progress import show_progress
 from xseg.data.options import DataOptions
 from xseg.errors import ConfigError
+from xseg.evaluation.settings import METRICS_FILE, EvaluationSettings
 from xseg.inference.options import InferenceOptions
 from xseg.types import SPLITS, PathArgument, Split
 
@@ -46,13 +47,18 @@ def main(arguments: Sequence[str]) -> int:
     source: str = values["model"]
     directory = Path(values["output_dir"] or default_directory(source, split))
 
+    settings = EvaluationSettings(source, split, data, options)
+    if not values["overwrite"]:
+        settings.require_same(directory)
+
     from xseg.data.readers.registry import create_reader
     from xseg.evaluation.facts import model_facts
-    from xseg.inference.bundles import locate_run
+    from xseg.inference.bundles import locate_bundle, locate_run
     from xseg.inference.predictor import load
 
+    locate_bundle(source)  # a mistyped run has no configuration, so its data options would be blamed
     reader = create_reader(data)
-    reader.records(split)  # a missing folder is told before the model is loaded
+    reader.records(split)  # a missing folder is reported before the model is loaded
     predictor = load(source, **asdict(options))
     facts = {"Model": source, **model_facts(predictor), "Data": " ".join(filter(None, (data.reader, data.root)))}
     history = (locate_run(source) or Path(source)) / "metrics.csv"
@@ -64,6 +70,7 @@ def main(arguments: Sequence[str]) -> int:
         title=Path(source).resolve().name,
         facts=facts,
         history=history if history.is_file() else None,
+        settings=settings,
     )
     print_scores(evaluation.labels, evaluation.scores)
     speed = len(evaluation.images) / evaluation.seconds if evaluation.seconds else 0.0
@@ -89,6 +96,7 @@ def evaluate_and_report(
     title: str,
     facts: Mapping[str, str],
     history: PathArgument | None = None,
+    settings: EvaluationSettings | None = None,
 ) -> Evaluation:
     """Score a model with a progress bar, and write metrics.json, per_image.csv and report.html.
 
@@ -100,6 +108,7 @@ def evaluate_and_report(
         title: the report's heading.
         facts: what the report's head says about model and data.
         history: a training's metrics.csv, whose curves the report shows.
+        settings: model, split, data and options, which metrics.json names.
 
     Returns:
         The scores.
@@ -115,7 +124,7 @@ def evaluate_and_report(
     with show_progress(f"evaluate {split}", len(reader.records(split))) as progress:
         evaluation = evaluate(predictor, reader, split, progress=progress.advance)
     directory = Path(directory)
-    write_metrics(evaluation, directory / "metrics.json")
+    write_metrics(evaluation, directory / METRICS_FILE, settings)
     write_per_image(evaluation, directory / "per_image.csv")
     write_report(evaluation, directory / "report.html", title=title, facts=facts, history=history)
     return evaluation
@@ -158,18 +167,16 @@ def _parse(arguments: Sequence[str]) -> dict[str, Any]:
     parser.add_argument("model", type=str, help="a run directory, a bundle directory or a Hugging Face Hub id")
     parser.add_argument("--split", choices=SPLITS, default="val", help="which part of the data set")
     parser.add_argument("--output_dir", type=str, help="where to write; default: in the run, or runs/evaluate/NAME")
-    parser.add_argument(
-        "--config", type=str, help="a YAML file whose `data:` says which data set, in place of the run's"
-    )
+    parser.add_argument("--config", type=str, help="a YAML file whose `data:` replaces all of the run's data options")
+    parser.add_argument("--overwrite", action="store_true", help="replace the scores of another evaluation")
     add_options(parser, InferenceOptions)
     parser.add_class_arguments(DataOptions, "data")
     first = parse_arguments(parser, arguments)
     from xseg.inference.bundles import locate_run  # not before --help is answered: it imports torch
 
-    run_config = (locate_run(first.model) or Path(first.model)) / "config.yaml"
-    files = [run_config] if run_config.is_file() else []
-    files += [Path(first.config)] if first.config else []
-    for file in files:
+    run = locate_run(first.model) or Path(first.model)
+    file = Path(first.config) if first.config else run / "config.yaml"
+    if first.config or file.is_file():
         parser.set_defaults(read_data_options(file))
     values: dict[str, Any] = vars(parser.instantiate(parse_arguments(parser, arguments)))
     return values

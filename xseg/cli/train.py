@@ -177,6 +177,7 @@ def _silent(_line: str) -> None:
 def _report(cli: TrainCLI) -> None:
     """Score the best bundle over the validation split, and write and print what there is."""
     from xseg.evaluation.facts import model_facts
+    from xseg.evaluation.settings import EvaluationSettings
     from xseg.inference.predictor import load
 
     request, run = cli.request, cli.request.run
@@ -190,6 +191,7 @@ def _report(cli: TrainCLI) -> None:
         title=run.path.resolve().name,
         facts={**model_facts(predictor), "Data": data},
         history=run.metrics,
+        settings=EvaluationSettings(str(run.path), "val", request.data, predictor.options),
     )
     print_scores(evaluation.labels, evaluation.scores)
     print(f"best model: {run.best}\nlast state: {run.last_checkpoint}\nreport: {run.report}", flush=True)

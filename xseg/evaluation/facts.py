@@ -21,7 +21,7 @@ def model_facts(predictor: Predictor) -> dict[str, str]:
     facts["Averaged over"] = f"scales {sizes}{' and mirror images' if options.flip else ''}"
     if options.scales == (1.0,) and not options.flip:
         del facts["Averaged over"]
-    facts["Computed in"] = f"{options.precision} on {_device_name(predictor.device)}"
+    facts["Computed in"] = f"{predictor.backend.precision} on {_device_name(predictor.device)}"
     return facts
 
 

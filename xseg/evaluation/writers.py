@@ -9,18 +9,26 @@ from pathlib import Path
 
 from xseg.atomic import write_text
 from xseg.evaluation.evaluate import Evaluation
+from xseg.evaluation.settings import EvaluationSettings
 from xseg.types import PathArgument
 
 COLUMNS = ("name", "width", "height", "miou", "pixel_accuracy", "boundary_iou", "seconds")
 
 
-def write_metrics(evaluation: Evaluation, path: PathArgument) -> Path:
+def write_metrics(evaluation: Evaluation, path: PathArgument, settings: EvaluationSettings | None = None) -> Path:
     """Write the scores as JSON, fractions from 0 to 1 and null where a score has no meaning; return the path.
+
+    Args:
+        evaluation: scores to write.
+        path: the JSON file.
+        settings: model, split, data and options, written under "evaluated".
 
     Raises:
         OSError: if the file cannot be written.
     """
     values = evaluation.scores.to_dict(evaluation.labels.names)
+    if settings is not None:
+        values["evaluated"] = settings.to_dict()
     return write_text(path, json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 

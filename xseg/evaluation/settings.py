@@ -1,0 +1,85 @@
+"""What was evaluated and how, so that the scores in a folder say what they are scores of."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from xseg.data.options import DataOptions
+from xseg.errors import ConfigError
+from xseg.inference.options import InferenceOptions
+from xseg.types import PathArgument, Split
+
+METRICS_FILE = "metrics.json"
+_NO_EFFECT = ("batch_size", "device")  # options that change the speed, not the scores
+
+
+@dataclass(frozen=True)
+class EvaluationSettings:
+    """The model, the data and the options of an evaluation.
+
+    Args:
+        model: path of a run or a bundle, or a Hub id.
+        split: train, val or test.
+        data: options that choose the data set.
+        inference: options that the model is run with.
+    """
+
+    model: str
+    split: Split
+    data: DataOptions
+    inference: InferenceOptions
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON, with paths that exist made absolute."""
+        data = {name: getattr(self.data, name) for name in ("reader", "root", "channels")}
+        options = {name: value for name, value in asdict(self.inference).items() if name not in _NO_EFFECT}
+        values = {
+            "model": _absolute(self.model),
+            "split": self.split,
+            "data": {**data, "root": _absolute(self.data.root), "layout": asdict(self.data.layout)},
+            "options": options,
+        }
+        plain: dict[str, Any] = json.loads(json.dumps(values))  # tuples become lists, as in the file to compare with
+        return plain
+
+    def require_same(self, directory: PathArgument) -> None:
+        """Refuse to overwrite the scores of another evaluation.
+
+        Args:
+            directory: folder that is to receive the scores.
+
+        Raises:
+            ConfigError: if the folder holds scores of another model, split, data set or other options.
+        """
+        path = Path(directory) / METRICS_FILE
+        if not path.is_file():
+            return
+        try:
+            earlier = json.loads(path.read_text(encoding="utf-8"))["evaluated"]
+        except (OSError, ValueError, KeyError, TypeError):
+            earlier = None
+        differing = difference(earlier, self.to_dict())
+        if differing is not None:
+            raise ConfigError(
+                f"{path} holds the scores of another evaluation ({differing})",
+                expected="a new folder, or the same model, split, data and options",
+                remedy="name another with --output_dir, or add --overwrite",
+            )
+
+
+def difference(earlier: Any, now: Any, name: str = "") -> str | None:
+    """Return the first difference between nested plain values as "name: earlier, now ..."; None if they are equal."""
+    if not (isinstance(earlier, dict) and isinstance(now, dict)):
+        return None if earlier == now else f"{name or 'settings'}: {earlier if earlier else 'unknown'}, now {now}"
+    for key in [*now, *(key for key in earlier if key not in now)]:
+        found = difference(earlier.get(key), now.get(key), f"{name}.{key}".removeprefix("."))
+        if found is not None:
+            return found
+    return None
+
+
+def _absolute(path: str) -> str:
+    return str(Path(path).absolute()) if path and Path(path).exists() else path
