@@ -1,7 +1,7 @@
-import importlib.util
 from pathlib import Path
 
 import pytest
+import replicas
 
 from xseg.cli.train_options import parse_request
 
@@ -9,10 +9,6 @@ CONFIGS = Path(__file__).parents[1] / "configs"
 # those of data sets are tested with the readers, those of classification with it
 FILES = sorted(file for folder in ("model", "trainer", "experiments") for file in (CONFIGS / folder).glob("*.yaml"))
 SHIPPED = Path(__file__).parents[1] / "xseg" / "cli" / "demo.yaml"
-
-_spec = importlib.util.spec_from_file_location("replicas", Path(__file__).parent / "data" / "readers" / "replicas.py")
-replicas = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(replicas)
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +40,7 @@ def names(path):
 
 @pytest.mark.parametrize("file", [*FILES, SHIPPED], ids=names)
 def test_every_configuration_makes_a_model_data_and_a_trainer(file, root_of, tmp_path):
-    from xseg.cli.lightning_cli import TrainCLI
+    from xseg.training.run import TrainCLI
 
     arguments = command([file], root_of, tmp_path)
     # the size of the network is not what a configuration can get wrong, and large ones take seconds to build

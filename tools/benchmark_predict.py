@@ -2,7 +2,7 @@
 
 import sys
 
-from xseg.cli.benchmark_predict import main
+from xseg.cli.benchmark.predict import main
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from xseg.classification.drawings import SHAPES, DrawnClasses, write_drawings
+from xseg.data.generated.drawings import SHAPES, DrawnClasses, write_drawings
 
 
 def main() -> None:

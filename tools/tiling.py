@@ -22,8 +22,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from xseg.atomic import atomic_path, write_text
-from xseg.images import read_image
+from xseg.files.atomic import atomic_path, write_text
+from xseg.images.reading import read_image
 from xseg.inference.accumulator import tiled_probabilities
 from xseg.inference.predictor import Predictor, load
 from xseg.inference.preprocessing import to_batch

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 from xseg.version import __version__
 
 _PUBLIC = {
-    "LabelMap": "xseg.labels",
-    "Normalization": "xseg.normalization",
+    "LabelMap": "xseg.labels.label_map",
+    "Normalization": "xseg.images.normalization",
     "Prediction": "xseg.inference.prediction",
     "Predictor": "xseg.inference.predictor",
     "XsegError": "xseg.errors",
-    "Ablation": "xseg.ablation",
+    "Ablation": "xseg.nn.ablation",
     "create_classifier": "xseg.factory",
     "create_encoder": "xseg.factory",
     "create_model": "xseg.factory",
@@ -42,14 +42,14 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from xseg.ablation import Ablation
     from xseg.encoders.variants import list_encoders
     from xseg.errors import XsegError
     from xseg.factory import create_classifier, create_encoder, create_model
+    from xseg.images.normalization import Normalization
     from xseg.inference.prediction import Prediction
     from xseg.inference.predictor import Predictor, load
-    from xseg.labels import LabelMap
-    from xseg.normalization import Normalization
+    from xseg.labels.label_map import LabelMap
+    from xseg.nn.ablation import Ablation
     from xseg.smp import register_smp
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from xseg.ablation import Ablation
+from xseg.bundles.pretrained_classifier import pretrained_classifier
 from xseg.encoders.variants import encoder_spec
 from xseg.encoders.xception import XceptionEncoder
-from xseg.model_config import Architecture, ModelConfig
+from xseg.models.architectures import build_model, default_output_stride
 from xseg.models.classifier import ClassifierConfig, XceptionClassifier
-from xseg.models.factory import build_model, default_output_stride
-from xseg.models.pretrained_classifier import pretrained_classifier
+from xseg.models.config import Architecture, ModelConfig
 from xseg.models.segmentation import SegmentationModel
+from xseg.nn.ablation import Ablation
 from xseg.types import OutputStride, Padding, PathArgument
 from xseg.weights.load import load_encoder_weights
 

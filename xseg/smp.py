@@ -13,10 +13,10 @@ from xseg.encoders.xception import INIT_STD, XceptionEncoder
 from xseg.errors import ConfigError
 from xseg.nn.initialization import initialize
 from xseg.types import OutputStride
-from xseg.weights.catalogue import CATALOGUE, HubFile
+from xseg.weights.catalogue.entries import CATALOGUE, HubFile
+from xseg.weights.formats.source import Source
 from xseg.weights.in_channels import repeat_kernels
 from xseg.weights.load import FIRST_CONVOLUTION, load_encoder_source
-from xseg.weights.source import Source
 
 PREFIX = "xseg-"  # SMP's own "xception" is another network
 

@@ -12,7 +12,7 @@ from xseg.classification.folders import list_classes
 from xseg.classification.options import ClassificationDataOptions
 from xseg.classification.preprocessing import Preprocessing, preprocessing_of
 from xseg.errors import DataError
-from xseg.normalization import Normalization
+from xseg.images.normalization import Normalization
 
 
 def data(root, seed=0, **changes):

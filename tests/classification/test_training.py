@@ -15,10 +15,10 @@ from safetensors.torch import load_file
 from torch.testing import assert_close
 
 import xseg
+from xseg.bundles.classifier import load_classifier_bundle
 from xseg.cli import classify, classify_options
 from xseg.cli.classify_options import asks_for_classification, build_parser, parse_request
 from xseg.errors import ConfigError, DataError, WeightsError
-from xseg.models.classifier_bundle import load_classifier_bundle
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "classification"
 SMALL = ["--model.width", "0.125", "--data.size", "40", "--data.workers", "0", "--data.batch_size", "4"]
@@ -107,7 +107,7 @@ def test_the_average_of_the_weights_is_what_is_kept(folders, tmp_path):
     began = parse_request(arguments(folders, run)).model
     from lightning.pytorch import seed_everything
 
-    from xseg.classification.task import build_classifier
+    from xseg.training.classification import build_classifier
 
     seed_everything(0, verbose=False)
     start = build_classifier(began, classes=2, in_channels=3)

@@ -11,15 +11,15 @@ import torch
 import yaml
 from PIL import Image
 
+from xseg.bundles.bundle import Bundle, save_bundle
 from xseg.cli import main
 from xseg.cli.evaluate import default_directory
-from xseg.labels import LabelMap
+from xseg.images.normalization import Normalization
+from xseg.labels.label_map import LabelMap
 from xseg.metrics.confusion import confusion_matrix
 from xseg.metrics.scores import scores_from_confusion
-from xseg.model_config import ModelConfig
-from xseg.models.bundle import Bundle, save_bundle
-from xseg.models.factory import build_model
-from xseg.normalization import Normalization
+from xseg.models.architectures import build_model
+from xseg.models.config import ModelConfig
 
 NAMES = ("road", "sky", "tree")
 

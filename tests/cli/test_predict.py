@@ -11,12 +11,12 @@ import torch
 from PIL import Image
 
 from xseg import load
+from xseg.bundles.bundle import Bundle, save_bundle
 from xseg.cli import main
-from xseg.labels import LabelMap
-from xseg.model_config import ModelConfig
-from xseg.models.bundle import Bundle, save_bundle
-from xseg.models.factory import build_model
-from xseg.normalization import Normalization
+from xseg.images.normalization import Normalization
+from xseg.labels.label_map import LabelMap
+from xseg.models.architectures import build_model
+from xseg.models.config import ModelConfig
 
 LABELS = LabelMap(("road", "sky", "tree"))
 
@@ -140,7 +140,7 @@ def test_an_output_folder_that_is_a_file_is_refused(model, images, tmp_path, cap
 
 
 def test_an_interruption_leaves_the_table_of_what_is_done(model, images, tmp_path, monkeypatch):
-    from xseg.inference.writers import PredictionWriter
+    from xseg.predict.outputs.images import PredictionWriter
 
     write = PredictionWriter.write
 

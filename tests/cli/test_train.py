@@ -10,8 +10,8 @@ import pytest
 import torch
 import yaml
 
+from xseg.bundles.bundle import load_bundle
 from xseg.cli import main
-from xseg.models.bundle import load_bundle
 
 TINY = [
     "--model.encoder", "xception", "--model.width", "0.125", "--model.decoder_channels", "8", "--model.depth", "3",
@@ -173,7 +173,7 @@ def test_a_checkpoint_of_another_model_is_refused(finished, tmp_path, capsys):
 
 
 def test_ctrl_c_keeps_the_last_epoch(tmp_path, capsys, monkeypatch):
-    from xseg.training.task import SegmentationTask
+    from xseg.training.segmentation import SegmentationTask
 
     step = SegmentationTask.training_step
 
@@ -308,7 +308,7 @@ def test_overwrite_starts_anew(finished, tmp_path):
 
 
 def test_wrong_files_are_told_before_anything_is_written(tmp_path, capsys):
-    from xseg.data.scenes import write_scenes
+    from xseg.data.generated.scenes import write_scenes
 
     write_scenes(tmp_path / "data", counts=(2, 2, 1), size=(33, 48))
     mask = sorted((tmp_path / "data" / "val" / "masks").iterdir())[1]

@@ -10,12 +10,12 @@ from torch import nn
 from torch.testing import assert_close
 
 import xseg
-from xseg.ablation import Ablation
 from xseg.errors import ConfigError
-from xseg.model_config import ModelConfig
+from xseg.files.serialization import from_plain
+from xseg.models.config import ModelConfig
+from xseg.nn.ablation import Ablation
 from xseg.nn.norm import NormSpec
 from xseg.nn.separable import SeparableConv2d
-from xseg.plain import from_plain
 
 ABLATIONS = [
     Ablation(order="pointwise_first"),

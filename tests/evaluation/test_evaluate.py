@@ -7,7 +7,7 @@ import pytest
 
 from xseg.errors import ConfigError, DataError, ShapeError
 from xseg.evaluation.evaluate import EXAMPLE_WIDTH, EXAMPLES, evaluate
-from xseg.labels import LabelMap
+from xseg.labels.label_map import LabelMap
 from xseg.metrics.boundary import boundary_counts
 from xseg.metrics.confusion import confusion_matrix
 from xseg.metrics.scores import scores_from_confusion

@@ -27,7 +27,7 @@ from segmentron import SegmenTron
 from xseg.weights.check.compare import Difference, compare
 from xseg.weights.check.originals import original_runner
 from xseg.weights.convert import convert
-from xseg.weights.read import read_source
+from xseg.weights.formats.read import read_source
 
 HERE = Path(__file__).parent
 SIZES = ((513, 513), (384, 512))

@@ -8,18 +8,19 @@ import pytest
 import torch
 
 from xseg.errors import ConfigError, MissingExtraError
-from xseg.inference.backends import cache, selection
-from xseg.inference.backends.cache import fingerprint, kept
-from xseg.inference.backends.check import compare, verify
+from xseg.export import cache
+from xseg.export.cache import fingerprint, kept
+from xseg.export.verify import compare, verify
+from xseg.images.normalization import Normalization
+from xseg.inference.backends import selection
 from xseg.inference.backends.pytorch import TorchBackend
 from xseg.inference.backends.selection import create_backend, select_backend, select_precision
 from xseg.inference.network import coarse_network
 from xseg.inference.options import InferenceOptions
 from xseg.inference.predictor import Predictor
-from xseg.labels import LabelMap
-from xseg.model_config import ModelConfig
-from xseg.models.factory import build_model
-from xseg.normalization import Normalization
+from xseg.labels.label_map import LabelMap
+from xseg.models.architectures import build_model
+from xseg.models.config import ModelConfig
 
 CPU = torch.device("cpu")
 

@@ -6,8 +6,8 @@ from torch import nn
 
 from xseg.inference.folding import folded
 from xseg.inference.network import coarse_network
-from xseg.model_config import ModelConfig
-from xseg.models.factory import build_model
+from xseg.models.architectures import build_model
+from xseg.models.config import ModelConfig
 
 
 def norms(network):

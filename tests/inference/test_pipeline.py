@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from xseg.images.normalization import Normalization
 from xseg.inference import pipeline as module
 from xseg.inference.pipeline import Computer, Request, in_order, run_pipeline
 from xseg.inference.prediction import Failure
-from xseg.normalization import Normalization
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from xseg.inference.overlay import add_legend, blend, displayable, font_size
+from xseg.images.overlay import add_legend, blend, displayable, font_size
 from xseg.inference.prediction import Prediction, save_image, save_mask
-from xseg.labels import LabelMap
+from xseg.labels.label_map import LabelMap
 
 NAMES = ("sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car", "pedestrian", "bicyclist")
 STREET = LabelMap(NAMES)

@@ -6,13 +6,13 @@ import torch
 from PIL import Image
 
 from xseg.errors import ConfigError, DataError, ShapeError, WeightsError
+from xseg.images.normalization import Normalization
 from xseg.inference import predictor as predictor_module
 from xseg.inference.options import InferenceOptions
 from xseg.inference.prediction import Failure, Prediction
 from xseg.inference.predictor import Predictor, load
 from xseg.inference.preprocessing import to_array, to_batch
-from xseg.labels import LabelMap
-from xseg.normalization import Normalization
+from xseg.labels.label_map import LabelMap
 
 
 def test_the_mask_is_the_class_of_the_highest_logit_at_the_images_size(predictor, photo):

@@ -8,9 +8,9 @@ import pytest
 
 from xseg.cli import lab
 from xseg.encoders.variants import encoder_spec, list_encoders
-from xseg.lab.diagram import draw_encoder, draw_inception
 from xseg.lab.explanation import CHANNELS, MODULES, classifier_facts, knobs
 from xseg.nn.inception import Convolution
+from xseg.reports.diagram import draw_encoder, draw_inception
 
 
 def texts(diagram):

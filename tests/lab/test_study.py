@@ -7,8 +7,8 @@ import json
 
 import pytest
 
-from xseg.classification.drawings import DrawnClasses, write_drawings
 from xseg.cli import lab
+from xseg.data.generated.drawings import DrawnClasses, write_drawings
 from xseg.errors import ConfigError, DataError
 from xseg.lab import study as studies
 from xseg.lab.budget import Network

@@ -35,9 +35,6 @@ def serve():
     import torch
 
     torch.set_num_threads(1)
-    import xseg.cli.lightning_cli
-    import xseg.cli.train
-    import xseg.evaluation.report  # noqa: F401 - imported once for all
 
     for line in sys.stdin:
         order = json.loads(line)

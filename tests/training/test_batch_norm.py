@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from xseg.training.batch_norm import SharedBatchNorm2d, choose_statistics
-from xseg.training.options import TaskOptions
+from xseg.training.options.task import TaskOptions
 
 
 @pytest.mark.parametrize(

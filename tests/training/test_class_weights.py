@@ -5,7 +5,7 @@ import pytest
 
 from xseg.data.sample import Record, Sample
 from xseg.errors import DataError
-from xseg.labels import LabelMap
+from xseg.labels.label_map import LabelMap
 from xseg.training.class_weights import class_weights, count_pixels
 
 

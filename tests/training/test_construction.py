@@ -1,10 +1,10 @@
 import pytest
 import torch
 
+from xseg.bundles.bundle import Bundle, load_bundle, save_bundle
 from xseg.errors import ConfigError, WeightsError
-from xseg.labels import LabelMap
-from xseg.models.bundle import Bundle, load_bundle, save_bundle
-from xseg.normalization import Normalization
+from xseg.images.normalization import Normalization
+from xseg.labels.label_map import LabelMap
 from xseg.training.batch_norm import normalization_layers
 from xseg.training.construction import construct_model, restored_model
 

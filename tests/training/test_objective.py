@@ -4,7 +4,7 @@ import torch
 from xseg.losses.cross_entropy import hard_pixel_cross_entropy, labelled_cross_entropy
 from xseg.losses.smp_losses import smp_loss
 from xseg.training.objective import Objective
-from xseg.training.recipe import LossOptions
+from xseg.training.options.recipe import LossOptions
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from torch import nn
 from xseg.factory import create_model
 from xseg.training.auxiliary import AuxiliaryHead
 from xseg.training.optimizers import build_optimizer, parameter_groups
-from xseg.training.recipe import OptimizerOptions
+from xseg.training.options.recipe import OptimizerOptions
 
 OPTIONS = OptimizerOptions(lr=0.1, encoder_lr=0.01, weight_decay=0.001)
 

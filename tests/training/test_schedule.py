@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xseg.training.recipe import ScheduleOptions
+from xseg.training.options.recipe import ScheduleOptions
 from xseg.training.schedule import poly_factor
 
 

@@ -5,12 +5,12 @@ from lightning.pytorch import LightningDataModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from torch.utils.data import DataLoader, Dataset
 
-from xseg.labels import LabelMap
-from xseg.normalization import Normalization
-from xseg.training.checkpoint_io import AtomicCheckpointIO
-from xseg.training.options import TaskOptions
-from xseg.training.recipe import OptimizerOptions
-from xseg.training.task import SegmentationTask
+from xseg.images.normalization import Normalization
+from xseg.labels.label_map import LabelMap
+from xseg.training.checkpoints.io import AtomicCheckpointIO
+from xseg.training.options.recipe import OptimizerOptions
+from xseg.training.options.task import TaskOptions
+from xseg.training.segmentation import SegmentationTask
 
 LABELS = LabelMap(("dark", "bright", "never"))
 

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "fakes"))  # imported by name from the tests, which are no package
-
 from tensorflow_writer import write_checkpoint
 from tensorflow_zoo import restatement
 
-from xseg.model_config import ModelConfig
-from xseg.models.factory import build_model
+from xseg.models.architectures import build_model
+from xseg.models.config import ModelConfig
 
 
 class Recorder(dict):

@@ -10,22 +10,22 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from xseg.bundles.bundle import Bundle, load_bundle, save_bundle
+from xseg.bundles.converted import Changes, load_model
 from xseg.cli import run
 from xseg.errors import ConfigError, WeightsError
 from xseg.factory import create_encoder
-from xseg.label_sets import voc_colors
-from xseg.labels import LabelMap
-from xseg.models.bundle import Bundle, load_bundle, save_bundle
-from xseg.models.converted import Changes, load_model
+from xseg.images.normalization import Normalization
+from xseg.labels.by_outputs import label_set
+from xseg.labels.known import voc_colors
+from xseg.labels.label_map import LabelMap
 from xseg.nn.norm import NormSpec
-from xseg.normalization import Normalization
-from xseg.weights import encoder_file
 from xseg.weights.adapt import adapt_head
-from xseg.weights.catalogue import CATALOGUE, find_entry
+from xseg.weights.catalogue.entries import CATALOGUE, find_entry
+from xseg.weights.catalogue.listing import table
 from xseg.weights.convert import convert
-from xseg.weights.label_sets import label_set
-from xseg.weights.listing import table
-from xseg.weights.read import read_source
+from xseg.weights.formats import encoder as encoder_file
+from xseg.weights.formats.read import read_source
 from xseg.weights.report import provenance
 
 WANTED = ("background", "car", "person", "drone")
@@ -277,7 +277,7 @@ def test_an_encoder_takes_its_part_of_our_own_model(small_model, tmp_path):
 
 def test_head_surgery_ignores_case_and_keeps_the_rest():
     labels, _ = label_set(19)
-    from xseg.model_config import ModelConfig
+    from xseg.models.config import ModelConfig
 
     state = {
         "segmentation_head.weight": torch.randn(19, 256, 1, 1),

@@ -13,8 +13,8 @@ from xseg.encoders.variants import encoder_spec
 from xseg.encoders.xception import XceptionEncoder
 from xseg.errors import WeightsError
 from xseg.weights.convert import convert
+from xseg.weights.formats.source import Source
 from xseg.weights.load import load_encoder_source
-from xseg.weights.source import Source
 
 ORIGINS = ("cadene", "keras", "segmentron", "tensorflow", "timm")
 
@@ -26,7 +26,7 @@ def constants(state):
 
 def keras_names(layers):
     """Return LAYER/VARIABLE to shape, as the reader names them."""
-    from xseg.weights.keras_names import SHORTCUTS
+    from xseg.weights.formats.keras_names import SHORTCUTS
 
     kinds = {"Conv2D": iter(SHORTCUTS.values()), "BatchNormalization": iter(SHORTCUTS.values())}
     names = {}

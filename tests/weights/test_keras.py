@@ -22,7 +22,7 @@ if keras.backend.backend() != "torch":
 from xseg.errors import WeightsError  # noqa: E402
 from xseg.factory import create_encoder  # noqa: E402
 from xseg.weights.convert import convert  # noqa: E402
-from xseg.weights.read import read_source  # noqa: E402
+from xseg.weights.formats.read import read_source  # noqa: E402
 
 TAPS = ["block2_sepconv2_bn", "block3_sepconv2_bn", "block4_sepconv2_bn", "block13_sepconv2_bn", "block14_sepconv2_act"]
 CACHE = Path(os.environ.get("XSEG_TEST_CACHE", Path.home() / ".cache" / "xseg-test"))

@@ -16,10 +16,10 @@ import torch
 from tensorflow_writer import write_checkpoint, write_graph
 
 from xseg.errors import WeightsError
-from xseg.models.factory import build_model
+from xseg.models.architectures import build_model
 from xseg.weights.convert import convert
-from xseg.weights.crc32c import crc32c
-from xseg.weights.read import read_source
+from xseg.weights.formats.crc32c import crc32c
+from xseg.weights.formats.read import read_source
 
 
 def interpreter():

@@ -19,16 +19,16 @@ from torch import nn
 
 from xseg.errors import DataError
 from xseg.factory import create_model
-from xseg.inference.job import predict_images
+from xseg.images.normalization import Normalization
 from xseg.inference.options import InferenceOptions, OutputOptions
 from xseg.inference.pipeline import Request
 from xseg.inference.predictor import Predictor
 from xseg.inference.preprocessing import to_array, to_batch
-from xseg.inference.sources import Source
-from xseg.inference.writers import PredictionWriter
-from xseg.labels import LabelMap
+from xseg.labels.label_map import LabelMap
 from xseg.nn.resize import resize
-from xseg.normalization import Normalization
+from xseg.predict.job import predict_images
+from xseg.predict.outputs.images import PredictionWriter
+from xseg.predict.sources import Source
 
 ROUNDS = 5  # of both ways in turns: a machine's speed drifts
 PEER_CLASSES = 11

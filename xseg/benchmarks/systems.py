@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from xseg.atomic import write_text
+from xseg.files.atomic import write_text
 from xseg.lab.budget import count_multiply_adds
 from xseg.models.classifier import ClassifierConfig, XceptionClassifier
 

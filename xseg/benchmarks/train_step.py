@@ -16,7 +16,7 @@ from xseg.factory import create_model
 from xseg.lab.budget import count_multiply_adds
 from xseg.losses.cross_entropy import labelled_cross_entropy
 from xseg.training.optimizers import build_optimizer
-from xseg.training.recipe import OptimizerOptions
+from xseg.training.options.recipe import OptimizerOptions
 from xseg.types import OutputStride
 
 ENCODER, PEER_ENCODER = "xception65", "tu-xception65"

@@ -9,17 +9,17 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from xseg.bundles.classifier import ClassifierBundle, save_classifier
 from xseg.classification.preprocessing import Preprocessing
-from xseg.classification.task import ClassificationTask, Scores
+from xseg.images.normalization import Normalization
 from xseg.models.classifier import XceptionClassifier
-from xseg.models.classifier_bundle import ClassifierBundle, save_classifier
-from xseg.normalization import Normalization
-from xseg.training.callbacks import StepSeed
-from xseg.training.ema import ExponentialMovingAverage
-from xseg.training.epoch_table import Row, Tell, read_table, write_table
-from xseg.training.last_checkpoint import LastCheckpoint
-from xseg.training.run_directory import RunDirectory
-from xseg.training.stop_signals import StopSignals
+from xseg.training.callbacks.assembly import StepSeed
+from xseg.training.callbacks.epoch_table import Row, Tell, read_table, write_table
+from xseg.training.callbacks.last_checkpoint import LastCheckpoint
+from xseg.training.callbacks.moving_average import ExponentialMovingAverage
+from xseg.training.callbacks.stop_signals import StopSignals
+from xseg.training.checkpoints.run_directory import RunDirectory
+from xseg.training.classification import ClassificationTask, Scores
 from xseg.version import __version__
 
 

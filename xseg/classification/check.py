@@ -13,8 +13,8 @@ from xseg.classification.folders import ClassFolders
 from xseg.classification.options import Check
 from xseg.data.sample import Record
 from xseg.errors import DataError
-from xseg.images import image_size
-from xseg.normalization import Normalization
+from xseg.images.normalization import Normalization
+from xseg.images.reading import image_size
 from xseg.types import Split
 
 MOST_DECODED = 10_000  # images: a minute or two on two cores

@@ -15,12 +15,12 @@ from torch.utils.data import Dataset
 from xseg.classification.folders import ClassReader
 from xseg.classification.options import ClassificationDataOptions
 from xseg.classification.preprocessing import preprocessing_of, training_transform, transform_image
-from xseg.data.dataset import SegmentationLoader, start_worker
+from xseg.data.loading.dataset import SegmentationLoader, start_worker
+from xseg.data.loading.sampler import EpochSampler, Key
+from xseg.data.loading.transforms import to_tensor
 from xseg.data.sample import Array
-from xseg.data.sampler import EpochSampler, Key
-from xseg.data.transforms import to_tensor
 from xseg.errors import XsegError
-from xseg.normalization import Normalization
+from xseg.images.normalization import Normalization
 from xseg.types import Split
 
 

@@ -13,8 +13,8 @@ from xseg.classification.options import ClassificationDataOptions
 from xseg.data.pairs import check_root
 from xseg.data.sample import Record, Sample
 from xseg.errors import DataError
-from xseg.images import IMAGE_SUFFIXES, read_image
-from xseg.labels import LabelMap
+from xseg.images.reading import IMAGE_SUFFIXES, read_image
+from xseg.labels.label_map import LabelMap
 from xseg.types import Split
 
 Listing: TypeAlias = dict[str, list[Path]]

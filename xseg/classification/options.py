@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from xseg.ablation import Ablation
 from xseg.errors import ConfigError
+from xseg.nn.ablation import Ablation
 from xseg.types import Padding
 
 Check: TypeAlias = Literal["auto", "pixels", "headers", "none"]

@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 
 from xseg.classification.options import ClassificationDataOptions, Fit, Interpolation
+from xseg.data.loading.transforms import Transform
 from xseg.data.sample import Array
-from xseg.data.transforms import Transform
 
 EVALUATION_SHARE = 0.875  # of the image's short side that the classifier sees; Inception's central crop
 _INTERPOLATIONS: dict[Interpolation, int] = {

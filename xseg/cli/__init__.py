@@ -22,8 +22,8 @@ VERBS = {
     "predict": "xseg.cli.predict:main",
     "convert": "xseg.cli.convert:main",
     "lab": "xseg.cli.lab:main",
-    "data": "xseg.cli.data:main",
-    "benchmark": "xseg.cli.benchmark:main",
+    "data": "xseg.cli.data.verbs:main",
+    "benchmark": "xseg.cli.benchmark.verbs:main",
 }
 
 EXIT_OK, EXIT_SOME_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from xseg.classification.check import Look
     from xseg.classification.dataset import ClassificationData
     from xseg.classification.folders import ClassFolders
-    from xseg.classification.task import ClassificationTask
-    from xseg.training.epoch_table import Row
+    from xseg.training.callbacks.epoch_table import Row
+    from xseg.training.classification import ClassificationTask
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -81,7 +81,7 @@ def _train(request: ClassifyRequest, folders: ClassFolders, look: Look) -> None:
 
     from xseg.classification.dataset import ClassificationData
     from xseg.classification.silence import silence_lightning
-    from xseg.classification.task import ClassificationTask, build_classifier
+    from xseg.training.classification import ClassificationTask, build_classifier
 
     silence_lightning()
     seed_everything(request.seed, verbose=False)
@@ -125,7 +125,7 @@ def _trainer(request: ClassifyRequest, best: BestClassifier) -> Trainer:
     from lightning.pytorch.loggers import TensorBoardLogger
 
     from xseg.classification.callbacks import epoch_callbacks
-    from xseg.training.checkpoint_io import AtomicCheckpointIO
+    from xseg.training.checkpoints.io import AtomicCheckpointIO
 
     return Trainer(
         **asdict(request.trainer),
@@ -142,7 +142,7 @@ def _trainer(request: ClassifyRequest, best: BestClassifier) -> Trainer:
 
 def _write_down(request: ClassifyRequest, folders: ClassFolders) -> None:
     """Write with what is trained."""
-    from xseg.atomic import write_text
+    from xseg.files.atomic import write_text
     from xseg.training.environment import describe_environment, describe_resumed
 
     if request.overwrite:
@@ -162,7 +162,7 @@ def _fit(request: ClassifyRequest, trainer: Trainer, task: ClassificationTask, d
         KeyboardInterrupt: if the user stopped it.
     """
     from xseg.errors import WeightsError
-    from xseg.training.stop_signals import TrainingStopped
+    from xseg.training.callbacks.stop_signals import TrainingStopped
 
     again = f"xseg train --config {request.run.config} --resume {request.run.last_checkpoint}"
     try:
@@ -194,7 +194,7 @@ def _tell(row: Row, epochs: int | None, seconds_left: float | None) -> None:
 
 
 def _report(request: ClassifyRequest, folders: ClassFolders, data: ClassificationData, best: BestClassifier) -> None:
-    from xseg.classification.report import write_report
+    from xseg.reports.classification import write_report
 
     if best.best is not None:
         write_report(

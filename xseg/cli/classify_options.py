@@ -13,7 +13,7 @@ from jsonargparse import ArgumentParser, Namespace
 from xseg.classification.options import ClassificationDataOptions, ClassifierOptions
 from xseg.cli.train_options import known_options, parse, read_config, refuse_unknown_options
 from xseg.errors import ConfigError
-from xseg.training.run_directory import RunDirectory
+from xseg.training.checkpoints.run_directory import RunDirectory
 
 TASK = "classification"
 PROGRAM = "xseg train"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from xseg.models.segmentation import SegmentationModel
-    from xseg.weights.catalogue import Entry
+    from xseg.weights.catalogue.entries import Entry
     from xseg.weights.check.compare import Runner
     from xseg.weights.convert import Conversion
 
@@ -118,7 +118,7 @@ def _parser() -> ArgumentParser:
 
 
 def _list_catalogue() -> None:
-    from xseg.weights.listing import places, table
+    from xseg.weights.catalogue.listing import places, table
 
     print("\n".join([*table(), "", *places()]))
 
@@ -129,10 +129,10 @@ def _convert(weights: str, options: ConvertOptions) -> tuple[Conversion, Entry |
     Returns:
         The conversion, and the source's entry in the catalogue, if it has one.
     """
-    from xseg.weights.catalogue import find_entry
+    from xseg.weights.catalogue.entries import find_entry
+    from xseg.weights.catalogue.fetch import locate
     from xseg.weights.convert import convert
-    from xseg.weights.fetch import locate
-    from xseg.weights.read import read_source
+    from xseg.weights.formats.read import read_source
     from xseg.weights.report import describe
 
     with _progress() as progress:
@@ -197,7 +197,7 @@ def _check_wanted(conversion: Conversion, options: ConvertOptions) -> None:
 
 
 def _write_encoder(conversion: Conversion, destination: Path, original: Original | None) -> int:
-    from xseg.weights.encoder_file import save_encoder
+    from xseg.weights.formats.encoder import save_encoder
 
     state = conversion.encoder_state()
     if conversion.plan.config:
@@ -223,8 +223,8 @@ def _write_bundle(
     original: Original | None,
 ) -> int:
     """Build the model, save the bundle, and compare."""
-    from xseg.models.bundle import save_bundle
-    from xseg.models.converted import Changes, build_bundle
+    from xseg.bundles.bundle import save_bundle
+    from xseg.bundles.converted import Changes, build_bundle
 
     changes = Changes(
         options.classes,

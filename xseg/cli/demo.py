@@ -12,7 +12,7 @@ from pathlib import Path
 from xseg.cli import EXIT_OK, evaluate, predict, train
 from xseg.cli.arguments import add_options, new_parser, options_of, parse_arguments
 from xseg.errors import ConfigError
-from xseg.training.run_directory import RunDirectory
+from xseg.training.checkpoints.run_directory import RunDirectory
 
 SCENE_SIZE = (128, 192)  # height and width in pixels
 
@@ -92,7 +92,7 @@ def _require_free(root: Path, data: Path, *, overwrite: bool) -> None:
 
 def _write_scenes(folder: Path, count: int) -> None:
     """Write the data set and say so."""
-    from xseg.data.scenes import write_scenes
+    from xseg.data.generated.scenes import write_scenes
 
     held_out = max(1, count // 8)
     write_scenes(folder, counts=(count, held_out, held_out), size=SCENE_SIZE)

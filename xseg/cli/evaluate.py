@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from xseg.data.sample import Reader
     from xseg.evaluation.evaluate import Evaluation
     from xseg.inference.predictor import Predictor
-    from xseg.labels import LabelMap
+    from xseg.labels.label_map import LabelMap
     from xseg.metrics.scores import Scores
 
 COLUMNS = ("iou", "accuracy", "precision", "f1", "boundary_iou")  # recall is accuracy, by another name
@@ -51,10 +51,10 @@ def main(arguments: Sequence[str]) -> int:
     if not values["overwrite"]:
         settings.require_same(directory)
 
+    from xseg.bundles.locate import locate_bundle, locate_run
     from xseg.data.readers.registry import create_reader
-    from xseg.evaluation.facts import model_facts
-    from xseg.inference.bundles import locate_bundle, locate_run
     from xseg.inference.predictor import load
+    from xseg.reports.model_summary import model_facts
 
     locate_bundle(source)  # a mistyped run has no configuration, so its data options would be blamed
     reader = create_reader(data)
@@ -81,7 +81,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def default_directory(source: PathArgument, split: Split) -> Path:
     """Return where the scores go if nothing is said: into a run, or for another model below runs/evaluate."""
-    from xseg.inference.bundles import locate_run
+    from xseg.bundles.locate import locate_run
 
     run = locate_run(source)
     return run / "evaluation" / split if run else Path("runs", "evaluate", Path(source).name, split)
@@ -118,8 +118,8 @@ def evaluate_and_report(
         OSError: if a file cannot be written.
     """
     from xseg.evaluation.evaluate import evaluate
-    from xseg.evaluation.report import write_report
     from xseg.evaluation.writers import write_metrics, write_per_image
+    from xseg.reports.evaluation import write_report
 
     with show_progress(f"evaluate {split}", len(reader.records(split))) as progress:
         evaluation = evaluate(predictor, reader, split, progress=progress.advance)
@@ -172,7 +172,7 @@ def _parse(arguments: Sequence[str]) -> dict[str, Any]:
     add_options(parser, InferenceOptions)
     parser.add_class_arguments(DataOptions, "data")
     first = parse_arguments(parser, arguments)
-    from xseg.inference.bundles import locate_run  # not before --help is answered: it imports torch
+    from xseg.bundles.locate import locate_run  # not before --help is answered: it imports torch
 
     run = locate_run(first.model) or Path(first.model)
     file = Path(first.config) if first.config else run / "config.yaml"

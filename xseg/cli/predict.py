@@ -17,7 +17,7 @@ from xseg.inference.options import EngineOptions, InferenceOptions, OutputOption
 
 if TYPE_CHECKING:
     from xseg.inference.predictor import Predictor
-    from xseg.inference.table import Row
+    from xseg.predict.table import Row
 
 # A command is to be quick; in Python and for scores, what a user does not ask for is left exact.
 QUICK = {"precision": "auto", "backend": "auto"}
@@ -55,14 +55,14 @@ def main(arguments: Sequence[str]) -> int:
     if directory.exists() and not directory.is_dir():
         raise ConfigError(f"output_dir={output.output_dir} is a file", expected="a folder, or a name that is free")
 
-    from xseg.inference.sources import expand_sources  # not before --help is answered: it imports OpenCV
+    from xseg.predict.sources import expand_sources  # not before --help is answered: it imports OpenCV
 
     sources = expand_sources(values["source"], exclude=output.output_dir)
 
-    from xseg.inference.bundles import locate_bundle  # imports torch, and everything above is checked without it
-    from xseg.inference.job import Job
-    from xseg.inference.manifest import bundle_digest, describe_run
+    from xseg.bundles.locate import locate_bundle  # imports torch, and everything above is checked without it
     from xseg.inference.predictor import load
+    from xseg.predict.job import Job
+    from xseg.predict.manifest import bundle_digest, describe_run
 
     bundle = locate_bundle(values["model"])
     predictor = load(bundle, **asdict(options))
@@ -70,7 +70,7 @@ def main(arguments: Sequence[str]) -> int:
     description = describe_run(bundle_digest(bundle), options, output, **facts)
     engine = None
     if machines.engine == "ray":
-        from xseg.inference.ray_engine import ray_engine
+        from xseg.predict.ray import ray_engine
 
         engine = ray_engine(values["model"], replace(options, **facts), machines.address)
     start = time.perf_counter()
@@ -89,7 +89,7 @@ def _in_fact(predictor: Predictor) -> dict[str, Any]:
 
 def _tell(rows: Sequence[Row], output: OutputOptions, seconds: float) -> None:
     """Print what was written where and how fast."""
-    from xseg.inference.output_folder import OutputFolder
+    from xseg.predict.staging import OutputFolder
 
     folder = OutputFolder.named(output.output_dir)
     done = sum(row.status == "ok" for row in rows)

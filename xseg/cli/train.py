@@ -17,9 +17,9 @@ from xseg.cli.progress import clock_time
 from xseg.cli.train_options import TrainRequest, build_parser, parse_request
 
 if TYPE_CHECKING:
-    from xseg.cli.lightning_cli import TrainCLI
-    from xseg.training.epoch_table import Row
-    from xseg.training.resumption import Resumption
+    from xseg.training.callbacks.epoch_table import Row
+    from xseg.training.checkpoints.resumption import Resumption
+    from xseg.training.run import TrainCLI
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -61,7 +61,7 @@ def _fit(cli: TrainCLI) -> None:
     Raises:
         KeyboardInterrupt: if the user or a scheduler stopped it.
     """
-    from xseg.training.stop_signals import TrainingStopped
+    from xseg.training.callbacks.stop_signals import TrainingStopped
 
     run = cli.request.run
     try:
@@ -78,7 +78,7 @@ def _help(arguments: Sequence[str]) -> int:
     if "trainer" not in arguments:
         build_parser().print_help()
         return 0
-    from xseg.cli.lightning_cli import TrainCLI
+    from xseg.training.run import TrainCLI
 
     TrainCLI(["--help"], parse_request([]))  # leaves by SystemExit, as argparse does
     return 0
@@ -100,9 +100,9 @@ def _require_data(request: TrainRequest, *, tell: bool) -> None:
 
 def _prepare(request: TrainRequest, arguments: Sequence[str]) -> TrainCLI:
     """Make everything that trains, and write down with what."""
-    from xseg.atomic import write_text
-    from xseg.cli.lightning_cli import TrainCLI, quiet_lightning
+    from xseg.files.atomic import write_text
     from xseg.training.environment import describe_environment, describe_resumed
+    from xseg.training.run import TrainCLI, quiet_lightning
 
     quiet_lightning()
     cli = TrainCLI(arguments, request, _tell, _note if is_first_process() else _silent)
@@ -176,9 +176,9 @@ def _silent(_line: str) -> None:
 
 def _report(cli: TrainCLI) -> None:
     """Score the best bundle over the validation split, and write and print what there is."""
-    from xseg.evaluation.facts import model_facts
     from xseg.evaluation.settings import EvaluationSettings
     from xseg.inference.predictor import load
+    from xseg.reports.model_summary import model_facts
 
     request, run = cli.request, cli.request.run
     predictor = load(run.best)

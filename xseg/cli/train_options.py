@@ -14,9 +14,9 @@ from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
 from xseg.data.options import DataOptions
 from xseg.errors import ConfigError
-from xseg.training.options import TaskOptions
-from xseg.training.run_directory import RunDirectory
-from xseg.training.run_options import RunOptions
+from xseg.training.checkpoints.run_directory import RunDirectory
+from xseg.training.options.run import RunOptions
+from xseg.training.options.task import TaskOptions
 
 PROGRAM = "xseg train"
 DESCRIPTION = """Train a model on a labelled data set. Later --config files override earlier ones, and options override

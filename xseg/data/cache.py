@@ -14,10 +14,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from xseg.atomic import write_bytes
-from xseg.caches import user_cache
 from xseg.data.options import DataOptions
 from xseg.data.sample import Array, Reader, Record, Sample
+from xseg.files.atomic import write_bytes
+from xseg.files.caches import user_cache
 
 FORMAT = 1  # of the cached files; another number makes them anew
 

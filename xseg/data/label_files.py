@@ -12,7 +12,7 @@ import yaml
 
 from xseg.data.layout import LabelOptions
 from xseg.errors import ConfigError, DataError
-from xseg.labels import LabelMap
+from xseg.labels.label_map import LabelMap
 from xseg.types import RGB
 
 LABEL_FILES = ("labels.yaml", "classes.txt", "label_colors.txt", "class_dict.csv", "labelmap.txt", "labels.txt")

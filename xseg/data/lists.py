@@ -12,7 +12,7 @@ from xseg.data.label_files import read_text
 from xseg.data.patterns import SPLIT, contents, find_files
 from xseg.data.sample import Record
 from xseg.errors import DataError
-from xseg.images import IMAGE_SUFFIXES
+from xseg.images.reading import IMAGE_SUFFIXES
 
 _SHOWN = 3  # names in a message
 

@@ -9,13 +9,13 @@ from typing import TypeAlias
 
 from PIL import Image
 
-from xseg.data.masks import check_values, count_values, read_index_mask, to_train_ids
+from xseg.data.masks.numbers import check_values, count_values, read_index_mask, to_train_ids
 from xseg.data.patterns import NAME, FolderListing, split_pattern
 from xseg.data.sample import Array, Inspection, Record, Sample
 from xseg.data.splits import Listing, SplitPlan
 from xseg.errors import DataError
-from xseg.images import image_size, read_image
-from xseg.labels import LabelMap
+from xseg.images.reading import image_size, read_image
+from xseg.labels.label_map import LabelMap
 from xseg.types import Split
 
 __all__ = ["FileReader", "MaskDecoder", "PairReader", "check_root", "pair_reader", "split_pattern"]

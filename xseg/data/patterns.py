@@ -8,7 +8,7 @@ from pathlib import Path
 
 from xseg.data.sample import Record
 from xseg.errors import DataError
-from xseg.images import IMAGE_SUFFIXES
+from xseg.images.reading import IMAGE_SUFFIXES
 
 _SHOWN = 3  # names in a message
 NAME, CLASS, SPLIT = "{name}", "{class}", "{split}"

@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 
-from xseg.labels import LabelMap
+from xseg.labels.label_map import LabelMap
 from xseg.types import Split
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]

@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
-from xseg.ablation import Ablation
 from xseg.errors import ConfigError
+from xseg.nn.ablation import Ablation
 from xseg.nn.norm import NormSpec
 from xseg.nn.separable import ActivationPlacement, NormPlacement
 

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from xseg.data.sample import Reader, Sample
 from xseg.errors import ConfigError, DataError, ShapeError
-from xseg.inference.ahead import ahead
-from xseg.inference.overlay import Pixels, displayable
+from xseg.images.overlay import Pixels, displayable
 from xseg.inference.prediction import Prediction
 from xseg.inference.predictor import Predictor
-from xseg.labels import LabelMap
+from xseg.inference.prefetch import ahead
+from xseg.labels.label_map import LabelMap
 from xseg.metrics.boundary import BoundaryCounts, boundary_counts
 from xseg.metrics.confusion import confusion_matrix
 from xseg.metrics.scores import Scores, scores_from_confusion

@@ -7,9 +7,9 @@ import io
 import json
 from pathlib import Path
 
-from xseg.atomic import write_text
 from xseg.evaluation.evaluate import Evaluation
 from xseg.evaluation.settings import EvaluationSettings
+from xseg.files.atomic import write_text
 from xseg.types import PathArgument
 
 COLUMNS = ("name", "width", "height", "miou", "pixel_accuracy", "boundary_iou", "seconds")

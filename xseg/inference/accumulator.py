@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from xseg.errors import ShapeError
-from xseg.inference.ahead import ahead
+from xseg.inference.prefetch import ahead
 from xseg.inference.tiling import Tile, TilePlan
 
 Run: TypeAlias = Callable[[NDArray[Any]], Tensor]

@@ -12,14 +12,14 @@ from typing import Any, Generic, TypeAlias, TypeVar
 from numpy.typing import NDArray
 
 from xseg.errors import DataError, XsegError
-from xseg.images import image_size
-from xseg.inference.ahead import ahead
+from xseg.files.remote import fetch
+from xseg.images.normalization import Normalization
+from xseg.images.reading import image_size
 from xseg.inference.memory import refuse_oversized
 from xseg.inference.prediction import Failure
+from xseg.inference.prefetch import ahead
 from xseg.inference.preprocessing import to_array
 from xseg.inference.scores import Scores, Tiled
-from xseg.normalization import Normalization
-from xseg.remote import fetch
 
 Computed: TypeAlias = Scores | Tiled
 Result = TypeVar("Result")

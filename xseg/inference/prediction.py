@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from xseg.atomic import atomic_path
 from xseg.errors import XsegError
-from xseg.inference.overlay import Pixels, add_legend, blend, displayable
-from xseg.labels import LabelMap
+from xseg.files.atomic import atomic_path
+from xseg.images.overlay import Pixels, add_legend, blend, displayable
+from xseg.labels.label_map import LabelMap
 from xseg.types import PathArgument
 
 

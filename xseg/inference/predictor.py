@@ -17,11 +17,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from xseg.bundles.bundle import Bundle, load_bundle
+from xseg.bundles.locate import locate_bundle
 from xseg.errors import DataError, ShapeError, XsegError
+from xseg.images.normalization import Normalization
 from xseg.inference.accumulator import tiled_labels, tiled_probabilities
+from xseg.inference.averaging import averaged_probabilities, look
 from xseg.inference.backends.protocol import Backend
 from xseg.inference.backends.selection import create_backend
-from xseg.inference.bundles import locate_bundle
 from xseg.inference.device import select_device
 from xseg.inference.memory import choose_tiling
 from xseg.inference.network import coarse_network
@@ -31,10 +34,7 @@ from xseg.inference.prediction import Failure, Prediction
 from xseg.inference.preprocessing import ImageArgument, to_array, to_batch
 from xseg.inference.scores import Tiled
 from xseg.inference.tiling import TileOption, TilePlan
-from xseg.inference.tta import averaged_probabilities, look
-from xseg.labels import LabelMap
-from xseg.models.bundle import Bundle, load_bundle
-from xseg.normalization import Normalization
+from xseg.labels.label_map import LabelMap
 from xseg.types import OutputStride, PathArgument
 
 SMALL_PIXELS = 1 << 20  # images up to this size go through whole without asking for the free memory

@@ -16,8 +16,8 @@ from PIL import Image
 from torch import Tensor
 
 from xseg.errors import DataError, ShapeError
-from xseg.images import image_array, read_image
-from xseg.normalization import Normalization
+from xseg.images.normalization import Normalization
+from xseg.images.reading import image_array, read_image
 
 ImageArgument: TypeAlias = str | PathLike[str] | NDArray[Any] | Image.Image
 

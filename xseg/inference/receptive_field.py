@@ -23,9 +23,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from xseg.atomic import write_text
-from xseg.caches import user_cache
-from xseg.model_config import ModelConfig
+from xseg.files.atomic import write_text
+from xseg.files.caches import user_cache
+from xseg.models.config import ModelConfig
 from xseg.nn.aspp import ImagePooling
 
 SHARE = 0.99

@@ -9,16 +9,16 @@ from pathlib import Path
 import torch
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from xseg.ablation import Ablation
-from xseg.atomic import write_text
 from xseg.encoders.variants import encoder_spec
+from xseg.files.atomic import write_text
 from xseg.lab.budget import count_multiply_adds
-from xseg.lab.diagram import Diagram, draw_encoder, draw_inception, separable_module
 from xseg.lab.studies import STUDIES
 from xseg.models.classifier import ClassifierConfig, XceptionClassifier
 from xseg.nn import inception
+from xseg.nn.ablation import Ablation
 from xseg.nn.inception import Inception
 from xseg.nn.segmented import SegmentedConv2d
+from xseg.reports.diagram import Diagram, draw_encoder, draw_inception, separable_module
 from xseg.version import __version__
 
 CHANNELS, TOWER, SIZE = 192, 64, 35  # of the input and of each tower; rows and columns of the map
@@ -186,7 +186,7 @@ def write_explanation(path: Path) -> Path:
         The path.
     """
     environment = Environment(
-        loader=PackageLoader("xseg.lab"),
+        loader=PackageLoader("xseg.reports"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

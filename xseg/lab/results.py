@@ -13,10 +13,10 @@ from statistics import fmean
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from xseg.atomic import write_text
-from xseg.classification.figures import Series, draw_curves
+from xseg.files.atomic import write_text
 from xseg.lab.study import Trained
 from xseg.lab.training import Curve
+from xseg.reports.charts import Series, draw_curves
 from xseg.version import __version__
 
 TABLE_FILE, JSON_FILE, FIGURE_FILE, PAGE_FILE = "table.csv", "results.json", "figure.svg", "report.html"
@@ -135,7 +135,7 @@ def write_results(trained: Trained, folder: Path) -> None:
 
 def _page(trained: Trained, table: Sequence[Row], figure: str) -> str:
     environment = Environment(
-        loader=PackageLoader("xseg.lab"),
+        loader=PackageLoader("xseg.reports"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

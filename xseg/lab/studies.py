@@ -5,8 +5,8 @@ from __future__ import annotations
 import difflib
 from dataclasses import dataclass, field
 
-from xseg.ablation import Ablation
 from xseg.errors import ConfigError
+from xseg.nn.ablation import Ablation
 
 FULLY_CONNECTED = 2.0  # units of a fully connected layer over the encoder's features: 4096 over 2048 in the paper
 

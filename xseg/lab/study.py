@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from xseg.atomic import write_text
 from xseg.errors import ConfigError
+from xseg.files.atomic import write_text
 from xseg.lab.budget import Network, solve
 from xseg.lab.settings import StudySettings
 from xseg.lab.studies import Study

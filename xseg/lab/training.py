@@ -10,19 +10,19 @@ from pathlib import Path
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer, seed_everything
 
-from xseg.atomic import write_text
 from xseg.classification.check import look_at
 from xseg.classification.dataset import ClassificationData
-from xseg.classification.drawings import DrawnClasses
 from xseg.classification.folders import ClassReader, list_classes
 from xseg.classification.options import Check, ClassificationDataOptions, ClassifierOptions, RateOptions
 from xseg.classification.silence import silence_lightning
-from xseg.classification.task import ClassificationTask
+from xseg.data.generated.drawings import DrawnClasses
 from xseg.errors import DataError
+from xseg.files.atomic import write_text
+from xseg.images.normalization import Normalization
 from xseg.lab.budget import Network
 from xseg.lab.settings import StudySettings
-from xseg.normalization import Normalization
-from xseg.training.callbacks import StepSeed
+from xseg.training.callbacks.assembly import StepSeed
+from xseg.training.classification import ClassificationTask
 
 
 @dataclass(frozen=True)

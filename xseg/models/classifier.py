@@ -7,13 +7,13 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from xseg.ablation import Ablation
 from xseg.encoders.spec import EncoderSpec
 from xseg.encoders.variants import encoder_spec
 from xseg.encoders.xception import XceptionEncoder
 from xseg.errors import ConfigError
+from xseg.files.serialization import from_plain
+from xseg.nn.ablation import Ablation
 from xseg.nn.initialization import truncated_normal_
-from xseg.plain import from_plain
 from xseg.types import Padding
 
 HEAD_STD = 0.01  # TF slim, the last layer of a classifier

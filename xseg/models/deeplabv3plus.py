@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from xseg.errors import ConfigError
-from xseg.model_config import ModelConfig
+from xseg.models.config import ModelConfig
 from xseg.models.segmentation import SegmentationModel, build_encoder
 from xseg.nn.aspp import ASPP, ConvNormRelu
 from xseg.nn.initialization import initialize

@@ -10,7 +10,7 @@ from torch import nn
 
 from xseg.encoders.variants import encoder_spec
 from xseg.encoders.xception import XceptionEncoder
-from xseg.model_config import ModelConfig
+from xseg.models.config import ModelConfig
 from xseg.types import OutputStride
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from xseg.errors import ConfigError
-from xseg.model_config import ModelConfig
+from xseg.models.config import ModelConfig
 from xseg.models.deeplabv3plus import default_rates
 from xseg.models.segmentation import SegmentationModel, build_encoder
 from xseg.nn.resize import resize

@@ -6,8 +6,8 @@ from typing import Literal, TypeAlias
 
 from torch import Tensor, nn
 
-from xseg.ablation import Ablation, Between
 from xseg.errors import ConfigError
+from xseg.nn.ablation import Ablation, Between
 from xseg.nn.norm import NormSpec, batch_norm
 from xseg.nn.segmented import spatial_convolution
 

@@ -10,7 +10,7 @@ from lightning.pytorch.plugins.layer_sync import TorchSyncBatchNorm
 from torch import Tensor, distributed, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from xseg.training.options import TaskOptions
+from xseg.training.options.task import TaskOptions
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import torch
 from xseg.errors import ConfigError
 from xseg.files.memory import forget_peak, free_memory, held_memory, peak_memory
 from xseg.training.optimizers import build_optimizer
-from xseg.training.task import SegmentationTask
+from xseg.training.segmentation import SegmentationTask
 
 SPARE = 0.1  # of the budget: batches of whole validation images and the allocator need some
 LIMIT = 4096

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from xseg.data.sample import InspectableReader, Reader, Record
 from xseg.errors import DataError
-from xseg.training.recipe import ClassWeighting
+from xseg.training.options.recipe import ClassWeighting
 
 UNEVEN = 10.0  # times the pixels of another class: from there on "auto" weighs
 

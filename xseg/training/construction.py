@@ -8,16 +8,16 @@ from dataclasses import fields, replace
 import torch
 from torch import Tensor
 
+from xseg.bundles.bundle import load_bundle
+from xseg.bundles.locate import locate_bundle
 from xseg.errors import WeightsError
 from xseg.factory import create_model
-from xseg.inference.bundles import locate_bundle
-from xseg.labels import LabelMap
-from xseg.model_config import ModelConfig
-from xseg.models.bundle import load_bundle
-from xseg.models.factory import build_model
+from xseg.labels.label_map import LabelMap
+from xseg.models.architectures import build_model
+from xseg.models.config import ModelConfig
 from xseg.models.segmentation import SegmentationModel
 from xseg.training.batch_norm import normalization_layers
-from xseg.training.options import TaskOptions
+from xseg.training.options.task import TaskOptions
 from xseg.weights.adapt import adapt_head
 
 # what a model has from its weights, not from the options

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from xseg.losses.cross_entropy import hard_pixel_cross_entropy, hard_pixel_share, labelled_cross_entropy
 from xseg.losses.smp_losses import SmpLossName, smp_loss
-from xseg.training.recipe import LossOptions
+from xseg.training.options.recipe import LossOptions
 
 SMP_LOSSES: tuple[SmpLossName, ...] = ("focal", "dice", "lovasz", "tversky")
 

@@ -9,7 +9,7 @@ from torch.nn.modules.conv import _ConvNd
 from torch.optim import SGD, AdamW, Optimizer, RMSprop
 
 from xseg.models.segmentation import SegmentationModel
-from xseg.training.recipe import OptimizerOptions
+from xseg.training.options.recipe import OptimizerOptions
 
 Part: TypeAlias = Literal["encoder", "decoder", "last", "auxiliary"]
 RMSPROP_DECAY = 0.9  # Chollet 2017 and Google's Inceptions on JFT

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from xseg.training.recipe import ScheduleOptions
+from xseg.training.options.recipe import ScheduleOptions
 
 
 def poly_factor(step: int, steps: int, options: ScheduleOptions, *, lr: float = 1.0) -> float:

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from xseg.errors import WeightsError
-from xseg.labels import LabelMap, distinct_colors
-from xseg.model_config import ModelConfig
+from xseg.labels.label_map import LabelMap, distinct_colors
+from xseg.models.config import ModelConfig
 
 WEIGHT, BIAS = "segmentation_head.weight", "segmentation_head.bias"
 NEW_STD = 0.01  # TF DeepLab model.py: truncated normal for the logits

@@ -11,11 +11,11 @@ from torch import Tensor
 from xseg.encoders.variants import encoder_spec
 from xseg.encoders.xception import XceptionEncoder
 from xseg.errors import WeightsError
-from xseg.model_config import ModelConfig
+from xseg.models.config import ModelConfig
 from xseg.nn.norm import NormSpec
-from xseg.weights.origins import Plan, plan_conversion
-from xseg.weights.rules import Claims, claim, fit
-from xseg.weights.source import Source
+from xseg.weights.formats.source import Source
+from xseg.weights.origins.registry import Plan, plan_conversion
+from xseg.weights.origins.rules import Claims, claim, fit
 
 ENCODER = "encoder."
 

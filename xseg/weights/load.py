@@ -10,11 +10,11 @@ from xseg.encoders.xception import XceptionEncoder
 from xseg.errors import WeightsError
 from xseg.nn.norm import NormSpec
 from xseg.types import PathArgument
+from xseg.weights.catalogue.fetch import locate
 from xseg.weights.convert import convert
-from xseg.weights.fetch import locate
+from xseg.weights.formats.read import read_source
+from xseg.weights.formats.source import Source
 from xseg.weights.in_channels import repeat_kernels
-from xseg.weights.read import read_source
-from xseg.weights.source import Source
 
 LOGGER = logging.getLogger(__name__)
 FIRST_CONVOLUTION = "stem.conv1.conv.weight"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from xseg.weights.catalogue import Entry
+from xseg.weights.catalogue.entries import Entry
 from xseg.weights.convert import Conversion
 
 

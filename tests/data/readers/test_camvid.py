@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from encoders import write_class_files, write_colors, write_polygons
 
-from xseg.data.check import check_split
 from xseg.data.layout import FileOptions, LabelOptions, LayoutOptions, SplitOptions
 from xseg.data.options import DataOptions
 from xseg.data.readers.camvid32 import segnet_part
 from xseg.data.readers.registry import create_reader
+from xseg.doctor.quick_look import check_split
 from xseg.types import SPLITS
 
 ROOT = Path(__file__).parents[3] / "../shared/data/camvid"

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from PIL import Image
 from replicas import write_coco, write_coco_panoptic
 
-from xseg.data import coco_json
-from xseg.data.coco_json import categories_of, load_coco
-from xseg.data.coco_masks import unpacked_runs
 from xseg.data.layout import LabelOptions, LayoutOptions
+from xseg.data.masks import coco_json
+from xseg.data.masks.coco import unpacked_runs
+from xseg.data.masks.coco_json import categories_of, load_coco
 from xseg.data.options import DataOptions
 from xseg.data.readers.registry import create_reader
 from xseg.errors import ConfigError, DataError

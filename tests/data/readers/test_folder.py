@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from xseg.data.check import check_split
 from xseg.data.layout import FileOptions, LabelOptions, LayoutOptions, SceneOptions, SplitOptions
 from xseg.data.options import DataOptions
 from xseg.data.pairs import PairReader
 from xseg.data.readers.registry import create_reader
+from xseg.doctor.quick_look import check_split
 from xseg.errors import ConfigError, DataError
 from xseg.types import SPLITS
 

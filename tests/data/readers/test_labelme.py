@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from replicas import write_labelme
 
-from xseg.data.labelme_json import shape_pixels
 from xseg.data.layout import LabelOptions, LayoutOptions, SplitOptions
+from xseg.data.masks.labelme import shape_pixels
 from xseg.data.options import DataOptions
 from xseg.data.readers.registry import create_reader
 from xseg.errors import ConfigError, DataError

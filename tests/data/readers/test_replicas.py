@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from replicas import REPLICAS, truth
 
-from xseg.data.check import check_split
 from xseg.data.layout import READER_NAMES
 from xseg.data.options import DataOptions
 from xseg.data.readers.registry import create_reader
 from xseg.data.sample import InspectableReader
+from xseg.doctor.quick_look import check_split
 
 
 @pytest.fixture(scope="module", params=REPLICAS)
@@ -90,7 +90,11 @@ def test_listing_decodes_no_pixel(replica, monkeypatch):
     def refuse(*_, **__):
         raise AssertionError("a pixel was decoded")
 
-    for module in ("xseg.data.pairs.read_image", "xseg.data.masks.read_mask", "xseg.data.color_masks.read_colors"):
+    for module in (
+        "xseg.data.pairs.read_image",
+        "xseg.data.masks.numbers.read_mask",
+        "xseg.data.masks.colors.read_colors",
+    ):
         monkeypatch.setattr(module, refuse)
     assert reader.records("train")
 

@@ -8,7 +8,7 @@ from xseg.data.options import DataOptions
 from xseg.data.pairs import FileReader, check_root
 from xseg.data.patterns import FolderListing
 from xseg.data.splits import SplitPlan
-from xseg.label_sets import ADE20K
+from xseg.labels.known import ADE20K
 
 
 def create(options: DataOptions) -> FileReader:

@@ -8,7 +8,7 @@ from xseg.data.options import DataOptions
 from xseg.data.pairs import FileReader, check_root, pair_reader
 from xseg.data.patterns import FolderListing
 from xseg.data.splits import SplitPlan
-from xseg.label_sets import CAMVID
+from xseg.labels.known import CAMVID
 
 
 def create(options: DataOptions) -> FileReader:

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from xseg.data.color_masks import ColorMasks
+from xseg.data.masks.colors import ColorMasks
 from xseg.data.options import DataOptions
 from xseg.data.pairs import FileReader, check_root
 from xseg.data.patterns import FolderListing
@@ -14,7 +14,7 @@ from xseg.data.readers.variants import variant_of
 from xseg.data.sample import Record
 from xseg.data.splits import Listing, SplitPlan
 from xseg.errors import DataError
-from xseg.label_sets import CAMVID32, VOID
+from xseg.labels.known import CAMVID32, VOID
 
 VARIANTS = {
     "original": ("701_StillsRaw_full", "LabeledApproved_full/{name}_L.png"),

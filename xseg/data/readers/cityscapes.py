@@ -10,7 +10,7 @@ from xseg.data.pairs import FileReader, check_root
 from xseg.data.patterns import FolderListing
 from xseg.data.readers.variants import variant_of
 from xseg.data.splits import SplitPlan
-from xseg.label_sets import CITYSCAPES
+from xseg.labels.known import CITYSCAPES
 
 _TRAIN_IDS = replace(CITYSCAPES, raw_ids=tuple(range(len(CITYSCAPES))), ignored_raw_ids=())
 VARIANTS = {

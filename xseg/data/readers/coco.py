@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from xseg.data.coco_json import categories_of
-from xseg.data.coco_masks import InstanceListing, InstanceShapes, PanopticListing, PanopticMasks
+from xseg.data.masks.coco import InstanceListing, InstanceShapes, PanopticListing, PanopticMasks
+from xseg.data.masks.coco_json import categories_of
 from xseg.data.options import DataOptions
 from xseg.data.pairs import FileReader, check_root
 from xseg.data.patterns import SPLIT, FolderListing
 from xseg.data.readers.variants import variant_of
 from xseg.data.splits import SplitPlan
-from xseg.label_sets import COCO_STUFF, COCO_STUFF_ONLY
-from xseg.labels import LabelMap
+from xseg.labels.known import COCO_STUFF, COCO_STUFF_ONLY
+from xseg.labels.label_map import LabelMap
 
 PARTS = ("train2017", "val2017", "test2017")
 

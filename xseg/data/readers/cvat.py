@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from xseg.data.color_masks import ColorMasks
 from xseg.data.label_files import read_labels
 from xseg.data.lists import NamedFiles
+from xseg.data.masks.colors import ColorMasks
 from xseg.data.options import DataOptions
 from xseg.data.pairs import FileReader, check_root
 from xseg.data.splits import SplitPlan

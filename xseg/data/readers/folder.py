@@ -5,17 +5,17 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from xseg.data.binary_masks import BinaryMasks, ClassFileMasks
-from xseg.data.color_masks import ColorMasks, discover_colors
 from xseg.data.label_files import classes_of, label_file
 from xseg.data.layout import LabelOptions
-from xseg.data.masks import mask_of, read_index_mask
+from xseg.data.masks.binary import BinaryMasks, ClassFileMasks
+from xseg.data.masks.colors import ColorMasks, discover_colors
+from xseg.data.masks.numbers import mask_of, read_index_mask
 from xseg.data.options import DataOptions
 from xseg.data.pairs import FileReader, MaskDecoder, check_root, pair_reader
 from xseg.data.patterns import CLASS, NAME, SPLIT, FolderListing
 from xseg.data.splits import Listing, SplitPlan
 from xseg.errors import ConfigError
-from xseg.labels import LabelMap
+from xseg.labels.label_map import LabelMap
 
 BINARY_CLASSES = ("background", "foreground")
 

@@ -7,18 +7,18 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from xseg.data.binary_masks import BinaryMasks, read_binary
-from xseg.data.color_masks import ColorMasks, read_colors
 from xseg.data.label_files import classes_of
 from xseg.data.layout import LabelOptions
-from xseg.data.masks import check_values, count_values, read_mask, to_train_ids
+from xseg.data.masks.binary import BinaryMasks, read_binary
+from xseg.data.masks.colors import ColorMasks, read_colors
+from xseg.data.masks.numbers import check_values, count_values, read_mask, to_train_ids
 from xseg.data.options import DataOptions
 from xseg.data.readers.folder import BINARY_CLASSES
 from xseg.data.sample import Array, Inspection, Record, Sample
 from xseg.data.splits import SplitPlan
 from xseg.errors import ConfigError, DataError, MissingExtraError
-from xseg.images import read_image
-from xseg.labels import LabelMap
+from xseg.images.reading import read_image
+from xseg.labels.label_map import LabelMap
 from xseg.types import Split
 
 Table: TypeAlias = Any  # a datasets.Dataset whose image columns are not decoded

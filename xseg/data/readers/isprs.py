@@ -6,14 +6,14 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from xseg.data.color_masks import ColorMasks
+from xseg.data.masks.colors import ColorMasks
 from xseg.data.options import DataOptions
 from xseg.data.pairs import FileReader, check_root
 from xseg.data.patterns import FolderListing
 from xseg.data.sample import Record
 from xseg.data.splits import SplitPlan
 from xseg.errors import DataError
-from xseg.label_sets import ISPRS, VOID
+from xseg.labels.known import ISPRS, VOID
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from xseg.data.label_files import classes_of, label_file
-from xseg.data.labelme_json import IGNORED, LabelMeShapes, labels_in
 from xseg.data.layout import LabelOptions
-from xseg.data.masks import mask_of
+from xseg.data.masks.labelme import IGNORED, LabelMeShapes, labels_in
+from xseg.data.masks.numbers import mask_of
 from xseg.data.options import DataOptions
 from xseg.data.pairs import FileReader, check_root
 from xseg.data.patterns import SPLIT, find_files
@@ -17,7 +17,7 @@ from xseg.data.readers.folder import require_division
 from xseg.data.sample import Record
 from xseg.data.splits import Listing, SplitPlan
 from xseg.errors import DataError
-from xseg.labels import LabelMap
+from xseg.labels.label_map import LabelMap
 
 BACKGROUND = "_background_"
 """What LabelMe's own list of labels calls the pixels that no shape covers."""

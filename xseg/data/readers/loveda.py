@@ -9,7 +9,7 @@ from xseg.data.pairs import FileReader, check_root
 from xseg.data.patterns import FolderListing
 from xseg.data.readers.variants import variant_of
 from xseg.data.splits import SplitPlan
-from xseg.label_sets import LOVEDA
+from xseg.labels.known import LOVEDA
 
 VARIANTS = {"all": "*", "rural": "Rural", "urban": "Urban"}
 """all: both domains, which the records' names begin with. rural, urban: one of them."""

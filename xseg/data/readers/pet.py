@@ -9,7 +9,7 @@ from xseg.data.options import DataOptions
 from xseg.data.pairs import FileReader, check_root
 from xseg.data.readers.variants import variant_of
 from xseg.data.splits import SplitPlan
-from xseg.label_sets import PET, PET_WITH_BORDER
+from xseg.labels.known import PET, PET_WITH_BORDER
 
 VARIANTS = {"pet": PET, "border": PET_WITH_BORDER}
 """pet: two classes, the border does not count. border: it is a third class."""

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+from xseg.data.generated.scenes import LABELS, scene, scene_key
 from xseg.data.options import DataOptions
 from xseg.data.sample import Inspection, Record, Sample
-from xseg.data.scenes import LABELS, scene, scene_key
 from xseg.errors import ConfigError
-from xseg.labels import LabelMap
+from xseg.labels.label_map import LabelMap
 from xseg.types import SPLITS, Split
 
 

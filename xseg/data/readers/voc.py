@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 
 from xseg.data.lists import NamedFiles
-from xseg.data.masks import mask_of, read_index_mask
+from xseg.data.masks.numbers import mask_of, read_index_mask
 from xseg.data.options import DataOptions
 from xseg.data.pairs import FileReader, MaskDecoder, check_root
 from xseg.data.readers.variants import variant_of
 from xseg.data.sample import Array, Record
 from xseg.data.splits import SplitPlan
 from xseg.errors import DataError
-from xseg.images import decoding
-from xseg.label_sets import VOC
+from xseg.images.reading import decoding
+from xseg.labels.known import VOC
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from xseg.errors import MissingExtraError
-from xseg.inference.backends.cache import kept
+from xseg.export.cache import kept
 from xseg.inference.network import CoarseNetwork
 from xseg.inference.options import BackendName
 from xseg.types import Precision

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from xseg.errors import ConfigError, MissingExtraError
-from xseg.inference.backends.check import verify
+from xseg.export.verify import verify
 from xseg.inference.backends.protocol import Backend
 from xseg.inference.backends.pytorch import TorchBackend
 from xseg.inference.device import native_bfloat16

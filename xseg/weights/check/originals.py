@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from xseg.errors import MissingExtraError, WeightsError
 from xseg.weights.check.compare import Runner
 from xseg.weights.convert import Conversion
-from xseg.weights.keras_names import SHORTCUTS
-from xseg.weights.rules import COUNTER
+from xseg.weights.formats.keras_names import SHORTCUTS
+from xseg.weights.origins.rules import COUNTER
 
 KERAS_TAPS = (
     "block2_sepconv2_bn", "block3_sepconv2_bn", "block4_sepconv2_bn", "block13_sepconv2_bn", "block14_sepconv2_act",

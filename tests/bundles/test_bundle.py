@@ -1,0 +1,150 @@
+"""A bundle is two plain files that appear together, come back as they were, and are refused when they do not fit."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from xseg.bundles.bundle import Bundle, is_bundle, load_bundle, save_bundle
+from xseg.bundles.hub import HubBundle
+from xseg.errors import WeightsError
+from xseg.images.normalization import Normalization
+from xseg.labels.label_map import LabelMap
+from xseg.models.architectures import build_model
+from xseg.models.config import ModelConfig
+
+
+@pytest.fixture(scope="module")
+def bundle():
+    torch.manual_seed(0)
+    model = build_model(ModelConfig(encoder="xception41", width=0.125, decoder_channels=16, classes=3)).eval()
+    labels = LabelMap(("road", "car", "sky"), ((1, 2, 3), (4, 5, 6), (7, 8, 9)), ignored_raw_ids=(11,))
+    return Bundle(model, labels, Normalization((0.4, 0.5, 0.6), (0.1, 0.2, 0.3)), {"source": "a test", "epoch": 3})
+
+
+def test_everything_comes_back(bundle, tmp_path):
+    again = load_bundle(save_bundle(bundle, tmp_path / "deep" / "bundle"))
+    assert (again.config, again.labels, again.normalization) == (bundle.config, bundle.labels, bundle.normalization)
+    assert again.provenance == bundle.provenance
+    assert not again.model.training
+    for name, tensor in bundle.model.state_dict().items():
+        assert torch.equal(again.model.state_dict()[name], tensor)
+
+
+def test_a_bundle_replaces_an_older_one_and_leaves_nothing_beside_it(bundle, tmp_path):
+    save_bundle(bundle, tmp_path / "bundle")
+    (tmp_path / "bundle" / "old.txt").write_text("x")
+    save_bundle(bundle, tmp_path / "bundle")
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["bundle", "config.json", "model.safetensors"]
+
+
+def test_a_bundle_that_cannot_be_written_leaves_the_older_one(bundle, tmp_path):
+    save_bundle(bundle, tmp_path / "bundle")
+    before = (tmp_path / "bundle" / "config.json").read_bytes()
+    broken = Bundle(bundle.model, bundle.labels, bundle.normalization, {"source": object()})
+    with pytest.raises(TypeError):
+        save_bundle(broken, tmp_path / "bundle")
+    assert (tmp_path / "bundle" / "config.json").read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bundle"]
+
+
+def test_labels_and_normalisation_must_fit_the_model(bundle):
+    with pytest.raises(WeightsError, match="2 class names"):
+        Bundle(bundle.model, LabelMap(("a", "b")), bundle.normalization)
+    with pytest.raises(WeightsError, match="1 input means"):
+        Bundle(bundle.model, bundle.labels, Normalization((0.5,), (0.5,)))
+
+
+def change(folder, **values):
+    path = folder / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda folder: (folder / "config.json").unlink(), "no "),
+        (lambda folder: (folder / "model.safetensors").unlink(), "no "),
+        (lambda folder: (folder / "config.json").write_text("{"), "cannot be read"),
+        (lambda folder: (folder / "config.json").write_text("[]"), "has format None"),
+        (lambda folder: (folder / "model.safetensors").write_bytes(b"x" * 100), "cannot be read"),
+        (lambda folder: change(folder, format=99), "has format 99"),
+        (lambda folder: change(folder, model={"encoder": "xception41", "colour": "red"}), "unknown keys colour"),
+        (lambda folder: change(folder, labels={"names": ["a", "a", "b"]}), "used twice"),
+        (lambda folder: change(folder, labels=None), "labels is None; expected an object of names and values"),
+        (lambda folder: change(folder, normalization={"mean": [0.5], "std": [0]}), "above 0"),
+    ],
+)
+def test_damage_is_one_line(bundle, tmp_path, damage, said):
+    damage(save_bundle(bundle, tmp_path / "bundle"))
+    with pytest.raises(WeightsError) as caught:
+        load_bundle(tmp_path / "bundle")
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("digits", [20, 400, 6000])
+@pytest.mark.parametrize("path", ["model.classes", "model.width", "model.multi_grid", "normalization.maximum"])
+def test_numbers_of_any_size_are_one_line(bundle, tmp_path, path, digits):
+    file = save_bundle(bundle, tmp_path / "bundle") / "config.json"
+    part, name = path.split(".")
+    description = json.loads(file.read_text())
+    description[part][name] = ["PLACE"] * 3 if name == "multi_grid" else "PLACE"
+    file.write_text(json.dumps(description).replace('"PLACE"', "4" * digits))
+    with pytest.raises(WeightsError) as caught:
+        load_bundle(tmp_path / "bundle")
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 400
+
+
+def test_a_size_that_no_memory_holds_is_one_line(bundle, tmp_path):
+    save_bundle(bundle, tmp_path / "bundle")
+    change(tmp_path / "bundle", model={**bundle.config.to_dict(), "classes": 2**62})
+    with pytest.raises(WeightsError, match="cannot be built") as caught:
+        load_bundle(tmp_path / "bundle")
+    assert "\n" not in str(caught.value)
+
+
+def test_json_nested_without_end_is_one_line(bundle, tmp_path):
+    (save_bundle(bundle, tmp_path / "bundle") / "config.json").write_text("[" * 200_000)
+    with pytest.raises(WeightsError, match="cannot be read"):
+        load_bundle(tmp_path / "bundle")
+
+
+def test_tensors_must_be_the_models(bundle, tmp_path):
+    path = save_bundle(bundle, tmp_path / "bundle") / "model.safetensors"
+    tensors = load_file(path)
+    for wrong, said in (
+        ({**tensors, "more": torch.ones(1)}, "unknown more"),
+        ({name: value for name, value in tensors.items() if "head.bias" not in name}, "missing segmentation_head.bias"),
+        ({**tensors, "segmentation_head.bias": torch.ones(2)}, "segmentation_head.bias of shape [2], expected [3]"),
+    ):
+        save_file(wrong, path)
+        with pytest.raises(WeightsError) as caught:
+            load_bundle(tmp_path / "bundle")
+        assert said in str(caught.value)
+
+
+def test_the_hubs_mixin_saves_the_same_files_and_a_card(bundle, tmp_path):
+    HubBundle(bundle).save_pretrained(tmp_path / "mixin")
+    save_bundle(bundle, tmp_path / "plain")
+    for name in ("config.json", "model.safetensors"):
+        assert (tmp_path / "mixin" / name).read_bytes() == (tmp_path / "plain" / name).read_bytes()
+    assert is_bundle(tmp_path / "mixin")
+    card = (tmp_path / "mixin" / "README.md").read_text()
+    assert "| 1 | car | #040506 |" in card
+    assert "license" not in card.split("---")[1]
+    again = Bundle.from_pretrained(tmp_path / "mixin")
+    assert (again.labels, again.provenance) == (bundle.labels, bundle.provenance)
+
+
+def test_a_card_has_the_licence_that_is_asked_for_or_else_the_provenances(bundle):
+    known = Bundle(bundle.model, bundle.labels, bundle.normalization, {"license": "MIT", "val_miou": 0.5})
+    assert HubBundle(known).generate_model_card("me/net").data.license == "mit"
+    card = HubBundle(known).generate_model_card("me/net", "cc-by-4.0")
+    assert card.data.license == "cc-by-4.0"
+    assert "val_miou: 0.5" in card.text
+    assert 'xseg.load("me/net")' in card.text

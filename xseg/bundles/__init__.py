@@ -1,0 +1,1 @@
+"""Bundles: a model as a directory of weights and plain JSON, saved, found and loaded."""

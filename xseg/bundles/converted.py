@@ -1,0 +1,142 @@
+"""From weights of any origin to a whole model, with the changes that are asked for, each of them told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from xseg.bundles.bundle import Bundle
+from xseg.errors import ConfigError
+from xseg.images.normalization import Normalization
+from xseg.labels.by_outputs import label_set
+from xseg.labels.label_map import LabelMap
+from xseg.models.architectures import build_model
+from xseg.models.config import ModelConfig
+from xseg.types import OutputStride, PathArgument
+from xseg.weights.adapt import adapt_head
+from xseg.weights.catalogue.entries import Entry, find_entry
+from xseg.weights.catalogue.fetch import locate
+from xseg.weights.convert import Conversion, convert
+from xseg.weights.formats.read import read_source
+from xseg.weights.in_channels import repeat_kernels
+from xseg.weights.report import provenance
+
+FIRST_CONVOLUTION = "encoder.stem.conv1.conv.weight"
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What a model is to have instead of what its weights say.
+
+    Args:
+        classes: names of its outputs, where they are not those of a known set.
+        adapt_head: names of the classes it is to have: rows of those with the same name are kept, others are new.
+        in_channels: channels of its images; the first kernels are repeated over them.
+        output_stride: size of the image over size of the encoder's last map.
+        atrous_rates: the three rates of the ASPP at that output stride.
+        multi_grid: factors of the rates of the encoder's last block.
+    """
+
+    classes: tuple[str, ...] = ()
+    adapt_head: tuple[str, ...] = ()
+    in_channels: int | None = None
+    output_stride: OutputStride | None = None
+    atrous_rates: tuple[int, ...] = ()
+    multi_grid: tuple[int, ...] = ()
+
+
+def load_model(
+    weights: PathArgument | nn.Module, *, encoder: str | None = None, changes: Changes | None = None
+) -> Bundle:
+    """Load a whole model of any origin.
+
+    Args:
+        weights: a file that `xseg convert` reads, a name of the catalogue ("xception65/voc"), or a live model.
+        encoder: of the model, where the name does not say it.
+        changes: what it is to have instead.
+
+    Returns:
+        The model with its classes, in evaluation mode; its provenance's notes say what was changed.
+
+    Raises:
+        WeightsError: if the weights cannot be found or read, or do not fit.
+        ConfigError: if a change is not possible.
+    """
+    if isinstance(weights, nn.Module):
+        return build_bundle(convert(read_source(weights)), changes or Changes())[0]
+    path = locate(weights, encoder=encoder)
+    entry = None if path == Path(weights) else find_entry(str(weights), encoder)
+    return build_bundle(convert(read_source(path)), changes or Changes(), entry=entry)[0]
+
+
+def build_bundle(
+    conversion: Conversion, changes: Changes, *, entry: Entry | None = None
+) -> tuple[Bundle, tuple[str, ...]]:
+    """Build the model of converted weights.
+
+    Args:
+        conversion: the weights.
+        changes: what the model is to have instead.
+        entry: the weights' place in the catalogue, if they have one.
+
+    Returns:
+        The model with its classes, in evaluation mode, and a line per change of its tensors.
+
+    Raises:
+        WeightsError: if a tensor does not fit.
+        ConfigError: if a change is not possible.
+    """
+    config = conversion.config
+    with torch.device("meta"):
+        wanted = build_model(config).state_dict()
+    state = conversion.model_state(wanted)
+    labels = _labels(conversion, config, changes.classes)
+    numbers, lines = conversion.plan.normalization, []
+    if changes.adapt_head:
+        adapted = adapt_head(state, config, labels, changes.adapt_head)
+        state, config, labels = dict(adapted.state), adapted.config, adapted.labels
+        lines.append(adapted.describe())
+    if changes.in_channels not in (None, config.in_channels):
+        lines.append(f"first convolution repeated from {config.in_channels} to {changes.in_channels} channels")
+        config = replace(config, in_channels=changes.in_channels)
+        state[FIRST_CONVOLUTION] = repeat_kernels(state[FIRST_CONVOLUTION], config.in_channels)
+        numbers = _repeated(numbers, config.in_channels)
+    with torch.device("meta"):
+        model = build_model(_at(config, changes))
+    model.load_state_dict(state, assign=True)
+    origin = provenance(conversion, entry=entry, notes=tuple(lines))
+    return Bundle(model.eval(), labels, numbers, origin), tuple(lines)
+
+
+def _labels(conversion: Conversion, config: ModelConfig, names: tuple[str, ...]) -> LabelMap:
+    if names and len(names) != config.classes:
+        raise ConfigError(
+            f"{len(names)} names in classes for {config.classes} outputs",
+            expected="one per output",
+            remedy="adapt_head gives the model other classes",
+        )
+    if names:
+        return LabelMap(names)
+    return conversion.plan.labels or label_set(config.classes)[0]
+
+
+def _repeated(numbers: Normalization, channels: int) -> Normalization:
+    """Return the normalisation of images whose channels take the first kernels of the old ones, in turn."""
+    sources = [channel % numbers.channels for channel in range(channels)]
+    return Normalization(
+        tuple(numbers.mean[source] for source in sources),
+        tuple(numbers.std[source] for source in sources),
+        numbers.maximum,
+    )
+
+
+def _at(config: ModelConfig, changes: Changes) -> ModelConfig:
+    """Return the configuration at the wanted output stride and rates."""
+    if changes.multi_grid:
+        config = replace(config, multi_grid=changes.multi_grid)
+    if changes.output_stride is not None:
+        config = config.at_output_stride(changes.output_stride)
+    return replace(config, atrous_rates=changes.atrous_rates) if changes.atrous_rates else config

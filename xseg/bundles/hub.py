@@ -1,0 +1,108 @@
+"""Bundles on the Hugging Face Hub, by its library's own mixin, with a card that says what they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import ModelCard, ModelCardData, ModelHubMixin
+
+from xseg.bundles.bundle import CONFIG_FILE, WEIGHTS_FILE, Bundle, is_bundle, load_bundle, write_files
+from xseg.errors import WeightsError
+from xseg.weights.catalogue.hub import HubAccess, fetch_files
+
+
+class HubBundle(ModelHubMixin):
+    """A bundle with the methods `save_pretrained`, `push_to_hub` and `from_pretrained` of the Hub's library.
+
+    Args:
+        bundle: what is saved or was loaded.
+    """
+
+    def __new__(cls, *_args: Any) -> HubBundle:
+        """Make an instance without the mixin's configuration: it would be a JSON copy of the bundle, weights and all.
+
+        The bundle's own `config.json` is what is saved.
+        """
+        return object.__new__(cls)
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.bundle = bundle
+
+    def _save_pretrained(self, save_directory: Path) -> None:
+        write_files(self.bundle, save_directory)
+
+    @classmethod
+    def _from_pretrained(  # type: ignore[override]  # the mixin's takes arguments of __init__ too; here are none
+        cls,
+        *,
+        model_id: str,
+        revision: str | None,
+        cache_dir: str | Path | None,
+        force_download: bool,
+        local_files_only: bool,
+        token: str | bool | None,
+    ) -> HubBundle:
+        if Path(model_id).is_dir():
+            return cls(load_bundle(model_id))
+        access = HubAccess(token, cache_dir, local_files_only, force_download)
+        folder = fetch_files(model_id, (CONFIG_FILE, WEIGHTS_FILE), revision=revision, access=access)
+        if not is_bundle(folder):
+            raise WeightsError(
+                f"{model_id} on the Hugging Face Hub lacks {CONFIG_FILE} or {WEIGHTS_FILE}", expected="a bundle of xseg"
+            )
+        return cls(load_bundle(folder))
+
+    def generate_model_card(
+        self,
+        repo_id: str = "OWNER/NAME",
+        license: str | None = None,  # noqa: A002 - the card's own word
+    ) -> ModelCard:
+        """Return the card: licence, classes, score, and how to load.
+
+        Args:
+            repo_id: where the bundle is pushed to.
+            license: of the weights; by default what the bundle's provenance says, if it does.
+        """
+        said = license or self.bundle.provenance.get("license")
+        data = ModelCardData(
+            license=said.lower() if isinstance(said, str) else None,
+            library_name="xseg",
+            pipeline_tag="image-segmentation",
+            tags=["xception", "semantic-segmentation", self.bundle.config.architecture],
+        )
+        return ModelCard(f"---\n{data.to_yaml()}\n---\n\n{card_text(self.bundle, repo_id)}")
+
+
+def card_text(bundle: Bundle, repo_id: str) -> str:
+    """Return a card's text in Markdown."""
+    config, provenance, numbers = bundle.config, bundle.provenance, bundle.normalization
+    parameters = sum(parameter.numel() for parameter in bundle.model.parameters())
+    known = ("source", "origin", "score", "val_miou", "epoch")
+    facts = [f"- {name}: {provenance[name]}" for name in known if provenance.get(name) is not None]
+    classes = [
+        f"| {index} | {name} | #{red:02x}{green:02x}{blue:02x} |"
+        for index, (name, (red, green, blue)) in enumerate(zip(bundle.labels.names, bundle.labels.colors, strict=True))
+    ]
+    return "\n".join(
+        [
+            f"# {config.architecture} on {config.encoder}",
+            "",
+            f"Semantic segmentation into {config.classes} classes; {parameters:,} parameters, output stride "
+            f"{config.output_stride}, {config.in_channels} input channels. Input: stored values over "
+            f"{numbers.maximum:g}, mean {list(numbers.mean)}, standard deviation {list(numbers.std)}.",
+            "",
+            *([*facts, ""] if facts else []),
+            "```python",
+            "import xseg",
+            "",
+            f'predictor = xseg.load("{repo_id}")',
+            'predictor("photo.jpg").save("mask.png")',
+            "```",
+            "",
+            "| train id | class | colour |",
+            "| --- | --- | --- |",
+            *classes,
+            "",
+        ]
+    )

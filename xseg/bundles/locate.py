@@ -1,0 +1,63 @@
+"""Finding a model: a run directory, the demo's folder, a bundle directory or a Hugging Face Hub id."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from xseg.bundles.bundle import CONFIG_FILE, WEIGHTS_FILE, is_bundle
+from xseg.errors import WeightsError
+from xseg.types import PathArgument
+from xseg.weights.catalogue.hub import fetch_files
+
+FILES = (CONFIG_FILE, WEIGHTS_FILE)
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+_KINDS = "a run directory (with best/), a bundle directory (config.json and model.safetensors) or a Hub id owner/name"
+
+
+def locate_run(source: PathArgument) -> Path | None:
+    """Return the run directory that `source` names: itself, or the run in the demo's folder; None for other models."""
+    return next((run for run in (Path(source), Path(source, "run")) if (run / "best").is_dir()), None)
+
+
+def locate_bundle(source: PathArgument) -> Path:
+    """Return the directory of the bundle that `source` names.
+
+    Args:
+        source: a run directory or the demo's folder, whose best epoch is taken; a bundle directory; or a Hub id
+            "owner/name", of which only the bundle's two files are fetched, once.
+
+    Returns:
+        The directory of the bundle.
+
+    Raises:
+        WeightsError: if there is no bundle there.
+    """
+    path = Path(source)
+    for candidate in ((locate_run(path) or path) / "best", path):
+        if is_bundle(candidate):
+            return candidate
+    if path.is_dir():
+        missing = ", ".join(name for name in FILES if not (path / name).is_file())
+        raise WeightsError(
+            f"{path} has no best/ and no {missing}", expected=_KINDS, remedy="has the training saved an epoch yet?"
+        )
+    if path.exists():
+        raise WeightsError(f"{path} is a file", expected=_KINDS, remedy="xseg convert makes a bundle of weights")
+    # A mistyped "runs/camvit" looks like a Hub id too; where its first part is a folder here, it is not one.
+    if _HUB_ID.fullmatch(str(source)) and not path.parent.is_dir():
+        return _download(str(source))
+    raise WeightsError(f"{source} does not exist", expected=_KINDS)
+
+
+def _download(hub_id: str) -> Path:
+    """Fetch the two files of a bundle from the Hub, or find them in its cache, and return their directory."""
+    try:
+        directory = fetch_files(hub_id, FILES)
+    except WeightsError as error:
+        raise WeightsError(
+            f"{hub_id} is no directory here; {error.got}", expected=_KINDS, remedy=error.remedy
+        ) from error
+    if not is_bundle(directory):
+        raise WeightsError(f"{hub_id} on the Hugging Face Hub lacks {' or '.join(FILES)}", expected="a bundle of xseg")
+    return directory

@@ -1,0 +1,1 @@
+"""`xseg benchmark`: one file per study."""

@@ -1,0 +1,60 @@
+"""How long a training step takes, beside SMP's."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from xseg.cli import EXIT_OK
+from xseg.cli.arguments import add_options, new_parser, options_of, parse_arguments
+
+
+@dataclass(frozen=True)
+class TrainStepOptions:
+    """What is measured.
+
+    Args:
+        size: height and width in pixels of the images; 16 divides it.
+        batch_size: images per step.
+        rounds: timed steps of each, in turns.
+        output: JSON file to write; none if empty.
+    """
+
+    size: int = 320
+    batch_size: int = 8
+    rounds: int = 3
+    output: str = ""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Time training steps of DeepLabV3+ over Xception-65 on the CPU, ours and SMP's in turns.
+
+    Args:
+        arguments: what follows `xseg benchmark train_step`.
+
+    Returns:
+        0.
+
+    Raises:
+        XsegError: if an option is wrong.
+    """
+    parser = new_parser("benchmark train_step", (main.__doc__ or "").splitlines()[0])
+    add_options(parser, TrainStepOptions)
+    values = vars(parse_arguments(parser, arguments))
+    options = options_of(TrainStepOptions, values)
+
+    from xseg.benchmarks.train_step import measure_train_step
+    from xseg.files.atomic import write_text
+
+    times = measure_train_step(size=options.size, batch_size=options.batch_size, rounds=options.rounds)
+    print(f"batch {times.batch_size} at {times.size}x{times.size}, {times.threads} threads, seconds a step in turns:")
+    for name, seconds in (("xseg, bfloat16 channels_last", times.ours), ("SMP, float32 eager", times.peer)):
+        print(f"  {name:<30}" + " ".join(f"{value:.2f}" for value in seconds))
+    print(f"  {'three forward floors':<30}{times.floor:.2f}")
+    print(f"{times.speedup:.2f} times as fast as SMP; {times.over_floor:.2f} times the floor")
+    if options.output:
+        results = {**asdict(times), "speedup": times.speedup, "over_floor": times.over_floor}
+        write_text(Path(options.output), json.dumps(results, indent=2) + "\n")
+    return EXIT_OK

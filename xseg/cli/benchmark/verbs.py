@@ -1,0 +1,41 @@
+"""`xseg benchmark`: one study per name, each beside a peer in the same run."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Sequence
+
+from xseg.cli import EXIT_OK
+from xseg.errors import ConfigError
+
+STUDIES = {
+    "predict": ("xseg.cli.benchmark.predict", "predictions on files, beside the bare model and SMP"),
+    "systems": ("xseg.cli.benchmark.systems", "the classifiers that the Xception paper compares with, beside it"),
+    "train_step": ("xseg.cli.benchmark.train_step", "a training step on the CPU, beside SMP and what is possible"),
+}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Measure how fast this is, beside its peers in the same run.
+
+    Args:
+        arguments: the study's name, and its own arguments.
+
+    Returns:
+        0.
+
+    Raises:
+        XsegError: if an option is wrong.
+    """
+    study, *rest = [*arguments] or ["--help"]
+    if study in ("-h", "--help"):
+        rows = [f"  {name:<12} {summary}" for name, (_, summary) in STUDIES.items()]
+        print("\n".join(["usage: xseg benchmark STUDY [options]", "", "studies:", *rows]))
+        return EXIT_OK
+    if study not in STUDIES:
+        near = difflib.get_close_matches(study, STUDIES, n=1)
+        hint = f"did you mean {near[0]}?" if near else ""
+        raise ConfigError(f"unknown study {study!r}", expected=f"one of {', '.join(STUDIES)}", remedy=hint)
+    status: int = importlib.import_module(STUDIES[study][0]).main(rest)
+    return status

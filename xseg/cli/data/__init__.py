@@ -1,0 +1,1 @@
+"""`xseg data`: one file per action."""

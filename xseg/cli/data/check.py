@@ -1,0 +1,126 @@
+"""`xseg data check`: the doctor's findings, for people and for programs."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from jsonargparse import ArgumentParser
+
+from xseg.cli import EXIT_OK, EXIT_SOME_FAILED
+from xseg.cli.data.verbs import parse_data_arguments
+from xseg.cli.progress import show_progress
+from xseg.data.options import DataOptions
+
+if TYPE_CHECKING:
+    from xseg.doctor.correction import Correction
+    from xseg.doctor.examination import Examination
+    from xseg.doctor.finding import Finding, Severity
+
+_STYLES: dict[Severity, str] = {"error": "bold red", "warning": "bold yellow", "note": "bold cyan"}
+
+
+def check(arguments: Sequence[str]) -> int:
+    """Look at every file of a data set, and tell what is wrong, where, and how to put it right.
+
+    Args:
+        arguments: what follows `xseg data check`.
+
+    Returns:
+        0 without errors; 1 with errors, also if a corrected copy was written.
+
+    Raises:
+        XsegError: if an option is wrong, or the data set is not where the options say.
+    """
+    values = parse_data_arguments("check", arguments, _add_arguments)
+    options: DataOptions = values["data"]
+
+    from xseg.data.readers.registry import create_reader
+    from xseg.doctor.correction import check_destination, require_correctable, write_corrected
+    from xseg.doctor.examination import examine, list_splits
+
+    reader = create_reader(options)
+    if values["write_fixed"]:
+        root = require_correctable(reader)
+        check_destination(values["write_fixed"], root)
+    start = time.perf_counter()
+    listings = list_splits(reader)
+    with show_progress("check", sum(len(listing.tasks) for listing in listings.values()), unit="pairs") as progress:
+        examination = examine(reader, options, listings, workers=values["workers"], advance=progress.advance)
+    seconds = time.perf_counter() - start
+    correction = None
+    if values["write_fixed"]:
+        correction = write_corrected(
+            examination.facts, examination.findings, root=root, destination=values["write_fixed"]
+        )
+    if values["json"]:
+        print(json.dumps(_plain_values(examination, correction, seconds), indent=2))
+    else:
+        _tell(examination, correction, seconds)
+    return EXIT_SOME_FAILED if examination.count("error") else EXIT_OK
+
+
+def _add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print the findings as JSON")
+    parser.add_argument(
+        "--write_fixed",
+        "--write-fixed",
+        type=str,
+        metavar="DIR",
+        help="write a copy of the data set to DIR with everything put right that needs no judgement",
+    )
+
+
+def _plain_values(examination: Examination, correction: Correction | None, seconds: float) -> dict[str, Any]:
+    values = {**examination.to_dict(), "seconds": round(seconds, 3)}
+    if correction is not None:
+        values["corrected"] = {
+            "root": str(correction.root),
+            "copied": correction.copied,
+            "changed": correction.changed,
+            "left_out": correction.left_out,
+        }
+    return values
+
+
+def _tell(examination: Examination, correction: Correction | None, seconds: float) -> None:
+    """Print the findings."""
+    from rich.console import Console
+
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    for finding in examination.findings:
+        _tell_finding(finding, correction is None, console)
+    splits = [(split, found) for split, found in examination.facts.splits.items() if found.exists]
+    pairs = sum(len(found.pairs) for _, found in splits)
+    sizes = ", ".join(f"{split} {len(found.pairs)}" for split, found in splits)
+    counts = ", ".join(_counted(examination.count(severity), severity) for severity in _STYLES)
+    console.print(f"{sizes}; {len(examination.facts.labels)} classes; {pairs} pairs in {seconds:.1f} s")
+    console.print(counts if examination.findings else "nothing wrong was found", style="bold")
+    if correction is not None:
+        console.print(
+            f"corrected copy: {correction.root} ({correction.copied} files as they were, {correction.changed} changed, "
+            f"{correction.left_out} left out; corrections.json there says which)"
+        )
+        console.print(f"use it with: --data.root {correction.root}")
+
+
+def _tell_finding(finding: Finding, offer: bool, console: Any) -> None:
+    from rich.text import Text
+
+    where = f" ({finding.split})" if finding.split else ""
+    console.print(Text.assemble((finding.severity, _STYLES[finding.severity]), f" {finding.check}{where}"))
+    console.print(f"  {finding.title}")
+    for place in finding.places:
+        console.print(f"    {place.path}" + (f": {place.detail}" if place.detail else ""), style="dim")
+    if finding.count > len(finding.places) > 0:
+        console.print(f"    and {finding.count - len(finding.places)} more", style="dim")
+    for name, value in finding.numbers.get("weights", {}).items():
+        console.print(f"    weight of {name}: {value}", style="dim")
+    again = "; --write-fixed DIR writes a copy with that done" if finding.fixable and offer else ""
+    console.print(f"  to do: {finding.remedy}{again}\n")
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" + ("" if count == 1 else "s")

@@ -1,0 +1,124 @@
+"""A user's own list of albumentations: names and arguments in YAML become transforms, and nothing else does."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import albumentations as A
+import numpy as np
+
+from xseg.data.loading.transforms import known_arguments_only
+from xseg.errors import ConfigError
+
+_CHOICES = ("OneOf", "SomeOf", "Sequential", "RandomOrder")  # hold transforms of their own
+_REFUSED = {
+    "Lambda": "it calls code",
+    "Normalize": "normalisation is the model's own",
+    "ToFloat": "the pipeline knows the images' range",
+    "FromFloat": "the pipeline knows the images' range",
+    "ToTensorV2": "the pipeline makes tensors itself",
+    "ToTensor3D": "the pipeline makes tensors itself",
+}
+_MASK_FILLS = ("fill_mask", "mask_drop_value")
+
+
+def build_listed(
+    listed: Sequence[Mapping[str, Any]], *, fill: tuple[float, ...], ignore_index: int
+) -> list[A.BasicTransform]:
+    """Return the transforms that a list names.
+
+    Args:
+        listed: for each its `name` in albumentations, and its arguments by name; OneOf, SomeOf, Sequential and
+            RandomOrder hold a list of `transforms`.
+        fill: the padding of images where the list says nothing else, from `opencv_fill`.
+        ignore_index: what a mask is filled with, whatever the list says.
+
+    Raises:
+        ConfigError: if a name is no transform of albumentations, or an argument is unknown or wrong.
+    """
+    return [_build(entry, fill=fill, ignore_index=ignore_index) for entry in listed]
+
+
+def opencv_fill(fill: tuple[float, ...]) -> tuple[float, ...]:
+    """Return the mean padding of all channels, four times.
+
+    Of one number alone OpenCV's warps pad only the first channel with it, and the others with 0. More than four
+    channels go through them in groups of four. And some of albumentations' transforms draw one value of several.
+    """
+    return (float(np.mean(fill)),) * 4
+
+
+def _build(entry: Mapping[str, Any], *, fill: tuple[float, ...], ignore_index: int) -> A.BasicTransform:
+    if not isinstance(entry, Mapping) or not isinstance(entry.get("name"), str):
+        raise ConfigError(f"transforms: {entry!r}", expected="a `name` and arguments, as {name: GaussianBlur, p: 0.2}")
+    name = entry["name"]
+    arguments = {str(key): _tuples(value) for key, value in entry.items() if key != "name"}
+    kind = _kind(name)
+    if name in _CHOICES:
+        inner = arguments.get("transforms")
+        if not isinstance(inner, tuple) or not inner:
+            raise ConfigError(
+                f"transforms: {name} has no list of transforms", expected="transforms: [{name: ...}, ...]"
+            )
+        arguments["transforms"] = [_build(part, fill=fill, ignore_index=ignore_index) for part in inner]
+    else:
+        arguments = _filled(name, kind, arguments, fill=fill, ignore_index=ignore_index)
+    try:
+        with known_arguments_only():
+            return kind(**arguments)
+    except (TypeError, ValueError, UserWarning) as error:
+        known = ", ".join(_parameters(kind))
+        message = " ".join(str(error).split())
+        raise ConfigError(f"transforms: {name}: {message}", expected=f"arguments among {known}") from error
+
+
+def _kind(name: str) -> Any:
+    """Return the class of a transform; nothing that is not one is ever looked up."""
+    kinds = {key: value for key, value in vars(A).items() if _is_transform(value) or key in _CHOICES}
+    if name in _REFUSED:
+        raise ConfigError(f"transforms: {name} cannot be listed: {_REFUSED[name]}")
+    if name not in kinds:
+        near = difflib.get_close_matches(name, kinds, n=1)
+        remedy = f"did you mean {near[0]}?" if near else "its documentation lists them"
+        raise ConfigError(f"transforms: {name!r} is no transform of albumentations", remedy=remedy)
+    return kinds[name]
+
+
+def _is_transform(value: Any) -> bool:
+    concrete = inspect.isclass(value) and issubclass(value, A.BasicTransform) and not inspect.isabstract(value)
+    return concrete and value not in (A.BasicTransform, A.DualTransform, A.ImageOnlyTransform, A.NoOp)
+
+
+def _filled(
+    name: str, kind: Any, arguments: dict[str, Any], *, fill: tuple[float, ...], ignore_index: int
+) -> dict[str, Any]:
+    """Return the arguments with the paddings that the list leaves open, and with masks padded as ignored."""
+    parameters = _parameters(kind)
+    for mask_fill in _MASK_FILLS:
+        if arguments.get(mask_fill, ignore_index) not in (ignore_index, None):
+            raise ConfigError(
+                f"transforms: {name} has {mask_fill}={arguments[mask_fill]}",
+                expected=f"{ignore_index}, the ignored value",
+                remedy=f"leave {mask_fill} out",
+            )
+    if arguments.get("mask_interpolation", 0) != 0:
+        raise ConfigError(f"transforms: {name} has mask_interpolation={arguments['mask_interpolation']}", expected="0")
+    added: dict[str, Any] = {}
+    if parameters.get("fill_mask", None) is not None:  # None leaves masks as they are, as dropouts do
+        added["fill_mask"] = ignore_index
+        if "fill" in parameters:
+            added["fill"] = fill
+    return {**added, **arguments}
+
+
+def _parameters(kind: Any) -> dict[str, Any]:
+    """Return the arguments that a transform takes, with their defaults."""
+    return {name: value.default for name, value in inspect.signature(kind).parameters.items() if name != "kwargs"}
+
+
+def _tuples(value: Any) -> Any:
+    """Return YAML's lists as tuples, which albumentations asks for."""
+    return tuple(map(_tuples, value)) if isinstance(value, list | tuple) else value

@@ -1,0 +1,132 @@
+"""Records become tensors: the map-style data set, its batches and its loader."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeAlias, TypedDict
+
+import cv2
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from xseg.data.cache import SampleSource
+from xseg.data.loading.sampler import Key
+from xseg.data.loading.transforms import Transform, to_tensor, transform_sample
+from xseg.data.sample import Record
+from xseg.errors import DataError, XsegError
+from xseg.images.normalization import Normalization
+
+
+class Item(TypedDict):
+    """One sample as tensors: image (C, H, W) float32 normalised, mask (H, W) int64 train ids."""
+
+    image: torch.Tensor
+    mask: torch.Tensor
+    name: str
+
+
+class Batch(TypedDict):
+    """Samples stacked: image (N, C, H, W) float32 normalised, mask (N, H, W) int64 train ids, names."""
+
+    image: torch.Tensor
+    mask: torch.Tensor
+    name: list[str]
+
+
+# An error in a worker process travels as a value: PyTorch would wrap its one line into a page of traceback.
+ItemOrError: TypeAlias = Item | XsegError
+
+
+class SegmentationDataset(Dataset[ItemOrError]):
+    """The records of a split as tensors, by (epoch, index).
+
+    Args:
+        source: gives decoded records: a reader, or a cache before one.
+        records: of one split.
+        normalization: of the image's channels.
+        transform: what is done at random to a sample, or None for the whole image.
+        seed: of the random changes, 0 or more.
+    """
+
+    def __init__(
+        self,
+        source: SampleSource,
+        records: Sequence[Record],
+        *,
+        normalization: Normalization,
+        transform: Transform | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.source, self.records = source, tuple(records)
+        self.normalization, self.transform, self.seed = normalization, transform, seed
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, key: Key) -> ItemOrError:
+        """Return the sample `index` as `epoch` sees it, or the error that a user must be told."""
+        try:
+            return self.item(*key)
+        except XsegError as error:
+            return error
+
+    def item(self, epoch: int, index: int) -> Item:
+        """Return the sample `index` as `epoch` sees it: a pure function of (seed, epoch, index).
+
+        An index beyond the last is a repetition: the same record, changed otherwise.
+
+        Raises:
+            DataError: if the record cannot be read, has no mask, or does not fit the normalization.
+        """
+        record = self.records[index % len(self.records)]
+        sample = self.source.read(record)
+        if sample.mask is None:
+            raise DataError(f"{record.image} has no mask", expected="a labelled image")
+        image, mask = sample.image, sample.mask
+        if self.transform is not None:
+            image, mask = transform_sample(self.transform, image, mask, seed=self.seed, epoch=epoch, index=index)
+        tensor = to_tensor(image, self.normalization, str(record.image))
+        return {"image": tensor, "mask": torch.from_numpy(mask.astype(np.int64)), "name": sample.name}
+
+
+def collate(items: Sequence[ItemOrError]) -> Batch | XsegError:
+    """Stack samples of one size into a batch, or pass on the first error."""
+    sound: list[Item] = []
+    for item in items:
+        if isinstance(item, XsegError):
+            return item
+        sound.append(item)
+    sizes = sorted({tuple(item["image"].shape) for item in sound})
+    if len(sizes) > 1:
+        return DataError(
+            f"images of sizes {sizes} in one batch", expected="one size", remedy="use a batch of 1 for whole images"
+        )
+    return {
+        "image": torch.stack([item["image"] for item in sound]),
+        "mask": torch.stack([item["mask"] for item in sound]),
+        "name": [item["name"] for item in sound],
+    }
+
+
+class SegmentationLoader(DataLoader[Any]):
+    """A data loader that raises an error of a worker process as it was meant, in one line."""
+
+    def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
+        """Yield batches.
+
+        Raises:
+            XsegError: what a sample's reading raised.
+        """
+        for batch in super().__iter__():
+            if isinstance(batch, XsegError):
+                # The workers end now. Kept alive by the error's traceback they would be found by the garbage
+                # collector, which closes their queues before it tells them to end: 5 seconds of waiting for each.
+                self._iterator = None
+                raise batch
+            yield batch
+
+
+def start_worker(worker: int) -> None:  # noqa: ARG001 - PyTorch's interface
+    """Keep OpenCV in a worker process to one thread: the workers are the parallelism."""
+    cv2.setNumThreads(0)

@@ -1,0 +1,219 @@
+"""What is done at random to training samples, and how pixels become a network's input."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any, TypeAlias
+
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # else importing it asks the network for its newest version
+
+import albumentations as A
+import cv2
+import numpy as np
+import torch
+from albumentations.core.type_definitions import Targets
+
+from xseg.data.sample import Array
+from xseg.errors import DataError
+from xseg.images.normalization import Normalization
+
+Transform: TypeAlias = A.Compose
+_OPENCV_CHANNELS = 4  # warpAffine's limit with a constant border
+
+
+class RandomScaleCrop(A.DualTransform):  # type: ignore[misc]
+    """Resize by a random factor and cut a random window, padded where the image is smaller.
+
+    All in one warp that computes only the window's pixels. Where the resized image is smaller than the window it
+    lies at a random place inside; TF DeepLab puts it into the upper left corner.
+
+    Args:
+        size: height and width of the window in pixels.
+        scale: lowest and highest factor.
+        scale_step: distance between factors; 0 draws from the whole interval.
+        fill: the padding of images, one value per channel.
+        fill_mask: the padding of masks.
+        rotation: how far the window may be turned about its centre, either way, in degrees.
+        class_weights: how often each class is in the middle of a window, relative to the others.
+        centred: share of the windows, 0 to 1, in whose middle a pixel of a class lies, drawn by `class_weights` among
+            the classes that the mask holds; the others lie anywhere.
+
+    Source: TF DeepLab, `core/preprocess_utils.py`, get_random_scale, pad_to_bounding_box and random_crop.
+    """
+
+    _targets = (Targets.IMAGE, Targets.MASK)
+
+    def __init__(
+        self,
+        size: tuple[int, int],
+        scale: tuple[float, float],
+        scale_step: float,
+        fill: tuple[float, ...],
+        fill_mask: int,
+        *,
+        rotation: float = 0.0,
+        class_weights: tuple[float, ...] = (),
+        centred: float = 0.0,
+    ) -> None:
+        super().__init__(p=1.0)
+        self.rotation, self.class_weights, self.centred = rotation, class_weights, centred
+        self.size, self.scale, self.scale_step = size, scale, scale_step
+        self.fill, self.fill_mask = fill, fill_mask
+
+    def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
+        """Draw the factor and the window; returns `matrix`, from the window's pixels to the image's."""
+        height, width = data["image"].shape[:2]
+        factor = self._factor()
+        rows, columns = self.size
+        middle = self._class_pixel(data["mask"]) if self.centred and self.py_random.random() < self.centred else None
+        if middle is None:
+            top, left = self._offset(height * factor, rows), self._offset(width * factor, columns)
+        else:
+            top, left = (self._around(middle[i], (height, width)[i], factor, self.size[i]) for i in (0, 1))
+        # Pixel centres: x_image + 0.5 = (x_window + 0.5 + left) / factor.
+        matrix = np.array(
+            [[1 / factor, 0, (left + 0.5) / factor - 0.5], [0, 1 / factor, (top + 0.5) / factor - 0.5]], np.float64
+        )
+        if self.rotation:
+            angle = self.py_random.uniform(-self.rotation, self.rotation)
+            turn = cv2.getRotationMatrix2D(((columns - 1) / 2, (rows - 1) / 2), angle, 1.0)
+            matrix = matrix @ np.vstack([turn, [0, 0, 1]])
+        return {**params, "matrix": matrix}
+
+    def apply(self, img: Array, matrix: Array, **params: Any) -> Array:  # noqa: ARG002 - albumentations' interface
+        """Cut the window from an image (H, W, C) with linear interpolation."""
+        groups = [img[..., start : start + _OPENCV_CHANNELS] for start in range(0, img.shape[2], _OPENCV_CHANNELS)]
+        fills = [self.fill[start : start + _OPENCV_CHANNELS] for start in range(0, img.shape[2], _OPENCV_CHANNELS)]
+        warped = [
+            self._warp(group, matrix, cv2.INTER_LINEAR, fill).reshape(*self.size, group.shape[2])
+            for group, fill in zip(groups, fills, strict=True)
+        ]
+        return warped[0] if len(warped) == 1 else np.concatenate(warped, axis=2)
+
+    def apply_to_mask(self, mask: Array, matrix: Array, **params: Any) -> Array:  # noqa: ARG002
+        """Cut the window from a mask (H, W) with nearest neighbours."""
+        return self._warp(mask, matrix, cv2.INTER_NEAREST, (self.fill_mask,))
+
+    def _warp(self, array: Array, matrix: Array, interpolation: int, fill: tuple[float, ...]) -> Array:
+        warped: Array = cv2.warpAffine(
+            np.ascontiguousarray(array),
+            matrix,
+            self.size[::-1],
+            flags=interpolation | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_CONSTANT,
+            borderValue=fill,
+        )
+        return warped
+
+    def _factor(self) -> float:
+        low, high = self.scale
+        if self.scale_step == 0:
+            return float(self.py_random.uniform(low, high))
+        steps = int(np.floor((high - low) / self.scale_step + 1e-6))
+        return float(low + self.scale_step * self.py_random.randint(0, steps))
+
+    def _offset(self, length: float, window: int) -> float:
+        """Return where the window begins on an axis of the resized image; below 0 is padding."""
+        room = round(length) - window
+        return float(self.py_random.randint(min(room, 0), max(room, 0)))
+
+    def _class_pixel(self, mask: Array) -> tuple[int, int] | None:
+        """Draw a class among those of a mask (H, W), and one of its pixels; None if no class has a weight."""
+        counts = np.bincount(mask.ravel(), minlength=len(self.class_weights))[: len(self.class_weights)]
+        weights = [weight if count else 0.0 for weight, count in zip(self.class_weights, counts, strict=True)]
+        if not any(weights):
+            return None
+        (drawn,) = self.py_random.choices(range(len(weights)), weights)
+        place = np.flatnonzero(mask.ravel() == drawn)[self.py_random.randrange(int(counts[drawn]))]
+        row, column = divmod(int(place), mask.shape[1])
+        return row, column
+
+    def _around(self, pixel: int, length: int, factor: float, window: int) -> float:
+        """Return where a window begins that has a pixel in its middle half, moved back into the resized image."""
+        place = (pixel + 0.5) * factor + self.py_random.uniform(-0.25, 0.25) * window
+        room = round(length * factor) - window
+        return float(min(max(round(place - window / 2), min(room, 0)), max(room, 0)))
+
+
+@contextmanager
+def known_arguments_only() -> Iterator[None]:
+    """Make an error of what albumentations only warns of: an argument that it does not know, and drops."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        yield
+
+
+def transform_sample(
+    transform: Transform, image: Array, mask: Array, *, seed: int, epoch: int, index: int
+) -> tuple[Array, Array]:
+    """Apply a pipeline with randomness that is a pure function of (seed, epoch, index).
+
+    Args:
+        transform: from `xseg.data.loading.augmentation.training_transform`.
+        image: (H, W, C).
+        mask: (H, W) train ids.
+        seed: of the run, 0 or more.
+        epoch: 0 or more.
+        index: of the sample in its split; beyond its end for a repetition, see `ClassAwareSampler`.
+
+    Returns:
+        The changed image (h, w, C) and mask (h, w), both of the crop's size.
+    """
+    state = np.random.SeedSequence((seed, epoch, index)).generate_state(1, np.uint32)
+    transform.set_random_seed(int(state[0]))
+    changed = transform(image=image, mask=mask)
+    return changed["image"], changed["mask"]
+
+
+def to_tensor(image: Array, normalization: Normalization, name: str) -> torch.Tensor:
+    """Turn pixels into a network's input.
+
+    Args:
+        image: (H, W, C) uint8, uint16 or float32.
+        normalization: of C channels.
+        name: what the error calls the image.
+
+    Returns:
+        (C, H, W) float32, (x / maximum - mean) / std.
+
+    Raises:
+        DataError: if the image's channels or range are not the normalization's.
+    """
+    if image.shape[2] != normalization.channels:
+        raise DataError(
+            f"{name} has {image.shape[2]} channels", expected=f"{normalization.channels}, as the normalization has"
+        )
+    if (image.dtype == np.uint8 and normalization.maximum > 255) or (
+        image.dtype == np.uint16 and normalization.maximum <= 255
+    ):
+        raise DataError(
+            f"{name} has {image.dtype} pixels, and the normalization's maximum is {normalization.maximum:g}",
+            expected="255 for 8-bit images, more for 16-bit ones",
+            remedy="use files of one kind, or set the normalization's maximum",
+        )
+    if image.dtype == np.uint8:
+        tables = _tables(normalization)
+        planes = np.empty((image.shape[2], *image.shape[:2]), np.float32)
+        for channel, table in enumerate(tables):
+            cv2.LUT(np.ascontiguousarray(image[..., channel]), table, dst=planes[channel])
+        return torch.from_numpy(planes)
+    return torch.from_numpy(np.ascontiguousarray(_normalized(image, normalization).transpose(2, 0, 1)))
+
+
+def _normalized(values: Array, normalization: Normalization) -> Array:
+    """Return (x / maximum - mean) / std of values (..., C), as float32."""
+    mean = np.array(normalization.mean, np.float32)
+    std = np.array(normalization.std, np.float32)
+    scaled: Array = (values.astype(np.float32) / np.float32(normalization.maximum) - mean) / std
+    return scaled
+
+
+@lru_cache(maxsize=8)
+def _tables(normalization: Normalization) -> Array:
+    """Return the float32 of every 8-bit value, (C, 256): looking it up takes a third of computing it."""
+    values = np.repeat(np.arange(256)[:, None], normalization.channels, axis=1)
+    return np.ascontiguousarray(_normalized(values, normalization).T)

@@ -1,0 +1,1 @@
+"""Masks: one reader per encoding, all giving train ids."""

@@ -1,0 +1,127 @@
+"""The ways in which mask files tell classes by black and white: one file for two classes, or a file per class."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from xseg.data.masks.numbers import empty_label, mask_of, open_mask, smallest_type
+from xseg.data.sample import Array, Record
+from xseg.errors import DataError
+from xseg.images.reading import decoding, is_array_file, opened, orientation_of, oriented, read_array
+from xseg.labels.label_map import LabelMap
+from xseg.types import PathArgument
+
+
+@dataclass(frozen=True)
+class BinaryMasks:
+    """Reads masks of two classes in black and white: 0 and 1, or 0 and 255 (65535 in 16 bits).
+
+    Args:
+        labels: the class of black and the class of white.
+        tolerance: how far a value may be off black and white, 0 to 127.
+    """
+
+    labels: LabelMap
+    tolerance: int = 0
+
+    def __call__(self, record: Record) -> Array:
+        """Return the raw ids of a record's mask, (H, W) uint8 or uint16.
+
+        Raises:
+            DataError: if the file cannot be read or has other values.
+        """
+        path = mask_of(record)
+        return self.numbers(read_binary(path, self.tolerance))
+
+    def numbers(self, white: Array) -> Array:
+        """Return the raw ids of zeros and ones (H, W)."""
+        return np.array(self.labels.raw_ids, smallest_type(self.labels.raw_ids))[white]
+
+
+@dataclass(frozen=True)
+class ClassFileMasks:
+    """Reads labels that have a black-and-white file per class; where classes overlap, the later one wins.
+
+    Args:
+        labels: the classes.
+        background: the class of the pixels that no file covers; they are ignored if no class has this name.
+        tolerance: how far a value may be off black and white, 0 to 127.
+    """
+
+    labels: LabelMap
+    background: str = ""
+    tolerance: int = 0
+
+    def __call__(self, record: Record) -> Array:
+        """Return the raw ids of a record's classes, (H, W) uint8 or uint16.
+
+        Raises:
+            DataError: if a file cannot be read, or the sizes differ.
+        """
+        numbers: Array | None = None
+        for raw_id, path in zip(self.labels.raw_ids, record.parts, strict=True):
+            if path is None:
+                continue
+            part = read_binary(path, self.tolerance)
+            if numbers is None:
+                numbers = empty_label(self.labels, self.background, (part.shape[0], part.shape[1]))
+            if part.shape != numbers.shape:
+                sizes = f"{part.shape[0]}x{part.shape[1]} and {record.mask} {numbers.shape[0]}x{numbers.shape[1]}"
+                raise DataError(f"mask {path} is {sizes}", expected="the same size for every class")
+            numbers[part > 0] = raw_id
+        if numbers is None:
+            raise DataError(f"{record.image} has no file of any class", expected="one per class that is present")
+        return numbers
+
+
+def read_binary(source: PathArgument | bytes, tolerance: int = 0, *, name: str = "") -> Array:
+    """Read a mask of 0 and 1, or of black and white, as 0 and 1, (H, W) uint8.
+
+    Args:
+        source: a file's path, or its content.
+        tolerance: how far a value may be off black and white, 0 to 127.
+        name: what errors call the mask; the path if empty.
+
+    Raises:
+        DataError: if the file cannot be read or has other values: which, how often, and where.
+    """
+    name = name or str(source)
+    array = _grey(source, name)
+    white = np.iinfo(array.dtype).max
+    if int(array.max()) <= 1:
+        return array.astype(np.uint8)
+    bright = array >= white - tolerance
+    strange = ~bright & (array > tolerance)
+    if strange.any():
+        row, column = (int(place[0]) for place in np.nonzero(strange))
+        far = int(np.minimum(array[strange], white - array[strange]).max())
+        raise DataError(
+            f"mask {name} has value {int(array[row, column])} at row {row}, column {column}; {int(strange.sum())} of "
+            f"{array.size} pixels are neither black nor white",
+            expected=f"0 and 1, or 0 and {white}",
+            remedy=f"set layout.labels.tolerance to {far} if the file is lossy" if far <= 127 else "check encoding",
+        )
+    return bright.astype(np.uint8)
+
+
+def _grey(source: PathArgument | bytes, name: str) -> Array:
+    """Read a mask of one channel, or of equal ones, as (H, W) uint8 or uint16."""
+    with decoding(name), opened(source) as file:
+        if is_array_file(file):
+            array = read_array(file)
+            array = array.astype(np.uint8) if array.dtype == bool else array
+        else:
+            with open_mask(file, name) as picture:
+                # a palette's colours tell black from white, not its indices
+                shown = picture.convert("RGB") if picture.mode in ("P", "PA") else picture
+                array = np.asarray(shown.convert("L") if shown.mode in ("1", "LA") else shown)
+                array = oriented(array, orientation_of(picture))
+        if array.ndim == 3 and (array[..., :3] == array[..., :1]).all():
+            array = array[..., 0]
+        if array.ndim != 2 or array.size == 0:
+            raise DataError(f"mask {name} is a colour image", expected="black and white", remedy="check encoding")
+        if array.dtype.kind not in "iu" or int(array.min()) < 0 or int(array.max()) > 65_535:
+            raise DataError(f"mask {name} has {array.dtype} values", expected="0 and 1, or 0 and 255")
+        return array if array.dtype == np.uint8 else array.astype(np.uint16)

@@ -1,0 +1,244 @@
+"""COCO's annotations become masks: which images a JSON file lists, and what is drawn for one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from xseg.data.lists import require_files
+from xseg.data.masks.coco_json import RunLengths, Shape, load_coco
+from xseg.data.masks.colors import read_colors
+from xseg.data.masks.numbers import empty_label, mask_of, raw_id_of, smallest_type
+from xseg.data.patterns import SPLIT
+from xseg.data.sample import Array, Record
+from xseg.errors import DataError
+from xseg.images.reading import image_size
+from xseg.labels.label_map import LabelMap
+
+_FARTHEST = 4  # sides of the image that a polygon may reach beyond it
+
+
+@dataclass(frozen=True)
+class InstanceListing:
+    """Lists the images of a JSON file of instances.
+
+    Args:
+        root: the data set's folder.
+        file: the JSON below root, with {split} in its name.
+        images: the images' folder below root, with {split} in its name.
+    """
+
+    root: Path
+    file: str
+    images: str
+
+    def __call__(self, split: str) -> tuple[Record, ...]:
+        """Return the records of a part.
+
+        Raises:
+            DataError: if the JSON or an image that it names is missing.
+        """
+        path = self.root / self.file.replace(SPLIT, split)
+        folder = self.root / self.images.replace(SPLIT, split)
+        pictures = load_coco(path).pictures
+        missing = [picture.file for picture in pictures.values() if not (folder / picture.file).is_file()]
+        require_files(missing, len(pictures), path, folder)
+        return tuple(Record(name, folder / picture.file, path) for name, picture in pictures.items())
+
+
+@dataclass(frozen=True)
+class PanopticListing:
+    """Lists the images and masks of a panoptic JSON file.
+
+    Args:
+        root: the data set's folder.
+        file: the JSON below root, with {split} in its name.
+        images: the images' folder below root.
+        masks: the masks' folder below root.
+    """
+
+    root: Path
+    file: str
+    images: str
+    masks: str
+
+    def __call__(self, split: str) -> tuple[Record, ...]:
+        """Return the records of a part.
+
+        Raises:
+            DataError: if the JSON, an image or a mask that it names is missing.
+        """
+        path = self.root / self.file.replace(SPLIT, split)
+        images, masks = (self.root / folder.replace(SPLIT, split) for folder in (self.images, self.masks))
+        pictures = {name: one for name, one in load_coco(path).pictures.items() if one.segments is not None}
+        records = tuple(
+            Record(name, images / picture.file, masks / picture.segments[0])
+            for name, picture in pictures.items()
+            if picture.segments is not None
+        )
+        files = [file for record in records for file in (record.image, mask_of(record))]
+        require_files([str(file) for file in files if not file.is_file()], len(files), path, self.root)
+        return records
+
+
+@dataclass(frozen=True)
+class InstanceShapes:
+    """Draws the objects of an image, the larger ones first, so that what lies on or in them stays visible.
+
+    Args:
+        labels: the classes; a category is the class of the same name.
+        background: the class of the pixels that no object covers; they are ignored if no class has this name.
+    """
+
+    labels: LabelMap
+    background: str = ""
+
+    def __call__(self, record: Record) -> Array:
+        """Return the raw ids of a record's objects, (H, W) uint8 or uint16.
+
+        Raises:
+            DataError: if an object has no shape or a category of another file.
+        """
+        path = mask_of(record)
+        coco = load_coco(path)
+        picture = coco.pictures[record.name]
+        height, width = picture.size if all(picture.size) else image_size(record.image)
+        numbers = empty_label(self.labels, self.background, (height, width))
+        pieces = [(_piece(shape, height, width, f"{path}, image {picture.file}"), shape) for shape in picture.shapes]
+        # equal areas in the file's order: sorting is stable
+        for piece, shape in sorted(pieces, key=lambda found: -found[0].area):
+            raw_id = raw_id_of(self.labels, coco.categories[shape.category], path)
+            piece.draw(numbers, raw_id)
+        return numbers
+
+
+@dataclass(frozen=True)
+class PanopticMasks:
+    """Reads panoptic PNGs: a colour is a segment's id, red + 256 green + 65536 blue; 0 is nobody's.
+
+    Args:
+        labels: the classes; a category is the class of the same name.
+        files: each part's folder of masks, and the JSON that tells its segments.
+
+    Source: COCO, "Data format", 4. Panoptic Segmentation.
+    """
+
+    labels: LabelMap
+    files: tuple[tuple[Path, Path], ...]
+
+    def __call__(self, record: Record) -> Array:
+        """Return the raw ids of a record's segments, (H, W) uint8 or uint16.
+
+        Raises:
+            DataError: if the PNG cannot be read or has a segment that the JSON does not tell.
+        """
+        mask = mask_of(record)
+        path = dict(self.files)[mask.parent]
+        coco = load_coco(path)
+        picture = coco.pictures[record.name]
+        told = dict(picture.segments[1] if picture.segments else ())
+        raw = {number: raw_id_of(self.labels, coco.categories[place], path) for number, place in told.items()}
+        raw[0] = self.labels.ignore_index
+        ids = np.array(sorted(raw), np.uint32)
+        colors = read_colors(mask).astype(np.uint32)
+        found = colors[..., 0] | colors[..., 1] << 8 | colors[..., 2] << 16
+        places = np.minimum(np.searchsorted(ids, found), len(ids) - 1)
+        strange = ids[places] != found
+        if strange.any():
+            row, column = (int(place[0]) for place in np.nonzero(strange))
+            got = f"mask {mask} has segment {int(found[row, column])} at row {row}, column {column}"
+            raise DataError(
+                f"{got}, and {path} does not tell it", expected="an entry per segment", remedy="use the mask's own JSON"
+            )
+        table = np.array([raw[int(number)] for number in ids], smallest_type(raw.values()))
+        return table[places]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """The pixels of one object.
+
+    Args:
+        pixels: (h, w) bool.
+        top: its first row in the image.
+        left: its first column.
+    """
+
+    pixels: Array
+    top: int
+    left: int
+
+    @property
+    def area(self) -> int:
+        """The number of its pixels."""
+        return int(np.count_nonzero(self.pixels))
+
+    def draw(self, numbers: Array, raw_id: int) -> None:
+        """Write a number wherever the object is."""
+        height, width = self.pixels.shape
+        numbers[self.top : self.top + height, self.left : self.left + width][self.pixels] = raw_id
+
+
+def _piece(shape: Shape, height: int, width: int, name: str) -> Piece:
+    """Return an object's pixels within the box that they need.
+
+    Raises:
+        DataError: if it has no shape, or one that does not fit the image.
+    """
+    segmentation = shape.segmentation
+    if isinstance(segmentation, RunLengths):
+        return Piece(_from_runs(segmentation, height, width, name), 0, 0)
+    if not segmentation:
+        raise DataError(f"{name} has an object without a shape", expected="polygons or run lengths, not only a box")
+    points = np.concatenate(segmentation)
+    far = (np.abs(points) > _FARTHEST * max(height, width)) | ~np.isfinite(points)
+    if far.any():  # pycocotools would walk there pixel by pixel, and fill the memory
+        point = points[int(np.nonzero(far)[0][0])].tolist()
+        raise DataError(f"{name} has a polygon with the point {point}", expected=f"points in {height}x{width} pixels")
+    from pycocotools import mask as rle
+
+    left, top = (int(value) for value in np.clip(np.floor(points.min(axis=0)) - 1, 0, (width, height)))
+    right, bottom = (int(value) for value in np.clip(np.ceil(points.max(axis=0)) + 1, 0, (width, height)))
+    if right <= left or bottom <= top:
+        return Piece(np.zeros((0, 0), bool), 0, 0)
+    polygons = [(polygon - (left, top)).ravel().tolist() for polygon in segmentation]
+    encoded = rle.merge(rle.frPyObjects(polygons, bottom - top, right - left))
+    return Piece(rle.decode(encoded).astype(bool), top, left)
+
+
+def _from_runs(runs: RunLengths, height: int, width: int, name: str) -> Array:
+    """Return the pixels (H, W) bool of run lengths, which go down the columns and start with zeros.
+
+    pycocotools' own decoder leaves memory as it was where the runs end early, hence this one.
+    """
+    counts = runs.counts if isinstance(runs.counts, np.ndarray) else unpacked_runs(runs.counts)
+    if runs.size != (height, width) or counts.min(initial=0) < 0 or int(counts.sum()) != height * width:
+        got = f"{name} has run lengths of {int(counts.sum())} pixels for {runs.size[0]}x{runs.size[1]}"
+        raise DataError(got, expected=f"{height * width} for {height}x{width}")
+    flat = np.repeat(np.arange(len(counts)) % 2 == 1, counts)
+    return np.ascontiguousarray(flat.reshape(width, height).T)
+
+
+def unpacked_runs(counts: bytes) -> Array:
+    """Return the run lengths, (N,) int64, that COCO packs into a text.
+
+    Each is written in characters of 5 bits and a sign to go on, from the third on as the difference from the one
+    before the last.
+
+    Source: pycocotools, common/maskApi.c, rleFrString.
+    """
+    found: list[int] = []
+    value = shift = 0
+    for byte in counts:
+        bits = byte - 48
+        value |= (bits & 0x1F) << shift
+        shift += 5
+        if bits & 0x20:
+            continue
+        if bits & 0x10:
+            value -= 1 << shift
+        found.append(value + (found[-2] if len(found) > 2 else 0))
+        value = shift = 0
+    return np.array(found, np.int64)

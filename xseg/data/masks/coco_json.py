@@ -1,0 +1,166 @@
+"""COCO's JSON files: each parsed once, kept small, and turned into masks image by image."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from xseg.data.sample import Array
+from xseg.errors import ConfigError, DataError
+from xseg.labels.label_map import LabelMap
+
+
+@dataclass(frozen=True, eq=False)
+class RunLengths:
+    """A shape as the lengths of runs of pixels, down the columns, of zeros and ones in turn.
+
+    Args:
+        size: height and width.
+        counts: the lengths, (N,) int64, or COCO's text of them.
+    """
+
+    size: tuple[int, int]
+    counts: Array | bytes
+
+
+Segmentation: TypeAlias = tuple[Array, ...] | RunLengths
+"""Polygons, each (points, 2) float64 of x and y; or run lengths."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One annotated object.
+
+    Args:
+        category: the place of its category in the file's list, by rising id.
+        segmentation: its polygons, or its run lengths.
+    """
+
+    category: int
+    segmentation: Segmentation
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One image of a JSON file and what is annotated in it.
+
+    Args:
+        file: the image's file name.
+        size: height and width in pixels that the JSON says; (0, 0) if it does not.
+        shapes: the objects.
+        segments: of a panoptic file: the mask's file name, and each segment's id with its category's place.
+    """
+
+    file: str
+    size: tuple[int, int]
+    shapes: tuple[Shape, ...] = ()
+    segments: tuple[str, tuple[tuple[int, int], ...]] | None = None
+
+
+@dataclass(frozen=True)
+class CocoFile:
+    """A parsed JSON file.
+
+    Args:
+        categories: the categories' names by rising id.
+        colors: their colours; empty if the file has none.
+        pictures: the images by name, the file name without suffix.
+    """
+
+    categories: tuple[str, ...]
+    colors: tuple[tuple[int, int, int], ...]
+    pictures: dict[str, Picture]
+
+
+def categories_of(path: Path, background: str, ignore_index: int) -> LabelMap:
+    """Return a JSON file's categories by rising id as classes, the background before them if it is none of them.
+
+    Args:
+        path: the file.
+        background: the name of the background; empty for none.
+        ignore_index: of the label map.
+
+    Raises:
+        DataError: if the file cannot be read, or its categories cannot be classes.
+    """
+    coco = load_coco(path)
+    first = [background] if background and background not in coco.categories else []
+    colors = (*[(0, 0, 0)] * len(first), *coco.colors) if coco.colors else ()
+    try:
+        return LabelMap((*first, *coco.categories), colors, ignore_index)
+    except ConfigError as error:
+        raise DataError(f"{path}: {error}") from error
+
+
+def load_coco(path: Path) -> CocoFile:
+    """Return a JSON file, parsed once as long as it does not change.
+
+    Raises:
+        DataError: if it is missing, no JSON, or not in COCO's format.
+    """
+    try:
+        return _load(path, path.stat().st_mtime_ns)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror})", expected="a JSON file in COCO's format") from error
+
+
+@lru_cache(maxsize=6)
+def _load(path: Path, changed: int) -> CocoFile:  # noqa: ARG001 - a changed file is another one to the cache
+    try:
+        with path.open("rb") as file:
+            return _parsed(json.load(file), path)
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        reason = f"lacks {error}" if isinstance(error, KeyError) else str(error)
+        raise DataError(
+            f"{path} is not in COCO's format ({reason})", expected="images, annotations and categories"
+        ) from error
+
+
+def _parsed(content: dict[str, Any], path: Path) -> CocoFile:
+    categories = sorted(content["categories"], key=lambda category: int(category["id"]))
+    places = {int(category["id"]): place for place, category in enumerate(categories)}
+    by_image: dict[Any, list[dict[str, Any]]] = defaultdict(list)
+    for annotation in content["annotations"]:
+        by_image[annotation["image_id"]].append(annotation)
+    pictures: dict[str, Picture] = {}
+    for image in content["images"]:
+        file = str(image["file_name"])
+        name = Path(file).with_suffix("").as_posix()
+        if name in pictures:
+            raise DataError(
+                f"{path} has {pictures[name].file} and {file}, the same name", expected="one image per name"
+            )
+        pictures[name] = _picture(image, by_image[image["id"]], places)
+    named = tuple(str(category["name"]) for category in categories)
+    colored = all(category.get("color") for category in categories)
+    colors = [(int(r), int(g), int(b)) for r, g, b in (category["color"] for category in categories if colored)]
+    return CocoFile(named, tuple(colors), pictures)
+
+
+def _picture(image: dict[str, Any], annotations: list[dict[str, Any]], places: dict[int, int]) -> Picture:
+    picture = Picture(str(image["file_name"]), (int(image.get("height") or 0), int(image.get("width") or 0)))
+    if annotations and "segments_info" in annotations[0]:
+        segments = tuple(
+            (int(part["id"]), places[int(part["category_id"])]) for part in annotations[0]["segments_info"]
+        )
+        return replace(picture, segments=(str(annotations[0]["file_name"]), segments))
+    shapes = tuple(
+        Shape(places[int(one["category_id"])], _segmentation(one.get("segmentation"))) for one in annotations
+    )
+    return replace(picture, shapes=shapes)
+
+
+def _segmentation(value: Any) -> Segmentation:
+    """Return polygons and lists of run lengths as arrays, which take an eighth of the lists' memory."""
+    if isinstance(value, dict):
+        height, width = value["size"]
+        counts = value["counts"]
+        packed = counts.encode("ascii") if isinstance(counts, str) else np.array(counts, np.int64)
+        return RunLengths((int(height), int(width)), packed)
+    return tuple(np.array(polygon, np.float64).reshape(-1, 2) for polygon in value or () if len(polygon) >= 6)

@@ -1,0 +1,184 @@
+"""Masks that tell a class by its colour."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import UnidentifiedImageError
+
+from xseg.data.masks.numbers import mask_of, open_mask, smallest_type
+from xseg.data.sample import Array, Record
+from xseg.errors import ConfigError, DataError
+from xseg.images.reading import decoding, opened, orientation_of, oriented
+from xseg.labels.label_map import LabelMap
+from xseg.types import RGB, PathArgument
+
+_ROWS = 1024  # so many rows of a mask are looked up at once: a large mask's packed colours would fill the memory
+_MOST_COLORS = 256  # a mask of more colours was made by a camera or a lossy file
+
+
+@dataclass(frozen=True)
+class ColorMasks:
+    """Reads masks that tell a class by its colour.
+
+    Args:
+        labels: the classes and their colours.
+        ignored: colours that become the ignore index.
+        tolerance: how far each channel may be off, 0 to 127.
+
+    Raises:
+        ConfigError: if two colours are the same, or so close that the tolerance cannot tell them apart.
+    """
+
+    labels: LabelMap
+    ignored: tuple[RGB, ...] = ()
+    tolerance: int = 0
+
+    def __post_init__(self) -> None:
+        names = [*self.labels.names, *["an ignored colour"] * len(self.ignored)]
+        colors = np.array([*self.labels.colors, *self.ignored], np.int16)
+        apart = np.abs(colors[:, None] - colors[None]).max(axis=2)
+        apart[np.tril_indices(len(colors))] = 256
+        nearest = int(apart.min())
+        if nearest <= 2 * self.tolerance:
+            one, other = np.unravel_index(int(apart.argmin()), apart.shape)
+            got = f"{names[one]} {tuple(colors[one].tolist())} and {names[other]} {tuple(colors[other].tolist())}"
+            raise ConfigError(
+                f"the colours of {got} are {nearest} apart with a tolerance of {self.tolerance}",
+                expected="colours that differ by more than twice the tolerance",
+                remedy=f"set tolerance to {(nearest - 1) // 2} or less"
+                if nearest
+                else "give each class its own colour",
+            )
+
+    def __call__(self, record: Record) -> Array:
+        """Return the raw ids of a record's mask, (H, W) uint8 or uint16.
+
+        Raises:
+            DataError: if the file cannot be read, or a colour belongs to no class: which, how often, and where.
+        """
+        path = mask_of(record)
+        return self.numbers(read_colors(path), str(path))
+
+    def numbers(self, colors: Array, name: str) -> Array:
+        """Return the raw ids of colours.
+
+        Args:
+            colors: (H, W, 3) uint8 RGB.
+            name: what errors call the mask.
+
+        Raises:
+            DataError: if a colour belongs to no class.
+        """
+        table, raw_ids = _color_table(self.labels, self.ignored)
+        places = np.empty(colors.shape[:2], table.dtype)
+        for row in range(0, len(colors), _ROWS):
+            places[row : row + _ROWS] = table[_packed(colors[row : row + _ROWS])]
+        strange = places == len(raw_ids)
+        if strange.any():
+            places[strange] = self._nearest(colors, strange, name)
+        return raw_ids[places]
+
+    def _nearest(self, colors: Array, strange: Array, name: str) -> Array:
+        """Return the place of the one colour within the tolerance of each strange pixel."""
+        found, inverse, counts = np.unique(_packed(colors)[strange], return_inverse=True, return_counts=True)
+        known = np.array([*self.labels.colors, *self.ignored], np.int16)
+        nearest = np.empty(len(found), np.int64)
+        distance = np.empty(len(found), np.int16)
+        for start in range(0, len(found), _ROWS):
+            part = slice(start, start + _ROWS)
+            far = np.abs(_unpacked(found[part])[:, None] - known[None]).max(axis=2)
+            nearest[part], distance[part] = far.argmin(axis=1), far.min(axis=1)
+        wrong = distance > self.tolerance
+        if wrong.any():
+            raise self._refusal(found, counts, wrong, nearest, distance, _packed(colors), name)
+        return nearest[inverse]
+
+    def _refusal(
+        self, found: Array, counts: Array, wrong: Array, nearest: Array, distance: Array, packed: Array, name: str
+    ) -> DataError:
+        """Return what is wrong: the commonest strange colour, in how many pixels, and where it is first."""
+        first = int(np.where(wrong, counts, 0).argmax())
+        row, column = (int(place[0]) for place in np.nonzero(packed == found[first]))
+        color = tuple(_unpacked(found[first : first + 1])[0].tolist())
+        names = [*self.labels.names, *["ignored"] * len(self.ignored)]
+        close = [*self.labels.colors, *self.ignored][int(nearest[first])]
+        others = f" and {int(wrong.sum()) - 1} more colours" if wrong.sum() > 1 else ""
+        pixels = int(counts[wrong].sum())
+        return DataError(
+            f"mask {name} has colour {color} in {int(counts[first])} pixels, first at row {row}, column {column}"
+            f"{others} ({pixels} of {packed.size} pixels)",
+            expected=f"the classes' colours, of which {names[int(nearest[first])]} {close} is the nearest",
+            remedy=(
+                f"add the colour, or set layout.labels.tolerance to {int(distance[wrong].max())} if the file is lossy"
+            ),
+        )
+
+
+def read_colors(source: PathArgument | bytes, *, name: str = "") -> Array:
+    """Read a mask's colours, (H, W, 3) uint8 RGB; of a palette image, those of its palette.
+
+    Args:
+        source: a file's path, or its content.
+        name: what errors call the mask; the path if empty.
+
+    Raises:
+        DataError: if the file is missing, empty, truncated, no image, or has several pages.
+    """
+    name = name or str(source)
+    with decoding(name), opened(source) as file:
+        try:
+            picture = open_mask(file, name)
+        except UnidentifiedImageError as error:
+            raise DataError(f"mask {name} is not an image", expected="a colour image such as a PNG") from error
+        with picture:
+            if picture.mode in ("I", "F") or picture.mode.startswith("I;16"):
+                raise DataError(f"mask {name} has no colours but numbers ({picture.mode})", expected="8-bit colours")
+            orientation = orientation_of(picture)
+            return oriented(np.asarray(picture.convert("RGB")), orientation)
+
+
+def discover_colors(paths: Iterable[Path], threads: int) -> tuple[RGB, ...]:
+    """Return the colours of masks, by rising red, green and blue.
+
+    Raises:
+        DataError: if a file cannot be read, or there are too many colours for classes.
+    """
+    with ThreadPoolExecutor(threads) as pool:
+        found: set[int] = set()
+        for path, colors in pool.map(lambda path: (path, np.unique(_packed(read_colors(path)))), paths):
+            found.update(colors.tolist())
+            if len(found) > _MOST_COLORS:
+                raise DataError(
+                    f"the masks up to {path} have more than {_MOST_COLORS} colours",
+                    expected="a colour per class",
+                    remedy="set layout.labels.colors and, for lossy files, layout.labels.tolerance",
+                )
+    return tuple(sorted((value & 255, value >> 8 & 255, value >> 16) for value in found))
+
+
+@lru_cache(maxsize=2)
+def _color_table(labels: LabelMap, ignored: tuple[RGB, ...]) -> tuple[Array, Array]:
+    """Return for each of 2**24 colours its place in the list, or the list's length, and the raw id of each place."""
+    raw_ids = [*labels.raw_ids, *[labels.ignore_index] * len(ignored)]
+    table = np.full(2**24, len(raw_ids), smallest_type((len(raw_ids),)))
+    table[_packed(np.array([*labels.colors, *ignored], np.uint8))] = np.arange(len(raw_ids))
+    return table, np.array(raw_ids, smallest_type(raw_ids))
+
+
+def _packed(colors: Array) -> Array:
+    """Return colours (..., 3) uint8 as numbers (...) uint32: red, 256 green and 65536 blue."""
+    with_alpha = cv2.cvtColor(np.ascontiguousarray(colors).reshape(1, -1, 3), cv2.COLOR_RGB2RGBA)
+    with_alpha[..., 3] = 0
+    return with_alpha.view("<u4").reshape(colors.shape[:-1])
+
+
+def _unpacked(numbers: Array) -> Array:
+    """Return numbers (N,) as colours (N, 3) int16."""
+    return np.stack([numbers & 255, numbers >> 8 & 255, numbers >> 16], axis=1).astype(np.int16)

@@ -1,0 +1,134 @@
+"""LabelMe's JSON files: one per image, with the shapes that a person drew."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from xseg.data.masks.numbers import empty_label, mask_of, raw_id_of
+from xseg.data.sample import Array, Record
+from xseg.errors import DataError
+from xseg.images.reading import image_size
+from xseg.labels.label_map import LabelMap
+
+IGNORED = "__ignore__"
+"""What LabelMe's own list of labels calls pixels that do not count."""
+_AREAS = ("polygon", "rectangle", "circle", "mask")
+
+
+@dataclass(frozen=True)
+class LabelMeShapes:
+    """Draws the shapes of an image in the file's order, as LabelMe does: what comes later lies on top.
+
+    Args:
+        labels: the classes; a shape's label is the class of the same name, "__ignore__" does not count.
+        background: the class of the pixels that no shape covers; they are ignored if no class has this name.
+
+    Source: LabelMe, labelme/utils/shape.py and examples/semantic_segmentation/labelme2voc.py.
+    """
+
+    labels: LabelMap
+    background: str = ""
+
+    def __call__(self, record: Record) -> Array:
+        """Return the raw ids of a record's shapes, (H, W) uint8 or uint16.
+
+        Raises:
+            DataError: if the file is not LabelMe's, or a shape has no area or a label that is no class.
+        """
+        path = mask_of(record)
+        content = load_labelme(path)
+        height, width = content.get("imageHeight"), content.get("imageWidth")
+        size = (int(height), int(width)) if height and width else image_size(record.image)
+        numbers = empty_label(self.labels, self.background, size)
+        for place, shape in enumerate(content["shapes"]):
+            label = str(shape["label"])
+            raw_id = self.labels.ignore_index if label == IGNORED else raw_id_of(self.labels, label, path)
+            try:
+                numbers[shape_pixels(shape, size)] = raw_id
+            except (ValueError, KeyError, TypeError, OSError) as error:
+                raise DataError(f"{path}, shape {place} ({label}): {error}", expected=f"one of {_AREAS}") from error
+        return numbers
+
+
+def shape_pixels(shape: dict[str, Any], size: tuple[int, int]) -> Array:
+    """Return the pixels that a shape covers, (H, W) bool, drawn as LabelMe draws it.
+
+    Args:
+        shape: shape_type, points of x and y, and for a mask its PNG in base 64.
+        size: height and width of the image.
+
+    Raises:
+        ValueError: if the shape has no area, or too few points.
+    """
+    kind = shape.get("shape_type") or "polygon"
+    points = [(float(x), float(y)) for x, y in shape["points"]]
+    if kind == "mask":
+        return _pasted(shape, points, size)
+    picture = Image.new("1", (size[1], size[0]))
+    draw = ImageDraw.Draw(picture)
+    if kind == "polygon" and len(points) >= 3:
+        draw.polygon(points, outline=1, fill=1)
+    elif kind == "rectangle" and len(points) in (2, 4):
+        xs, ys = zip(*points, strict=True)
+        draw.rectangle([min(xs), min(ys), max(xs), max(ys)], outline=1, fill=1)
+    elif kind == "circle" and len(points) == 2:
+        (x, y), edge = points
+        radius = float(np.hypot(edge[0] - x, edge[1] - y))
+        draw.ellipse([x - radius, y - radius, x + radius, y + radius], outline=1, fill=1)
+    else:
+        raise ValueError(f"a {kind} of {len(points)} points has no area")
+    return np.asarray(picture)
+
+
+def _pasted(shape: dict[str, Any], points: Sequence[tuple[float, float]], size: tuple[int, int]) -> Array:
+    """Return the pixels of a shape that is a PNG of its bounding box."""
+    with Image.open(BytesIO(base64.b64decode(shape["mask"], validate=True))) as picture:
+        part = np.asarray(picture.convert("1"))
+    pixels = np.zeros(size, bool)
+    left, top = (round(value) for value in points[0])
+    target = pixels[top : top + part.shape[0], left : left + part.shape[1]]
+    if min(left, top) < 0 or target.shape != part.shape:
+        raise ValueError(f"a mask of {part.shape} at row {top}, column {left} leaves the image of {size}")
+    target[:] = part
+    return pixels
+
+
+def load_labelme(path: Path) -> dict[str, Any]:
+    """Return a LabelMe file's content.
+
+    Raises:
+        DataError: if it is missing, no JSON, or has no shapes.
+    """
+    try:
+        content = json.loads(path.read_bytes())
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror})", expected="a LabelMe file") from error
+    except ValueError as error:
+        raise DataError(f"{path} is no JSON ({error})", expected="a LabelMe file") from error
+    shapes = content.get("shapes") if isinstance(content, dict) else None
+    if not isinstance(shapes, list) or not all(
+        isinstance(one, dict) and {"label", "points"} <= set(one) for one in shapes
+    ):
+        raise DataError(f"{path} is not LabelMe's", expected="shapes, each with label and points")
+    return dict(content)
+
+
+def labels_in(paths: Iterable[Path], threads: int) -> tuple[str, ...]:
+    """Return the labels that LabelMe files use, sorted; "__ignore__" is none.
+
+    Raises:
+        DataError: if a file cannot be read.
+    """
+    with ThreadPoolExecutor(threads) as pool:
+        found = {str(shape["label"]) for content in pool.map(load_labelme, paths) for shape in content["shapes"]}
+    return tuple(sorted(found - {IGNORED}))

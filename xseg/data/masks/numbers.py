@@ -1,0 +1,222 @@
+"""Mask files become arrays of numbers, and the files' numbers become train ids."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+from itertools import pairwise
+from pathlib import Path
+from typing import BinaryIO
+
+import cv2
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from xseg.data.sample import Array, Record
+from xseg.errors import DataError
+from xseg.images.reading import decoding, is_array_file, opened, orientation_of, oriented, pixel_limit, read_array
+from xseg.images.tiff import is_tiff, read_tiff
+from xseg.labels.label_map import LabelMap
+from xseg.types import PathArgument
+
+_VALUES = 65_536
+# Pillow stretches grey of few bits to 0..255, which would turn class 1 into 17 or 85.
+_STRETCH = {"L;2": 85, "L;4": 17}
+_PAGED = ("GIF", "TIFF")  # of other formats, counting the frames would decode them
+
+
+def read_mask(source: PathArgument | bytes, *, name: str = "") -> Array:
+    """Read a mask as the numbers that the file holds: a palette image gives its indices, not its colours.
+
+    Args:
+        source: the path of a file, or a file's content: a grey, black-and-white or palette image of 1 to 16 bits and
+            one page (PNG, GIF, TIFF, ...); or a .npy array (H, W) of integers. Its EXIF orientation, if it has one,
+            is applied, as an image's is.
+        name: what errors call the mask; the path if empty.
+
+    Returns:
+        (H, W) uint8 or uint16, before any mapping.
+
+    Raises:
+        DataError: if the file is missing, empty, truncated, no image, a colour image, or has several pages.
+    """
+    name = name or str(source)
+    with decoding(name), opened(source) as file:
+        if is_array_file(file):
+            return _integers(read_array(file), name)
+        try:
+            picture = open_mask(file, name)
+        except UnidentifiedImageError:
+            return _integers(_read_unidentified(file, name), name)
+        with picture:
+            if picture.mode not in ("1", "L", "P", "I") and not picture.mode.startswith("I;16"):
+                raise DataError(
+                    f"mask {name} is a colour image ({picture.mode})",
+                    expected="one number per pixel, in a grey or palette image",
+                    remedy="set layout.labels.encoding to color, or turn its colours into class numbers",
+                )
+            stretch = max((_STRETCH.get(_raw_mode(tile[3]), 1) for tile in getattr(picture, "tile", ())), default=1)
+            numbers = _integers(np.asarray(picture), name)
+            return oriented(numbers // stretch if stretch > 1 else numbers, orientation_of(picture))
+
+
+def read_index_mask(record: Record) -> Array:
+    """Return the numbers that a record's mask file holds, (H, W) uint8 or uint16.
+
+    Raises:
+        DataError: if the file cannot be read, or the record has none.
+    """
+    return read_mask(mask_of(record))
+
+
+def mask_of(record: Record) -> Path:
+    """Return the file of a record's label.
+
+    Raises:
+        DataError: if it has none.
+    """
+    if record.mask is None:
+        raise DataError(f"{record.image} has no mask", expected="a labelled image")
+    return record.mask
+
+
+def open_mask(file: BinaryIO, name: str) -> Image.Image:
+    """Open a mask's file; its pixels are decoded later.
+
+    Raises:
+        UnidentifiedImageError: if Pillow does not know it.
+        DataError: if it has several pages, of which none is the mask.
+    """
+    picture = Image.open(file)
+    pages = int(getattr(picture, "n_frames", 1)) if picture.format in _PAGED else 1
+    if pages > 1:
+        picture.close()
+        raise DataError(f"mask {name} holds {pages} pages", expected="one", remedy="keep the page with the labels")
+    return picture
+
+
+def _read_unidentified(file: BinaryIO, name: str) -> Array:
+    """Read a mask in a kind of TIFF that Pillow does not know; anything else is no mask."""
+    file.seek(0)
+    if not is_tiff(file):
+        reason = "not an image" if file.read(1) else "empty"
+        raise DataError(f"mask {name} is {reason}", expected="a PNG")
+    array, orientation = read_tiff(file, f"mask {name}", pixel_limit=pixel_limit())
+    return oriented(array, orientation)
+
+
+def count_values(mask: Array) -> dict[int, int]:
+    """Return the number of pixels of every value that a mask (H, W) holds, by rising value."""
+    counts = np.bincount(mask.ravel())
+    return {int(value): int(counts[value]) for value in np.flatnonzero(counts)}
+
+
+def to_train_ids(mask: Array, labels: LabelMap, name: str) -> Array:
+    """Turn the numbers of a mask's file into train ids.
+
+    Args:
+        mask: (H, W) uint8 or uint16, from `read_mask`.
+        labels: what each number means.
+        name: what errors call the mask.
+
+    Returns:
+        (H, W) uint8, or uint16 if a train id or the ignore index needs it.
+
+    Raises:
+        DataError: if a number has no meaning.
+    """
+    unknown, table = _tables(labels)
+    if _look_up(mask, unknown).any():
+        check_values(count_values(mask), labels, name)
+    return _look_up(mask, table)
+
+
+def check_values(values: dict[int, int], labels: LabelMap, name: str) -> None:
+    """Make sure that every value of a mask has a meaning.
+
+    Args:
+        values: pixels per value, from `count_values`.
+        labels: what each number means.
+        name: what the error calls the mask.
+
+    Raises:
+        DataError: if a value has none; it says which, in how many pixels, and what would be right.
+    """
+    known = labels.train_ids()
+    unknown = [value for value in values if value not in known]
+    if not unknown:
+        return
+    first = ", ".join(f"value {value} in {values[value]} pixels" for value in unknown[:3])
+    more = f" and {len(unknown) - 3} more values" if len(unknown) > 3 else ""
+    ignored = sorted({*labels.ignored_raw_ids, labels.ignore_index} - set(labels.raw_ids))
+    raise DataError(
+        f"mask {name} has {first}{more}",
+        expected=f"{_ranges(sorted(labels.raw_ids))} or {_ranges(ignored)} (ignored)",
+        remedy="add it to the label map or mark it ignored",
+    )
+
+
+def empty_label(labels: LabelMap, background: str, size: tuple[int, int]) -> Array:
+    """Return a label (H, W) uint8 or uint16 that holds the background's raw id, or the ignore index without one."""
+    raw_id = labels.raw_ids[labels.names.index(background)] if background in labels.names else labels.ignore_index
+    return np.full(size, raw_id, smallest_type((*labels.raw_ids, labels.ignore_index)))
+
+
+def smallest_type(numbers: Iterable[int]) -> type[np.uint8 | np.uint16]:
+    """Return the type of a label that holds these numbers."""
+    return np.uint8 if max(numbers) <= 255 else np.uint16
+
+
+def raw_id_of(labels: LabelMap, name: str, path: Path) -> int:
+    """Return the raw id of a class by its name.
+
+    Raises:
+        DataError: if there is none of this name.
+    """
+    if name not in labels.names:
+        known = ", ".join(labels.names[:8]) + (", ..." if len(labels) > 8 else "")
+        raise DataError(f"{path} has the label {name!r}", expected=known, remedy="add the class")
+    return labels.raw_ids[labels.names.index(name)]
+
+
+@lru_cache(maxsize=8)
+def _tables(labels: LabelMap) -> tuple[Array, Array]:
+    """Return for every 16-bit number whether it has no meaning, and its train id or `ignore_index`."""
+    largest = max(len(labels) - 1, labels.ignore_index)
+    unknown = np.ones(_VALUES, np.uint8)
+    table = np.full(_VALUES, labels.ignore_index, np.uint8 if largest <= 255 else np.uint16)
+    for raw, train_id in labels.train_ids().items():
+        unknown[raw], table[raw] = 0, train_id
+    return unknown, table
+
+
+def _look_up(mask: Array, table: Array) -> Array:
+    """Return table[mask]; OpenCV does it ten times faster for 8-bit masks."""
+    return cv2.LUT(mask, table[:256]) if mask.dtype == np.uint8 else np.ascontiguousarray(table[mask])
+
+
+def _raw_mode(arguments: object) -> str:
+    """Return the layout of the file's pixels from a Pillow tile's arguments, a text or a tuple led by one."""
+    return str(arguments[0] if isinstance(arguments, tuple) and arguments else arguments)
+
+
+def _integers(array: Array, name: str) -> Array:
+    """Return (H, W) as uint8 or uint16."""
+    if array.ndim != 2 or array.size == 0:
+        raise DataError(f"mask {name} has shape {array.shape}", expected="(height, width)")
+    if array.dtype.kind not in "bui":
+        raise DataError(f"mask {name} has {array.dtype} values", expected="whole numbers")
+    if array.dtype.kind == "b" or array.dtype == np.uint8:
+        return array.astype(np.uint8)
+    if array.min() < 0 or array.max() >= _VALUES:
+        raise DataError(f"mask {name} has values from {array.min()} to {array.max()}", expected="0 to 65535")
+    return array.astype(np.uint16)
+
+
+def _ranges(values: list[int]) -> str:
+    """Write sorted numbers shortly: 0 to 10, 255."""
+    if not values:
+        return "none"
+    breaks = [index for index, (a, b) in enumerate(pairwise(values), start=1) if b != a + 1]
+    runs = [values[a:b] for a, b in pairwise([0, *breaks, len(values)])]
+    return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]} to {run[-1]}" for run in runs)

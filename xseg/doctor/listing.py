@@ -1,0 +1,133 @@
+"""Which files a split has, told without stopping at the first that is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+
+from xseg.data.pairs import PairReader
+from xseg.data.patterns import SPLIT, split_pattern
+from xseg.data.sample import Reader, Record
+from xseg.doctor.summary import Stray
+from xseg.errors import DataError
+from xseg.images.reading import IMAGE_SUFFIXES
+from xseg.types import SPLITS, Split
+
+_DESKTOP_FILES = frozenset({"thumbs.db", "desktop.ini"})
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One image and mask to look at.
+
+    Args:
+        name: the record's.
+        image: the image's file, None if there is none.
+        mask: the mask's file, None if there is none.
+        record: what the reader reads; None for a file that has no partner.
+    """
+
+    name: str
+    image: Path | None
+    mask: Path | None
+    record: Record | None
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The files of a split.
+
+    Args:
+        tasks: its pairs, by name; of a pair one may be missing.
+        strays: files that are no part of it.
+        fault: why it cannot be listed; empty if it can.
+        exists: whether there is anything of this split.
+    """
+
+    tasks: tuple[Task, ...] = ()
+    strays: tuple[Stray, ...] = ()
+    fault: str = ""
+    exists: bool = True
+
+
+def list_split(reader: Reader, split: Split) -> Listing:
+    """List a split's files: of folders, all there are; of another layout, what its reader tells."""
+    if isinstance(reader, PairReader):
+        return _list_folders(reader, split)
+    try:
+        records = reader.records(split)
+    except DataError as error:
+        return Listing(fault=str(error))
+    return Listing(tuple(Task(record.name, _file(record.image), _file(record.mask), record) for record in records))
+
+
+def _file(path: Path | None) -> Path | None:
+    """Return an image file that is there; not a text with the shapes of many images."""
+    return path if path is not None and path.suffix.lower() in IMAGE_SUFFIXES and path.is_file() else None
+
+
+def _list_folders(reader: PairReader, split: Split) -> Listing:
+    part = reader.splits.names[SPLITS.index(split)]
+    patterns = [pattern.replace(SPLIT, part) for pattern in (reader.images, reader.masks)]
+    (images, image_strays), (masks, mask_strays) = (_list_folder(reader.root, pattern) for pattern in patterns)
+    strays = tuple(dict.fromkeys((*image_strays, *mask_strays)))
+    if images is None or (masks is None and not images):
+        folder = reader.root / split_pattern(patterns[0 if images is None else 1])[0]
+        exists = images is not None or masks is not None
+        return Listing(fault=f"{folder} does not exist or is no folder", strays=strays, exists=exists)
+    masks = masks or {}
+    tasks = []
+    for name in sorted({*images, *masks}):
+        image, mask = images.get(name), masks.get(name)
+        whole = image is not None and (mask is not None or reader.listing.optional)
+        record = Record(name, image, mask) if image is not None and whole else None
+        tasks.append(Task(name, image, mask, record))
+    return Listing(tuple(tasks), strays)
+
+
+def _list_folder(root: Path, pattern: str) -> tuple[dict[str, Path] | None, list[Stray]]:
+    """Return the files that a folder or glob gives by name, None without the folder; and what lies beside them."""
+    folder, glob = split_pattern(pattern)
+    base = root / folder
+    if not base.is_dir():
+        return None, []
+    found: dict[str, Path] = {}
+    strays: list[Stray] = []
+    matched = set(base.glob(glob))
+    for path in sorted(matched):
+        stray = _stray(path)
+        if stray is not None:
+            strays.append(stray)
+        elif path.is_file():
+            name = path.relative_to(base).with_suffix("").as_posix()
+            if name in found:
+                strays.append(Stray("same_name", path, f"beside {found[name]}"))
+            else:
+                found[name] = path
+    strays.extend(_other_letter_case(base, glob, matched))
+    return found, strays
+
+
+def _stray(path: Path) -> Stray | None:
+    """Return what keeps a path from being a split's file, None for a folder or a good file."""
+    if path.is_symlink() and not path.exists():  # also for a circle of links
+        return Stray("broken_link", path, f"points to {path.readlink()}")
+    if path.is_dir():
+        return None
+    if path.name.startswith(".") or path.name.lower() in _DESKTOP_FILES:
+        return Stray("hidden", path)
+    if path.suffix.lower() not in IMAGE_SUFFIXES:
+        return Stray("no_image", path)
+    return None
+
+
+def _other_letter_case(base: Path, glob: str, matched: set[Path]) -> Iterator[Stray]:
+    """Yield files that a glob passes over for their letters' case alone: a.PNG for *.png."""
+    if glob == "**/*":
+        return
+    lowered = glob.lower().replace("**/", "*")
+    for path in sorted(base.rglob("*")):
+        if path not in matched and fnmatch(path.relative_to(base).as_posix().lower(), lowered) and path.is_file():
+            yield Stray("letter_case", path, f"the pattern is {glob}")

@@ -1,0 +1,62 @@
+"""All checks. A new one is a function of facts in `checks` and a row here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TypeAlias
+
+from xseg.doctor.checks import files, images, labels, masks, pairs
+from xseg.doctor.finding import Finding, by_severity
+from xseg.doctor.summary import Facts
+
+Check: TypeAlias = Callable[[Facts], Iterable[Finding]]
+
+CHECKS: tuple[Check, ...] = (
+    files.splits,
+    files.strays,
+    files.unpaired,
+    files.empty,
+    files.unreadable,
+    files.refused,
+    files.suffixes,
+    files.names,
+    files.frames,
+    pairs.sizes,
+    pairs.image_is_mask,
+    pairs.mask_copies,
+    pairs.image_copies,
+    masks.colors,
+    masks.equal_channels,
+    masks.lossy,
+    masks.interpolated,
+    masks.values,
+    masks.deep,
+    masks.palettes,
+    labels.all_ignored,
+    labels.ignore_share,
+    labels.constant,
+    labels.absent,
+    labels.imbalance,
+    images.kinds,
+    images.shallow,
+    images.not_finite,
+    images.constant,
+    images.channels,
+    images.small,
+    images.mixed_sizes,
+    images.orientations,
+)
+CHEAP_CHECKS: tuple[Check, ...] = (
+    labels.two_values,
+    labels.all_ignored,
+    labels.ignore_share,
+    labels.absent,
+    labels.imbalance,
+    images.small,
+)
+"""Those that need no more than sizes and the masks' numbers, which training looks at before its first step."""
+
+
+def run_checks(facts: Facts, checks: Iterable[Check] = CHECKS) -> list[Finding]:
+    """Return what the checks find, errors first."""
+    return by_severity([finding for check in checks for finding in check(facts)])

@@ -1,0 +1,63 @@
+"""Cache of converted networks, so that the next run starts at once."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from xseg.files.caches import remove_least_recent, user_cache
+from xseg.version import __version__
+
+SIZE_LIMIT = 4 << 30  # bytes; a converted Xception-65 takes 0.16 GiB
+
+
+def cache_folder() -> Path:
+    """Return where converted networks are kept: `XSEG_CACHE`, or a folder of the user's cache."""
+    return user_cache("backends")
+
+
+def fingerprint(network: nn.Module) -> str:
+    """Return a digest of a network: its layers, their settings, and every weight."""
+    digest = hashlib.blake2b(f"{__version__}\n{torch.__version__}\n{network!r}".encode(), digest_size=16)
+    for name, tensor in sorted(network.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def kept(network: nn.Module, kind: str, suffix: str, version: str, convert: Callable[[Path], None]) -> Path:
+    """Return the file of a converted network, converting it if it is not there yet.
+
+    Beyond `SIZE_LIMIT`, the networks that were not used for longest are removed.
+
+    Args:
+        network: what is converted.
+        kind: names the format.
+        suffix: of the file.
+        version: of what converts.
+        convert: writes the file; others beside it whose names begin alike are kept too.
+    """
+    folder = cache_folder() / f"{kind}-{version.split('-')[0]}-{fingerprint(network)}"
+    file = folder / f"network{suffix}"
+    if file.is_file():
+        os.utime(folder)
+        return file
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # A folder appears whole or not at all: a second process may be converting the same network.
+    with tempfile.TemporaryDirectory(prefix=".converting-", dir=folder.parent) as temporary:
+        fresh = Path(temporary) / "network"
+        fresh.mkdir()
+        convert(fresh / f"network{suffix}")
+        try:
+            fresh.rename(folder)
+        except OSError:
+            if not file.is_file():  # otherwise the other process was quicker
+                raise
+    remove_least_recent(folder.parent, SIZE_LIMIT, keep=folder)
+    return file

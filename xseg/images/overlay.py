@@ -1,0 +1,157 @@
+"""Drawing masks over images, with a legend that a person can read."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from xseg.labels.label_map import LabelMap
+from xseg.types import RGB
+
+Pixels: TypeAlias = NDArray[np.uint8]
+Font: TypeAlias = ImageFont.FreeTypeFont | ImageFont.ImageFont
+
+BACKGROUND: RGB = (255, 255, 255)
+INK: RGB = (32, 33, 36)
+OUTLINE: RGB = (150, 152, 156)
+
+
+def displayable(image: NDArray[Any]) -> Pixels:
+    """Return an image of any kind as 8-bit RGB to look at.
+
+    Args:
+        image: (H, W, C) of any number type; 8-bit values are kept, others are stretched from the 2nd to the 98th
+            percentile. One channel is shown as grey, of more than three the first three.
+
+    Returns:
+        (H, W, 3) uint8.
+    """
+    image = image[..., :3] if image.shape[2] >= 3 else image[..., :1]
+    if image.dtype != np.uint8:
+        values = image.astype(np.float32)
+        low, high = np.percentile(values, (2, 98))
+        image = (((values - low) / max(float(high - low), 1e-12)).clip(0, 1) * 255).round().astype(np.uint8)
+    return np.ascontiguousarray(np.broadcast_to(image, (*image.shape[:2], 3)))
+
+
+def blend(image: Pixels, mask: NDArray[Any], labels: LabelMap, alpha: float = 0.5) -> Pixels:
+    """Tint the pixels of each class in its colour, and draw the outlines between classes more strongly.
+
+    Args:
+        image: (H, W, 3) uint8.
+        mask: (H, W) integer train ids; `ignore_index` and other values that are no class leave the image as it is.
+        labels: gives the colours.
+        alpha: strength of the tint, 0 (none) to 1 (only colour).
+
+    Returns:
+        (H, W, 3) uint8.
+    """
+    known = (mask >= 0) & (mask < len(labels))
+    colors = np.asarray(labels.colors, np.float32)[np.where(known, mask, 0)]
+    strength = np.where(_outlines(mask), min(1.0, 1.6 * alpha), alpha) * known
+    blended = image + (colors - image) * strength[..., None].astype(np.float32)
+    return blended.round().clip(0, 255).astype(np.uint8)
+
+
+def colorize(mask: NDArray[Any], labels: LabelMap) -> Pixels:
+    """Return the mask in its colours, (H, W, 3) uint8; `ignore_index` and other values that are no class are black."""
+    known = (mask >= 0) & (mask < len(labels))
+    return np.asarray(labels.colors, np.uint8)[np.where(known, mask, 0)] * known[..., None].astype(np.uint8)
+
+
+def _outlines(mask: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return the pixels whose right or lower neighbour has another value."""
+    edges = np.zeros(mask.shape, np.bool_)
+    edges[:, :-1] |= mask[:, 1:] != mask[:, :-1]
+    edges[:-1] |= mask[1:] != mask[:-1]
+    return edges
+
+
+@lru_cache(maxsize=32)
+def _font(size: int) -> Font:
+    # matplotlib brings DejaVu Sans, which has Latin, Greek and Cyrillic letters; found without importing matplotlib,
+    # which is slow. Pillow's own font, if ever it moves, has Latin letters.
+    package = find_spec("matplotlib")
+    for folder in (package and package.submodule_search_locations) or ():
+        file = Path(folder) / "mpl-data" / "fonts" / "ttf" / "DejaVuSans.ttf"
+        if file.is_file():
+            return ImageFont.truetype(str(file), size)
+    return ImageFont.load_default(size)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One class in a legend: where it stands, in pixels from the strip's top left corner."""
+
+    text: str
+    color: RGB
+    left: int
+    top: int
+
+
+def font_size(height: int, width: int) -> int:
+    """Return the legend's font size in pixels: readable beside an image of this size."""
+    return min(64, max(11, round(math.sqrt(height * width) / 32)))
+
+
+def add_legend(picture: Pixels, present: list[int], labels: LabelMap) -> Pixels:
+    """Put a strip with the names and colours of classes below a picture; the picture itself stays free.
+
+    Args:
+        picture: (H, W, 3) uint8.
+        present: train ids to name, in this order.
+        labels: gives names and colours.
+
+    Returns:
+        (H + strip, W, 3) uint8; the picture unchanged if no class is present.
+    """
+    height, width = picture.shape[:2]
+    if not present:
+        return picture
+    size = font_size(height, width)
+    entries, strip_height = _lay_out(present, labels, width, size)
+    canvas = Image.new("RGB", (width, height + strip_height), BACKGROUND)
+    canvas.paste(Image.fromarray(picture), (0, 0))
+    draw = ImageDraw.Draw(canvas)
+    for entry in entries:
+        top = height + entry.top
+        box = (entry.left, top, entry.left + size - 1, top + size - 1)
+        draw.rectangle(box, fill=entry.color, outline=OUTLINE)
+        # "lm": the text's middle on the swatch's middle, whatever letters it has
+        middle = (entry.left + size + size // 2, top + size // 2)
+        draw.text(middle, entry.text, fill=INK, font=_font(size), anchor="lm")
+    return np.asarray(canvas)
+
+
+def _lay_out(present: list[int], labels: LabelMap, width: int, size: int) -> tuple[list[Entry], int]:
+    """Set entries in equal columns, row by row; return them and the strip's height."""
+    gap, row_height = size // 2, size + size // 2
+    room = width - 2 * gap
+    texts = [_shortened(labels.names[index], room - size - gap, size) for index in present]
+    widest = max(math.ceil(_font(size).getlength(text)) for text in texts) + size + 3 * gap
+    columns = max(1, min(len(present), (room + 2 * gap) // widest))
+    pitch = max(widest, room // columns) if columns > 1 else widest
+    pitch = min(pitch, 2 * widest)  # few entries stay together on a wide picture
+    entries = [
+        Entry(text, labels.colors[index], gap + position % columns * pitch, gap + position // columns * row_height)
+        for position, (index, text) in enumerate(zip(present, texts, strict=True))
+    ]
+    return entries, math.ceil(len(present) / columns) * row_height + gap
+
+
+def _shortened(text: str, room: int, size: int) -> str:
+    """Return the text, or its beginning and an ellipsis, so that it is at most `room` pixels wide."""
+    text = " ".join(text.split())
+    if _font(size).getlength(text) <= room:
+        return text
+    while text and _font(size).getlength(f"{text}…") > room:
+        text = text[:-1]
+    return f"{text}…"

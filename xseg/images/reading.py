@@ -1,0 +1,257 @@
+"""Image files become arrays: the one place that knows formats, colour modes, bit depths and orientation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import Any, BinaryIO, TypeAlias
+
+import cv2
+import numpy as np
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+from xseg.errors import DataError, XsegError
+from xseg.images.tiff import is_tiff, read_tiff, tiff_size
+from xseg.types import PathArgument
+
+Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+
+IMAGE_SUFFIXES = frozenset(
+    {".bmp", ".gif", ".jpeg", ".jpg", ".jp2", ".npy", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+)
+_ARRAY_START = b"\x93NUMPY"
+_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+
+
+def read_image(source: PathArgument | bytes, channels: int = 3, *, name: str = "") -> Array:
+    """Read an image file as a person sees it: with its EXIF orientation applied.
+
+    Args:
+        source: the path of a file, or a file's content: PNG, JPEG, WebP or whatever else Pillow reads; a TIFF of any
+            bands, one page or a page per band; or a .npy array (H, W) or (H, W, C).
+        channels: what to return. 3 turns grey, palette, CMYK and transparent images into RGB (transparency is
+            dropped); 1 turns colour into grey; another number must be what the file has.
+        name: what errors call the image; the path if empty.
+
+    Returns:
+        (H, W, channels), contiguous and writable: uint8, or uint16 for 16-bit files, or float32. Three channels are in
+        RGB order. Of an animation it is the first frame.
+
+    Raises:
+        DataError: if the file is missing, empty, truncated, too large, no image, or has other channels.
+        MissingExtraError: if a TIFF's compression needs an optional package.
+    """
+    name = name or ("image" if isinstance(source, bytes) else str(source))
+    with decoding(name), opened(source) as file:
+        if is_array_file(file):
+            return _fit_channels(read_array(file), channels, name)
+        try:
+            picture = Image.open(file)
+        except UnidentifiedImageError:
+            return _fit_channels(_read_unidentified(file, name), channels, name)
+        with picture:
+            if picture.format == "TIFF" and not _is_plain_tiff(picture, channels):
+                file.seek(0)
+                array, orientation = read_tiff(file, name, pixel_limit=pixel_limit())
+                return _fit_channels(oriented(array, orientation), channels, name)
+            if not _is_deep_color(picture):
+                return image_array(picture, channels, name=name)
+            orientation = orientation_of(picture)
+        file.seek(0)
+        return _fit_channels(oriented(_decode_with_opencv(file, name), orientation), channels, name)
+
+
+def image_array(picture: Image.Image, channels: int = 3, *, name: str = "image") -> Array:
+    """Turn a Pillow image into an array, as `read_image` does for a file.
+
+    Args:
+        picture: any mode; its EXIF orientation is applied.
+        channels: as for `read_image`.
+        name: what errors call the image.
+
+    Returns:
+        (H, W, channels) uint8, uint16 or float32.
+
+    Raises:
+        DataError: if the image has other channels, or integers that 16 bits do not hold.
+    """
+    if picture.mode in ("I", "F") or picture.mode.startswith("I;16"):
+        array = np.asarray(picture)
+    elif channels in (1, 3) and picture.mode != _MODES[channels]:
+        array = np.asarray(picture.convert(_MODES[channels]))
+    else:
+        array = np.asarray(picture)
+    return _fit_channels(oriented(array, orientation_of(picture)), channels, name)
+
+
+def image_size(path: PathArgument) -> tuple[int, int]:
+    """Return height and width in pixels of an image as a person sees it, from the file's header alone.
+
+    Raises:
+        DataError: if the file is missing, empty, too large or no image.
+    """
+    with decoding(str(path)), opened(path) as file:
+        if is_array_file(file):
+            height, width = np.load(path, mmap_mode="r", allow_pickle=False).shape[:2]
+            return int(height), int(width)
+        try:
+            picture = Image.open(file)
+        except UnidentifiedImageError:
+            _require_tiff(file, str(path))
+            return tiff_size(file, str(path))
+        with picture:
+            width, height = picture.size
+            return (width, height) if orientation_of(picture, header_only=True) >= 5 else (height, width)
+
+
+@contextmanager
+def opened(source: PathArgument | bytes) -> Iterator[BinaryIO]:
+    """Open a file, or its content, for reading."""
+    if isinstance(source, bytes):
+        yield BytesIO(source)
+        return
+    with Path(source).open("rb") as file:
+        yield file
+
+
+@contextmanager
+def decoding(name: PathArgument) -> Iterator[None]:
+    """Turn whatever goes wrong while a file is decoded into one line that names the file.
+
+    Raises:
+        XsegError: for every exception inside the block.
+    """
+    try:
+        yield
+    except XsegError:
+        raise
+    except FileNotFoundError as error:
+        raise DataError(f"{name} does not exist", remedy="check the path") from error
+    except IsADirectoryError as error:
+        raise DataError(f"{name} is a folder", expected="an image file") from error
+    except PermissionError as error:
+        raise DataError(f"{name} may not be read", remedy="check its permissions") from error
+    except Image.DecompressionBombError as error:
+        raise DataError(f"{name} is too large: {error}", remedy="cut it into smaller images") from error
+    except Exception as error:  # decoders of damaged files raise nearly anything: SyntaxError, struct.error, KeyError
+        reason = "is empty" if _is_empty(Path(name)) else f"cannot be decoded ({error or type(error).__name__})"
+        raise DataError(f"{name} {reason}", expected="a whole image file", remedy="replace or remove it") from error
+
+
+def pixel_limit() -> int:
+    """Return how many pixels an image may have: Pillow's own guard against files that unpack to fill the memory."""
+    return 2 * (Image.MAX_IMAGE_PIXELS or 2**62)
+
+
+def is_array_file(file: BinaryIO) -> bool:
+    """Tell whether a file is a NumPy array; its position is left at the start."""
+    start = file.read(len(_ARRAY_START))
+    file.seek(0)
+    return start == _ARRAY_START
+
+
+def read_array(file: BinaryIO) -> Array:
+    """Read a .npy array; never unpickles."""
+    array: Array = np.load(file, allow_pickle=False)
+    return array
+
+
+def _is_empty(path: Path) -> bool:
+    return path.is_file() and path.stat().st_size == 0
+
+
+def _is_plain_tiff(picture: Image.Image, channels: int) -> bool:
+    """Tell whether Pillow gives all that a TIFF holds: one page of 1, 3 or 4 bands of 8 bits, or one band."""
+    bits, bands = picture.tag_v2.get(258, (1,)), int(picture.tag_v2.get(277, 1))  # type: ignore[attr-defined]
+    if getattr(picture, "n_frames", 1) > 1 or (bands > 1 and channels not in (1, 3)):
+        return False
+    return bands == 1 or (bands <= 4 and max(bits) == 8)
+
+
+def _is_deep_color(picture: Image.Image) -> bool:
+    """Tell whether Pillow would narrow 16-bit colours to 8 bits; known only before the pixels are loaded."""
+    return len(picture.getbands()) > 1 and any(";16" in str(tile[3]) for tile in getattr(picture, "tile", ()))
+
+
+def orientation_of(picture: Image.Image, *, header_only: bool = False) -> int:
+    """Return the EXIF orientation, 1 to 8, that is still to be applied to Pillow's pixels."""
+    if picture.format == "TIFF":  # Pillow and OpenCV apply a TIFF's orientation themselves
+        return 1
+    if header_only and picture.format == "PNG" and not {"exif", "Raw profile type exif"} & set(picture.info):
+        return 1  # asking a PNG for EXIF data that its header lacks would decode all its pixels
+    try:
+        orientation = int(picture.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # damaged EXIF data, which raises nearly anything, must not cost a good image
+        return 1
+    return orientation if 1 <= orientation <= 8 else 1
+
+
+def oriented(array: Array, orientation: int) -> Array:
+    """Turn and mirror (H, W, ...) as EXIF 2.32, section 4.6.4, tag 274, says."""
+    if orientation >= 5:
+        array = np.swapaxes(array, 0, 1)
+    if orientation in (3, 4, 7, 8):
+        array = array[::-1]
+    if orientation in (2, 3, 6, 7):
+        array = array[:, ::-1]
+    return array
+
+
+def _decode_with_opencv(file: BinaryIO, name: str) -> Array:
+    """Decode colours of 16 bits, which Pillow would narrow. Returns RGB order, (H, W) or (H, W, C)."""
+    array = cv2.imdecode(np.frombuffer(file.read(), np.uint8), cv2.IMREAD_UNCHANGED)
+    if array is None:
+        raise DataError(f"{name} cannot be decoded", expected="a whole image file", remedy="replace or remove it")
+    channels = array.shape[2] if array.ndim == 3 else 1
+    order = {3: [2, 1, 0], 4: [2, 1, 0, 3]}.get(channels)
+    return array[..., order] if order else array
+
+
+def _read_unidentified(file: BinaryIO, name: str) -> Array:
+    """Read a TIFF that Pillow does not know; anything else is no image."""
+    _require_tiff(file, name)
+    array, orientation = read_tiff(file, name, pixel_limit=pixel_limit())
+    return oriented(array, orientation)
+
+
+def _require_tiff(file: BinaryIO, name: str) -> None:
+    file.seek(0)
+    if not file.read(1):
+        raise DataError(f"{name} is empty", expected="a whole image file", remedy="replace or remove it")
+    file.seek(0)
+    if not is_tiff(file):
+        raise DataError(f"{name} is not an image", expected="PNG, JPEG, TIFF or another picture format")
+
+
+def _fit_channels(array: Array, channels: int, name: str) -> Array:
+    """Return (H, W, channels), contiguous, of a supported type; grey is repeated where colour is asked."""
+    array = array[..., None] if array.ndim == 2 else array
+    if array.ndim != 3 or 0 in array.shape:
+        raise DataError(f"{name} has shape {array.shape}", expected="(height, width) or (height, width, channels)")
+    array = _supported(array, name)
+    if channels == 3 and array.shape[2] == 1:
+        array = np.repeat(array, 3, axis=2)
+    if channels == 3 and array.shape[2] == 4:
+        array = array[..., :3]
+    if array.shape[2] != channels:
+        raise DataError(
+            f"{name} has {array.shape[2]} channels",
+            expected=str(channels),
+            remedy="set channels to what the files have",
+        )
+    return np.require(array, requirements=["C", "W"])  # Pillow's own memory may not be written
+
+
+def _supported(array: Array, name: str) -> Array:
+    """Return pixels as uint8, uint16 or float32."""
+    if array.dtype in (np.uint8, np.uint16, np.float32):
+        return array
+    if array.dtype.kind == "f":
+        return array.astype(np.float32)
+    if array.dtype.kind not in "iu":
+        raise DataError(f"{name} has {array.dtype} values", expected="whole numbers or floats")
+    if array.min() < 0 or array.max() > np.iinfo(np.uint16).max:
+        raise DataError(f"{name} has values from {array.min()} to {array.max()}", expected="0 to 65535")
+    return array.astype(np.uint16)

@@ -1,0 +1,1 @@
+"""Label maps: names, colours and numbers of classes, and the known sets."""

@@ -1,0 +1,114 @@
+"""Class names, colours and numbers of a data set."""
+
+from __future__ import annotations
+
+import colorsys
+from collections import Counter
+from collections.abc import Hashable, Iterable
+from dataclasses import asdict, dataclass, field
+from typing import Any, TypeVar
+
+from xseg.errors import ConfigError
+from xseg.files.serialization import from_plain
+from xseg.types import RGB
+
+T = TypeVar("T", bound=Hashable)
+MAX_CLASSES = 65_535  # masks are at most 16-bit, and one value is kept for `ignore_index`
+
+
+def distinct_colors(count: int) -> tuple[RGB, ...]:
+    """Return `count` RGB colours, 0 to 255, that a person can tell apart.
+
+    Hues follow the golden ratio, so that neighbours in the list are far apart on the colour wheel; every third
+    colour is darker and every fifth paler, so that long lists stay readable.
+    """
+    colors: list[RGB] = []
+    for index in range(count):
+        hue = (index * 0.618033988749895 + 0.58) % 1.0
+        value = 0.62 if index % 3 == 2 else 0.92
+        saturation = 0.45 if index % 5 == 4 else 0.8
+        red, green, blue = colorsys.hsv_to_rgb(hue, saturation, value)
+        colors.append((round(red * 255), round(green * 255), round(blue * 255)))
+    return tuple(colors)
+
+
+def _repeated(values: Iterable[T]) -> list[T]:
+    """Return what occurs more than once, in order of its first occurrence."""
+    return [value for value, count in Counter(values).items() if count > 1]
+
+
+@dataclass(frozen=True)
+class LabelMap:
+    """The classes of a data set: what each number means and how it is drawn.
+
+    Args:
+        names: one name per class; the position is the train id that a model predicts.
+        colors: one RGB colour per class, 0 to 255; empty for automatic colours.
+        ignore_index: the mask value that counts neither in a loss nor in a score; never a class.
+        raw_ids: the number of each class in the files, where it differs from its position (Cityscapes' road is 7);
+            empty where it is the position.
+        ignored_raw_ids: further numbers in the files that mean "ignore" (CamVid's void is 11).
+
+    Raises:
+        ConfigError: if the lengths differ, a name is repeated, a colour is out of range, or an id is claimed twice.
+    """
+
+    names: tuple[str, ...]
+    colors: tuple[RGB, ...] = ()
+    ignore_index: int = 255
+    raw_ids: tuple[int, ...] = ()
+    ignored_raw_ids: tuple[int, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        colors = self.colors or distinct_colors(len(self.names))
+        object.__setattr__(self, "names", tuple(self.names))
+        object.__setattr__(self, "colors", tuple((int(r), int(g), int(b)) for r, g, b in colors))
+        object.__setattr__(self, "raw_ids", tuple(self.raw_ids) or tuple(range(len(self.names))))
+        object.__setattr__(self, "ignored_raw_ids", tuple(self.ignored_raw_ids))
+        self._validate()
+
+    def _validate(self) -> None:
+        if not 1 <= len(self.names) <= MAX_CLASSES:
+            raise ConfigError(f"{len(self.names)} classes", expected=f"1 to {MAX_CLASSES}")
+        for what, values in (("colours", self.colors), ("raw ids", self.raw_ids)):
+            if len(values) != len(self.names):
+                raise ConfigError(f"{len(values)} {what} for {len(self.names)} classes", expected="one per class")
+        repeated = _repeated(self.names)
+        if repeated:
+            raise ConfigError(f"class names used twice: {', '.join(repeated)}", expected="a name of its own per class")
+        if any(not 0 <= value <= 255 for color in self.colors for value in color):
+            raise ConfigError(f"colours {self.colors}", expected="values from 0 to 255")
+        if twice := _repeated([*self.raw_ids, *self.ignored_raw_ids]):
+            raise ConfigError(f"mask values {twice} stand for two things", expected="one meaning per value")
+        if 0 <= self.ignore_index < len(self.names):
+            raise ConfigError(
+                f"ignore_index={self.ignore_index} is class {self.names[self.ignore_index]!r}",
+                expected=f"a value outside 0 to {len(self.names) - 1}",
+                remedy="use 255",
+            )
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def train_ids(self) -> dict[int, int]:
+        """Return the train id of every number that the files may hold; `ignore_index` for the ignored ones."""
+        ignored = (*self.ignored_raw_ids, self.ignore_index)
+        return {**dict.fromkeys(ignored, self.ignore_index), **{raw: i for i, raw in enumerate(self.raw_ids)}}
+
+    def palette(self) -> bytes:
+        """Return 256 RGB triples for an indexed PNG of train ids; `ignore_index` and unused values are black."""
+        colors = [*self.colors[:256], *[(0, 0, 0)] * max(0, 256 - len(self.colors))]
+        return bytes(value for color in colors for value in color)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> LabelMap:
+        """Return the label map that `to_dict` wrote.
+
+        Raises:
+            ConfigError: if a key is missing or unknown, or a value is wrong.
+        """
+        return from_plain(cls, values, "labels")

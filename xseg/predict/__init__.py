@@ -1,0 +1,1 @@
+"""Prediction on files: sources in, masks out."""

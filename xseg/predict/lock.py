@@ -1,0 +1,73 @@
+"""One run at a time in an output folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from xseg.errors import ConfigError
+from xseg.files.atomic import write_text
+from xseg.predict.staging import OutputFolder
+
+LOCK, OWNER = ".predict.lock", ".predict.json"
+
+
+@contextmanager
+def exclusive(folder: OutputFolder) -> Iterator[None]:
+    """Keep other runs out of a folder while the block runs.
+
+    The lock is the operating system's, so that it ends with the process that holds it, however that ends. Beside it
+    lies a note of who holds it, which tells a run on another machine too, where the file system does not share locks;
+    a URL has that note alone.
+
+    Raises:
+        ConfigError: if another run holds the folder.
+        DataError: if nothing can be written to its URL.
+        OSError: if nothing can be written there.
+    """
+    folder.directory.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder.directory / LOCK, timeout=0)
+    note = folder.directory / OWNER
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise _held(folder.place, _owner(note), remedy="wait for it, or choose another output folder") from error
+    try:
+        folder.bring(note)
+        owner = _owner(note)
+        if owner and owner.get("host") != socket.gethostname():
+            raise _held(folder.place, owner, remedy=f"if it no longer runs, remove {folder.at(note)}")
+        write_text(note, json.dumps(_self()))
+        folder.send(note, keep=True)
+        try:
+            yield
+        finally:
+            folder.remove(note)
+    finally:
+        lock.release()
+
+
+def _self() -> dict[str, str]:
+    started = datetime.now().astimezone().isoformat(timespec="seconds")
+    return {"host": socket.gethostname(), "pid": str(os.getpid()), "started": started}
+
+
+def _owner(note: Path) -> dict[str, str]:
+    """Return who holds the folder, {} if no one says so."""
+    try:
+        owner = json.loads(note.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return {str(key): str(value) for key, value in owner.items()} if isinstance(owner, dict) else {}
+
+
+def _held(place: str, owner: dict[str, str], *, remedy: str) -> ConfigError:
+    who = f"process {owner.get('pid', '?')} on {owner.get('host', '?')} since {owner.get('started', '?')}"
+    return ConfigError(f"{place} is in use by another run ({who})", expected="one run at a time", remedy=remedy)

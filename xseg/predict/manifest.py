@@ -1,0 +1,81 @@
+"""run.json: what an output folder was made with, so that a resumed run goes on with the same."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from xseg.bundles.locate import FILES
+from xseg.errors import ConfigError
+from xseg.files.atomic import write_text
+from xseg.inference.options import InferenceOptions, OutputOptions
+from xseg.types import Precision
+from xseg.version import __version__
+
+MANIFEST = "run.json"
+_FREE = ("output_dir", "resume")  # what may differ between a run and its continuation
+
+
+def bundle_digest(directory: Path) -> str:
+    """Return a digest of a bundle's two files."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name in FILES:
+        with (directory / name).open("rb") as file:
+            while block := file.read(1 << 22):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def describe_run(
+    digest: str, options: InferenceOptions, output: OutputOptions, *, device: str, backend: str, precision: Precision
+) -> dict[str, Any]:
+    """Return what a run is made with, as plain values.
+
+    Args:
+        digest: of the model's bundle.
+        options: how it is run.
+        output: what is written.
+        device: where it runs in fact, as for those that follow.
+        backend: what computes.
+        precision: in what.
+    """
+    settings = {key: value for key, value in asdict(output).items() if key not in _FREE}
+    settings |= asdict(options) | {"device": device, "backend": backend, "precision": precision}
+    return {"xseg_version": __version__, "model": digest, **json.loads(json.dumps(settings))}
+
+
+def write_manifest(description: dict[str, Any], directory: Path) -> Path:
+    """Write what a run is made with, and return the file.
+
+    Raises:
+        OSError: if it cannot be written.
+    """
+    return write_text(directory / MANIFEST, json.dumps(description, indent=2) + "\n")
+
+
+def check_manifest(description: dict[str, Any], directory: Path) -> bool:
+    """Return whether there is a run to go on with, which was made with the same.
+
+    Raises:
+        ConfigError: if it was made with something else.
+    """
+    path = directory / MANIFEST
+    try:
+        earlier = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}", remedy="run without --resume") from error
+    if not isinstance(earlier, dict):
+        raise ConfigError(f"{path} holds no object", remedy="run without --resume")
+    for key, value in description.items():
+        if earlier.get(key) != value:
+            raise ConfigError(
+                f"{directory} was made with {key}={earlier.get(key)}, and this run has {key}={value}",
+                expected="the same model and options",
+                remedy="run without --resume, or into another folder",
+            )
+    return True

@@ -1,0 +1,1 @@
+"""What prediction writes: one file per kind of output."""

@@ -1,0 +1,184 @@
+"""The images of a run on a Ray cluster: the same stream, in actors that load the model once.
+
+Ray spreads the work, retries what was lost with a machine, and brings the rows back. A window of images is one piece of
+work: images are grouped within windows alone, so that batches, and so masks, are those of a single machine.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xseg.errors import ConfigError, MissingExtraError
+from xseg.files.remote import is_url
+from xseg.inference.options import InferenceOptions, OutputOptions
+from xseg.inference.pipeline import Request, window_of
+from xseg.inference.predictor import load
+from xseg.predict.job import Job, predict_images
+from xseg.predict.outputs.images import PredictionWriter
+from xseg.predict.sources import Source
+from xseg.predict.staging import OutputFolder
+from xseg.predict.table import Row
+from xseg.types import PathArgument
+
+Batch = dict[str, NDArray[Any]]
+
+OBJECT_STORE_BYTES = 100 * 2**20  # of a Ray that is started here: paths and rows alone go through it
+CPUS_PER_ACTOR = 1
+CONNECT_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Images that are predicted on together, somewhere.
+
+    Args:
+        requests: of one window, in order.
+        sources: of the requests, by their indices.
+    """
+
+    requests: tuple[Request, ...]
+    sources: dict[int, Source]
+
+
+class Actor:
+    """Predicts on pieces of work; the model is loaded once.
+
+    Args:
+        model: its directory or Hub id.
+        options: how it is run.
+        output: what is written, and where.
+    """
+
+    def __init__(self, model: str, options: InferenceOptions, output: OutputOptions) -> None:
+        self._predictor = load(model, **asdict(options))
+        folder = OutputFolder.named(output.output_dir)
+        self._writer = PredictionWriter(folder.directory, output, folder.url)
+
+    def __call__(self, batch: Batch) -> Batch:
+        """Predict on pieces and return their rows."""
+        rows: list[Row] = []
+        for piece in batch["piece"]:
+            rows += predict_images(self._predictor, piece.sources, self._writer, piece.requests)
+        return {"row": _objects(rows)}
+
+
+def ray_engine(
+    model: PathArgument, options: InferenceOptions, address: str | None
+) -> Callable[[Job, Sequence[Request]], Iterator[Row]]:
+    """Return an engine for `Job.run` that predicts on a Ray cluster.
+
+    Args:
+        model: its directory, which every machine sees, or its Hub id, with which every machine fetches it.
+        options: how the model is run, with what "auto" means settled, so that all machines do the same.
+        address: of the cluster; None starts Ray on this machine.
+
+    Raises:
+        MissingExtraError: if Ray is not installed.
+    """
+    try:
+        import ray  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError("ray", extra="ray", purpose="--engine ray") from error
+
+    absolute = str(Path(model).resolve() if Path(model).exists() else model)
+
+    def engine(job: Job, requests: Sequence[Request]) -> Iterator[Row]:
+        with _connected(address):
+            yield from _rows(job, requests, absolute, options)
+
+    return engine
+
+
+def _rows(job: Job, requests: Sequence[Request], model: str, options: InferenceOptions) -> Iterator[Row]:
+    import ray
+
+    pieces = list(_pieces(job.sources, requests, options.batch_size))
+    resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    workers = max(1, int(resources.get("CPU", 1)) // CPUS_PER_ACTOR)
+    gpus = 1 if job.predictor.device.type == "cuda" else 0
+    dataset = ray.data.from_items([{"piece": piece} for piece in pieces], override_num_blocks=len(pieces)).map_batches(
+        Actor,
+        fn_constructor_args=(model, options, _absolute(job.output)),
+        batch_size=1,
+        concurrency=(1, min(workers, len(pieces))),
+        num_cpus=CPUS_PER_ACTOR,
+        num_gpus=gpus,
+    )
+    for item in dataset.iter_rows():
+        yield item["row"]
+
+
+def _pieces(sources: Sequence[Source], requests: Sequence[Request], batch_size: int) -> Iterator[Piece]:
+    """Cut the requests at windows; those that are done as a whole are left out."""
+    for _, group in groupby(requests, key=lambda request: window_of(request, batch_size)):
+        # The machines work in folders of their own
+        window = tuple(replace(request, path=Path(os.path.abspath(request.path))) for request in group)  # noqa: PTH100
+        if not all(request.done for request in window):
+            yield Piece(window, {request.index: sources[request.index] for request in window})
+
+
+def _absolute(output: OutputOptions) -> OutputOptions:
+    if is_url(output.output_dir):
+        return output
+    return replace(output, output_dir=os.path.abspath(output.output_dir))  # noqa: PTH100
+
+
+def _objects(items: Sequence[Any]) -> NDArray[Any]:
+    """Return objects as an array, as Ray wants columns."""
+    column = np.empty(len(items), object)
+    column[:] = items
+    return column
+
+
+@contextmanager
+def _connected(address: str | None) -> Iterator[None]:
+    """Connect to a cluster, or start one here; a connection that is there already is used and kept."""
+    import ray
+
+    if ray.is_initialized():
+        yield
+        return
+    if address is not None:
+        _reach(address)
+    try:
+        if address is None:
+            ray.init(object_store_memory=OBJECT_STORE_BYTES, log_to_driver=False, include_dashboard=False)
+        else:
+            ray.init(address=address, log_to_driver=False)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise ConfigError(f"address={address}: {error}", expected="a Ray cluster that runs") from error
+    try:
+        ray.data.DataContext.get_current().enable_progress_bars = False
+        logging.getLogger("ray.data").setLevel(logging.ERROR)  # the run shows its own progress
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _reach(address: str) -> None:
+    """Raise at once if nothing answers at an address; Ray itself would try for many minutes.
+
+    Raises:
+        ConfigError: if nothing answers.
+    """
+    place = re.fullmatch(r"(?:ray://)?\[?([^/\]]+?)\]?:(\d+)", address)
+    if place is None:  # "auto" and "local", or what Ray will refuse by itself
+        return
+    try:
+        socket.create_connection((place[1], int(place[2])), timeout=CONNECT_SECONDS).close()
+    except OSError as error:
+        raise ConfigError(
+            f"address={address} cannot be reached ({error})", expected="a Ray cluster, as ray://head:10001"
+        ) from error

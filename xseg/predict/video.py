@@ -1,0 +1,240 @@
+"""Videos and cameras: a mask per frame, and a video of overlays."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from xseg.errors import DataError
+from xseg.files.atomic import atomic_path
+from xseg.images.overlay import Pixels, add_legend, blend
+from xseg.inference.pipeline import Computed, Decoded
+from xseg.inference.prediction import Failure, save_mask
+from xseg.inference.prefetch import ahead
+from xseg.inference.progress import ShowProgress
+from xseg.labels.label_map import LabelMap
+from xseg.predict.outputs.images import MASKS, OVERLAYS, PredictionWriter, failed_row
+from xseg.predict.sources import Source
+from xseg.predict.table import Row
+
+if TYPE_CHECKING:
+    from xseg.inference.predictor import Predictor
+
+FRAMES_PER_SECOND = 25.0  # of the overlays where the source does not say
+LEGEND_CLASSES = 40  # with more, the legend would be larger than the picture
+CODEC = "mp4v"  # the one for .mp4 that every build of OpenCV has
+DISK_RESERVE = 1 << 24  # bytes under which a disk is taken for full
+MISSING = 0.05  # share of the frames that the header announces and that may not be there: it is an estimate
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """A frame of a video.
+
+    Args:
+        number: counted from 1.
+        image: (H, W, 3) uint8 RGB.
+    """
+
+    number: int
+    image: Pixels
+
+
+@dataclass(frozen=True, eq=False)
+class _Done:
+    """A frame with its mask."""
+
+    frame: Frame
+    mask: NDArray[Any]
+
+
+def predict_video(predictor: Predictor, source: Source, writer: PredictionWriter, show: ShowProgress) -> Row:
+    """Predict on every frame of a video or a camera.
+
+    Masks go to masks/NAME/000001.png and so on, the overlays to overlays/NAME.mp4. A resumed run reuses the masks of a
+    video that exist already, never those of a camera. A camera's run ends in order when it is interrupted.
+
+    Args:
+        predictor: predicts.
+        source: a video file, or a camera.
+        writer: knows where to write.
+        show: shows how many frames are done.
+
+    Returns:
+        The row of the table; failed if the video cannot be read, or ends before it should.
+
+    Raises:
+        KeyboardInterrupt: if it is interrupted; a camera's files are whole then.
+        OSError: if a file cannot be written.
+    """
+    start = time.perf_counter()
+    folder = writer.directory / MASKS / source.name
+    if source.kind == "camera":  # its frames are never those of an earlier run
+        shutil.rmtree(folder, ignore_errors=True)
+    reuse = writer.options.resume and source.kind == "video"
+    try:
+        with (
+            _opened(source) as video,
+            _written(writer.file(OVERLAYS, source, ".mp4"), video.rate) as write,
+            show(f"predict {source.path.name}", video.announced, unit="frames") as progress,
+        ):
+            counts = np.zeros(len(predictor.labels), np.int64)
+            try:
+                for done in _masks(predictor, video.frames(), folder, reuse=reuse):
+                    write(_picture(done.frame.image, done.mask, predictor.labels))
+                    counts += np.bincount(done.mask.ravel(), minlength=len(counts))
+                    progress.advance()
+            except KeyboardInterrupt:
+                if source.kind != "camera":
+                    raise
+            video.check()
+    except DataError as error:
+        return failed_row(source, Failure(source.path, error))
+    pixels = dict(zip(predictor.labels.names, counts.tolist(), strict=True))
+    return writer.row(source, video.height, video.width, time.perf_counter() - start, pixels, folder)
+
+
+class _Video:
+    """An open video or camera."""
+
+    def __init__(self, capture: Any, source: Source) -> None:
+        self._capture, self._source = capture, source
+        rate = float(capture.get(cv2.CAP_PROP_FPS))
+        self.rate = rate if 1 <= rate <= 1000 else FRAMES_PER_SECOND
+        self.announced = max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT))) if source.kind == "video" else 0
+        self.height = self.width = self.count = 0
+
+    def frames(self) -> Iterator[Frame]:
+        """Give the frames, upright; a camera's end with an interruption."""
+        while True:
+            try:
+                there, image = self._capture.read()
+            except KeyboardInterrupt:
+                if self._source.kind != "camera":
+                    raise
+                return
+            if not there:
+                return
+            self.count += 1
+            self.height, self.width = image.shape[:2]
+            yield Frame(self.count, cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
+
+    def check(self) -> None:
+        """Raise if there was no frame, or far fewer than announced."""
+        if not self.count:
+            raise DataError(f"{self._source.path} has no frame that can be decoded", expected="a whole video")
+        if self.count < (1 - MISSING) * self.announced:
+            raise DataError(
+                f"{self._source.path} ends after {self.count} of {self.announced} frames", expected="a whole video"
+            )
+
+
+@contextmanager
+def _opened(source: Source) -> Iterator[_Video]:
+    name: str | int = int(str(source.path)) if source.kind == "camera" else str(source.path)
+    capture = cv2.VideoCapture(name)
+    try:
+        if not capture.isOpened():
+            what = "a camera" if source.kind == "camera" else "a video that FFmpeg decodes"
+            raise DataError(f"{source.path} cannot be opened", expected=what)
+        yield _Video(capture, source)
+    finally:
+        capture.release()
+
+
+def _masks(predictor: Predictor, frames: Iterator[Frame], folder: Path, *, reuse: bool) -> Iterator[_Done]:
+    """Predict on frames and write their masks; reading, computing and writing overlap."""
+    computer = predictor.computer()
+
+    def compute(batch: list[Frame]) -> list[tuple[Frame, Computed | NDArray[Any]]]:
+        ready = [_mask_file(folder, frame) for frame in batch]
+        if reuse and all(path.is_file() for path in ready):
+            return [(frame, np.asarray(Image.open(path))) for frame, path in zip(batch, ready, strict=True)]
+        results = computer.compute([Decoded(frame.image) for frame in batch])
+        failures = [result.error for result in results if isinstance(result, Failure)]
+        if failures:
+            raise failures[0]
+        return [
+            (frame, result) for frame, result in zip(batch, results, strict=True) if not isinstance(result, Failure)
+        ]
+
+    def finish(batch: list[tuple[Frame, Computed | NDArray[Any]]]) -> list[_Done]:
+        finished = []
+        for frame, result in batch:
+            mask = result if isinstance(result, np.ndarray) else result.labels()
+            if not isinstance(result, np.ndarray):
+                save_mask(mask, predictor.labels, _mask_file(folder, frame))
+            finished.append(_Done(frame, mask))
+        return finished
+
+    batches = _batches(frames, computer.batch_size)
+    computed = ahead(compute, batches, threads=computer.workers, depth=computer.workers + 1)
+    for batch in ahead(finish, computed, threads=2, depth=4):
+        yield from batch
+
+
+def _batches(frames: Iterator[Frame], size: int) -> Iterator[list[Frame]]:
+    while batch := list(islice(frames, size)):
+        yield batch
+
+
+def _mask_file(folder: Path, frame: Frame) -> Path:
+    return folder / f"{frame.number:06d}.png"
+
+
+def _picture(image: Pixels, mask: NDArray[Any], labels: LabelMap) -> Pixels:
+    """Draw the classes over a frame; the legend names all classes, so that all frames have one size."""
+    picture = blend(image, mask, labels)
+    return add_legend(picture, list(range(len(labels))), labels) if len(labels) <= LEGEND_CLASSES else picture
+
+
+@contextmanager
+def _written(path: Path, rate: float) -> Iterator[Any]:
+    """Open a video for writing, whole or not at all; give a function that adds a frame (H, W, 3) RGB."""
+    with atomic_path(path) as beside:
+        output: Any = None
+        count = 0
+
+        def write(picture: Pixels) -> None:
+            nonlocal output, count
+            height, width = picture.shape[:2]
+            if output is None:
+                output = cv2.VideoWriter(str(beside), cv2.VideoWriter.fourcc(*CODEC), rate, (width, height))
+                if not output.isOpened():
+                    raise OSError(f"{path} cannot be written as a video")
+            output.write(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+            count += 1
+
+        try:
+            yield write
+        finally:
+            if output is not None:
+                output.release()
+        if output is None:
+            raise DataError(f"{path.stem} was interrupted before its first frame", expected="a frame or more")
+        _check_written(beside, path, count)
+
+
+def _check_written(file: Path, path: Path, count: int) -> None:
+    """Raise if frames are missing: OpenCV does not tell when the disk is full."""
+    written = cv2.VideoCapture(str(file))
+    there = int(written.get(cv2.CAP_PROP_FRAME_COUNT)) if written.isOpened() else 0
+    written.release()
+    if there == count:
+        return
+    if shutil.disk_usage(file.parent).free < DISK_RESERVE:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+    raise OSError(f"{path} was written with {there} of {count} frames")

@@ -1,0 +1,91 @@
+"""The callbacks that fill a run directory and watch over the training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from xseg.training.callbacks.best_bundles import BestBundles, Patience
+from xseg.training.callbacks.epoch_table import EpochTable, Tell
+from xseg.training.callbacks.last_checkpoint import LastCheckpoint
+from xseg.training.callbacks.moving_average import ExponentialMovingAverage
+from xseg.training.callbacks.pictures import ValidationPictures
+from xseg.training.callbacks.stop_signals import StopSignals
+from xseg.training.callbacks.watch import LossWatch, TrainingWatch
+from xseg.training.checkpoints.run_directory import RunDirectory
+from xseg.training.options.run import RunOptions
+from xseg.version import __version__
+
+
+class StepSeed(Callback):
+    """Seed torch at every step, so that a resumed training draws what an uninterrupted one would have drawn.
+
+    Args:
+        seed: the training's seed, 0 or more.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def on_train_batch_start(self, trainer: Trainer, _module: LightningModule, _batch: Any, index: int) -> None:
+        """Seed dropout and whatever else draws from torch's generators, differently on each device."""
+        key = (self.seed, trainer.current_epoch, index, trainer.global_rank)
+        torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0]))
+
+
+def run_callbacks(
+    run: RunDirectory,
+    options: RunOptions,
+    *,
+    seed: int,
+    ema_decay: float | None = None,
+    provenance: Mapping[str, Any] | None = None,
+    validation_names: Sequence[str] = (),
+    tell: Tell | None = None,
+    note: Callable[[str], None] | None = None,
+) -> list[Callback]:
+    """Return the callbacks that fill a run directory and watch over the training.
+
+    Args:
+        run: where they write.
+        options: what is kept and guarded against.
+        seed: the training's seed.
+        ema_decay: of the moving average of the weights; None for none.
+        provenance: what the bundles say about the weights' origin.
+        validation_names: names of the validation images, of which some are drawn.
+        tell: called after every epoch; see `EpochTable`.
+        note: shows a line to the user.
+    """
+    note = note or _silent
+    average = None if ema_decay is None else ExponentialMovingAverage(ema_decay)
+    table = EpochTable(run.metrics, tell)
+    watch = LossWatch(run.bad_batch, note)
+    stop = StopSignals(note)
+    best = BestBundles(
+        run.best,
+        run.top,
+        keep=options.keep_top,
+        monitor=options.monitor,
+        mode=options.mode,
+        provenance={"xseg": __version__, **(provenance or {})},
+        average=average,
+    )
+    pictures = [ValidationPictures(run.pictures, validation_names, options.pictures)] if options.pictures else []
+    patience = [Patience(options.monitor, mode=options.mode, patience=options.patience)] if options.patience else []
+    last = LastCheckpoint(
+        run.last_checkpoint,
+        steps=options.checkpoint_steps,
+        minutes=options.checkpoint_minutes,
+        stop=stop,
+        before=watch.look,
+    )
+    averages = [] if average is None else [average]
+    return [StepSeed(seed), stop, watch, *averages, table, best, TrainingWatch(table, note), *pictures, *patience, last]
+
+
+def _silent(_line: str) -> None:
+    """Tell nobody."""

@@ -1,0 +1,106 @@
+"""The same validation images after every epoch, so that a person sees a model learn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.loggers import TensorBoardLogger
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from xseg.files.atomic import atomic_path
+from xseg.images.normalization import Normalization
+from xseg.images.overlay import Pixels, blend, displayable
+from xseg.training.segmentation import SegmentationTask
+
+WIDTH = 320  # pixels of one picture: three of them side by side fit a screen
+OPACITY = 0.6
+
+
+def spread(names: Sequence[str], count: int, world: int = 1) -> list[str]:
+    """Return up to `count` names, evenly spread over those that the first of `world` processes validates."""
+    own = list(names)[::world]
+    return [own[index * len(own) // count] for index in range(count)] if len(own) > count else own
+
+
+class ValidationPictures(Callback):
+    """Draws some validation images after every validation: image, label and prediction side by side, a row for each.
+
+    Writes FOLDER/epoch_NNNN.png, and the same picture to TensorBoard as "val/pictures".
+
+    Args:
+        folder: receives the pictures.
+        names: of all validation images, in order.
+        count: number of images to draw.
+    """
+
+    def __init__(self, folder: Path, names: Sequence[str], count: int) -> None:
+        self.folder, self.names, self.count = folder, tuple(names), count
+        self._chosen: set[str] = set()
+        self._rows: dict[str, Pixels] = {}
+
+    def on_validation_start(self, trainer: Trainer, _module: LightningModule) -> None:
+        """Choose the images; the same ones every time."""
+        self._rows = {}
+        self._chosen = set(spread(self.names, self.count, trainer.world_size)) if trainer.is_global_zero else set()
+
+    def on_validation_batch_end(
+        self, _trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, _index: int, _loader: int = 0
+    ) -> None:
+        """Draw what of the batch was chosen."""
+        if not isinstance(module, SegmentationTask) or not isinstance(outputs, Tensor):
+            return
+        for index, name in enumerate(batch.get("name", ())):
+            if name in self._chosen:
+                image = batch["image"][index].float().cpu().numpy()
+                label, prediction = (masks[index].cpu().numpy() for masks in (batch["mask"], outputs))
+                self._rows[name] = draw_row(image, label, prediction, module)
+
+    def on_validation_end(self, trainer: Trainer, _module: LightningModule) -> None:
+        """Write the picture of this epoch."""
+        if not self._rows or trainer.sanity_checking:
+            return
+        sheet = stack_rows([self._rows[name] for name in sorted(self._rows)])
+        with atomic_path(self.folder / f"epoch_{trainer.current_epoch + 1:04d}.png") as beside:
+            Image.fromarray(sheet).save(beside, optimize=True)
+        for logger in trainer.loggers:
+            if isinstance(logger, TensorBoardLogger):
+                logger.experiment.add_image("val/pictures", sheet, trainer.global_step, dataformats="HWC")
+
+
+def draw_row(
+    image: NDArray[np.float32], label: NDArray[np.int64], prediction: NDArray[np.int64], task: SegmentationTask
+) -> Pixels:
+    """Return image, label and prediction side by side, (h, 3 * 320, 3) uint8.
+
+    Args:
+        image: (C, H, W), normalised.
+        label: (H, W) train ids or the ignored value, which is drawn black.
+        prediction: (H, W) train ids.
+        task: whose classes and normalisation they have.
+    """
+    picture = displayable(stored_pixels(image, task.normalization))
+    size = (WIDTH, max(1, round(picture.shape[0] * WIDTH / picture.shape[1])))
+    shrinks = picture.shape[1] > WIDTH
+    picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_NEAREST).astype(np.uint8)
+    masks = [cv2.resize(mask.astype(np.uint16), size, interpolation=cv2.INTER_NEAREST) for mask in (label, prediction)]
+    return np.concatenate([picture, *(blend(picture, mask, task.labels, OPACITY) for mask in masks)], axis=1)
+
+
+def stored_pixels(image: NDArray[np.float32], normalization: Normalization) -> NDArray[Any]:
+    """Return a normalised image (C, H, W) as it was stored, (H, W, C)."""
+    mean, std = (np.asarray(values, np.float32) for values in (normalization.mean, normalization.std))
+    stored = (image.transpose(1, 2, 0) * std + mean) * normalization.maximum
+    return stored.round().clip(0, 255).astype(np.uint8) if normalization.maximum == 255 else stored
+
+
+def stack_rows(rows: Sequence[Pixels]) -> Pixels:
+    """Return rows of one width below each other, with a thin white line between."""
+    line = np.full((2, rows[0].shape[1], 3), 255, np.uint8)
+    return np.concatenate([part for row in rows for part in (line, row)][1:])

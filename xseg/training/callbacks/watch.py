@@ -1,0 +1,152 @@
+"""Saying what goes wrong in a training while it goes wrong, and what to do about it."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor
+
+from xseg.errors import DataError
+from xseg.files.atomic import write_text
+from xseg.training.callbacks.epoch_table import EpochTable
+from xseg.training.checkpoints.run_directory import RunDirectory
+from xseg.training.segmentation import SegmentationTask
+
+NoteTeller = Callable[[str], None]
+LOOK_EVERY = 10  # steps on a GPU between looks at the losses: each look waits for it
+EXPLOSION = 10.0  # times the usual loss
+EARLY = 20  # steps in which the losses of single batches differ much
+UNTRAINED = 1.0  # about the loss of random weights, which an early loss is compared with if it is usually lower
+WAIT_SHARE = 0.3  # of the training time
+WAIT_SECONDS = 1.0  # an epoch, below which nobody minds
+COLLAPSED = 0.999  # of all pixels in one class
+COLLAPSED_FOR = 2  # validations in a row: after the first epoch it is common and passes
+
+
+class LossWatch(Callback):
+    """Stops a training whose loss is no number, before anything is saved, and says so when it explodes.
+
+    Args:
+        bad_batch: the file that receives what was in the batch.
+        tell: shows a line to the user.
+    """
+
+    def __init__(self, bad_batch: Path, tell: NoteTeller) -> None:
+        self.bad_batch, self.tell = bad_batch, tell
+        self._seen: list[tuple[int, Tensor, list[str]]] = []
+        self._usual: float | None = None
+        self._count = 0
+        self._told_epoch = -1
+
+    def on_train_batch_end(
+        self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, _index: int
+    ) -> None:
+        """Look at the loss, on a GPU at several at once."""
+        loss = outputs["loss"] if isinstance(outputs, dict) else outputs
+        self._seen.append((trainer.global_step, loss.detach(), list(batch.get("name", ()))))
+        if module.device.type == "cpu" or len(self._seen) >= LOOK_EVERY or trainer.is_last_batch:
+            self.look(trainer)
+
+    def look(self, trainer: Trainer) -> None:
+        """Look at the losses since the last look.
+
+        Raises:
+            DataError: if one is no number.
+        """
+        seen, self._seen = self._seen, []
+        losses = torch.stack([loss for _, loss, _ in seen]).float().tolist() if seen else []
+        for (step, _, names), loss in zip(seen, losses, strict=True):
+            scaled = loss * trainer.accumulate_grad_batches  # Lightning divides what it steps by
+            if not math.isfinite(scaled):
+                self._stop(trainer, step, scaled, names)
+            self._compare(trainer, step, scaled)
+
+    def _compare(self, trainer: Trainer, step: int, loss: float) -> None:
+        usual, self._count = self._usual, self._count + 1
+        floor = UNTRAINED if self._count <= EARLY else 0.0
+        if usual is not None and loss > EXPLOSION * max(usual, floor):
+            if self._told_epoch != trainer.current_epoch:
+                self._told_epoch = trainer.current_epoch
+                self.tell(
+                    f"the loss explodes: {loss:.3g} at step {step}, usually {usual:.3g}; lower model.optimizer.lr, add "
+                    "model.schedule.warmup_steps or trainer.gradient_clip_val"
+                )
+            return  # what is unusual does not become usual
+        self._usual = loss if usual is None else 0.95 * usual + 0.05 * loss
+
+    def _stop(self, trainer: Trainer, step: int, loss: float, names: list[str]) -> None:
+        rates = {group["name"]: group["lr"] for optimizer in trainer.optimizers for group in optimizer.param_groups}
+        values = {"step": step, "epoch": trainer.current_epoch + 1, "loss": str(loss), "images": names, "lr": rates}
+        write_text(self.bad_batch, json.dumps({**values, "process": trainer.global_rank}, indent=2) + "\n")
+        kept = RunDirectory(self.bad_batch.parent).last_checkpoint.is_file()
+        raise DataError(
+            f"the loss is {loss} at step {step} (epoch {trainer.current_epoch + 1}); the batch's images are in "
+            f"{self.bad_batch}",
+            expected="a number",
+            remedy="look at these images; if they are right, lower model.optimizer.lr, add trainer.gradient_clip_val "
+            "or use another trainer.precision, and "
+            + ("go on from last.ckpt, which is from before" if kept else "begin again: nothing was saved before"),
+        )
+
+
+class TrainingWatch(Callback):
+    """Says when scores collapse to one class, when parameters are not used, and when the training waits for data.
+
+    Args:
+        table: whose rows are looked at; it comes before this in the list of callbacks.
+        tell: shows a line to the user.
+    """
+
+    def __init__(self, table: EpochTable, tell: NoteTeller) -> None:
+        self.table, self.tell = table, tell
+        self._checked_gradients = False
+        self._told_waiting, self._collapsed = False, 0
+
+    def on_after_backward(self, trainer: Trainer, module: LightningModule) -> None:
+        """After the first backward pass, name the parameters that it did not reach."""
+        if self._checked_gradients or not trainer.is_global_zero:
+            return
+        self._checked_gradients = True
+        unused = [name for name, value in module.named_parameters() if value.requires_grad and value.grad is None]
+        if unused:
+            more = f" and {len(unused) - 3} more" if len(unused) > 3 else ""
+            self.tell(
+                f"{len(unused)} parameters have no part in the loss ({', '.join(unused[:3])}{more}) and will not "
+                "learn; several processes need trainer.strategy=ddp_find_unused_parameters_true for it"
+            )
+
+    def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
+        """Look at the epoch's row and scores."""
+        if not trainer.is_global_zero or not isinstance(module, SegmentationTask) or not self.table.rows:
+            return
+        row = self.table.rows[-1]
+        if row["val/miou"] is not None:
+            self._look_for_collapse(module)
+        waited = row["data_wait"]
+        long = waited is not None and waited * (row["seconds"] or 0.0) > WAIT_SECONDS
+        if waited is not None and long and waited > WAIT_SHARE and not self._told_waiting:
+            self._told_waiting = True
+            self.tell(
+                f"{waited:.0%} of the training time went by waiting for images; raise data.workers, set data.cache "
+                "to memory if they fit into it, or store them smaller"
+            )
+
+    def _look_for_collapse(self, task: SegmentationTask) -> None:
+        if task.scores is None:
+            return
+        confusion = torch.tensor(task.scores.confusion, dtype=torch.float64)
+        predicted, labelled = confusion.sum(dim=0), confusion.sum(dim=1)
+        share, winner = (predicted / predicted.sum().clamp(min=1)).max(dim=0)
+        collapsed = bool(share > COLLAPSED and labelled.max() < COLLAPSED * labelled.sum())
+        self._collapsed = self._collapsed + 1 if collapsed else 0
+        if self._collapsed == COLLAPSED_FOR:
+            self.tell(
+                f"every pixel is predicted as {task.labels.names[int(winner)]}: the model has collapsed to one class; "
+                "lower model.optimizer.lr, set model.loss.class_weights to auto, or train longer"
+            )

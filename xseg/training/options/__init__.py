@@ -1,0 +1,1 @@
+"""Options of a training, as plain values. Imports no torch."""

@@ -1,0 +1,162 @@
+"""Files by address: resumed where they stopped, compared with their checksum, from one's own mirror if there is one."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from email.utils import parsedate_to_datetime
+from http.client import HTTPException, HTTPResponse
+from pathlib import Path
+from typing import TypeAlias
+
+from xseg.errors import WeightsError
+from xseg.files.caches import user_cache
+from xseg.weights.catalogue.entries import WebFile
+
+Progress: TypeAlias = Callable[[int, int], None]
+MIRROR = "XSEG_WEIGHTS_MIRROR"
+ATTEMPTS, CHUNK, TIMEOUT = 4, 1 << 20, 30.0
+BUSY = (429, 500, 502, 503, 504)  # answers that a later request may not get
+MAX_WAIT = 300.0  # seconds; a server that asks for more is left alone
+MAX_BYTES = 4 * 2**30
+
+
+def fetch_from_web(place: WebFile, *, progress: Progress | None = None) -> Path:
+    """Return the path of a file, fetched once.
+
+    `XSEG_WEIGHTS_MIRROR` is a folder or an address that has the file under its own name; it is asked instead of the
+    publisher.
+
+    Args:
+        place: the file.
+        progress: called with the bytes that are there and the bytes in all, 0 if unknown.
+
+    Raises:
+        WeightsError: if it cannot be fetched, or has another checksum.
+    """
+    target = user_cache("weights") / place.filename
+    if target.is_file():
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(target.name + ".part")
+    mirror = os.environ.get(MIRROR, "")
+    if mirror and "://" not in mirror:
+        found = Path(mirror) / place.filename
+        if not found.is_file():
+            raise WeightsError(
+                f"{MIRROR}={mirror} has no {place.filename}", remedy="put it there, or unset the variable"
+            )
+        shutil.copyfile(found, part)
+    else:
+        _download(f"{mirror.rstrip('/')}/{place.filename}" if mirror else place.url, part, progress)
+    _verify(place, part)
+    part.replace(target)
+    return target
+
+
+def _verify(place: WebFile, part: Path) -> None:
+    """Compare with the publisher's checksum; a wrong file is removed, so that it is not resumed."""
+    for kind, wanted in (("sha256", place.sha256), ("md5", place.md5)):
+        if wanted is None:
+            continue
+        with part.open("rb") as file:
+            got = hashlib.file_digest(file, kind).hexdigest()
+        if got != wanted:
+            part.unlink()
+            raise WeightsError(
+                f"{place.filename} arrived with {kind} {got}", expected=wanted, remedy="run it again, or name a file"
+            )
+
+
+def _download(url: str, part: Path, progress: Progress | None) -> None:
+    """Fetch a file; resume where an earlier run or attempt stopped, and wait where the server is busy."""
+    reason = ""
+    for attempt in range(ATTEMPTS):
+        try:
+            if _attempt(url, part, progress):
+                return
+            reason = "the connection was cut"
+        except urllib.error.HTTPError as error:
+            if error.code == 416:  # what is there is as long as the file, or longer: it is not this file's beginning
+                part.unlink(missing_ok=True)
+                _tag(part).unlink(missing_ok=True)
+                continue
+            reason = f"the server answers {error.code} {error.reason}"
+            if error.code not in BUSY:
+                raise WeightsError(
+                    f"{url}: {reason}", remedy=f"set {MIRROR}, or download it and name the file"
+                ) from error
+            seconds = _wait(error.headers.get("Retry-After"), attempt)
+            if seconds > MAX_WAIT:
+                reason += f" and asks for a wait of {seconds:.0f} seconds"
+                break
+            if attempt + 1 < ATTEMPTS:
+                time.sleep(seconds)
+        except (OSError, HTTPException, ValueError) as error:
+            reason = str(getattr(error, "reason", error)) or type(error).__name__
+    raise WeightsError(
+        f"{url} could not be fetched: {reason}",
+        remedy=f"run it again, it resumes where it stopped; or set {MIRROR}, or download it and name the file",
+    )
+
+
+def _wait(retry_after: str | None, attempt: int) -> float:
+    """Return the seconds to wait after a busy answer: those that the server names, or 1, 2, 4 and so on.
+
+    Args:
+        retry_after: value of the header, seconds or a date.
+        attempt: number of the attempt, from 0.
+
+    Source: RFC 9110, section 10.2.3.
+    """
+    text = (retry_after or "").strip()
+    if text.isdecimal():
+        return float(text)
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
+    except (ValueError, TypeError, OverflowError):
+        return float(2**attempt)
+
+
+def _attempt(url: str, part: Path, progress: Progress | None) -> bool:
+    """Fetch what is missing; return whether it is all there."""
+    done = part.stat().st_size if part.is_file() and _tag(part).is_file() else 0
+    request = urllib.request.Request(url, headers={"User-Agent": "xseg"})  # noqa: S310 - the catalogue's, or the user's
+    if done:
+        request.add_header("Range", f"bytes={done}-")
+        request.add_header("If-Range", _tag(part).read_text(encoding="utf-8"))
+    with urllib.request.urlopen(request, timeout=TIMEOUT) as response:  # noqa: S310
+        if done and response.status != 206:
+            done = 0
+        total = done + int(response.headers.get("Content-Length") or 0)
+        tag = response.headers.get("ETag") or response.headers.get("Last-Modified")
+        if tag and not tag.startswith("W/"):
+            _tag(part).write_text(tag, encoding="utf-8")
+        done = _receive(response, part, done, total, progress)
+    if total > done or (not total and done == 0):
+        return False
+    _tag(part).unlink(missing_ok=True)
+    return True
+
+
+def _receive(response: HTTPResponse, part: Path, done: int, total: int, progress: Progress | None) -> int:
+    with part.open("r+b" if done else "wb") as file:
+        file.seek(done)
+        while chunk := response.read(CHUNK):
+            file.write(chunk)
+            done += len(chunk)
+            if done > MAX_BYTES:
+                raise WeightsError(f"{response.url} goes on beyond {MAX_BYTES} bytes", remedy="name a file instead")
+            if progress is not None:
+                progress(done, total)
+    return done
+
+
+def _tag(part: Path) -> Path:
+    """Return where the version of a partly fetched file is noted: another version's rest would not fit."""
+    return part.with_name(part.name + ".version")

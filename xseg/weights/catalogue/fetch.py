@@ -1,0 +1,34 @@
+"""From what a user names to a path: a file as it is, or a name of the catalogue, fetched."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from xseg.types import PathArgument
+from xseg.weights.catalogue.download import Progress, fetch_from_web
+from xseg.weights.catalogue.entries import HubFile, find_entry, unknown
+from xseg.weights.catalogue.hub import fetch_from_hub
+from xseg.weights.formats.read import KINDS
+from xseg.weights.formats.tensorflow import checkpoint_prefix
+
+
+def locate(weights: PathArgument, *, encoder: str | None = None, progress: Progress | None = None) -> Path:
+    """Return the path of weights.
+
+    Args:
+        weights: a path, which goes before a name; or a name of the catalogue.
+        encoder: the encoder that the weights are for; without, the name is "ENCODER/NAME".
+        progress: told how much of a file is fetched.
+
+    Raises:
+        WeightsError: if it is neither, or cannot be fetched.
+    """
+    path = Path(weights)
+    if path.exists() or checkpoint_prefix(path) is not None:
+        return path
+    entry = find_entry(str(weights), encoder)
+    if entry is None:
+        raise unknown(str(weights), encoder, KINDS)
+    if isinstance(entry.place, HubFile):
+        return fetch_from_hub(entry.place)
+    return fetch_from_web(entry.place, progress=progress)

@@ -1,0 +1,126 @@
+"""What lies behind global pooling in a file of weights: fully connected layers and the outputs, of any origin."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from xseg.errors import WeightsError
+from xseg.weights.formats.source import Source, as_float32
+
+# The single layer that published ImageNet classifiers end with: Keras's, timm's, Cadene's.
+SINGLE = (
+    ("predictions/kernel", "predictions/bias"),
+    ("head.fc.weight", "head.fc.bias"),
+    ("last_linear.weight", "last_linear.bias"),
+    ("fc.weight", "fc.bias"),
+)
+MAX_LAYERS = 8
+KERAS_HEAD = "head:"  # what the Keras reader calls layers of the model around the Xception
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A dense layer.
+
+    Args:
+        weight: (out, in) float32.
+        bias: (out,) float32.
+    """
+
+    weight: Tensor
+    bias: Tensor
+
+
+@dataclass(frozen=True)
+class Head:
+    """The layers behind pooling, in order; the last one gives the logits, each other has a ReLU behind it."""
+
+    layers: tuple[Layer, ...]
+
+    @property
+    def classes(self) -> int:
+        """Number of outputs."""
+        return int(self.layers[-1].bias.shape[0])
+
+    @property
+    def fully_connected(self) -> tuple[int, ...]:
+        """Units of the layers before the last."""
+        return tuple(int(layer.bias.shape[0]) for layer in self.layers[:-1])
+
+    def state(self) -> dict[str, Tensor]:
+        """Return the tensors by the names that `XceptionClassifier` has for them."""
+        *hidden, last = self.layers
+        names = [f"fully_connected.{2 * number}" for number in range(len(hidden))]  # a ReLU lies between
+        named = [*zip(names, hidden, strict=True), ("head", last)]
+        return {f"{name}.{part}": getattr(layer, part).clone() for name, layer in named for part in ("weight", "bias")}
+
+
+def read_head(source: Source, features: int) -> Head | None:
+    """Find the dense layers of a classifier in what a reader made of a file.
+
+    Args:
+        source: the file's tensors.
+        features: channels of the encoder's last map.
+
+    Returns:
+        The head; None if the file has none.
+
+    Raises:
+        WeightsError: if it has dense layers that are no chain from the features on.
+    """
+    names = source.tensors
+    dense: list[Layer] = []
+    for weight, bias in SINGLE:
+        if weight in names and bias in names:
+            dense = [_layer(source, weight, bias)]
+    if not dense:
+        kernels = [name for name in names if name.startswith(KERAS_HEAD) and re.search(r"/kernel$", name)]
+        kernels = sorted((name for name in kernels if names[name].ndim == 2), key=_number)
+        dense = [_layer(source, name, re.sub(r"kernel$", "bias", name)) for name in kernels]
+    return Head(_ordered(source, dense, features)) if dense else None
+
+
+def _layer(source: Source, weight: str, bias: str) -> Layer:
+    if bias not in source.tensors:
+        raise WeightsError(f"{source.name} has {weight} without {bias}", expected="a dense layer with a bias")
+    matrix, shift = (as_float32(f"{source.name}: {name}", source.tensors[name]) for name in (weight, bias))
+    if weight.endswith("kernel"):  # Keras has (in, out)
+        matrix = matrix.T.contiguous()
+    if matrix.ndim != 2 or shift.shape != matrix.shape[:1]:
+        shapes = f"{list(matrix.shape)} and {list(shift.shape)}"
+        raise WeightsError(f"{source.name} has {weight} and {bias} of shapes {shapes}", expected="a dense layer")
+    return Layer(matrix, shift)
+
+
+def _ordered(source: Source, dense: Sequence[Layer], features: int) -> tuple[Layer, ...]:
+    """Return the layers in an order in which each takes what the one before gives; files may have them otherwise."""
+    chain = _chain(dense, features) if len(dense) <= MAX_LAYERS else None
+    if chain is None:
+        shapes = ", ".join(str(list(layer.weight.shape)) for layer in dense[:MAX_LAYERS])
+        raise WeightsError(
+            f"{source.name} has {len(dense)} dense layers, {shapes}, that do not follow on {features} features",
+            expected="one after the other",
+            remedy="build the classifier without these weights and load its encoder's alone",
+        )
+    return chain
+
+
+def _chain(layers: Sequence[Layer], width: int) -> tuple[Layer, ...] | None:
+    if not layers:
+        return ()
+    for index, layer in enumerate(layers):
+        if layer.weight.shape[1] == width:
+            rest = _chain([*layers[:index], *layers[index + 1 :]], int(layer.bias.shape[0]))
+            if rest is not None:
+                return (layer, *rest)
+    return None
+
+
+def _number(name: str) -> tuple[int, str]:
+    """Sort "dense" before "dense_2" before "dense_10", as Keras numbers layers."""
+    found = re.search(r"_(\d+)/", name)
+    return int(found[1]) if found else 0, name

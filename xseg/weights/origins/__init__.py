@@ -1,0 +1,1 @@
+"""Whose weights they are: one table of rules per origin."""

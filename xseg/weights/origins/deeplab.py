@@ -1,0 +1,90 @@
+"""DeepLab's Xceptions and heads: TF checkpoints, and bonlime's Keras port of them."""
+
+from __future__ import annotations
+
+from xseg.weights.origins.rules import Rule, drop, norm_rules
+
+NORM = ("gamma", "beta", "moving_mean", "moving_variance")
+
+
+def tensorflow_rules(scope: str, *, entry: int, middle: int) -> list[Rule]:
+    """Return the table of TF DeepLab.
+
+    Args:
+        scope: of the encoder's variables, "xception_65".
+        entry: number of blocks in the entry flow: 3, in X-71 5.
+        middle: number of units in the middle flow.
+    """
+    end = rf"{scope}/entry_flow/"
+    rules = [
+        Rule(end + r"conv1_(?P<conv>[12])/weights", "encoder.stem.conv{conv}.conv.weight", "conv"),
+        *norm_rules(end + r"conv1_(?P<conv>[12])/BatchNorm/", "encoder.stem.conv{conv}.norm", NORM),
+    ]
+    module = "/xception_module/"
+    for where, offset in (
+        (rf"{scope}/entry_flow/block(?P<block>\d+)/unit_1", -1),
+        (rf"{scope}/middle_flow/block1/unit_(?P<block>\d+)", entry - 1),
+        (rf"{scope}/exit_flow/block(?P<block>\d+)/unit_1", entry + middle - 1),
+    ):
+        block = f"encoder.blocks.{{block{offset:+d}}}"
+        rules += _separable(where + module + r"separable_conv(?P<conv>\d)", block + ".convs.{conv-1}", "/BatchNorm/")
+        rules.append(Rule(where + module + "shortcut/weights", block + ".shortcut.conv.weight", "conv"))
+        rules += norm_rules(where + module + "shortcut/BatchNorm/", block + ".shortcut.norm", NORM)
+    rules += _head("/", "/BatchNorm/", "decoder/")
+    return [
+        *rules,
+        Rule(r"logits/semantic/weights", "segmentation_head.weight", "conv"),
+        Rule(r"logits/semantic/biases", "segmentation_head.bias"),
+        drop(rf"{scope}/logits/(weights|biases)", "the classifier of ImageNet"),
+    ]
+
+
+def bonlime_rules(middle: int) -> list[Rule]:
+    """Return the table of bonlime's Keras DeepLabV3+, of which the reader has LAYER/VARIABLE."""
+    rules = [
+        Rule(r"entry_flow_conv1_(?P<conv>[12])/kernel", "encoder.stem.conv{conv}.conv.weight", "conv"),
+        *norm_rules(r"entry_flow_conv1_(?P<conv>[12])_BN/", "encoder.stem.conv{conv}.norm", NORM),
+    ]
+    for where, offset in (
+        (r"entry_flow_block(?P<block>\d+)", -1),
+        (r"middle_flow_unit_(?P<block>\d+)", 2),
+        (r"exit_flow_block(?P<block>\d+)", 3 + middle - 1),
+    ):
+        block = f"encoder.blocks.{{block{offset:+d}}}"
+        rules += _separable(where + r"_separable_conv(?P<conv>\d)", block + ".convs.{conv-1}", "_BN/", keras=True)
+        rules.append(Rule(where + "_shortcut/kernel", block + ".shortcut.conv.weight", "conv"))
+        rules += norm_rules(where + "_shortcut_BN/", block + ".shortcut.norm", NORM)
+    return [
+        *rules,
+        *_head("/", "_BN/", "", keras=True),
+        Rule(r"(custom_)?logits_semantic/kernel", "segmentation_head.weight", "conv"),
+        Rule(r"(custom_)?logits_semantic/bias", "segmentation_head.bias"),
+    ]
+
+
+def _head(separator: str, norm: str, decoder: str, *, keras: bool = False) -> list[Rule]:
+    """Return the rules of ASPP and decoder, which both projects name alike."""
+    kernel = separator + ("kernel" if keras else "weights")
+    rules: list[Rule] = []
+    for where, target in (
+        ("image_pooling", "decoder.aspp.pooling"),
+        ("aspp0", "decoder.aspp.pointwise"),
+        ("concat_projection", "decoder.aspp.projection"),
+        (f"{decoder}feature_projection0", "decoder.low_projection"),
+    ):
+        rules.append(Rule(where + kernel, f"{target}.conv.weight", "conv"))
+        rules += norm_rules(where + norm, f"{target}.norm", NORM)
+    rules += _separable(r"aspp(?P<branch>[123])", "decoder.aspp.atrous.{branch-1}", norm, keras=keras)
+    rules += _separable(rf"{decoder}decoder_conv(?P<branch>[01])", "decoder.refine.{branch}", norm, keras=keras)
+    return rules
+
+
+def _separable(where: str, target: str, norm: str, *, keras: bool = False) -> list[Rule]:
+    """Return the rules of one split separable convolution."""
+    depthwise, pointwise = ("depthwise_kernel", "kernel") if keras else ("depthwise_weights", "weights")
+    return [
+        Rule(f"{where}_depthwise/{depthwise}", f"{target}.depthwise.weight", "depthwise"),
+        *norm_rules(f"{where}_depthwise{norm}", f"{target}.norm_mid", NORM),
+        Rule(f"{where}_pointwise/{pointwise}", f"{target}.pointwise.weight", "conv"),
+        *norm_rules(f"{where}_pointwise{norm}", f"{target}.norm_out", NORM),
+    ]

@@ -1,0 +1,176 @@
+"""Renaming by rules: every tensor of the source is claimed exactly once, or the run stops."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+import torch
+from torch import Tensor
+
+from xseg.errors import WeightsError
+from xseg.weights.formats.source import Source, as_float32
+
+Layout: TypeAlias = Literal["same", "conv", "depthwise", "matrix"]
+COUNTER = "num_batches_tracked"  # PyTorch's own counter, which no other framework has, and which nothing depends on
+LISTED = 6  # problems told of each kind; a wrong file has hundreds, and the message is one line
+_FIELD = re.compile(r"\{(\w+)([+-]\d+)?\}")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One line of a table: what a tensor is called in the source, and here.
+
+    Args:
+        pattern: regular expression that the whole source name matches; named groups are for the target.
+        target: our name; "{block}" stands for a named group, "{block-2}" for its number less 2. Empty where the tensor
+            is dropped on purpose.
+        layout: what is done to the axes. "same"; "conv": (H, W, in, out) to (out, in, H, W); "depthwise":
+            (H, W, C, 1) to (C, 1, H, W); "matrix": (out, in), if stored so, to (out, in, 1, 1).
+        reason: why it is dropped.
+    """
+
+    pattern: str
+    target: str
+    layout: Layout = "same"
+    reason: str = ""
+
+    def resolve(self, match: re.Match[str]) -> str:
+        """Return our name for a source name that matched."""
+
+        def fill(place: re.Match[str]) -> str:
+            value = match.group(place.group(1))
+            return str(int(value) + int(place.group(2))) if place.group(2) else value
+
+        return _FIELD.sub(fill, self.target)
+
+
+def drop(pattern: str, reason: str) -> Rule:
+    """Return the rule that leaves a tensor out, and says why."""
+    return Rule(pattern, "", reason=reason)
+
+
+def norm_rules(
+    pattern: str, target: str, names: tuple[str, str, str, str] = ("weight", "bias", "running_mean", "running_var")
+) -> list[Rule]:
+    """Return the rules of one batch normalisation.
+
+    Args:
+        pattern: of the module's name in the source, with the separator that follows it.
+        target: the module's name here, without a final point.
+        names: of its scale, shift, mean and variance in the source.
+    """
+    ours = ("weight", "bias", "running_mean", "running_var")
+    rules = [Rule(pattern + re.escape(name), f"{target}.{own}") for name, own in zip(names, ours, strict=True)]
+    return [*rules, Rule(pattern + COUNTER, f"{target}.{COUNTER}")]
+
+
+@dataclass(frozen=True)
+class Claims:
+    """What became of every tensor of a source.
+
+    Args:
+        state: our name to tensor.
+        used: our name to the source's name.
+        dropped: the source's name to the reason.
+    """
+
+    state: Mapping[str, Tensor]
+    used: Mapping[str, str]
+    dropped: Mapping[str, str] = field(default_factory=dict)
+
+
+def claim(source: Source, rules: Sequence[Rule]) -> Claims:
+    """Give every tensor of the source its name here.
+
+    Raises:
+        WeightsError: if a tensor is claimed by no rule or by several, two get the same name, or one holds no numbers.
+    """
+    compiled = [(re.compile(rule.pattern), rule) for rule in rules]
+    used: dict[str, str] = {}
+    state: dict[str, Tensor] = {}
+    dropped = dict(source.dropped)
+    problems: list[str] = []
+    strangers: list[str] = []
+    for name, tensor in source.tensors.items():
+        hits = [(rule, match) for pattern, rule in compiled if (match := pattern.fullmatch(name))]
+        if not hits:
+            strangers.append(name)
+            continue
+        if len(hits) > 1:
+            problems.append(f"{name} is claimed by {len(hits)} rules")
+            continue
+        rule, match = hits[0]
+        if rule.reason:
+            dropped[name] = rule.reason
+            continue
+        target = rule.resolve(match)
+        if target in used:
+            problems.append(f"{name} and {used[target]} both are {target}")
+            continue
+        used[target] = name
+        state[target] = as_float32(f"{source.name}: {name}", _arrange(source, name, tensor, rule.layout))
+    for name in strangers:
+        near = _near(name, list(used.values())) if len(strangers) <= LISTED else ""
+        problems.append(f"{name} is claimed by 0 rules{near}")
+    if problems:
+        raise WeightsError(
+            f"{source.name}: {_listed(problems)}", expected="every tensor claimed by exactly one rule of its origin"
+        )
+    return Claims(state, used, dropped)
+
+
+def _arrange(source: Source, name: str, tensor: Tensor, layout: Layout) -> Tensor:
+    """Return the tensor with our order of axes."""
+    if layout == "same":
+        return tensor
+    if layout == "matrix":
+        return tensor[:, :, None, None] if tensor.ndim == 2 else tensor
+    if tensor.ndim != 4:
+        raise WeightsError(f"{source.name}: {name} has shape {list(tensor.shape)}", expected="four axes")
+    return tensor.permute(3, 2, 0, 1) if layout == "conv" else tensor.permute(2, 3, 0, 1)
+
+
+def fit(source: Source, claims: Claims, wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the state of a module, after comparing every name and shape.
+
+    Args:
+        source: for what errors say.
+        claims: the renamed tensors; may hold no name that is not wanted.
+        wanted: the module's state, for its names and shapes.
+
+    Raises:
+        WeightsError: if a tensor is missing, unknown or of another shape; all are counted, the first ones listed with
+            the nearest name.
+    """
+    spare = [own for own in claims.state if own not in wanted]
+    missing = [name for name in wanted if name not in claims.state and not name.endswith(COUNTER)]
+    problems = [f"missing {name}{_near(name, spare) if len(missing) <= LISTED else ''}" for name in missing]
+    for name, tensor in claims.state.items():
+        if name not in wanted:
+            near = _near(name, list(wanted)) if len(problems) < LISTED else ""
+            problems.append(f"unknown {claims.used[name]} ({name}{near})")
+        elif tensor.shape != wanted[name].shape:
+            problems.append(
+                f"{claims.used[name]} has shape {list(tensor.shape)}, expected {list(wanted[name].shape)} for {name}"
+            )
+        elif name.endswith("running_var") and bool((tensor < 0).any()):
+            problems.append(f"{claims.used[name]} has negative variances")
+    if problems:
+        raise WeightsError(f"{source.name}: {_listed(problems)}", remedy="is it of another network, or damaged?")
+    counter = torch.zeros((), dtype=torch.int64)
+    return {name: claims.state[name] if name in claims.state else counter.clone() for name in wanted}
+
+
+def _near(name: str, names: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, names, n=1)
+    return f", nearest {near[0]}" if near else ""
+
+
+def _listed(problems: Sequence[str]) -> str:
+    """Return the first problems and the number of all."""
+    more = f" and {len(problems) - LISTED} more" if len(problems) > LISTED else ""
+    return f"{len(problems)} tensors do not fit: " * (len(problems) > 1) + "; ".join(problems[:LISTED]) + more
