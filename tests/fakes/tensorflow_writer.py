@@ -6,7 +6,7 @@ import struct
 
 import numpy as np
 
-from xseg.weights.formats.crc32c import masked_crc32c
+from xseg.weights.formats.sstable import masked_crc32c
 
 MAGIC = 0xDB4775248B80FB57
 DTYPES = {np.dtype("f4"): 1, np.dtype("f8"): 2, np.dtype("i4"): 3, np.dtype("i8"): 9, np.dtype("f2"): 19}

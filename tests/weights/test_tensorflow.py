@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import random
 import subprocess
 import sys
 
@@ -18,7 +17,6 @@ from tensorflow_writer import write_checkpoint, write_graph
 from xseg.errors import WeightsError
 from xseg.models.architectures import build_model
 from xseg.weights.convert import convert
-from xseg.weights.formats.crc32c import crc32c
 from xseg.weights.formats.read import read_source
 
 
@@ -26,53 +24,6 @@ def interpreter():
     """Return an interpreter that has TensorFlow: XSEG_TENSORFLOW_PYTHON, or this one; None if neither has."""
     chosen = os.environ.get("XSEG_TENSORFLOW_PYTHON")
     return chosen or (sys.executable if importlib.util.find_spec("tensorflow") else None)
-
-
-def slow_crc32c(data):
-    register = 0xFFFFFFFF
-    for byte in data:
-        register ^= byte
-        for _ in range(8):
-            register = (register >> 1) ^ 0x82F63B78 if register & 1 else register >> 1
-    return register ^ 0xFFFFFFFF
-
-
-@pytest.mark.parametrize("size", [0, 1, 63, 64, 65, 128, 191, 4096, 5000])
-def test_checksums_equal_those_computed_bit_by_bit(size):
-    data = random.Random(size).randbytes(size)
-    assert crc32c(data) == slow_crc32c(data)
-
-
-def test_the_checksum_of_a_published_example():
-    assert crc32c(bytes(32)) == 0x8A9136AA  # RFC 3720, B.4
-    assert crc32c(b"123456789") == 0xE3069283
-
-
-def test_large_buffers_have_the_checksum_of_their_parts_joined():
-    assert crc32c(bytes(9 << 20)) == slow_zeros(9 << 20)
-
-
-def slow_zeros(count):
-    """Return the CRC-32C of zeros: the register after them, by squaring the matrix of one byte."""
-    columns = []
-    for bit in range(32):
-        register = 1 << bit
-        for _ in range(8):
-            register = (register >> 1) ^ 0x82F63B78 if register & 1 else register >> 1
-        columns.append(register)
-
-    def apply(matrix, vector):
-        out = 0
-        for bit in range(32):
-            out ^= matrix[bit] if vector >> bit & 1 else 0
-        return out
-
-    register = 0xFFFFFFFF
-    while count:
-        register = apply(columns, register) if count & 1 else register
-        columns = [apply(columns, column) for column in columns]
-        count >>= 1
-    return register ^ 0xFFFFFFFF
 
 
 @pytest.mark.parametrize("form", ["checkpoint", "shards", "graph"])

@@ -10,8 +10,70 @@ from hypothesis import strategies as st
 from tensorflow_writer import MAGIC, table, varint
 
 from xseg.errors import WeightsError
-from xseg.weights.formats.crc32c import masked_crc32c
-from xseg.weights.formats.sstable import FOOTER, TRAILER, read_table
+from xseg.weights.formats.sstable import FOOTER, TRAILER, masked_crc32c, read_table
+
+
+def unmasked(data):
+    """Undo the mask as LevelDB does."""
+    turned = (masked_crc32c(data) - 0xA282EAD8) & 0xFFFFFFFF
+    return (turned >> 17 | turned << 15) & 0xFFFFFFFF
+
+
+READ_COMMAND = (
+    "01c00000 00000000 00000000 00000000 14000000 00000400 00000014 00000018 28000000 00000000 02000000 00000000"
+)
+
+
+@pytest.mark.parametrize(
+    ("data", "checksum"),
+    [
+        (bytes(32), 0x8A9136AA),
+        (b"\xff" * 32, 0x62A8AB43),
+        (bytes(range(32)), 0x46DD794E),
+        (bytes(range(31, -1, -1)), 0x113FDB5C),
+        (bytes.fromhex(READ_COMMAND), 0xD9963A56),
+        (b"123456789", 0xE3069283),
+    ],
+)
+def test_published_checksums(data, checksum):
+    assert unmasked(data) == unmasked(memoryview(data)) == checksum  # RFC 3720, B.4
+
+
+@given(st.binary(max_size=300))
+def test_checksums_equal_those_computed_bit_by_bit(data):
+    register = 0xFFFFFFFF
+    for byte in data:
+        register ^= byte
+        for _ in range(8):
+            register = (register >> 1) ^ 0x82F63B78 if register & 1 else register >> 1
+    assert unmasked(data) == register ^ 0xFFFFFFFF
+
+
+def slow_zeros(count):
+    """Return the CRC-32C of zeros: the register after them, by squaring the matrix of one byte."""
+    columns = []
+    for bit in range(32):
+        register = 1 << bit
+        for _ in range(8):
+            register = (register >> 1) ^ 0x82F63B78 if register & 1 else register >> 1
+        columns.append(register)
+
+    def apply(matrix, vector):
+        out = 0
+        for bit in range(32):
+            out ^= matrix[bit] if vector >> bit & 1 else 0
+        return out
+
+    register = 0xFFFFFFFF
+    while count:
+        register = apply(columns, register) if count & 1 else register
+        columns = [apply(columns, column) for column in columns]
+        count >>= 1
+    return register ^ 0xFFFFFFFF
+
+
+def test_large_buffers_have_the_checksum_of_their_parts_joined():
+    assert unmasked(bytes(9 << 20)) == slow_zeros(9 << 20)
 
 
 def entry(shared, key, value):

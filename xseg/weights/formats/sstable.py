@@ -5,13 +5,24 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
+import google_crc32c
+
 from xseg.errors import WeightsError
-from xseg.weights.formats.crc32c import masked_crc32c
 from xseg.weights.formats.protobuf import read_varint
 
 FOOTER, TRAILER = 48, 5
 MAGIC = 0xDB4775248B80FB57
+MASK_DELTA = 0xA282EAD8
 WHOLE = "a whole .index file of a TensorFlow checkpoint"
+
+
+def masked_crc32c(data: bytes | memoryview) -> int:
+    """Return the CRC-32C as TensorFlow and LevelDB store it.
+
+    Source: tensorflow/core/lib/hash/crc32c.h, Mask.
+    """
+    value: int = google_crc32c.value(bytes(data))
+    return (((value >> 15) | (value << 17)) + MASK_DELTA) & 0xFFFFFFFF
 
 
 def read_table(data: memoryview) -> Iterator[tuple[bytes, memoryview]]:

@@ -13,10 +13,9 @@ import torch
 from torch import Tensor
 
 from xseg.errors import WeightsError
-from xseg.weights.formats.crc32c import masked_crc32c
 from xseg.weights.formats.protobuf import Value, as_bytes, fields, fixed32, signed, text
 from xseg.weights.formats.source import Source, check_size
-from xseg.weights.formats.sstable import read_table
+from xseg.weights.formats.sstable import masked_crc32c, read_table
 
 # tensorflow/core/framework/types.proto
 DTYPES: Mapping[int, str] = {1: "<f4", 2: "<f8", 3: "<i4", 4: "u1", 6: "i1", 9: "<i8", 14: "bfloat16", 19: "<f2"}
