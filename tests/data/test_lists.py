@@ -100,3 +100,15 @@ def test_names_without_files_and_names_listed_twice_are_told(root):
     (root / "m/a.png").unlink()
     with pytest.raises(DataError, match=r"names are missing: a; expected files in .*/m"):
         NamedFiles(root, "{split}.txt", "i", "m")("val")
+
+
+@pytest.mark.parametrize("suffix", ["csv", "tsv"])
+def test_a_table_may_start_with_a_comment_and_have_spaces_around_its_columns(suffix, root):
+    rows = [("mask ", " image", " split "), ("m/a.png", "i/a.jpg ", "train"), ("", "i/b c.jpg", "test")]
+    separator = {"csv": ",", "tsv": "\t"}[suffix]
+    lines = ["# made by hand", "", *(separator.join(row) for row in rows)]
+    (root / f"all.{suffix}").write_text("\n".join(lines))
+    listing = pairs(root, f"all.{suffix}")
+    assert listing.has_splits()
+    assert [(record.name, record.mask) for record in listing("train")] == [("i/a", root / "m/a.png")]
+    assert [(record.name, record.mask) for record in listing("test")] == [("i/b c", None)]

@@ -302,3 +302,28 @@ def test_a_one_bit_png_is_black_and_white(tmp_path):
     Image.fromarray(bits).save(tmp_path / "a.png")
     assert np.array_equal(read_image(tmp_path / "a.png")[..., 1], bits * np.uint8(255))
     assert np.array_equal(read_image(tmp_path / "a.png", channels=1)[..., 0], bits * np.uint8(255))
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("suffix", ["png", "tif", "npy"])
+@pytest.mark.parametrize("bands", [1, 3, 4])
+def test_one_channel_turns_any_colours_into_grey(kind, suffix, bands, tmp_path):
+    if suffix == "png" and kind == np.float32:
+        pytest.skip("a PNG holds whole numbers")
+    scale = {np.uint8: 1, np.uint16: 257, np.float32: 1 / 255}[kind]
+    colors = np.concatenate([SMOOTH, np.full_like(SMOOTH[..., :1], 255)], axis=2)[..., :bands]
+    array, path = (colors.astype(np.float64) * scale).astype(kind), tmp_path / f"a.{suffix}"
+    if suffix == "npy":
+        np.save(path, array)
+    elif suffix == "tif":
+        tifffile.imwrite(
+            path, array[..., 0] if bands == 1 else array, photometric="minisblack" if bands == 1 else "rgb"
+        )
+    else:
+        order = {1: [0], 3: [2, 1, 0], 4: [2, 1, 0, 3]}[bands]
+        cv2.imwrite(str(path), array[..., order])
+    weights = [1.0] if bands == 1 else [0.299, 0.587, 0.114, 0.0][:bands]
+    grey = read_image(path, channels=1)
+    assert grey.shape == (32, 48, 1)
+    assert grey.dtype == kind
+    assert np.allclose(grey[..., 0], array.astype(np.float64) @ weights, atol=0 if bands == 1 else scale)

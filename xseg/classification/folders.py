@@ -10,7 +10,7 @@ from typing import Protocol, TypeAlias
 import numpy as np
 
 from xseg.classification.options import ClassificationDataOptions
-from xseg.data.pairs import check_root
+from xseg.data.pairs import root_folder
 from xseg.data.sample import Record, Sample
 from xseg.errors import DataError
 from xseg.images.reading import IMAGE_SUFFIXES, read_image
@@ -116,8 +116,7 @@ def list_classes(options: ClassificationDataOptions, *, seed: int = 0) -> ClassF
         DataError: if root is missing or holds no two classes, a class has no image, or validation has a class that
             training lacks.
     """
-    root = Path(options.root)
-    check_root(root)
+    root = root_folder(options.root)
     base = root / "train" if (root / "train").is_dir() else root
     if base == root and (root / "val").is_dir():
         raise DataError(f"{root} has val/ and no train/", expected="both, or folders of classes alone")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -114,10 +114,10 @@ class ListedPairs:
         if SPLIT in self.list:
             return True
         path = self.root / self.list
-        return path.suffix.lower() in (".csv", ".tsv") and self.split_column in _header(path)
+        return path.suffix.lower() in (".csv", ".tsv") and self.split_column in _table(path)[0]
 
     def _rows(self, path: Path, split: str) -> Sequence[tuple[str, str]]:
-        header = _header(path)
+        header, rows = _table(path)
         missing = [column for column in (self.image_column, self.mask_column) if column not in header]
         if missing:
             raise DataError(
@@ -126,25 +126,27 @@ class ListedPairs:
                 remedy="set layout.files.image_column and layout.files.mask_column",
             )
         chosen = SPLIT not in self.list and self.split_column in header
-        rows = csv.DictReader(read_text(path).splitlines(), delimiter=_delimiter(path), skipinitialspace=True)
         return [
-            ((row[self.image_column] or "").strip(), (row[self.mask_column] or "").strip())
+            (row.get(self.image_column, ""), row.get(self.mask_column, ""))
             for row in rows
-            if not chosen or (row[self.split_column] or "").strip() == split
+            if not chosen or row.get(self.split_column) == split
         ]
 
 
 def lines_of(path: Path) -> list[str]:
-    """Return the lines of a list; empty lines and those that start with # do not count.
+    """Return the lines of a list without the spaces around them; empty lines and comments (#) are left out.
 
     Raises:
         DataError: if it is missing or empty.
     """
+    return [line.strip() for line in _content_lines(path)]
+
+
+def _content_lines(path: Path) -> list[str]:
     if not path.is_file():
         near = contents(path.parent) if path.parent.is_dir() else "nothing"
         raise DataError(f"{path} does not exist", expected="a list of images", remedy=f"its folder holds {near}")
-    lines = [line.strip() for line in read_text(path).splitlines()]
-    lines = [line for line in lines if line and not line.startswith("#")]
+    lines = [line for line in read_text(path).splitlines() if line.strip() and not line.lstrip().startswith("#")]
     if not lines:
         raise DataError(f"{path} is empty", expected="a list of images")
     return lines
@@ -177,10 +179,9 @@ def _pair(path: Path, line: str) -> tuple[str, str]:
     return parts[0], parts[1]
 
 
-def _header(path: Path) -> Iterable[str]:
-    lines = lines_of(path)
-    return [column.strip() for column in next(csv.reader(lines[:1], delimiter=_delimiter(path)))]
-
-
-def _delimiter(path: Path) -> str:
-    return "\t" if path.suffix.lower() == ".tsv" else ","
+def _table(path: Path) -> tuple[list[str], list[dict[str, str]]]:
+    """Return the columns of a table and its rows, without the spaces around names and cells."""
+    delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
+    header, *rows = csv.reader(_content_lines(path), delimiter=delimiter, skipinitialspace=True)
+    columns = [column.strip() for column in header]
+    return columns, [dict(zip(columns, map(str.strip, row), strict=False)) for row in rows]

@@ -10,15 +10,13 @@ from typing import TypeAlias
 from PIL import Image
 
 from xseg.data.masks.numbers import check_values, count_values, read_index_mask, to_train_ids
-from xseg.data.patterns import NAME, FolderListing, split_pattern
+from xseg.data.patterns import NAME, FolderListing
 from xseg.data.sample import Array, Inspection, Record, Sample
 from xseg.data.splits import Listing, SplitPlan
 from xseg.errors import DataError
 from xseg.images.reading import image_size, read_image
 from xseg.labels.label_map import LabelMap
 from xseg.types import Split
-
-__all__ = ["FileReader", "MaskDecoder", "PairReader", "check_root", "pair_reader", "split_pattern"]
 
 MaskDecoder: TypeAlias = Callable[[Record], Array]
 """Turns the label of a record into numbers, (H, W) uint8 or uint16, which the label map turns into train ids."""
@@ -122,20 +120,25 @@ def pair_reader(labels: LabelMap, channels: int, listing: FolderListing, splits:
     return kind(labels, channels, listing, splits=splits)
 
 
-def check_root(root: Path) -> None:
-    """Make sure that a data set's folder was named and is there.
+def root_folder(root: str) -> Path:
+    """Return a data set's folder.
+
+    Args:
+        root: the option; empty if it is not set.
 
     Raises:
-        DataError: if not.
+        DataError: if it is not set or no folder.
     """
-    if root == Path():
+    if not root:
         raise DataError("root is not set", expected="the data set's folder", remedy="set root")
-    if not root.is_dir():
+    folder = Path(root)
+    if not folder.is_dir():
         raise DataError(
-            f"root {root} {'is no folder' if root.exists() else 'does not exist'}",
+            f"root {root} {'is no folder' if folder.exists() else 'does not exist'}",
             expected="the data set's folder",
             remedy="check root",
         )
+    return folder
 
 
 def _check_sizes(record: Record, image: tuple[int, int], mask: tuple[int, int]) -> None:

@@ -226,15 +226,17 @@ def _require_tiff(file: BinaryIO, name: str) -> None:
 
 
 def _fit_channels(array: Array, channels: int, name: str) -> Array:
-    """Return (H, W, channels), contiguous, of a supported type; grey is repeated where colour is asked."""
+    """Return (H, W, channels), contiguous, of a supported type: grey repeated as colour, or colour turned into grey."""
     array = array[..., None] if array.ndim == 2 else array
     if array.ndim != 3 or 0 in array.shape:
         raise DataError(f"{name} has shape {array.shape}", expected="(height, width) or (height, width, channels)")
     array = _supported(array, name)
     if channels == 3 and array.shape[2] == 1:
         array = np.repeat(array, 3, axis=2)
-    if channels == 3 and array.shape[2] == 4:
+    if channels in (1, 3) and array.shape[2] == 4:
         array = array[..., :3]
+    if channels == 1 and array.shape[2] == 3:
+        array = cv2.cvtColor(np.ascontiguousarray(array), cv2.COLOR_RGB2GRAY)[..., None]  # weights of ITU-R BT.601
     if array.shape[2] != channels:
         raise DataError(
             f"{name} has {array.shape[2]} channels",

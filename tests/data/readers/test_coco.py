@@ -111,6 +111,11 @@ def test_an_image_without_objects_is_all_background(coco):
         (lambda content: content["annotations"][2]["segmentation"].update(counts="0"), "run lengths of 0 pixels"),
         (lambda content: content["annotations"][3]["segmentation"].update(counts=[9, -9]), "run lengths of 0 pixels"),
         (lambda content: content["annotations"][3]["segmentation"].update(counts=["a"]), "not in COCO's format"),
+        (lambda content: content["annotations"][3]["segmentation"].update(counts=[2**70]), "not in COCO's format"),
+        (lambda content: content["annotations"][3]["segmentation"].update(counts=[2**62] * 4), "run lengths of"),
+        (lambda content: content["annotations"][0].update(segmentation=[[10**400] * 6]), "not in COCO's format"),
+        (lambda content: content["images"][0].update(height=10**30), "not in COCO's format"),
+        (lambda content: content["images"][0].update(height=-1), "not in COCO's format"),
     ],
 )
 def test_what_is_wrong_with_a_json_is_told(change, told, coco):
@@ -146,6 +151,17 @@ def test_a_segment_that_the_json_does_not_tell_is_told_with_its_place(tmp_path):
     Image.fromarray(colors).save(record.mask)
     with pytest.raises(DataError, match=r"has segment 261 at row 7, column 9, and .* does not tell it"):
         reader.read(record)
+
+
+@pytest.mark.parametrize("number", [2**24, 2**32, 2**70, -1])
+def test_a_segment_whose_number_is_no_colour_is_refused(number, tmp_path):
+    options = DataOptions(**write_coco_panoptic(tmp_path / "coco"))
+    path = tmp_path / "coco" / "annotations" / "panoptic_train2017.json"
+    content = json.loads(path.read_text())
+    content["annotations"][0]["segments_info"][0]["id"] = number
+    path.write_text(json.dumps(content))
+    with pytest.raises(DataError, match=f"not in COCO's format .*segment {number}"):
+        create_reader(options)
 
 
 def test_an_unknown_variant_is_told(coco):

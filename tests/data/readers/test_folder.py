@@ -80,6 +80,12 @@ def test_globs_choose_files(tmp_path, save):
     assert create_reader(options).read(record).mask.min() == 1
 
 
+@pytest.mark.parametrize("root", [".", "./"])
+def test_the_working_directory_may_be_the_root(root, scenes_root, monkeypatch):
+    monkeypatch.chdir(scenes_root)
+    assert len(create_reader(DataOptions(reader="folder", root=root)).records("val")) > 0
+
+
 @pytest.mark.parametrize("reader", ["camvid", "folder"])
 def test_a_missing_root_is_told(reader, tmp_path):
     with pytest.raises(DataError, match="root is not set"):

@@ -81,6 +81,21 @@ def test_a_shape_without_an_area_is_told(change, told, labelme):
         reader.read(reader.records("train")[0])
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("imageHeight", 10**30), ("imageHeight", -4), ("imageWidth", "wide"), ("points", [[10**400, 0], [1, 1], [2, 0]])],
+)
+def test_numbers_that_no_image_has_are_refused(key, value, labelme):
+    options, root = labelme
+    path = root / "train" / "IMG_0000.json"
+    content = json.loads(path.read_text())
+    (content["shapes"][0] if key == "points" else content)[key] = value
+    path.write_text(json.dumps(content))
+    reader = create_reader(DataOptions(**options))
+    with pytest.raises(DataError, match=r"IMG_0000.json"):
+        reader.read(reader.records("train")[0])
+
+
 @pytest.mark.parametrize("text", ["[1, 2]", '{"shapes": [{"label": 1}]}', '{"shapes": '])
 def test_a_json_that_is_not_labelmes_is_told(text, labelme):
     options, root = labelme

@@ -214,7 +214,8 @@ def _from_runs(runs: RunLengths, height: int, width: int, name: str) -> Array:
     pycocotools' own decoder leaves memory as it was where the runs end early, hence this one.
     """
     counts = runs.counts if isinstance(runs.counts, np.ndarray) else unpacked_runs(runs.counts)
-    if runs.size != (height, width) or counts.min(initial=0) < 0 or int(counts.sum()) != height * width:
+    within = counts.min(initial=0) >= 0 and counts.max(initial=0) <= height * width  # keeps the sum from overflowing
+    if runs.size != (height, width) or not within or int(counts.sum()) != height * width:
         got = f"{name} has run lengths of {int(counts.sum())} pixels for {runs.size[0]}x{runs.size[1]}"
         raise DataError(got, expected=f"{height * width} for {height}x{width}")
     flat = np.repeat(np.arange(len(counts)) % 2 == 1, counts)

@@ -13,6 +13,7 @@ import numpy as np
 
 from xseg.data.sample import Array
 from xseg.errors import ConfigError, DataError
+from xseg.images.reading import pixel_limit
 from xseg.labels.label_map import LabelMap
 
 
@@ -115,7 +116,7 @@ def _load(path: Path, changed: int) -> CocoFile:  # noqa: ARG001 - a changed fil
     try:
         with path.open("rb") as file:
             return _parsed(json.load(file), path)
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError) as error:
         reason = f"lacks {error}" if isinstance(error, KeyError) else str(error)
         raise DataError(
             f"{path} is not in COCO's format ({reason})", expected="images, annotations and categories"
@@ -144,11 +145,17 @@ def _parsed(content: dict[str, Any], path: Path) -> CocoFile:
 
 
 def _picture(image: dict[str, Any], annotations: list[dict[str, Any]], places: dict[int, int]) -> Picture:
-    picture = Picture(str(image["file_name"]), (int(image.get("height") or 0), int(image.get("width") or 0)))
+    height, width = int(image.get("height") or 0), int(image.get("width") or 0)
+    if min(height, width) < 0 or height * width > pixel_limit():
+        raise ValueError(f"{image['file_name']} of {height}x{width} pixels")
+    picture = Picture(str(image["file_name"]), (height, width))
     if annotations and "segments_info" in annotations[0]:
         segments = tuple(
             (int(part["id"]), places[int(part["category_id"])]) for part in annotations[0]["segments_info"]
         )
+        strange = [number for number, _ in segments if not 0 <= number < 2**24]
+        if strange:
+            raise ValueError(f"segment {strange[0]} of {image['file_name']}, not within 0 to {2**24 - 1}")
         return replace(picture, segments=(str(annotations[0]["file_name"]), segments))
     shapes = tuple(
         Shape(places[int(one["category_id"])], _segmentation(one.get("segmentation"))) for one in annotations

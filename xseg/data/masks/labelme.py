@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw
 from xseg.data.masks.numbers import empty_label, mask_of, raw_id_of
 from xseg.data.sample import Array, Record
 from xseg.errors import DataError
-from xseg.images.reading import image_size
+from xseg.images.reading import image_size, pixel_limit
 from xseg.labels.label_map import LabelMap
 
 IGNORED = "__ignore__"
@@ -47,17 +47,31 @@ class LabelMeShapes:
         """
         path = mask_of(record)
         content = load_labelme(path)
-        height, width = content.get("imageHeight"), content.get("imageWidth")
-        size = (int(height), int(width)) if height and width else image_size(record.image)
+        size = _size_of(content, path) or image_size(record.image)
         numbers = empty_label(self.labels, self.background, size)
         for place, shape in enumerate(content["shapes"]):
             label = str(shape["label"])
             raw_id = self.labels.ignore_index if label == IGNORED else raw_id_of(self.labels, label, path)
             try:
                 numbers[shape_pixels(shape, size)] = raw_id
-            except (ValueError, KeyError, TypeError, OSError) as error:
+            except (ValueError, KeyError, TypeError, OSError, OverflowError) as error:
                 raise DataError(f"{path}, shape {place} ({label}): {error}", expected=f"one of {_AREAS}") from error
         return numbers
+
+
+def _size_of(content: dict[str, Any], path: Path) -> tuple[int, int] | None:
+    """Return the height and width that a LabelMe file states; None if it states none.
+
+    Raises:
+        DataError: if no image has them.
+    """
+    height, width = content.get("imageHeight"), content.get("imageWidth")
+    if not height or not width:
+        return None
+    whole = isinstance(height, int) and isinstance(width, int)
+    if not whole or min(height, width) < 0 or height * width > pixel_limit():
+        raise DataError(f"{path} states an image of {height}x{width}", expected="height and width in pixels")
+    return height, width
 
 
 def shape_pixels(shape: dict[str, Any], size: tuple[int, int]) -> Array:

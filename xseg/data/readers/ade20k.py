@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from xseg.data.options import DataOptions
-from xseg.data.pairs import FileReader, check_root
+from xseg.data.pairs import FileReader, root_folder
 from xseg.data.patterns import FolderListing
 from xseg.data.splits import SplitPlan
 from xseg.labels.known import ADE20K
@@ -22,8 +20,7 @@ def create(options: DataOptions) -> FileReader:
 
     Source: CSAILVision/sceneparsing, README.
     """
-    root = Path(options.root)
-    check_root(root)
+    root = root_folder(options.root)
     listing = FolderListing(root, images="images/{split}", masks="annotations/{split}", optional=("testing",))
     splits = SplitPlan.of(options.layout.splits, ("training", "validation", "testing"))
     return FileReader(ADE20K, options.channels, listing, splits=splits)

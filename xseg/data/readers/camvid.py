@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from xseg.data.options import DataOptions
-from xseg.data.pairs import FileReader, check_root, pair_reader
+from xseg.data.pairs import FileReader, pair_reader, root_folder
 from xseg.data.patterns import FolderListing
 from xseg.data.splits import SplitPlan
 from xseg.labels.known import CAMVID
@@ -17,7 +15,6 @@ def create(options: DataOptions) -> FileReader:
     Raises:
         DataError: if root is no folder.
     """
-    root = Path(options.root)
-    check_root(root)
+    root = root_folder(options.root)
     listing = FolderListing(root, images="{split}", masks="{split}annot")
     return pair_reader(CAMVID, options.channels, listing, SplitPlan.of(options.layout.splits))

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
 
 from xseg.data.masks.colors import ColorMasks
 from xseg.data.options import DataOptions
-from xseg.data.pairs import FileReader, check_root
+from xseg.data.pairs import FileReader, root_folder
 from xseg.data.patterns import FolderListing
 from xseg.data.readers.variants import variant_of
 from xseg.data.sample import Record
@@ -67,8 +66,7 @@ def create(options: DataOptions) -> FileReader:
         ConfigError: if there is no such variant, or the tolerance cannot tell the colours apart.
         DataError: if root is no folder.
     """
-    root = Path(options.root)
-    check_root(root)
+    root = root_folder(options.root)
     images, masks = variant_of(options, VARIANTS)
     listing: Listing = FolderListing(root, images, masks)
     splits = SplitPlan.of(options.layout.splits)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 from xseg.data.options import DataOptions
-from xseg.data.pairs import FileReader, check_root
+from xseg.data.pairs import FileReader, root_folder
 from xseg.data.patterns import FolderListing
 from xseg.data.readers.variants import variant_of
 from xseg.data.splits import SplitPlan
@@ -30,8 +29,7 @@ def create(options: DataOptions) -> FileReader:
         ConfigError: if there is no such variant.
         DataError: if root is no folder.
     """
-    root = Path(options.root)
-    check_root(root)
+    root = root_folder(options.root)
     folder, kind, labels = variant_of(options, VARIANTS)
     listing = FolderListing(
         root,

@@ -8,7 +8,7 @@ from pathlib import Path
 from xseg.data.masks.coco import InstanceListing, InstanceShapes, PanopticListing, PanopticMasks
 from xseg.data.masks.coco_json import categories_of
 from xseg.data.options import DataOptions
-from xseg.data.pairs import FileReader, check_root
+from xseg.data.pairs import FileReader, root_folder
 from xseg.data.patterns import SPLIT, FolderListing
 from xseg.data.readers.variants import variant_of
 from xseg.data.splits import SplitPlan
@@ -27,7 +27,7 @@ def create(options: DataOptions) -> FileReader:
 
     Source: COCO, "Data format"; nightrome/cocostuff, README.
     """
-    check_root(Path(options.root))
+    root_folder(options.root)
     return variant_of(options, VARIANTS)(options)
 
 

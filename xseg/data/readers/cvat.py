@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from xseg.data.label_files import read_labels
 from xseg.data.lists import NamedFiles
 from xseg.data.masks.colors import ColorMasks
 from xseg.data.options import DataOptions
-from xseg.data.pairs import FileReader, check_root
+from xseg.data.pairs import FileReader, root_folder
 from xseg.data.splits import SplitPlan
 from xseg.errors import ConfigError
 
@@ -28,8 +26,7 @@ def create(options: DataOptions) -> FileReader:
 
     Source: CVAT, dataset formats, "Segmentation mask"; Datumaro's VOC exporter.
     """
-    root = Path(options.root)
-    check_root(root)
+    root = root_folder(options.root)
     labels = options.layout.labels
     known = read_labels(root / (labels.file or LABELS), labels)
     given, train = options.layout.splits, "train"

@@ -11,7 +11,7 @@ from xseg.data.masks.binary import BinaryMasks, ClassFileMasks
 from xseg.data.masks.colors import ColorMasks, discover_colors
 from xseg.data.masks.numbers import mask_of, read_index_mask
 from xseg.data.options import DataOptions
-from xseg.data.pairs import FileReader, MaskDecoder, check_root, pair_reader
+from xseg.data.pairs import FileReader, MaskDecoder, pair_reader, root_folder
 from xseg.data.patterns import CLASS, NAME, SPLIT, FolderListing
 from xseg.data.splits import Listing, SplitPlan
 from xseg.errors import ConfigError
@@ -27,8 +27,7 @@ def create(options: DataOptions) -> FileReader:
         ConfigError: if the options contradict each other.
         DataError: if root is no folder, or no classes are given and root has no readable file of them.
     """
-    root = Path(options.root)
-    check_root(root)
+    root = root_folder(options.root)
     files, labels, splits = options.layout.files, options.layout.labels, SplitPlan.of(options.layout.splits)
     images, masks = files.images or "{split}/images", files.masks or "{split}/masks"
     require_division(images, splits, "images")

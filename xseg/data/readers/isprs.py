@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from pathlib import Path
 
 from xseg.data.masks.colors import ColorMasks
 from xseg.data.options import DataOptions
-from xseg.data.pairs import FileReader, check_root
+from xseg.data.pairs import FileReader, root_folder
 from xseg.data.patterns import FolderListing
 from xseg.data.sample import Record
 from xseg.data.splits import SplitPlan
@@ -62,8 +61,7 @@ def create_isprs(options: DataOptions, images: str, masks: str, test: Collection
         ConfigError: if the tolerance cannot tell the colours apart.
         DataError: if root is no folder.
     """
-    root = Path(options.root)
-    check_root(root)
+    root = root_folder(options.root)
     files = options.layout.files
     tiles = FolderListing(root, files.images or images, files.masks or masks)
     splits = SplitPlan.of(options.layout.splits, ("train", "test", "test"))

@@ -11,7 +11,7 @@ from xseg.data.layout import LabelOptions
 from xseg.data.masks.labelme import IGNORED, LabelMeShapes, labels_in
 from xseg.data.masks.numbers import mask_of
 from xseg.data.options import DataOptions
-from xseg.data.pairs import FileReader, check_root
+from xseg.data.pairs import FileReader, root_folder
 from xseg.data.patterns import SPLIT, find_files
 from xseg.data.readers.folder import require_division
 from xseg.data.sample import Record
@@ -65,8 +65,7 @@ def create(options: DataOptions) -> FileReader:
         ConfigError: if the files are in one place and no division is asked for.
         DataError: if root is no folder, or a file cannot be read.
     """
-    root = Path(options.root)
-    check_root(root)
+    root = root_folder(options.root)
     files, splits = options.layout.files, SplitPlan.of(options.layout.splits)
     usual = SPLIT if (root / splits.names[0]).is_dir() else ""
     images = files.images or usual

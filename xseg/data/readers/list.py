@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from xseg.data.lists import ListedPairs
 from xseg.data.options import DataOptions
-from xseg.data.pairs import FileReader, check_root
+from xseg.data.pairs import FileReader, root_folder
 from xseg.data.readers.folder import decoder_of, known_classes
 from xseg.data.splits import SplitPlan
 from xseg.errors import ConfigError
@@ -19,8 +17,7 @@ def create(options: DataOptions) -> FileReader:
         ConfigError: if the options contradict each other.
         DataError: if root is no folder, the list cannot be read, or no classes are given.
     """
-    root = Path(options.root)
-    check_root(root)
+    root = root_folder(options.root)
     files, labels, splits = options.layout.files, options.layout.labels, SplitPlan.of(options.layout.splits)
     if labels.encoding == "files":
         raise ConfigError("encoding='files' with reader='list'", expected="a mask per image", remedy="use 'folder'")

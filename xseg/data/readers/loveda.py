@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from xseg.data.options import DataOptions
-from xseg.data.pairs import FileReader, check_root
+from xseg.data.pairs import FileReader, root_folder
 from xseg.data.patterns import FolderListing
 from xseg.data.readers.variants import variant_of
 from xseg.data.splits import SplitPlan
@@ -26,8 +24,7 @@ def create(options: DataOptions) -> FileReader:
 
     Source: Wang et al. 2021, "LoveDA"; Junjue-Wang/LoveDA, README.
     """
-    root = Path(options.root)
-    check_root(root)
+    root = root_folder(options.root)
     domain = variant_of(options, VARIANTS)
     listing = FolderListing(
         root,

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from xseg.data.lists import NamedFiles
 from xseg.data.options import DataOptions
-from xseg.data.pairs import FileReader, check_root
+from xseg.data.pairs import FileReader, root_folder
 from xseg.data.readers.variants import variant_of
 from xseg.data.splits import SplitPlan
 from xseg.labels.known import PET, PET_WITH_BORDER
@@ -28,8 +26,7 @@ def create(options: DataOptions) -> FileReader:
 
     Source: Parkhi et al. 2012, "Cats and Dogs"; annotations/README.
     """
-    root = Path(options.root)
-    check_root(root)
+    root = root_folder(options.root)
     listing = NamedFiles(root, "annotations/{split}.txt", "images", "annotations/trimaps", columns=True)
     splits = SplitPlan.of(
         options.layout.splits,

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from xseg.data.lists import NamedFiles
 from xseg.data.masks.numbers import mask_of, read_index_mask
 from xseg.data.options import DataOptions
-from xseg.data.pairs import FileReader, MaskDecoder, check_root
+from xseg.data.pairs import FileReader, MaskDecoder, root_folder
 from xseg.data.readers.variants import variant_of
 from xseg.data.sample import Array, Record
 from xseg.data.splits import SplitPlan
@@ -75,8 +74,7 @@ def create(options: DataOptions) -> FileReader:
         ConfigError: if there is no such variant.
         DataError: if root is no folder.
     """
-    root = Path(options.root)
-    check_root(root)
+    root = root_folder(options.root)
     layout = variant_of(options, VARIANTS)
     listing = NamedFiles(root, layout.list, layout.images, layout.masks, columns=True, mask_suffixes=layout.suffixes)
     splits = SplitPlan.of(options.layout.splits, (layout.train, "val", "test"))
