@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import lru_cache
 from pathlib import Path
 
 from xseg.data.sample import Record
@@ -43,11 +47,13 @@ class FolderListing:
         alone = [name for name in images if not any(name in files for files in parts)]
         if alone and split not in self.optional:
             shown = ", ".join(str(images[name]) for name in alone[:_SHOWN])
+            taken = {*images.values(), *(path for files in parts for path in files.values())}
+            similar = [path.name for path in self.similar_masks(split, alone[:_SHOWN], taken).values()]
             raise DataError(
                 f"{len(alone)} of {len(images)} images of the {split} split have no mask: {shown}"
                 + (", ..." if len(alone) > _SHOWN else ""),
                 expected=f"a mask of the same name in {self.root / self.masks.replace(SPLIT, split)}",
-                remedy="add the masks or remove the images",
+                remedy="add the masks or remove the images" + (f"; or rename {', '.join(similar)}" if similar else ""),
             )
         return tuple(self._record(name, path, parts) for name, path in images.items())
 
@@ -77,6 +83,30 @@ class FolderListing:
         if required and not any(found):
             got = f"{self.root / pattern} matches no mask of the classes {', '.join(self.classes[:8])}"
             raise DataError(got, expected="a file per image and class", remedy="check masks and classes")
+        return found
+
+    def similar_masks(self, split: str, names: Iterable[str], taken: Collection[Path]) -> dict[str, Path]:
+        """Return for images without a mask the file among the masks whose name is most like that of theirs.
+
+        Args:
+            split: the data set's part.
+            names: the images without a mask.
+            taken: the images, and the masks that belong to one.
+        """
+        folder, glob = split_pattern(self.masks.replace(SPLIT, split))
+        free: dict[tuple[str, ...], list[Path]] = defaultdict(list)
+        for path in sorted((self.root / folder).rglob("*")):
+            if path.suffix.lower() in IMAGE_SUFFIXES and path not in taken:
+                free[_numbers(path.stem)].append(path)
+        found: dict[str, Path] = {}
+        for name in names if free else ():
+            last = Path(name).name
+            expected = Path(glob.replace(NAME, last)).stem if NAME in glob else last
+            numbers = _numbers(expected)
+            candidates = {_letters(path.stem): path for path in free.get(numbers, ())}
+            near = get_close_matches(_letters(expected), candidates, n=1)
+            if near or (numbers and len(candidates) == 1):
+                found[name] = candidates[near[0]] if near else next(iter(candidates.values()))
         return found
 
 
@@ -110,12 +140,11 @@ def find_files(
             remedy=f"{root} holds {contents(root)}",
         )
     found: dict[str, Path] = {}
-    named = _name_expression(glob)
     for path in sorted(base.glob(glob.replace(NAME, "*"))):
         below = path.relative_to(base)
         if path.suffix.lower() not in suffixes or _is_hidden(below) or not path.is_file():
             continue
-        name = _name(below, named)
+        name = name_in(below, glob)
         if name in found:
             raise DataError(f"{found[name]} and {path} have the same name", expected="one file per name")
         found[name] = path
@@ -137,16 +166,28 @@ def contents(folder: Path) -> str:
     return ", ".join(names[:8]) + (", ..." if len(names) > 8 else "") if names else "nothing"
 
 
+def _numbers(name: str) -> tuple[str, ...]:
+    """Return the numbers in a name, without leading zeros: two files of other numbers are other files."""
+    return tuple(digits.lstrip("0") for digits in re.findall(r"\d+", name))
+
+
+def _letters(name: str) -> str:
+    return "".join(sign for sign in name.lower() if sign.isalpha())
+
+
 def _is_hidden(path: Path) -> bool:
     """Tell whether a file or a folder above it is one that programs keep for themselves (.ipynb_checkpoints)."""
     return any(part.startswith(".") for part in path.parts)
 
 
-def _name(path: Path, named: re.Pattern[str] | None) -> str:
+def name_in(path: Path, glob: str) -> str:
+    """Return the name of a file that matches a glob; both are below the pattern's folder."""
+    named = _name_expression(glob)
     match = None if named is None else named.fullmatch(path.as_posix())
     return path.with_suffix("").as_posix() if match is None else "".join(match.groups(""))
 
 
+@lru_cache(maxsize=64)
 def _name_expression(glob: str) -> re.Pattern[str] | None:
     """Return what finds in a path the folders that wildcards above {name} stand for, and the name; None without it."""
     before, found, behind = glob.partition(NAME)

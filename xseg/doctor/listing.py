@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
-from xseg.data.pairs import PairReader
-from xseg.data.patterns import SPLIT, split_pattern
+from xseg.data.pairs import FileReader
+from xseg.data.patterns import NAME, SPLIT, FolderListing, name_in, split_pattern
 from xseg.data.sample import Reader, Record
+from xseg.data.splits import SplitPlan
 from xseg.doctor.summary import Stray
 from xseg.errors import DataError
 from xseg.images.reading import IMAGE_SUFFIXES
@@ -27,12 +28,14 @@ class Task:
         image: the image's file, None if there is none.
         mask: the mask's file, None if there is none.
         record: what the reader reads; None for a file that has no partner.
+        similar: for an image without a mask, the file whose name is most like that of its mask, if any.
     """
 
     name: str
     image: Path | None
     mask: Path | None
     record: Record | None
+    similar: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -53,9 +56,9 @@ class Listing:
 
 
 def list_split(reader: Reader, split: Split) -> Listing:
-    """List a split's files: of folders, all there are; of another layout, what its reader tells."""
-    if isinstance(reader, PairReader):
-        return _list_folders(reader, split)
+    """List a split's files: all that lie in its folders, or else the records of its reader."""
+    if isinstance(reader, FileReader) and isinstance(reader.listing, FolderListing) and not reader.listing.classes:
+        return _list_folders(reader.splits, reader.listing, split)
     try:
         records = reader.records(split)
     except DataError as error:
@@ -68,23 +71,34 @@ def _file(path: Path | None) -> Path | None:
     return path if path is not None and path.suffix.lower() in IMAGE_SUFFIXES and path.is_file() else None
 
 
-def _list_folders(reader: PairReader, split: Split) -> Listing:
-    part = reader.splits.names[SPLITS.index(split)]
-    patterns = [pattern.replace(SPLIT, part) for pattern in (reader.images, reader.masks)]
-    (images, image_strays), (masks, mask_strays) = (_list_folder(reader.root, pattern) for pattern in patterns)
-    strays = tuple(dict.fromkeys((*image_strays, *mask_strays)))
+def _list_folders(plan: SplitPlan, listing: FolderListing, split: Split) -> Listing:
+    part = plan.names[SPLITS.index(split)]
+    patterns = [pattern.replace(SPLIT, part) for pattern in (listing.images, listing.masks)]
+    (images, image_strays), (masks, mask_strays) = (_list_folder(listing.root, pattern) for pattern in patterns)
+    # of a part that several splits share, the first one has the files that belong to no image
+    first = plan.names.index(part) == SPLITS.index(split)
+    strays = tuple(dict.fromkeys((*image_strays, *mask_strays))) if first else ()
     if images is None or (masks is None and not images):
-        folder = reader.root / split_pattern(patterns[0 if images is None else 1])[0]
+        folder = listing.root / split_pattern(patterns[0 if images is None else 1])[0]
         exists = images is not None or masks is not None
         return Listing(fault=f"{folder} does not exist or is no folder", strays=strays, exists=exists)
     masks = masks or {}
-    tasks = []
-    for name in sorted({*images, *masks}):
-        image, mask = images.get(name), masks.get(name)
-        whole = image is not None and (mask is not None or reader.listing.optional)
-        record = Record(name, image, mask) if image is not None and whole else None
-        tasks.append(Task(name, image, mask, record))
-    return Listing(tuple(tasks), strays)
+    paired = [masks[name] for name in images if name in masks]
+    similar = listing.similar_masks(part, [name for name in images if name not in masks], {*images.values(), *paired})
+    alone = set(masks) - set(images) - {name for name, path in masks.items() if path in similar.values()}
+    try:
+        records = plan.records(split, lambda _: [Record(name, path, masks.get(name)) for name, path in images.items()])
+    except DataError as error:
+        return Listing(fault=str(error), strays=strays)
+    tasks = [_task(record, similar.get(record.name), optional=part in listing.optional) for record in records]
+    tasks += [Task(name, None, masks[name], None) for name in alone if first]
+    return Listing(tuple(sorted(tasks, key=lambda task: task.name)), strays)
+
+
+def _task(record: Record, similar: Path | None, *, optional: bool) -> Task:
+    """Return a task of a record, whose mask may be missing."""
+    whole = record.mask is not None or optional
+    return Task(record.name, record.image, record.mask, record if whole else None, similar)
 
 
 def _list_folder(root: Path, pattern: str) -> tuple[dict[str, Path] | None, list[Stray]]:
@@ -95,13 +109,13 @@ def _list_folder(root: Path, pattern: str) -> tuple[dict[str, Path] | None, list
         return None, []
     found: dict[str, Path] = {}
     strays: list[Stray] = []
-    matched = set(base.glob(glob))
+    matched = set(base.glob(glob.replace(NAME, "*")))
     for path in sorted(matched):
         stray = _stray(path)
         if stray is not None:
             strays.append(stray)
         elif path.is_file():
-            name = path.relative_to(base).with_suffix("").as_posix()
+            name = name_in(path.relative_to(base), glob)
             if name in found:
                 strays.append(Stray("same_name", path, f"beside {found[name]}"))
             else:
@@ -127,7 +141,7 @@ def _other_letter_case(base: Path, glob: str, matched: set[Path]) -> Iterator[St
     """Yield files that a glob passes over for their letters' case alone: a.PNG for *.png."""
     if glob == "**/*":
         return
-    lowered = glob.lower().replace("**/", "*")
+    lowered = glob.replace(NAME, "*").lower().replace("**/", "*")
     for path in sorted(base.rglob("*")):
         if path not in matched and fnmatch(path.relative_to(base).as_posix().lower(), lowered) and path.is_file():
             yield Stray("letter_case", path, f"the pattern is {glob}")

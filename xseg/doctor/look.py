@@ -39,7 +39,7 @@ class Look:
     def __call__(self, task: Task) -> PairFacts:
         """Return the facts of a pair; what cannot be decoded is a fact too."""
         unlabelled = task.record is not None and task.record.mask is None
-        return replace(self._look(task), unlabelled=unlabelled)
+        return replace(self._look(task), unlabelled=unlabelled, unpaired=task.record is None, similar=task.similar)
 
     def _look(self, task: Task) -> PairFacts:
         image_file = None if task.image is None else file_facts(task.image)

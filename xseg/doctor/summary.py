@@ -136,6 +136,8 @@ class PairFacts:
         mask: its pixels; None if they cannot be decoded.
         fault: why the reader refuses the pair, where files and masks are not looked at one by one.
         unlabelled: whether the layout lets this image be without a mask.
+        unpaired: whether the image lacks its mask, or the mask its image.
+        similar: for an image without a mask, the file whose name is most like that of its mask, if any.
     """
 
     name: str
@@ -145,6 +147,8 @@ class PairFacts:
     mask: MaskFacts | None = None
     fault: str = ""
     unlabelled: bool = False
+    unpaired: bool = False
+    similar: Path | None = None
 
     @property
     def same_file(self) -> bool:

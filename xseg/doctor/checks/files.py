@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from xseg.doctor.finding import Finding, Repair, Severity, first_places
-from xseg.doctor.summary import Facts, FileFacts, PairFacts, StrayKind
+from xseg.doctor.summary import Facts, FileFacts, PairFacts, SplitFacts, StrayKind
 from xseg.types import Split
 
 # Pillow's names of formats and the suffixes that they go by; of other formats nothing is said.
@@ -22,6 +22,7 @@ _SUFFIXES = {
     "TIFF": (".tif", ".tiff"),
     "WEBP": (".webp",),
 }
+_SPLIT_REMEDY = "add the files, or correct root and layout"
 _STRAYS: dict[StrayKind, tuple[str, Severity, str, str]] = {
     "broken_link": (
         "broken-link",
@@ -52,17 +53,24 @@ _STRAYS: dict[StrayKind, tuple[str, Severity, str, str]] = {
 
 
 def splits(facts: Facts) -> Iterator[Finding]:
-    """A split that is missing or holds nothing; no test split is fine."""
-    for split, found in facts.splits.items():
-        if not found.exists:
-            if split != "test":
-                yield Finding("split-missing", "error", split, found.fault, "add the split, or correct root and layout")
-        elif found.fault:
-            severity: Severity = "note" if split == "test" else "error"
-            yield Finding("split-unlisted", severity, split, found.fault, "add the files, or correct root and layout")
-        elif not found.pairs:
-            title = f"the {split} split has no image"
-            yield Finding("split-empty", "error", split, title, "add the files, or correct root and layout")
+    """A split that is missing or holds nothing; no test split is fine. Where all do, it is one finding."""
+    found = {split: _split_fault(split, one) for split, one in facts.splits.items()}
+    if len(found) > 1 and not any(one.pairs for one in facts.splits.values()):
+        (check, _, title), *_ = found.values()
+        yield Finding(check, "error", None, f"{title}, and no other split has an image", _SPLIT_REMEDY, len(found))
+        return
+    for split, (check, severity, title) in found.items():
+        if title and not (check == "split-missing" and split == "test"):
+            yield Finding(check, severity, split, title, _SPLIT_REMEDY)
+
+
+def _split_fault(split: Split, found: SplitFacts) -> tuple[str, Severity, str]:
+    """Return the check, severity and title of what is wrong with a split; an empty title if nothing is."""
+    if not found.exists:
+        return "split-missing", "error", found.fault
+    if found.fault:
+        return "split-unlisted", "note" if split == "test" else "error", found.fault
+    return "split-empty", "error", "" if found.pairs else f"the {split} split has no image"
 
 
 def strays(facts: Facts) -> Iterator[Finding]:
@@ -79,10 +87,13 @@ def unpaired(facts: Facts) -> Iterator[Finding]:
     """Images without a mask, and masks without an image."""
     for split, found in facts.splits.items():
         images = [pair for pair in found.pairs if pair.image_file is not None]
-        lacking = [pair for pair in images if _lacks_mask(pair, split, facts)]
+        lacking = [pair for pair in images if _lacks_mask(pair, split)]
         if lacking:
             title = f"images without a mask: {len(lacking)} of {len(images)}"
-            yield _left_out("image-without-mask", "error", split, title, lacking, "add the masks or remove the images")
+            remedy = "add the masks or remove the images"
+            if any(pair.similar for pair in lacking):
+                remedy = "rename the files that look like their masks; add other masks or remove the images"
+            yield _left_out("image-without-mask", "error", split, title, lacking, remedy)
         alone = [pair for pair in found.pairs if pair.mask_file is not None and pair.image_file is None]
         if alone:
             title = f"masks without an image: {len(alone)}"
@@ -216,18 +227,23 @@ def files_of(pair: PairFacts) -> tuple[FileFacts, ...]:
 
 def leave_out(pair: PairFacts) -> tuple[Repair, ...]:
     """Return the repairs that keep a pair out of a corrected copy."""
-    return tuple(Repair(file.path, "leave_out") for file in files_of(pair))
+    paths = [*(file.path for file in files_of(pair)), *([pair.similar] if pair.similar else [])]
+    return tuple(Repair(path, "leave_out") for path in paths)
 
 
-def _lacks_mask(pair: PairFacts, split: Split, facts: Facts) -> bool:
+def _lacks_mask(pair: PairFacts, split: Split) -> bool:
     if pair.unlabelled:
         return split != "test"  # whose labels many a data set keeps to itself
-    return facts.plain and pair.mask_file is None
+    return pair.unpaired
 
 
 def _left_out(check: str, severity: Severity, split: Split, title: str, pairs: list[PairFacts], remedy: str) -> Finding:
     """Return a finding about pairs of which one file is missing, and the other can be left out."""
-    places = first_places((file.path, "") for pair in pairs for file in files_of(pair))
+    places = first_places(
+        (file.path, f"{pair.similar.name} looks like its mask" if pair.similar else "")
+        for pair in pairs
+        for file in files_of(pair)
+    )
     repairs = tuple(repair for pair in pairs for repair in leave_out(pair))
     return Finding(check, severity, split, title, remedy, len(pairs), places, repairs)
 
