@@ -65,7 +65,7 @@ def test_the_run_holds_what_a_run_holds(trained):
     assert environment["data"]["train"]["records"] == 16
     page = (run / "report.html").read_text()
     assert page.count("<svg") == 2
-    assert "blue taken for blue: 4 of 4" in page
+    assert "blue predicted as blue: 100.0 % (4 images)" in page
 
 
 def test_the_best_classifier_says_all_that_its_numbers_mean(trained):

@@ -8,7 +8,7 @@ import pytest
 
 from xseg.cli import lab
 from xseg.encoders.variants import encoder_spec, list_encoders
-from xseg.lab.explanation import CHANNELS, MODULES, classifier_facts, knobs
+from xseg.lab.explanation import CHANNELS, MODULES, classifier_counts, knobs
 from xseg.nn.inception import Convolution
 from xseg.reports.diagram import draw_encoder, draw_inception
 
@@ -78,7 +78,7 @@ def test_turning_the_knob_leads_from_a_full_convolution_to_a_separable_one():
 
 
 def test_the_classifier_counts_what_the_paper_says():
-    assert classifier_facts()["parameters"] == "22,855,952"  # Chollet 2017, Table 3
+    assert classifier_counts()["parameters"] == "22,855,952"  # Chollet 2017, Table 3
 
 
 def test_the_page_shows_every_module_and_every_study(tmp_path, capsys):

@@ -16,13 +16,8 @@ from xseg.evaluation.evaluate import evaluate
 from xseg.inference.options import InferenceOptions
 from xseg.inference.predictor import Predictor
 from xseg.labels.label_map import LabelMap
-from xseg.reports.evaluation import (
-    NUMBERED_CLASSES,
-    confusion_cells,
-    render_report,
-    select_pictures,
-    write_report,
-)
+from xseg.reports.confusion import NUMBERED_CLASSES
+from xseg.reports.evaluation import render_report, select_pictures, write_report
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 
@@ -121,15 +116,6 @@ def test_three_pictures_for_each_of_the_best_and_worst(page, evaluation):
 def test_without_curves_or_facts_it_is_a_report_too(evaluation):
     page = Page(render_report(evaluation, title="x", facts={}))
     assert "svg" not in page.seen
-
-
-def test_the_confusion_matrix_shows_shares_of_the_labelled_pixels():
-    cells = confusion_cells(((3, 1, 0), (0, 0, 0), (0, 1, 999)), ("a", "b", "c"))
-    assert [[cell.text for cell in row] for row in cells] == [["75", "25", ""], ["", "", ""], ["", "", "100"]]
-    assert cells[0][1].share == 0.25
-    assert cells[0][1].hint == "a predicted as b: 25.0 % (1 pixels)"
-    assert [cell.share for cell in cells[1]] == [None, None, None]
-    assert [cell.diagonal for cell in cells[2]] == [False, False, True]
 
 
 def test_many_classes_fit_by_leaving_out_the_numbers(predictor, reader):

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from xseg.encoders.variants import encoder_spec
 from xseg.files.atomic import write_text
@@ -19,7 +18,7 @@ from xseg.nn.ablation import Ablation
 from xseg.nn.inception import Inception
 from xseg.nn.segmented import SegmentedConv2d
 from xseg.reports.diagram import Diagram, draw_encoder, draw_inception, separable_module
-from xseg.version import __version__
+from xseg.reports.pages import render_page
 
 CHANNELS, TOWER, SIZE = 192, 64, 35  # of the input and of each tower; rows and columns of the map
 IMAGE = 299
@@ -45,8 +44,8 @@ class Module:
         return draw_inception(self.table)
 
     @property
-    def facts(self) -> dict[str, str]:
-        """What is counted, for an input of `CHANNELS` channels."""
+    def counts(self) -> dict[str, str]:
+        """Sizes and operations for an input of `CHANNELS` channels."""
         return {
             "output channels": str(self.table.out_channels(CHANNELS)),
             "parameters": f"{self.table.parameters(CHANNELS):,}",
@@ -169,7 +168,7 @@ def knobs() -> list[Knob]:
     return found
 
 
-def classifier_facts(*, fully_connected: Sequence[int] = (), ablation: Ablation | None = None) -> dict[str, str]:
+def classifier_counts(*, fully_connected: Sequence[int] = (), ablation: Ablation | None = None) -> dict[str, str]:
     """Return what an Xception for 1000 classes counts."""
     config = ClassifierConfig(fully_connected=tuple(fully_connected), ablation=ablation or Ablation())
     with torch.device("meta"):
@@ -185,31 +184,24 @@ def write_explanation(path: Path) -> Path:
     Returns:
         The path.
     """
-    environment = Environment(
-        loader=PackageLoader("xseg.reports"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     spec = encoder_spec("xception")
     variants = {
-        "as it is": classifier_facts(),
-        "without residual connections": classifier_facts(ablation=Ablation(residual=False)),
-        "with two layers of 4096 units": classifier_facts(fully_connected=(4096, 4096)),
+        "as it is": classifier_counts(),
+        "without residual connections": classifier_counts(ablation=Ablation(residual=False)),
+        "with two layers of 4096 units": classifier_counts(fully_connected=(4096, 4096)),
     }
-    text = environment.get_template("explain.html").render(
-        modules=MODULES,
-        channels=CHANNELS,
-        tower=TOWER,
-        size=SIZE,
-        knobs=knobs(),
-        xception=draw_encoder(spec),
-        convolutions=2 + sum(len(stage.widths) for stage in spec.stages),
-        blocks=len(spec.stages),
-        residual=sum(stage.skip != "none" for stage in spec.stages),
-        variants=variants,
-        studies=list(STUDIES.values()),
-        version=__version__,
-    )
-    return write_text(path, text)
+    values = {
+        "title": "From Inception to Xception",
+        "modules": MODULES,
+        "channels": CHANNELS,
+        "tower": TOWER,
+        "size": SIZE,
+        "knobs": knobs(),
+        "xception": draw_encoder(spec),
+        "convolutions": 2 + sum(len(stage.widths) for stage in spec.stages),
+        "blocks": len(spec.stages),
+        "residual": sum(stage.skip != "none" for stage in spec.stages),
+        "variants": variants,
+        "studies": list(STUDIES.values()),
+    }
+    return write_text(path, render_page("explain.html", values))

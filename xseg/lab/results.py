@@ -10,14 +10,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from xseg.files.atomic import write_text
 from xseg.lab.study import Trained
 from xseg.lab.training import Curve
 from xseg.reports.charts import Series, draw_curves
-from xseg.version import __version__
+from xseg.reports.pages import render_page
 
 TABLE_FILE, JSON_FILE, FIGURE_FILE, PAGE_FILE = "table.csv", "results.json", "figure.svg", "report.html"
 
@@ -127,26 +126,20 @@ def write_results(trained: Trained, folder: Path) -> None:
         ],
         x="gradient steps",
         y="validation accuracy",
-        size=(6.4, 4.0),
+        size=(4.0, 6.4),
     )
     write_text(folder / FIGURE_FILE, figure.replace("currentColor", "#1c2128"))  # alone, it has no page's colour
     write_text(folder / PAGE_FILE, _page(trained, table, figure))
 
 
 def _page(trained: Trained, table: Sequence[Row], figure: str) -> str:
-    environment = Environment(
-        loader=PackageLoader("xseg.reports"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("study.html").render(
-        study=trained.study,
-        settings=asdict(trained.settings),
-        root=trained.root or "generated pictures of ten shapes in clutter",
-        rows=table,
-        figure=Markup(figure),  # noqa: S704 - drawn here
-        verdict=verdict(table),
-        version=__version__,
-    )
+    data = trained.root or "generated pictures of ten shapes in clutter"
+    values = {
+        "title": trained.study.title,
+        "study": trained.study,
+        "settings": {"data": data, **asdict(trained.settings)},
+        "rows": table,
+        "figure": Markup(figure),  # noqa: S704 - drawn here
+        "verdict": verdict(table),
+    }
+    return render_page("study.html", values)

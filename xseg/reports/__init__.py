@@ -1,1 +1,1 @@
-"""Pages and charts."""
+"""Pages and charts: one style, one environment."""

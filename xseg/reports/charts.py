@@ -1,4 +1,4 @@
-"""Curves as SVG that takes its colours from the page, so that it reads on light and dark."""
+"""Curves as SVG that takes its colours from the page, so that it reads on light and dark; one style of axes for all."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import matplotlib as mpl
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -20,11 +22,11 @@ class Series:
     """One curve.
 
     Args:
-        name: in the legend.
+        name: text in the legend.
         steps: ascending.
         values: one per step.
-        low: lower edge of the band around it, one per step; empty for no band.
-        high: upper edge.
+        low: lower edge of the band around the curve, one per step; empty for no band.
+        high: upper edge of the band.
     """
 
     name: str
@@ -35,36 +37,37 @@ class Series:
 
 
 def draw_curves(
-    title: str, series: Sequence[Series], *, x: str, y: str = "", size: tuple[float, float] = (5.4, 3.4)
+    title: str,
+    series: Sequence[Series],
+    *,
+    x: str,
+    y: str = "",
+    size: tuple[float, float] = (2.5, 3.9),
+    logarithmic: bool = False,
 ) -> str:
     """Return an SVG element.
 
     Args:
-        title: above the axes, and what a screen reader says.
+        title: text above the axes and for screen readers.
         series: the curves.
-        x: what the steps are.
-        y: what the values are.
-        size: width and height in inches; the page scales it.
+        x: name of the steps.
+        y: name of the values.
+        size: height and width in inches; the page scales it.
+        logarithmic: whether values are drawn by powers of ten, which needs all of them above 0.
     """
-    # hashsalt: the ids inside are the same every time, and differ from those of the page's other figures
+    # hashsalt: the ids inside are the same every time, and differ from those of the page's other charts
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": title, "font.family": "sans-serif"}):
-        figure = Figure(figsize=size, layout="constrained")
+        figure = Figure(figsize=size[::-1], layout="constrained")
         axes = figure.add_subplot()
         for number, curve in enumerate(series):
             color = LINES[number % len(LINES)]
             axes.plot(curve.steps, curve.values, color=color, label=curve.name, linewidth=1.8, marker="o", markersize=3)
             if curve.low:
                 axes.fill_between(curve.steps, curve.low, curve.high, color=color, alpha=0.16, linewidth=0)
-        axes.set_title(title, color=INK, fontsize=11, loc="left")
-        axes.set_xlabel(x, color=INK, fontsize=9)
-        axes.set_ylabel(y, color=INK, fontsize=9)
-        axes.set_facecolor("none")
+        if logarithmic and all(min(curve.values) > 0 for curve in series):
+            axes.set_yscale("log")
+        style_axes(axes, title, x=x, y=y, ink=INK)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.tick_params(colors=INK, labelsize=9, which="both")
-        axes.grid(color=INK, alpha=0.14, linewidth=0.8)
-        for side, spine in axes.spines.items():
-            spine.set_visible(side in ("left", "bottom"))
-            spine.set_edgecolor(INK)
         if len(series) > 1:
             axes.legend(frameon=False, labelcolor=INK, fontsize=9)
         stream = io.StringIO()
@@ -72,11 +75,36 @@ def draw_curves(
     return _for_page(stream.getvalue(), title)
 
 
+def style_axes(
+    axes: Axes, title: str, *, x: str, y: str = "", ink: str = "#1c2128", grid: Literal["both", "x"] = "both"
+) -> None:
+    """Give axes the style of all charts.
+
+    Args:
+        axes: axes with everything drawn.
+        title: text above them.
+        x: name of the horizontal values.
+        y: name of the vertical values.
+        ink: colour of texts and lines.
+        grid: direction of the grid's values.
+    """
+    axes.set_title(title, color=ink, fontsize=11, loc="left")
+    axes.set_xlabel(x, color=ink, fontsize=9)
+    axes.set_ylabel(y, color=ink, fontsize=9)
+    axes.set_facecolor("none")
+    axes.tick_params(colors=ink, labelsize=9, which="both")
+    axes.grid(axis=grid, color=ink, alpha=0.14, linewidth=0.8)
+    axes.set_axisbelow(True)
+    for side, spine in axes.spines.items():
+        spine.set_visible(side in ("left", "bottom"))
+        spine.set_edgecolor(ink)
+
+
 def _for_page(svg: str, title: str) -> str:
     """Return the SVG element alone, in the page's text colour and at the width of its column."""
     element = svg[svg.index("<svg") :].strip()
     element = re.sub(r"<metadata>.*?</metadata>", "", element, flags=re.DOTALL)
-    # the ids of groups ("axes_1") repeat between figures, and nothing refers to them
+    # the ids of groups ("axes_1") repeat between charts, and nothing refers to them
     element = re.sub(r'<g id="[^"]*"', "<g", element)
     element = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", element, count=1)
     element = re.sub(r'(<svg[^>]*?) height="[^"]*"', rf'\1 role="img" aria-label="{title}"', element, count=1)

@@ -1,18 +1,13 @@
-"""The report: one HTML page that holds everything it shows, for a person to judge a model by."""
+"""The report of an evaluation: one HTML page that holds everything it shows, for a person to judge a model by."""
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -21,41 +16,33 @@ from xseg.evaluation.evaluate import Evaluation, Example
 from xseg.files.atomic import write_text
 from xseg.images.overlay import Pixels, blend
 from xseg.labels.label_map import LabelMap
+from xseg.reports.confusion import NUMBERED_CLASSES, confusion_cells
 from xseg.reports.history import History, read_history
+from xseg.reports.pages import format_count, render_page
 from xseg.reports.training_charts import draw_charts
-from xseg.types import RGB, PathArgument
-from xseg.version import __version__
+from xseg.types import PathArgument
 
-NUMBERED_CLASSES = 40  # beyond, the cells of the confusion matrix are too small for numbers
 LEARNING_PICTURES = 4  # of the same images over a training
 BARS = ("iou", "accuracy", "precision", "recall", "f1", "boundary_iou")
 
 
-@dataclass(frozen=True)
-class Cell:
-    """One cell of the confusion matrix.
+@dataclass(frozen=True, eq=False)
+class ExamplePictures:
+    """One image of the split with its label and prediction over it, each (H, W, 3) uint8.
 
     Args:
-        share: of the row's pixels, 0 to 1; None if the row has none.
-        text: the share in percent.
-        hint: what the cell says in words.
-        diagonal: whether prediction and label agree.
+        name: name of the image.
+        score: its mean IoU; None without labelled pixels.
+        image: the image alone.
+        label: image with label.
+        prediction: image with prediction.
     """
 
-    share: float | None
-    text: str
-    hint: str
-    diagonal: bool
-
-
-@dataclass(frozen=True)
-class Picture:
-    """One row of pictures; each is a data: address."""
-
-    example: Example
-    image: str
-    label: str
-    prediction: str
+    name: str
+    score: float | None
+    image: Pixels
+    label: Pixels
+    prediction: Pixels
 
 
 def write_report(
@@ -94,49 +81,33 @@ def render_report(
     pictures: Sequence[Path] = (),
 ) -> str:
     """Return the report as HTML; see `write_report`."""
-    environment = Environment(
-        loader=PackageLoader("xseg.reports"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(score=_score, percent=_percent, color=_color, count=_count)
     scores, labels = evaluation.scores, evaluation.labels
-    return environment.get_template("evaluation.html").render(
-        title=title,
-        facts=facts,
-        evaluation=evaluation,
-        scores=scores,
-        bars=BARS,
-        classes=list(zip(labels.names, labels.colors, scores.classes, strict=True)),
-        total=sum(entry.pixels for entry in scores.classes),
-        charts=[Markup(chart) for chart in draw_charts(history)] if history else [],  # noqa: S704 - drawn here
-        learning=[(_epoch(file), _data_address(read_picture(file))) for file in pictures],
-        rows=confusion_cells(scores.confusion, labels.names),
-        numbered=len(labels) <= NUMBERED_CLASSES,
-        groups=[
-            ("Worst pictures", [_picture(example, labels) for example in evaluation.worst]),
-            ("Best pictures", [_picture(example, labels) for example in evaluation.best]),
+    total = sum(entry.pixels for entry in scores.classes)
+    images = format_count(len(evaluation.images))
+    values = {
+        "title": title,
+        "summary": {
+            **facts,
+            "Labelled pixels": format_count(total),
+            "Time": f"{evaluation.seconds:.1f} s for {images} images, scoring included",
+        },
+        "evaluation": evaluation,
+        "scores": scores,
+        "bars": BARS,
+        "classes": list(zip(labels.names, labels.colors, scores.classes, strict=True)),
+        "names": labels.names,
+        "total": total,
+        "charts": draw_charts(history) if history else [],
+        "learning": [(_epoch(file), read_picture(file)) for file in pictures],
+        "confusion": confusion_cells(scores.confusion, labels.names, "pixels"),
+        "numbered": len(labels) <= NUMBERED_CLASSES,
+        "groups": [
+            ("Worst pictures", [_pictures(example, labels) for example in evaluation.worst]),
+            ("Best pictures", [_pictures(example, labels) for example in evaluation.best]),
         ],
-        date=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M"),
-        version=__version__,
-    )
-
-
-def confusion_cells(confusion: tuple[tuple[int, ...], ...], names: tuple[str, ...]) -> list[list[Cell]]:
-    """Return the confusion matrix with each row as shares of its label's pixels."""
-    rows = []
-    for label, counts in enumerate(confusion):
-        total = sum(counts)
-        row = []
-        for prediction, count in enumerate(counts):
-            share = count / total if total else None
-            hint = f"{names[label]} predicted as {names[prediction]}: {_percent(share)} ({_count(count)} pixels)"
-            text = "" if not share or share < 0.005 else f"{100 * share:.0f}"
-            row.append(Cell(share, text, hint, label == prediction))
-        rows.append(row)
-    return rows
+        "date": datetime.now().astimezone().strftime("%Y-%m-%d %H:%M"),
+    }
+    return render_page("evaluation.html", values)
 
 
 def select_pictures(folder: Path) -> list[Path]:
@@ -163,13 +134,14 @@ def _epoch(file: Path) -> str:
     return f"epoch {int(file.stem.rpartition('_')[2])}"
 
 
-def _picture(example: Example, labels: LabelMap) -> Picture:
+def _pictures(example: Example, labels: LabelMap) -> ExamplePictures:
     known = example.label != labels.ignore_index
-    return Picture(
-        example,
-        image=_data_address(example.image),
-        label=_data_address(_hatched(blend(example.image, example.label, labels, 0.6), known)),
-        prediction=_data_address(blend(example.image, example.prediction, labels, 0.6)),
+    return ExamplePictures(
+        example.score.name,
+        example.score.miou,
+        image=example.image,
+        label=_hatched(blend(example.image, example.label, labels, 0.6), known),
+        prediction=blend(example.image, example.prediction, labels, 0.6),
     )
 
 
@@ -178,26 +150,3 @@ def _hatched(picture: Pixels, known: NDArray[np.bool_]) -> Pixels:
     rows, columns = np.arange(known.shape[0])[:, None], np.arange(known.shape[1])
     stripes = ~known & ((rows + columns) % 8 < 4)
     return np.where(stripes[..., None], picture // 2, picture).astype(np.uint8)
-
-
-def _data_address(picture: Pixels) -> str:
-    stream = io.BytesIO()
-    Image.fromarray(picture).save(stream, format="JPEG", quality=85)
-    return f"data:image/jpeg;base64,{base64.b64encode(stream.getvalue()).decode()}"
-
-
-def _score(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"
-
-
-def _percent(value: float | None) -> str:
-    return "–" if value is None else f"{100 * value:.1f} %"
-
-
-def _count(value: int) -> str:
-    return f"{value:,}".replace(",", "\u202f")  # narrow no-break space: no language's decimal mark
-
-
-def _color(value: RGB | Any) -> str:
-    red, green, blue = value
-    return f"#{red:02x}{green:02x}{blue:02x}"

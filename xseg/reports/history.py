@@ -8,35 +8,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from xseg.errors import DataError
+from xseg.reports.charts import Series
 from xseg.types import PathArgument
 
 
 @dataclass(frozen=True)
-class Curve:
-    """One measured value over a training.
-
-    Args:
-        name: the table's column.
-        steps: where it was measured, ascending: epochs, or steps where the table has no epochs.
-        values: finite; as many as `steps`.
-    """
-
-    name: str
-    steps: tuple[float, ...]
-    values: tuple[float, ...]
-
-
-@dataclass(frozen=True)
 class History:
-    """What was measured over a training.
+    """The measurements of a training.
 
     Args:
-        unit: what the curves' steps are: "epoch" or "step".
-        curves: one per column, by name.
+        unit: unit of the curves' steps: "epoch", or "step" where the table has no epochs.
+        curves: one per column, by its name, where it was measured; values are finite.
     """
 
     unit: str
-    curves: dict[str, Curve]
+    curves: dict[str, Series]
 
 
 def read_history(path: PathArgument) -> History:
@@ -46,7 +32,7 @@ def read_history(path: PathArgument) -> History:
         path: metrics.csv, with a column "epoch" or "step". Of several values of one epoch the last is taken.
 
     Returns:
-        The curves; values that are no finite number are left out.
+        The curves; cells without a finite number are left out.
 
     Raises:
         DataError: if the file cannot be read or has neither column.
@@ -78,6 +64,6 @@ def _number(text: str | None) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _curve(name: str, measured: dict[float, float]) -> Curve:
+def _curve(name: str, measured: dict[float, float]) -> Series:
     steps = tuple(sorted(measured))
-    return Curve(name, steps, tuple(measured[step] for step in steps))
+    return Series(name, steps, tuple(measured[step] for step in steps))

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from numpy.typing import NDArray
-from PIL import Image
 
 from xseg.labels.label_map import LabelMap
-from xseg.types import RGB
-from xseg.version import __version__
-
-_LARGEST = 720  # pixels of a picture's longer side on the page
+from xseg.reports.pages import render_page
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,33 +53,12 @@ def render_preview(title: str, facts: Mapping[str, str], labels: LabelMap, secti
         labels: names and colours for the legend.
         sections: what is shown.
     """
-    environment = Environment(
-        loader=PackageLoader("xseg.reports"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(address=_address, color=_color)
     present = {index for section in sections for card in section.cards for index in card.classes}
-    return environment.get_template("preview.html").render(
-        title=title,
-        facts=facts,
-        classes=list(zip(labels.names, labels.colors, strict=True)),
-        present=present,
-        sections=sections,
-        version=__version__,
-    )
-
-
-def _address(picture: NDArray[np.uint8]) -> str:
-    stream = io.BytesIO()
-    image = Image.fromarray(picture)
-    image.thumbnail((_LARGEST, _LARGEST))
-    image.save(stream, format="JPEG", quality=85)
-    return f"data:image/jpeg;base64,{base64.b64encode(stream.getvalue()).decode()}"
-
-
-def _color(value: RGB) -> str:
-    red, green, blue = value
-    return f"#{red:02x}{green:02x}{blue:02x}"
+    values = {
+        "title": title,
+        "summary": facts,
+        "classes": list(zip(labels.names, labels.colors, strict=True)),
+        "present": present,
+        "sections": sections,
+    }
+    return render_page("preview.html", values)

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from xseg.doctor.statistics import SplitStatistics
 from xseg.labels.label_map import LabelMap
-from xseg.types import Split
+from xseg.reports.charts import LINES, style_axes
+from xseg.types import SPLITS, Split
 
-_COLORS: dict[Split, str] = {"train": "#3b82f6", "val": "#f59e0b", "test": "#10b981"}
+_COLORS: dict[Split, str] = dict(zip(SPLITS, LINES, strict=False))
 _MOST_CLASSES = 60  # beyond, names would overlap: the most frequent are shown
 
 
@@ -41,8 +41,8 @@ def draw_classes(statistics: Mapping[Split, SplitStatistics], labels: LabelMap, 
     left.invert_yaxis()
     left.set_xscale("symlog", linthresh=0.1)
     left.xaxis.set_major_formatter(mpl.ticker.FormatStrFormatter("%g"))
-    _style(left, "Share of the labelled pixels", "% (logarithmic above 0.1)")
-    _style(right, "Images that hold the class", "%")
+    style_axes(left, "Share of the labelled pixels", x="% (logarithmic above 0.1)", grid="x")
+    style_axes(right, "Images that hold the class", x="%", grid="x")
     figure.legend(*left.get_legend_handles_labels(), frameon=False, loc="outside upper right", ncols=len(statistics))
     figure.savefig(path)
 
@@ -61,16 +61,6 @@ def draw_sizes(statistics: Mapping[Split, SplitStatistics], path: Path) -> None:
         axes.scatter(widths, heights, area, color=_COLORS[split], alpha=0.5, label=f"{split}: {len(found.sizes)} sizes")
     axes.set_xlim(left=0)
     axes.set_ylim(bottom=0)
-    axes.set_ylabel("height in pixels")
-    _style(axes, "Sizes of the images; a dot's area is their number", "width in pixels")
+    style_axes(axes, "Sizes of the images; a dot's area is their number", x="width in pixels", y="height in pixels")
     axes.legend(frameon=False)
     figure.savefig(path)
-
-
-def _style(axes: Axes, title: str, unit: str) -> None:
-    axes.set_title(title, fontsize=11, loc="left")
-    axes.set_xlabel(unit)
-    axes.grid(axis="x", alpha=0.25)
-    axes.set_axisbelow(True)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)

@@ -1,0 +1,53 @@
+"""The confusion matrix of a report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from xseg.reports.pages import format_count, format_percent
+
+NUMBERED_CLASSES = 40  # beyond, the cells are too small for numbers
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell of the confusion matrix.
+
+    Args:
+        count: number of pixels or images.
+        share: fraction of the row, 0 to 1; None if the row is empty.
+        hint: the cell in words.
+        diagonal: whether prediction and label agree.
+    """
+
+    count: int
+    share: float | None
+    hint: str
+    diagonal: bool
+
+    @property
+    def percent(self) -> str:
+        """The share in whole percent; blank below one half."""
+        return "" if not self.share or self.share < 0.005 else f"{100 * self.share:.0f}"
+
+
+def confusion_cells(confusion: Sequence[Sequence[int]], names: Sequence[str], unit: str) -> list[list[Cell]]:
+    """Return the confusion matrix with shares of each row.
+
+    Args:
+        confusion: counts, a row per label and a column per prediction.
+        names: class names.
+        unit: unit of the counts in the plural, for the hints.
+    """
+    rows = []
+    for label, counts in enumerate(confusion):
+        total = sum(counts)
+        row = []
+        for prediction, count in enumerate(counts):
+            share = count / total if total else None
+            quantity = f"{format_percent(share)} ({format_count(count)} {unit})"
+            hint = f"{names[label]} predicted as {names[prediction]}: {quantity}"
+            row.append(Cell(count, share, hint, label == prediction))
+        rows.append(row)
+    return rows

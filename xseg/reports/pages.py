@@ -1,0 +1,80 @@
+"""HTML pages from templates with one style. A page holds everything that it shows, and needs no network."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from numpy.typing import NDArray
+from PIL import Image
+
+from xseg.types import RGB
+from xseg.version import __version__
+
+
+def render_page(template: str, values: Mapping[str, Any]) -> str:
+    """Return a page as HTML.
+
+    Args:
+        template: file in templates/.
+        values: names in the template and their values; text is escaped.
+
+    Raises:
+        jinja2.UndefinedError: if the template uses a name that has no value.
+    """
+    return _environment().get_template(template).render({**values, "version": __version__})
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("xseg.reports"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        score=format_score, percent=format_percent, count=format_count, color=_color, jpeg=jpeg_address
+    )
+    return environment
+
+
+def jpeg_address(picture: NDArray[np.uint8], longest: int | None = None) -> str:
+    """Return a picture as the data: address of a JPEG, to stand in a page.
+
+    Args:
+        picture: (H, W, C) uint8; the first three channels are shown as RGB, a single one as grey.
+        longest: number of pixels of the longer side at most; None keeps the size.
+    """
+    image = Image.fromarray(picture[..., :3] if picture.shape[2] >= 3 else picture[..., 0])
+    if longest is not None:
+        image.thumbnail((longest, longest))
+    stream = io.BytesIO()
+    image.save(stream, format="JPEG", quality=85)
+    return f"data:image/jpeg;base64,{base64.b64encode(stream.getvalue()).decode()}"
+
+
+def format_score(value: float | None) -> str:
+    """Return a fraction with three decimals, or a dash."""
+    return "–" if value is None else f"{value:.3f}"
+
+
+def format_percent(value: float | None) -> str:
+    """Return a fraction in percent, or a dash."""
+    return "–" if value is None else f"{100 * value:.1f} %"
+
+
+def format_count(value: int) -> str:
+    """Return a number with its thousands apart."""
+    return f"{value:,}".replace(",", "\u202f")  # narrow no-break space: no language's decimal mark
+
+
+def _color(value: RGB) -> str:
+    red, green, blue = value
+    return f"#{red:02x}{green:02x}{blue:02x}"
