@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import struct
+import subprocess
 import sys
 import zlib
 
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from xseg.errors import DataError, MissingExtraError
+from xseg.images import reading as images
 from xseg.images.reading import image_array, image_size, read_image
 
 RNG = np.random.default_rng(0)
@@ -155,6 +157,83 @@ def test_a_damaged_byte_gives_pixels_or_one_line_and_nothing_else(suffix, place,
     if isinstance(array, np.ndarray):
         assert array.ndim == 3
         assert array.shape[2] == 3
+
+
+def test_decoders_print_nothing_whatever_is_wrong_with_a_file(tmp_path):
+    """In a process of its own, as pytest keeps warnings and logs from the terminal itself."""
+    contents = {
+        **FILES,
+        "deepalpha.png": cv2.imencode(".png", RNG.integers(0, 65536, (9, 9, 4), np.uint16))[1].tobytes(),
+    }
+    for compression in ("tiff_lzw", "tiff_deflate", "packbits", "jpeg"):
+        buffer = io.BytesIO()
+        Image.fromarray(SMOOTH).save(buffer, "TIFF", compression=compression)
+        contents[f"{compression}.tif"] = buffer.getvalue()
+    for name, content in contents.items():
+        (tmp_path / name).write_bytes(content)
+    code = """
+import pathlib, random, struct, sys, zlib
+from xseg.errors import XsegError
+from xseg.images.reading import read_image
+random.seed(0)
+for path in sorted(pathlib.Path(sys.argv[1]).iterdir()):
+    for _ in range(30):
+        content = bytearray(path.read_bytes())
+        for _ in range(random.randrange(1, 4)):
+            content[random.randrange(random.choice([100, len(content)]))] = random.randrange(256)
+        content = content[: random.choice([len(content), random.randrange(len(content))])]
+        if path.suffix == ".png" and len(content) > 33:
+            content[29:33] = struct.pack(">I", zlib.crc32(bytes(content[12:29])))
+        try:
+            read_image(bytes(content))
+        except XsegError:
+            pass
+"""
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert done.stdout + done.stderr == ""
+
+
+def png(rows, *, width, height, depth=16, color=2, interlace=0, chunks=()):
+    """A PNG of these bytes of rows, filters included."""
+    header = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, interlace)
+    parts = [(b"IHDR", header), *chunks, (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    packed = (
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in parts
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(packed)
+
+
+@given(st.integers(1, 11), st.integers(1, 11), st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_deep_colours_are_read_to_the_last_bit_interlaced_or_not(height, width, interlaced):
+    pixels = np.random.default_rng(height * 11 + width).integers(0, 65536, (height, width, 3)).astype(np.uint16)
+    starts = [(0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1)]
+    parts = [pixels[row::down, column::across] for row, column, down, across in starts] if interlaced else [pixels]
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for part in parts if part.shape[1] for row in part)
+    profile = (b"iCCP", b"sRGB\0\0no profile")  # libpng complains of it, and the pixels do not depend on it
+    content = png(rows, width=width, height=height, interlace=int(interlaced), chunks=[profile])
+    np.testing.assert_array_equal(read_image(content), pixels)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (png(bytes(4 * 19), width=3, height=5), "its header says 95 bytes of pixels"),
+        (png(bytes(5 * 19), width=3, height=4), "its header says 76 bytes of pixels"),
+        (png(bytes(5 * 19), width=13000, height=13000), "its header says 1014013000 bytes of pixels"),
+        (png(b"\5" + bytes(18), width=3, height=1), "a row has an unknown filter"),
+        (png(bytes(19), width=3, height=1)[:-20], "it is cut off"),
+        (
+            re.sub(b"....IDAT", b"\xff\xff\xff\xf0IDAT", png(bytes(19), width=3, height=1), flags=re.DOTALL),
+            "it is cut off",
+        ),
+        (re.sub(b"IDAT...", b"IDATxxx", png(bytes(19), width=3, height=1), flags=re.DOTALL), "checksum of IDAT"),
+    ],
+)
+def test_a_deep_png_that_is_not_what_its_header_says_reaches_no_decoder(content, reason, monkeypatch):
+    monkeypatch.setattr(images.cv2, "imdecode", lambda *_: pytest.fail("decoded all the same"))
+    with pytest.raises(DataError, match=f"row 7 cannot be decoded .*{reason}.*whole PNG"):
+        read_image(content, name="row 7")
 
 
 @pytest.mark.parametrize("function", [read_image, image_size])

@@ -13,6 +13,8 @@ import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from xseg.errors import DataError, XsegError
+from xseg.images.png import checked_png, is_png
+from xseg.images.quiet import quiet_opencv, silence_decoders
 from xseg.images.tiff import is_tiff, read_tiff, tiff_size
 from xseg.types import PathArgument
 
@@ -23,6 +25,8 @@ IMAGE_SUFFIXES = frozenset(
 )
 _ARRAY_START = b"\x93NUMPY"
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+
+silence_decoders()
 
 
 def read_image(source: PathArgument | bytes, channels: int = 3, *, name: str = "") -> Array:
@@ -201,7 +205,11 @@ def oriented(array: Array, orientation: int) -> Array:
 
 def _decode_with_opencv(file: BinaryIO, name: str) -> Array:
     """Decode colours of 16 bits, which Pillow would narrow. Returns RGB order, (H, W) or (H, W, C)."""
-    array = cv2.imdecode(np.frombuffer(file.read(), np.uint8), cv2.IMREAD_UNCHANGED)
+    content = file.read()
+    if is_png(content):
+        content = checked_png(content, name, pixel_limit=pixel_limit())
+    with quiet_opencv():
+        array = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     if array is None:
         raise DataError(f"{name} cannot be decoded", expected="a whole image file", remedy="replace or remove it")
     channels = array.shape[2] if array.ndim == 3 else 1

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from xseg.errors import DataError, MissingExtraError
+from xseg.images.quiet import quiet_opencv
 
 if TYPE_CHECKING:
     from tifffile import TiffFile, TiffPageSeries
@@ -116,7 +117,8 @@ def _decode_otherwise(file: BinaryIO, name: str, bands: int) -> tuple[Array, int
     """Decode a compression that tifffile lacks: OpenCV does for up to 4 bands, GDAL for any."""
     file.seek(0)
     if bands <= 4:
-        array = cv2.imdecode(np.frombuffer(file.read(), np.uint8), cv2.IMREAD_UNCHANGED)
+        with quiet_opencv():
+            array = cv2.imdecode(np.frombuffer(file.read(), np.uint8), cv2.IMREAD_UNCHANGED)
         if array is not None:
             order = {3: [2, 1, 0], 4: [2, 1, 0, 3]}.get(bands)
             return (array[..., order] if order else array), 1  # OpenCV has applied the orientation

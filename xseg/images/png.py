@@ -1,0 +1,111 @@
+"""PNG files checked before a decoder sees them: size, checksums and length of the pixels, all bounded by the header.
+
+Source: PNG specification, third edition (W3C 2025): sections 5.3 (chunks), 8 (interlacing), 9 (filters), 11.2 (IHDR).
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from xseg.errors import DataError
+
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")  # what the pixels depend on; other chunks are dropped
+_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type
+_LAST_FILTER = 4
+# First row, first column, row step and column step of the seven interlaced passes; section 8.1
+_PASSES = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1))
+
+
+class _Header(NamedTuple):
+    width: int
+    height: int
+    depth: int
+    color: int
+    compression: int
+    filter: int
+    interlace: int
+
+
+def is_png(content: bytes) -> bool:
+    """Return whether a file's content starts as a PNG."""
+    return content.startswith(_SIGNATURE)
+
+
+def checked_png(content: bytes, name: str, *, pixel_limit: int) -> bytes:
+    """Return a PNG's pixels as a PNG that a decoder has nothing to complain about.
+
+    Args:
+        content: the file.
+        name: what errors call it.
+        pixel_limit: largest number of pixels.
+
+    Returns:
+        The same image without the chunks that its pixels do not depend on, such as text and colour profiles.
+
+    Raises:
+        DataError: if a chunk is cut off or has a wrong checksum, or the pixels are more or fewer than the header says.
+    """
+    chunks = list(_chunks(content, name))
+    if not chunks or chunks[0][0] != b"IHDR" or len(chunks[0][1]) != struct.calcsize(">IIBBBBB"):
+        raise _damaged(name, "its header is missing")
+    header = _Header(*struct.unpack(">IIBBBBB", chunks[0][1]))
+    if header.color not in _CHANNELS or header.compression or header.filter or header.interlace > 1:
+        raise _damaged(name, "its header is wrong")
+    if header.width * header.height > pixel_limit:
+        got = f"{name} is too large: {header.height}x{header.width} pixels"
+        raise DataError(got, expected=f"at most {pixel_limit} pixels", remedy="cut it into smaller images")
+    _check_rows(header, b"".join(data for kind, data in chunks if kind == b"IDAT"), name)
+    return _SIGNATURE + b"".join(_packed(kind, data) for kind, data in chunks if kind in _PIXELS)
+
+
+def _chunks(content: bytes, name: str) -> Iterator[tuple[bytes, bytes]]:
+    """Give the chunks up to the last, IEND, each with its kind and its data."""
+    position, kind = len(_SIGNATURE), b""
+    while kind != b"IEND":
+        length, kind = struct.unpack_from(">I4s", content, position) if position + 12 <= len(content) else (0, b"")
+        end = position + 8 + length
+        if not kind or end + 4 > len(content):
+            raise _damaged(name, "it is cut off")
+        data = content[position + 8 : end]
+        if kind in _PIXELS and zlib.crc32(kind + data) != struct.unpack_from(">I", content, end)[0]:
+            raise _damaged(name, f"the checksum of {kind.decode()} is wrong")
+        yield kind, data
+        position = end + 4
+
+
+def _check_rows(header: _Header, compressed: bytes, name: str) -> None:
+    """Raise unless the compressed rows are those that the header announces, each after a filter that exists."""
+    lengths = [(rows, 1 + (width * header.depth * _CHANNELS[header.color] + 7) // 8) for rows, width in _sizes(header)]
+    expected = sum(rows * length for rows, length in lengths)
+    decoder = zlib.decompressobj()
+    try:
+        # Deflate shrinks to a 1032nd at best, so that the header cannot make a small file take much memory
+        raw = decoder.decompress(compressed, expected + 1) if expected <= 1032 * len(compressed) else b""
+    except zlib.error as error:
+        raise _damaged(name, str(error)) from error
+    if len(raw) != expected or not decoder.eof:
+        raise _damaged(name, f"its header says {expected} bytes of pixels, and there are others")
+    start = 0
+    for rows, length in lengths:
+        if max(raw[start : start + rows * length : length], default=0) > _LAST_FILTER:
+            raise _damaged(name, "a row has an unknown filter")
+        start += rows * length
+
+
+def _sizes(header: _Header) -> list[tuple[int, int]]:
+    """Return the rows and columns of each pass that is not empty."""
+    passes = _PASSES if header.interlace else ((0, 0, 1, 1),)
+    sizes = [(-(-(header.height - r) // down), -(-(header.width - c) // across)) for r, c, down, across in passes]
+    return [(rows, columns) for rows, columns in sizes if rows > 0 and columns > 0]
+
+
+def _packed(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def _damaged(name: str, reason: str) -> DataError:
+    return DataError(f"{name} cannot be decoded ({reason})", expected="a whole PNG", remedy="replace or remove it")
