@@ -43,7 +43,7 @@ def original_runner(conversion: Conversion) -> tuple[Runner, tuple[int, ...], st
         raise WeightsError(
             f"the original of {conversion.plan.origin} cannot be run here",
             expected=f"weights of {', '.join(builders)}",
-            remedy="convert without --check; python tools/parity.py shows what this project compares",
+            remedy="convert without --check; python docs/programs/parity.py shows what this project compares",
         )
     return builder(conversion)
 

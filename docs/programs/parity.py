@@ -1,6 +1,6 @@
 """Writes docs/parity.md: every origin's network beside ours, on the same images, with random weights.
 
-`python tools/parity.py [--tensorflow PYTHON] [--output FILE] [--only NAME]`. PYTHON is an interpreter that has
+`python docs/programs/parity.py [--tensorflow PYTHON] [--output FILE] [--only NAME]`. PYTHON is an interpreter that has
 TensorFlow; it may be this one.
 """
 
@@ -16,7 +16,8 @@ import tempfile
 from pathlib import Path
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
-sys.path.insert(0, str(Path(__file__).parent))  # run by its path, it is in no package
+FAKES = Path(__file__).parents[2] / "tests/fakes"
+sys.path.insert(0, str(FAKES))  # the restatements of other implementations, which are in no package
 
 import numpy as np
 import torch
@@ -29,7 +30,6 @@ from xseg.weights.check.originals import original_runner
 from xseg.weights.convert import convert
 from xseg.weights.formats.read import read_source
 
-HERE = Path(__file__).parent
 SIZES = ((513, 513), (384, 512))
 OUTPUTS = ("1", "2", "3", "4", "5", "logits")
 TENSORFLOW = {
@@ -53,7 +53,7 @@ def tensorflow_rows(python, only):
             continue
         with tempfile.TemporaryDirectory() as folder:
             settings = {**settings, "sizes": SIZES, "output_strides": [16, 8]}
-            command = [python, str(HERE / "tensorflow_zoo.py"), folder, json.dumps(settings)]
+            command = [python, str(FAKES / "tensorflow_zoo.py"), folder, json.dumps(settings)]
             subprocess.run(command, check=True, capture_output=True, env={**os.environ, "CUDA_VISIBLE_DEVICES": ""})
             path = Path(folder) / ("frozen_inference_graph.pb" if settings.get("graph") else "model.ckpt")
             conversion = convert(read_source(path))
@@ -141,7 +141,7 @@ def whole_model_rows(only):
 HEADER = """# Parity
 
 How far a converted network is from the original, on the same random images, with the same random weights: the largest
-absolute difference over the largest value, in float32. Written by `python tools/parity.py`; {machine}.
+absolute difference over the largest value, in float32. Written by `python docs/programs/parity.py`; {machine}.
 
 - 1 to 5 are the encoder's maps: the normalised output of the second separable convolution of each striding block, and
   the final features. Logits are at the image's size.
@@ -168,7 +168,7 @@ def lines(origin, title, reference, differences):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tensorflow", default=sys.executable, help="an interpreter that has TensorFlow")
-    parser.add_argument("--output", type=Path, default=HERE.parents[1] / "docs/parity.md")
+    parser.add_argument("--output", type=Path, default=Path(__file__).parents[1] / "parity.md")
     parser.add_argument("--only", default="", help="part of a network's name")
     options = parser.parse_args()
     machine = f"torch {torch.__version__.split('+')[0]}, {platform.machine()}"

@@ -1,4 +1,4 @@
-"""`python tools/tiling.py MODEL IMAGES…` measures how far tiles give what the whole image gives, and draws it.
+"""`python docs/programs/tiling.py MODEL IMAGES…` measures how far tiles give what the whole image gives, and draws it.
 
 Every image is enlarged, and for each overlap cut to the largest part that tiles with exactly this overlap cover. Of
 that part, the whole and the tiles are compared. Written are a plot and, as JSON, its figures. Tiles and overlaps of

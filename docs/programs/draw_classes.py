@@ -1,4 +1,4 @@
-"""`python tools/draw_classes.py FOLDER` draws shapes in clutter as folders of classes, to try a classifier on."""
+"""`python docs/programs/draw_classes.py FOLDER` draws shapes in clutter as folders of classes, for a classifier to learn."""
 
 import argparse
 from pathlib import Path
