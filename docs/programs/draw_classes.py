@@ -1,4 +1,4 @@
-"""`python docs/programs/draw_classes.py FOLDER` draws shapes in clutter as folders of classes, for a classifier to learn."""
+"""`python docs/programs/draw_classes.py FOLDER` draws shapes in clutter as folders of classes."""
 
 import argparse
 from pathlib import Path

@@ -16,8 +16,9 @@ import tempfile
 from pathlib import Path
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
-FAKES = Path(__file__).parents[2] / "tests/fakes"
-sys.path.insert(0, str(FAKES))  # the restatements of other implementations, which are in no package
+sys.path.insert(
+    0, str(Path(__file__).parents[2] / "tests/fakes")
+)  # the restatements of other implementations, which are in no package
 
 import numpy as np
 import torch
@@ -30,6 +31,7 @@ from xseg.weights.check.originals import original_runner
 from xseg.weights.convert import convert
 from xseg.weights.formats.read import read_source
 
+FAKES = Path(__file__).parents[2] / "tests/fakes"
 SIZES = ((513, 513), (384, 512))
 OUTPUTS = ("1", "2", "3", "4", "5", "logits")
 TENSORFLOW = {
