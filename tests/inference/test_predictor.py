@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -121,7 +123,7 @@ def test_an_error_in_the_model_is_not_taken_for_a_bad_image(predictor, folder, m
         list(predictor.stream([folder / "a.png"]))
 
 
-@pytest.mark.parametrize("shape", [(5, 6, 4), (5, 6), (5, 6, 1), (0, 6, 3), (2, 5, 6, 3)])
+@pytest.mark.parametrize("shape", [(5, 6, 4), (5, 6, 2), (7,), (0, 6, 3), (0, 6), (2, 5, 6, 3)])
 def test_an_array_of_another_shape_is_refused(predictor, shape):
     with pytest.raises(ShapeError, match="3\\), as many channels as the model takes"):
         predictor(np.zeros(shape, np.uint8))
@@ -139,6 +141,42 @@ def test_an_array_of_another_shape_is_refused(predictor, shape):
 def test_values_that_the_model_does_not_know_are_refused(predictor, array, message):
     with pytest.raises(DataError, match=message):
         predictor(array)
+
+
+@pytest.mark.parametrize("as_file", [False, True])
+def test_floats_from_0_to_1_are_the_image_that_they_are_in_8_bits(predictor, photo, tmp_path, as_file):
+    image = (photo() / 255).astype(np.float32)
+    if as_file:
+        np.save(tmp_path / "image.npy", image)
+    given = tmp_path / "image.npy" if as_file else image.astype(np.float64)
+    np.testing.assert_allclose(predictor(given).probabilities, predictor(photo()).probabilities, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("image", "maximum", "warned"),
+    [
+        (np.eye(4, dtype=np.float32), 255.0, "only 0 and 1"),
+        (np.full((4, 4), 1.02, np.float32), 255.0, "up to 1.02"),
+        (np.zeros((4, 4), np.float32), 255.0, None),
+        (np.full((4, 4), 0.5, np.float32), 1.0, None),
+        (np.full((4, 4), 200.5, np.float32), 255.0, None),
+        (np.eye(4, dtype=np.uint8), 255.0, None),
+    ],
+)
+def test_floats_that_may_mean_two_things_are_taken_as_they_are_with_a_warning(image, maximum, warned):
+    normalization = Normalization((0.5,), (0.5,), maximum)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        np.testing.assert_array_equal(to_array(image, normalization)[..., 0], image)
+    assert [warned in str(warning.message) for warning in caught] == ([True] if warned else [])
+
+
+def test_an_array_without_colours_is_grey_as_a_grey_file_is(predictor, photo, tmp_path):
+    grey = photo()[..., 0]
+    Image.fromarray(grey).save(tmp_path / "grey.png")
+    expected = to_array(tmp_path / "grey.png", predictor.normalization)
+    for image in (grey, grey[..., None]):
+        np.testing.assert_array_equal(to_array(image, predictor.normalization), expected)
 
 
 def test_normalisation_scales_subtracts_and_divides_per_channel():

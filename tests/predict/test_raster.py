@@ -183,6 +183,25 @@ def test_an_alpha_band_says_where_there_is_data(tmp_path):
         assert (mask.read(1)[:20] == 255).all()
 
 
+def test_floats_from_0_to_1_are_the_scene_that_they_are_in_8_bits_in_every_tile(tmp_path):
+    bands, classes = scene()
+    shares = (bands / 255).astype(np.float32)
+    shares[:, :64, :64] = 1.0  # a tile that alone does not say what its numbers mean
+    predictor = Predictor()
+    predict_raster(predictor, write(tmp_path / "scene.tif", shares), tmp_path / "mask.tif", TILES)
+    assert all(tile.max() > 200 for tile in predictor.seen)
+    with rasterio.open(tmp_path / "mask.tif") as mask:
+        np.testing.assert_array_equal(mask.read(1)[64:], classes[64:])
+
+
+def test_a_raster_of_zeros_and_ones_is_taken_as_it_is_with_a_warning(tmp_path):
+    path = write(tmp_path / "scene.tif", np.ones((3, 70, 80), np.float32))
+    predictor = Predictor()
+    with pytest.warns(UserWarning, match=r"scene.tif .*only 0 and 1"):
+        predict_raster(predictor, path, tmp_path / "mask.tif", TILES)
+    assert predictor.seen[0].max() == 1
+
+
 def test_a_grey_band_does_for_a_model_of_three(tmp_path):
     bands, _ = scene(70, 80)
     path = write(tmp_path / "grey.tif", bands[:1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from functools import lru_cache
 from os import PathLike
@@ -28,8 +29,9 @@ def to_array(image: ImageArgument, normalization: Normalization) -> NDArray[Any]
     """Return the pixels of an image, checked against what the model takes.
 
     Args:
-        image: a path; an (H, W, C) array with channels in RGB order, values from 0 to `normalization.maximum`, or
-            (H, W) for one channel; or a PIL image, which is turned upright by its EXIF orientation.
+        image: a path; an (H, W, C) array with channels in RGB order, or (H, W) in grey, values from 0 to
+            `normalization.maximum`, or floats from 0 to 1; or a PIL image, which is turned upright by its EXIF
+            orientation.
         normalization: says how many channels and which values the model takes.
 
     Returns:
@@ -48,12 +50,15 @@ def to_array(image: ImageArgument, normalization: Normalization) -> NDArray[Any]
     else:
         array = np.asarray(image)
     array = array[..., None] if array.ndim == 2 else array
+    if array.ndim == 3 and array.shape[2] == 1 and channels == 3:
+        array = np.repeat(array, 3, axis=2)
     if array.ndim != 3 or array.shape[2] != channels or not array.size:
         raise ShapeError(
             f"{where} of shape {array.shape}",
             expected=f"(height, width, {channels}), as many channels as the model takes",
         )
-    return _checked_values(array, normalization.maximum, where)
+    scale = float_scale(array, normalization.maximum, where)
+    return _checked_values(array if scale == 1 else array * np.float32(scale), normalization.maximum, where)
 
 
 def at_depth(array: NDArray[Any], maximum: float) -> NDArray[Any]:
@@ -70,6 +75,37 @@ def at_depth(array: NDArray[Any], maximum: float) -> NDArray[Any]:
     if array.dtype == np.uint8 and maximum == DEPTHS[np.uint16]:
         return array.astype(np.uint16) * np.uint16(DEPTHS[np.uint16] // DEPTHS[np.uint8])
     return array
+
+
+def float_scale(array: NDArray[Any], maximum: float, where: str) -> float:
+    """Return the factor that brings an image's floats to a model's scale.
+
+    Floats from 0 to 1 with fractions among them can only be shares of white. Other floats are taken as they are, with a
+    warning where all of them are so small that the image would be black.
+
+    Args:
+        array: an image's values, or a sample of them.
+        maximum: the value of white in the model's images.
+        where: what the warning calls the image.
+
+    Returns:
+        `maximum` for floats from 0 to 1, otherwise 1.
+    """
+    if array.dtype.kind != "f" or maximum < DEPTHS[np.uint8] or not array.size:
+        return 1.0
+    lowest, highest = float(np.fmin.reduce(array, axis=None)), float(np.fmax.reduce(array, axis=None))  # without NaN
+    if not (lowest >= 0 and 0 < highest < 2):  # false for NaN too
+        return 1.0
+    whole = bool(np.nan_to_num(array % 1 == 0, nan=True).all())
+    if highest <= 1 and not whole:
+        return maximum
+    values = "only 0 and 1" if whole else f"values up to {highest:.4g}"
+    warnings.warn(
+        f"{where} holds floats, {values}: nearly black to a model whose white is {maximum:g}; if 1 is white, multiply "
+        f"by {maximum:g}",
+        stacklevel=2,
+    )
+    return 1.0
 
 
 def _checked_values(array: NDArray[Any], maximum: float, where: str) -> NDArray[Any]:

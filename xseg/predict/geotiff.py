@@ -20,7 +20,7 @@ from xseg.files.memory import free_memory
 from xseg.images.normalization import Normalization
 from xseg.images.tiff import is_tiff
 from xseg.inference.accumulator import TileInput
-from xseg.inference.preprocessing import at_depth
+from xseg.inference.preprocessing import at_depth, float_scale
 from xseg.inference.tiling import Tile
 from xseg.labels.label_map import LabelMap
 from xseg.types import PathArgument
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 LARGE_PIXELS = 2**26  # a TIFF above this is read by windows, whether it is georeferenced or not
 BLOCK = 512  # side of the blocks that are written, in pixels
 CACHE_MEGABYTES = 128  # GDAL's own default is a twentieth of the machine's memory
+SAMPLE = 64  # side of the windows by which a raster's scale is judged, in pixels
 DISK_RESERVE = 32 * 2**20  # bytes; GDAL does not tell when it could not write its last blocks
 
 # GeoTIFF 1.1, section 7.1: ModelPixelScale, ModelTiepoint, ModelTransformation, GeoKeyDirectory
@@ -97,7 +98,8 @@ class RasterReader:
         path: the file.
         dataset: the open file.
         bands: numbers of the bands to read, from 1, in the order of the model's channels.
-        normalization: says which values the model takes.
+        normalization: channels and values that the model takes.
+        scale: factor that brings the values to the model's scale.
         lock: held while a window is read.
     """
 
@@ -105,6 +107,7 @@ class RasterReader:
     dataset: DatasetReader
     bands: tuple[int, ...]
     normalization: Normalization
+    scale: float = 1.0
     lock: Lock = field(default_factory=Lock)
 
     @property
@@ -135,6 +138,7 @@ class RasterReader:
         except RasterioError as error:
             raise DataError(f"{self.path} cannot be read: {_reason(error)}", expected="a whole GeoTIFF") from error
         values = at_depth(_supported(bands.data), self.normalization.maximum)
+        values = values if self.scale == 1 else values * np.float32(self.scale)
         missing = np.ma.getmaskarray(bands)
         if values.dtype.kind == "f":
             missing = missing | np.isnan(values)
@@ -188,7 +192,7 @@ def open_raster(path: PathArgument, normalization: Normalization) -> Iterator[Ra
     with dataset:
         bands = _bands(dataset, normalization.channels, path)
         _check_blocks(dataset, path)
-        reader = RasterReader(path, dataset, bands, normalization)
+        reader = RasterReader(path, dataset, bands, normalization, _scale(dataset, bands, normalization, path))
         try:
             yield reader
         finally:
@@ -213,6 +217,28 @@ def _bands(dataset: DatasetReader, channels: int, path: Path) -> tuple[int, ...]
     return tuple(
         number for number, interpretation in enumerate(dataset.colorinterp, 1) if interpretation != ColorInterp.alpha
     )
+
+
+def _scale(dataset: DatasetReader, bands: tuple[int, ...], normalization: Normalization, path: Path) -> float:
+    """Return the factor that brings a raster's floats to the model's scale, judged by windows all over it."""
+    from rasterio.errors import RasterioError
+    from rasterio.windows import Window
+
+    if not any(np.dtype(kind).kind == "f" for kind in dataset.dtypes):
+        return 1.0
+    height, width = min(SAMPLE, dataset.height), min(SAMPLE, dataset.width)
+    rows = np.unique(np.linspace(0, dataset.height - height, 4, dtype=int)).tolist()
+    columns = np.unique(np.linspace(0, dataset.width - width, 4, dtype=int)).tolist()
+    try:
+        windows = [
+            dataset.read(bands, window=Window(column, row, width, height), masked=True)
+            for row in rows
+            for column in columns
+        ]
+    except RasterioError:  # reading the tile reports it, with the place
+        return 1.0
+    sample = np.concatenate([window.compressed() for window in windows])
+    return float_scale(_supported(sample), normalization.maximum, str(path))
 
 
 def _check_blocks(dataset: DatasetReader, path: Path) -> None:
