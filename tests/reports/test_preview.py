@@ -10,8 +10,8 @@ from xseg.data.options import DataOptions
 from xseg.data.readers.registry import create_reader
 from xseg.images.normalization import Normalization
 from xseg.labels.label_map import LabelMap
-from xseg.reports.preview import augmented_samples, chosen_samples, contact_sheet, spread, striped
-from xseg.reports.preview_page import Card, Section, render_preview
+from xseg.reports.preview import augmented_samples, chosen_samples, spread
+from xseg.reports.preview_page import Card, Section, contact_sheet, render_preview
 
 
 def scenes(**values):
@@ -45,15 +45,6 @@ def test_augmented_samples_are_those_of_the_first_epochs(sampling):
     assert len({sample.mask.tobytes() for sample in shown}) > 4
     again = augmented_samples(reader, options, Normalization(), count=2, variants=3)
     assert all(np.array_equal(one.image, other.image) for one, other in zip(shown, again, strict=True))
-
-
-def test_ignored_pixels_are_striped_and_others_untouched():
-    picture = np.full((20, 20, 3), 200, np.uint8)
-    mask = np.zeros((20, 20), np.uint8)
-    mask[10:] = 255
-    drawn = striped(picture, mask, 255)
-    assert (drawn[:10] == 200).all()
-    assert set(np.unique(drawn[10:])) == {100, 200}
 
 
 def test_a_contact_sheet_holds_every_picture_at_its_place():

@@ -61,6 +61,22 @@ def blend(image: Pixels, mask: NDArray[Any], labels: LabelMap, alpha: float = 0.
     return blended.round().clip(0, 255).astype(np.uint8)
 
 
+def hatch_ignored(picture: Pixels, mask: NDArray[Any], ignore_index: int) -> Pixels:
+    """Darken stripes where a mask is ignored.
+
+    Args:
+        picture: (H, W, 3) uint8.
+        mask: (H, W) integer train ids.
+        ignore_index: the ignored value.
+
+    Returns:
+        (H, W, 3) uint8.
+    """
+    rows, columns = np.arange(mask.shape[0])[:, None], np.arange(mask.shape[1])
+    stripes = (mask == ignore_index) & ((rows + columns) % 8 < 4)
+    return np.where(stripes[..., None], picture // 2, picture).astype(np.uint8)
+
+
 def colorize(mask: NDArray[Any], labels: LabelMap) -> Pixels:
     """Return the mask in its colours, (H, W, 3) uint8; `ignore_index` and other values that are no class are black."""
     known = (mask >= 0) & (mask < len(labels))

@@ -8,13 +8,12 @@ from datetime import datetime
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from xseg.errors import DataError
 from xseg.evaluation.evaluate import Evaluation, Example
 from xseg.files.atomic import write_text
-from xseg.images.overlay import Pixels, blend
+from xseg.images.overlay import Pixels, blend, hatch_ignored
 from xseg.labels.label_map import LabelMap
 from xseg.reports.confusion import NUMBERED_CLASSES, confusion_cells
 from xseg.reports.history import History, read_history
@@ -135,18 +134,11 @@ def _epoch(file: Path) -> str:
 
 
 def _pictures(example: Example, labels: LabelMap) -> ExamplePictures:
-    known = example.label != labels.ignore_index
+    label = blend(example.image, example.label, labels, 0.6)
     return ExamplePictures(
         example.score.name,
         example.score.miou,
         image=example.image,
-        label=_hatched(blend(example.image, example.label, labels, 0.6), known),
+        label=hatch_ignored(label, example.label, labels.ignore_index),
         prediction=blend(example.image, example.prediction, labels, 0.6),
     )
-
-
-def _hatched(picture: Pixels, known: NDArray[np.bool_]) -> Pixels:
-    """Darken stripes where the label is ignored."""
-    rows, columns = np.arange(known.shape[0])[:, None], np.arange(known.shape[1])
-    stripes = ~known & ((rows + columns) % 8 < 4)
-    return np.where(stripes[..., None], picture // 2, picture).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Which samples a preview shows, and contact sheets of pictures."""
+"""The samples that a preview shows, drawn with their masks."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
 
 from xseg.data.loading.augmentation import training_transform
 from xseg.data.loading.sampler import class_rarity
 from xseg.data.loading.transforms import transform_sample
 from xseg.data.options import DataOptions
 from xseg.data.sample import Array, Reader
+from xseg.doctor.statistics import normalization_of
 from xseg.images.normalization import Normalization
+from xseg.images.overlay import blend, displayable, hatch_ignored
+from xseg.labels.label_map import LabelMap
+from xseg.reports.preview_page import Card, Section
 from xseg.types import Split
-
-_GAP, _CAPTION = 10, 20  # pixels
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,65 +96,43 @@ def spread(length: int, count: int) -> list[int]:
     return sorted({round(place) for place in np.linspace(0, length - 1, count)})
 
 
-def striped(picture: NDArray[np.uint8], mask: Array, ignore_index: int) -> NDArray[np.uint8]:
-    """Darken stripes where a mask is ignored.
+def preview_sections(
+    reader: Reader, options: DataOptions, splits: Sequence[Split], *, count: int, variants: int
+) -> list[Section]:
+    """Return the samples of each split, and training samples as training sees them.
 
     Args:
-        picture: (H, W, 3) uint8.
-        mask: (H, W) train ids.
-        ignore_index: the ignored value.
+        reader: the data set.
+        options: options of the data.
+        splits: splits to show.
+        count: number of samples per split.
+        variants: number of augmented versions of a third as many training samples; 0 for none.
 
-    Returns:
-        (H, W, 3) uint8.
+    Raises:
+        ConfigError: if the augmentation is wrong.
+        DataError: if a sample cannot be read.
     """
-    rows, columns = np.arange(mask.shape[0])[:, None], np.arange(mask.shape[1])
-    stripes = (mask == ignore_index) & ((rows + columns) % 8 < 4)
-    return np.where(stripes[..., None], picture // 2, picture).astype(np.uint8)
+    sections = []
+    for split in splits:
+        cards = [_card(sample, reader.labels, alone=True) for sample in chosen_samples(reader, split, count)]
+        sections.append(Section(split, split, "image, and image with mask", cards))
+    if variants:
+        normalization = normalization_of(reader, options)
+        samples = augmented_samples(reader, options, normalization, count=max(1, count // 3), variants=variants)
+        note = (
+            f"as training sees them: augmentation {options.augmentation}, crop {options.crop[0]}x{options.crop[1]}, "
+            f"scale {options.scale[0]:g} to {options.scale[1]:g}"
+        )
+        cards = [_card(sample, reader.labels, alone=False) for sample in samples]
+        sections.append(Section("augmented", "train, augmented", note, cards))
+    return sections
 
 
-def contact_sheet(
-    tiles: Sequence[tuple[str, NDArray[np.uint8]]], *, columns: int, width: int = 300
-) -> NDArray[np.uint8]:
-    """Set pictures in a grid, each with its name below.
-
-    Args:
-        tiles: names and pictures, (H, W, 3) uint8, of any sizes.
-        columns: number of pictures in a row.
-        width: of each picture on the sheet, in pixels.
-
-    Returns:
-        (H, W, 3) uint8 on white.
-    """
-    pictures = [_fitted(picture, width) for _, picture in tiles]
-    rows = [pictures[start : start + columns] for start in range(0, len(pictures), columns)]
-    heights = [max(picture.height for picture in row) for row in rows]
-    sheet = Image.new(
-        "RGB",
-        (columns * (width + _GAP) + _GAP, sum(heights) + len(rows) * (_GAP + _CAPTION) + _GAP),
-        (255, 255, 255),
-    )
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(12)
-    top = _GAP
-    for number, row in enumerate(rows):
-        for place, picture in enumerate(row):
-            left = _GAP + place * (width + _GAP)
-            sheet.paste(picture, (left, top))
-            text = _shortened(tiles[number * columns + place][0], width, font)
-            draw.text((left, top + heights[number] + 3), text, fill=(32, 33, 36), font=font)
-        top += heights[number] + _CAPTION + _GAP
-    return np.asarray(sheet)
-
-
-def _fitted(picture: NDArray[np.uint8], width: int) -> Image.Image:
-    height = max(1, round(picture.shape[0] * width / picture.shape[1]))
-    return Image.fromarray(picture).resize((width, height), Image.Resampling.LANCZOS)
-
-
-def _shortened(text: str, width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
-    """Return the text's end, as a path's is what tells it apart, so that it is at most `width` pixels wide."""
-    text = text.encode("ascii", "replace").decode()
-    if font.getlength(text) <= width:
-        return text
-    while len(text) > 1 and font.getlength(f"...{text}") > width:
-        text = text[1:]
-    return f"...{text}"
+def _card(sample: PreviewSample, labels: LabelMap, *, alone: bool) -> Card:
+    """Draw a sample: the image with its mask, beside the image alone if asked."""
+    image = displayable(sample.image)
+    if sample.mask is None:
+        return Card(f"{sample.name} (no mask)", (image,))
+    overlay = hatch_ignored(blend(image, sample.mask, labels), sample.mask, labels.ignore_index)
+    classes = tuple(int(value) for value in np.unique(sample.mask) if value < len(labels))
+    return Card(sample.name, (image, overlay) if alone else (overlay,), classes)

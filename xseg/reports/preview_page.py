@@ -1,15 +1,22 @@
-"""The preview as one HTML page that holds everything it shows."""
+"""The preview as one HTML page that holds everything it shows, and as contact sheets."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
 
+from xseg.files.atomic import atomic_path, write_text
+from xseg.images.overlay import add_legend
 from xseg.labels.label_map import LabelMap
 from xseg.reports.pages import render_page
+
+_GAP, _CAPTION = 10, 20  # pixels
+_COLUMNS = 4  # pictures in a row of a contact sheet
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +51,32 @@ class Section:
     cards: Sequence[Card]
 
 
+def write_preview(
+    folder: Path, title: str, facts: Mapping[str, str], labels: LabelMap, sections: Sequence[Section]
+) -> Path:
+    """Write preview.html and a contact sheet per section, each whole or not at all.
+
+    Args:
+        folder: receives the files.
+        title: heading of the page.
+        facts: facts about the data set, each with its name.
+        labels: names and colours for the legend.
+        sections: the samples.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        OSError: if a file cannot be written.
+    """
+    for section in sections:
+        tiles = [(card.name, picture) for card in section.cards for picture in card.pictures]
+        present = sorted({index for card in section.cards for index in card.classes})
+        with atomic_path(folder / f"sheet_{section.name}.png") as beside:
+            Image.fromarray(add_legend(contact_sheet(tiles, columns=_COLUMNS), present, labels)).save(beside)
+    return write_text(folder / "preview.html", render_preview(title, facts, labels, sections))
+
+
 def render_preview(title: str, facts: Mapping[str, str], labels: LabelMap, sections: Sequence[Section]) -> str:
     """Return the page.
 
@@ -62,3 +95,51 @@ def render_preview(title: str, facts: Mapping[str, str], labels: LabelMap, secti
         "sections": sections,
     }
     return render_page("preview.html", values)
+
+
+def contact_sheet(
+    tiles: Sequence[tuple[str, NDArray[np.uint8]]], *, columns: int, width: int = 300
+) -> NDArray[np.uint8]:
+    """Set pictures in a grid, each with its name below.
+
+    Args:
+        tiles: names and pictures, (H, W, 3) uint8, of any sizes.
+        columns: number of pictures in a row.
+        width: of each picture on the sheet, in pixels.
+
+    Returns:
+        (H, W, 3) uint8 on white.
+    """
+    pictures = [_fitted(picture, width) for _, picture in tiles]
+    rows = [pictures[start : start + columns] for start in range(0, len(pictures), columns)]
+    heights = [max(picture.height for picture in row) for row in rows]
+    sheet = Image.new(
+        "RGB",
+        (columns * (width + _GAP) + _GAP, sum(heights) + len(rows) * (_GAP + _CAPTION) + _GAP),
+        (255, 255, 255),
+    )
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(12)
+    top = _GAP
+    for number, row in enumerate(rows):
+        for place, picture in enumerate(row):
+            left = _GAP + place * (width + _GAP)
+            sheet.paste(picture, (left, top))
+            text = _shortened(tiles[number * columns + place][0], width, font)
+            draw.text((left, top + heights[number] + 3), text, fill=(32, 33, 36), font=font)
+        top += heights[number] + _CAPTION + _GAP
+    return np.asarray(sheet)
+
+
+def _fitted(picture: NDArray[np.uint8], width: int) -> Image.Image:
+    height = max(1, round(picture.shape[0] * width / picture.shape[1]))
+    return Image.fromarray(picture).resize((width, height), Image.Resampling.LANCZOS)
+
+
+def _shortened(text: str, width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
+    """Return the text's end, as a path's is what tells it apart, so that it is at most `width` pixels wide."""
+    text = text.encode("ascii", "replace").decode()
+    if font.getlength(text) <= width:
+        return text
+    while len(text) > 1 and font.getlength(f"...{text}") > width:
+        text = text[1:]
+    return f"...{text}"
