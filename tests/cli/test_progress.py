@@ -32,7 +32,7 @@ def test_a_terminal_shows_a_bar_and_notes_as_they_are(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     with show_progress("evaluate val", 2) as progress:
         progress.advance()
-        progress.note("[red]a.png[/red] is empty: " + "x" * 300)
+        progress.message("[red]a.png[/red] is empty: " + "x" * 300)
         progress.advance()
     shown = capsys.readouterr()
     assert shown.out == "", "standard output is for results"

@@ -1,4 +1,4 @@
-"""A display of progress that shows nothing, and notes what it is told."""
+"""A display of progress that shows nothing and keeps what it received."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from contextlib import contextmanager
 
 class Silent:
     def __init__(self):
-        self.done, self.notes = 0, []
+        self.done, self.messages = 0, []
 
     def advance(self, count=1):
         self.done += count
 
-    def note(self, line):
-        self.notes.append(line)
+    def message(self, line):
+        self.messages.append(line)
 
     @contextmanager
     def __call__(self, title, total, *, unit="images"):  # noqa: ARG002 - the protocol's names

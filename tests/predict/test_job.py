@@ -135,7 +135,7 @@ def test_resuming_a_finished_run_computes_nothing_but_tries_what_failed(model, p
     rows = job.run()
     assert job.predictor._backend is None or job.show.done == 17
     assert [row.status for row in rows].count("failed") == 1
-    assert len(job.show.notes) == 1
+    assert len(job.show.messages) == 1
     assert hashes(tmp_path) == hashes(undisturbed(1))
 
 

@@ -13,10 +13,10 @@ from PIL import Image
 
 from xseg.bundles.bundle import Bundle, save_bundle
 from xseg.errors import ConfigError, MissingExtraError
+from xseg.files.progress import Progress
 from xseg.images.normalization import Normalization
 from xseg.inference.options import EngineOptions, InferenceOptions, OutputOptions
 from xseg.inference.predictor import load
-from xseg.inference.progress import Progress
 from xseg.labels.label_map import LabelMap
 from xseg.models.architectures import build_model
 from xseg.models.config import ModelConfig
@@ -39,7 +39,7 @@ class Count(Progress):
         if before < self.at <= self.done:
             self.then()
 
-    def note(self, line):
+    def message(self, line):
         pass
 
     def __call__(self, title, total, *, unit="images"):  # noqa: ARG002 - the protocol's names

@@ -6,19 +6,10 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
+
+from xseg.files.progress import Progress
 
 LINE_INTERVAL = 10.0  # seconds between plain lines: a log of an hour's work has 360
-
-
-class Progress(Protocol):
-    """Tells the user how far the work is."""
-
-    def advance(self, count: int = 1) -> None:
-        """Count items as done."""
-
-    def note(self, line: str) -> None:
-        """Show a line, for example about an item that failed, without breaking the bar."""
 
 
 @contextmanager
@@ -64,12 +55,12 @@ class PlainProgress:
         self._shown = now
         speed = self._done / max(now - self._start, 1e-9)
         left = (self._total - self._done) / speed if speed else 0.0
-        self.note(
+        self.message(
             f"{self._title}: {self._done}/{self._total} {self._unit}, {speed:.1f} {self._unit}/s, "
             f"{clock_time(left)} left"
         )
 
-    def note(self, line: str) -> None:
+    def message(self, line: str) -> None:
         """Show a line."""
         print(line, file=sys.stderr, flush=True)
 
@@ -112,7 +103,7 @@ def _bar(title: str, total: int, unit: str) -> Iterator[Progress]:
                 """Move on by `count` items."""
                 bar.advance(task, count)
 
-            def note(self, line: str) -> None:
+            def message(self, line: str) -> None:
                 """Print a line above the bar."""
                 console.print(line, markup=False, highlight=False, soft_wrap=True)
 

@@ -16,12 +16,12 @@ from PIL import Image
 
 from xseg.errors import DataError, XsegError
 from xseg.files.atomic import TEMPORARY
+from xseg.files.progress import Progress, ShowProgress
 from xseg.files.remote import fetch
 from xseg.inference.options import OutputOptions
 from xseg.inference.pipeline import Computed, Decoded, Request, run_pipeline
 from xseg.inference.prediction import Failure, save_image
 from xseg.inference.predictor import Predictor
-from xseg.inference.progress import Progress, ShowProgress
 from xseg.predict.lock import exclusive
 from xseg.predict.manifest import MANIFEST, check_manifest, write_manifest
 from xseg.predict.outputs.coco import CocoImage, coco_annotations, write_coco
@@ -260,7 +260,7 @@ def _take(table: TableWriter, row: Row, progress: Progress) -> None:
     table.append(row)
     progress.advance()
     if row.status == "failed":
-        progress.note(f"xseg predict: failed: {row.error}")
+        progress.message(f"xseg predict: failed: {row.error}")
 
 
 def _sweep(directory: Path) -> None:

@@ -20,11 +20,11 @@ from PIL import Image
 
 from xseg.errors import DataError
 from xseg.files.atomic import atomic_path
+from xseg.files.progress import ShowProgress
 from xseg.images.overlay import Pixels, add_legend, blend
 from xseg.inference.pipeline import Computed, Decoded
 from xseg.inference.prediction import Failure, save_mask
 from xseg.inference.prefetch import ahead
-from xseg.inference.progress import ShowProgress
 from xseg.labels.label_map import LabelMap
 from xseg.predict.outputs.images import MASKS, OVERLAYS, PredictionWriter, failed_row
 from xseg.predict.sources import Source
