@@ -40,12 +40,14 @@ def names(path):
 
 @pytest.mark.parametrize("file", [*FILES, SHIPPED], ids=names)
 def test_every_configuration_makes_a_model_data_and_a_trainer(file, root_of, tmp_path):
+    from xseg.data.readers.registry import create_reader
     from xseg.training.run import TrainCLI
 
     arguments = command([file], root_of, tmp_path)
     # the size of the network is not what a configuration can get wrong, and large ones take seconds to build
     small = ["--model.width", "0.125", "--model.encoder_weights", "null", "--model.start_from", "null"]
-    cli = TrainCLI([*arguments, *small], parse_request([*arguments, *small]))
+    request = parse_request([*arguments, *small])
+    cli = TrainCLI([*arguments, *small], request, create_reader(request.data))
     cli.datamodule.setup("fit")
     assert len(cli.datamodule.train_dataloader()) > 0
     assert cli.model.model.config.classes == len(cli.reader.labels)

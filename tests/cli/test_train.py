@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import yaml
 
 from xseg.bundles.bundle import load_bundle
 from xseg.cli import main
+from xseg.errors import ConfigError
 
 TINY = [
     "--model.encoder", "xception", "--model.width", "0.125", "--model.decoder_channels", "8", "--model.depth", "3",
@@ -81,14 +83,26 @@ def test_a_longer_training_goes_on_where_the_last_one_stopped(finished, tmp_path
     constant = ["--model.schedule.power", 0, "--model.ema_decay", 0.5]
     assert train(whole, "--trainer.max_epochs", 2, *constant) == 0
     assert train(half, "--trainer.max_epochs", 1, *constant) == 0
+    shown = capsys.readouterr().out
     resume = ["--config", half / "config.yaml", "--resume", half / "last.ckpt", "--trainer.max_epochs", 2]
     assert main(["train", *map(str, resume)]) == 0
     assert all(
         torch.equal(one, other) for one, other in zip(weights(whole).values(), weights(half).values(), strict=True)
     )
+    told = capsys.readouterr()
     assert [row["epoch"] for row in table(half)] == ["1", "2"]
     assert [row["val/miou"] for row in table(half)] == [row["val/miou"] for row in table(whole)]
-    assert len(re.findall(r"^epoch 2/2 .*images/s .*left$", capsys.readouterr().out, re.MULTILINE)) == 2
+    assert len(re.findall(r"^epoch 2/2 .*images/s .*left$", shown + told.out, re.MULTILINE)) == 2
+
+
+def test_more_epochs_raise_the_learning_rate_and_both_rates_are_printed(finished, tmp_path, capsys):
+    run = tmp_path / "run"
+    shutil.copytree(finished, run)
+    again = ["train", "--config", run / "config.yaml", "--output_dir", run, "--resume", run / "last.ckpt"]
+    assert main([*map(str, again), "--trainer.max_epochs", "4"]) == 0
+    rate = 1e-3 * (1 - 4 / 8) ** 0.9
+    assert f"raises the learning rate from 0 to {rate:.3g}" in capsys.readouterr().err
+    assert float(table(run)[2]["lr"]) < rate, "the last step of the third epoch"
 
 
 def test_an_older_run_is_not_mixed_with_a_new_one(finished, capsys):
@@ -133,6 +147,9 @@ def config(tmp_path):
         (["--data.reader", "camvid", "--data.root", "nowhere"], "nowhere"),
         (["--resume", "missing.ckpt"], "resume=missing.ckpt is not there"),
         (["--model.encoder_weights", "missing.keras"], "missing.keras"),
+        (["--run.monitor", "val/iou/nothing"], "run.monitor='val/iou/nothing'"),
+        (["--trainer.accelerator", "tpu"], "trainer.accelerator=tpu: this machine has none; expected"),
+        (["--trainer.devices", "0"], "trainer: "),
     ],
 )
 def test_a_mistake_is_one_line_and_status_2_and_leaves_nothing(tmp_path, capsys, arguments, message):
@@ -142,6 +159,69 @@ def test_a_mistake_is_one_line_and_status_2_and_leaves_nothing(tmp_path, capsys,
     assert error.count("\n") == 1
     assert message in error
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is there")
+def test_a_missing_gpu_is_one_line(tmp_path, capsys):
+    assert train(tmp_path / "run", "--trainer.accelerator", "gpu") == 2
+    error = capsys.readouterr().err
+    assert "trainer.accelerator=gpu: this machine has none; expected" in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_start_that_fails_before_the_first_step_leaves_nothing(tmp_path, capsys, monkeypatch):
+    from xseg.training.segmentation import SegmentationTask
+
+    def refuse(_task):
+        raise ConfigError("no", expected="yes")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SegmentationTask, "on_fit_start", refuse)
+        assert train(tmp_path / "run", "--trainer.max_epochs", 1) == 2
+    assert not (tmp_path / "run").exists()
+    assert train(tmp_path / "run", "--trainer.max_epochs", 1) == 0, "nothing refuses the next start"
+
+
+def test_a_resumed_start_that_fails_keeps_the_run(finished, tmp_path, monkeypatch):
+    from xseg.training.segmentation import SegmentationTask
+
+    def refuse(_task):
+        raise ConfigError("no", expected="yes")
+
+    run = tmp_path / "run"
+    shutil.copytree(finished, run)
+    monkeypatch.setattr(SegmentationTask, "on_fit_start", refuse)
+    again = ["train", "--config", run / "config.yaml", "--output_dir", run, "--resume", run / "last.ckpt"]
+    assert main([*map(str, again)]) == 2
+    assert {path.name for path in run.iterdir()} == RUN_FILES
+
+
+def test_the_reader_is_made_once_and_every_mask_is_looked_at_once(tmp_path, monkeypatch):
+    from xseg.data.generated.scenes import write_scenes
+    from xseg.data.readers import folder
+
+    write_scenes(tmp_path / "data", counts=(4, 2, 1), size=(33, 48))
+    looks, made, create = Counter(), [], folder.create
+
+    def counting(options):
+        reader = create(options)
+        inspect = reader.inspect
+
+        def look(record):
+            looks[record.image] += 1
+            return inspect(record)
+
+        monkeypatch.setattr(type(reader), "inspect", lambda _reader, record: look(record))
+        made.append(reader)
+        return reader
+
+    monkeypatch.setattr(folder, "create", counting)
+    data = ["--data.reader", "folder", "--data.root", tmp_path / "data", "--model.loss.class_weights", "inverse_sqrt"]
+    assert train(tmp_path / "run", *data, "--trainer.max_epochs", 1, "--data.sampling", "class_aware") == 0
+    assert len(made) == 1
+    assert set(looks.values()) == {1}
+    assert len(looks) == 6
 
 
 @pytest.mark.parametrize(
@@ -209,6 +289,7 @@ def test_a_torn_checkpoint_is_told_and_the_one_before_is_gone_on_from(finished, 
     last.write_bytes(last.read_bytes()[:-200])
     assert main(["train", "--config", str(run / "config.yaml"), "--output_dir", str(run), "--resume", str(last)]) == 0
     told = capsys.readouterr()
+    assert "the learning rate" not in told.err, "the training is as long as before"
     assert "going on from previous.ckpt instead" in told.err
     assert "after step 2" in told.out
     state = torch.load(last, weights_only=True)["current_model_state"]

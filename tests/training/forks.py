@@ -9,7 +9,8 @@ import sys
 
 
 def run(order):
-    """Be the new process."""
+    """Be the new process, in a group of its own that a test can signal as a whole."""
+    os.setpgrp()
     log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for descriptor in (1, 2):
         os.dup2(log, descriptor)

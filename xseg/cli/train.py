@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -15,8 +15,10 @@ from xseg.cli.classify_options import asks_for_classification
 from xseg.cli.evaluate import evaluate_and_report, print_scores
 from xseg.cli.progress import clock_time
 from xseg.cli.train_options import TrainRequest, build_parser, parse_request
+from xseg.data.options import DataOptions
 
 if TYPE_CHECKING:
+    from xseg.data.sample import Reader
     from xseg.training.callbacks.epoch_table import Row
     from xseg.training.checkpoints.resumption import Resumption
     from xseg.training.run import TrainCLI
@@ -42,8 +44,8 @@ def main(arguments: Sequence[str]) -> int:
     first = is_first_process()
     if first:
         request.run.require_free(resume=request.resume is not None, overwrite=request.overwrite)
-    _require_data(request, tell=first)
-    cli = _prepare(request, arguments)
+    reader = _find_data(request, on_message=print if first else _silent)
+    cli = _prepare(request, arguments, reader)
     _fit(cli)
     if cli.trainer.is_global_zero:
         _report(cli)
@@ -78,14 +80,16 @@ def _help(arguments: Sequence[str]) -> int:
     if "trainer" not in arguments:
         build_parser().print_help()
         return 0
+    from xseg.data.readers.registry import create_reader
     from xseg.training.run import TrainCLI
 
-    TrainCLI(["--help"], parse_request([]))  # leaves by SystemExit, as argparse does
+    reader = create_reader(DataOptions(reader="scenes"))
+    TrainCLI(["--help"], parse_request([]), reader)  # leaves by SystemExit, as argparse does
     return 0
 
 
-def _require_data(request: TrainRequest, *, tell: bool) -> None:
-    """Look for the data before anything slow is imported.
+def _find_data(request: TrainRequest, *, on_message: Callable[[str], None]) -> Reader:
+    """Return the data set's reader; its images are looked for before anything slow is imported.
 
     Raises:
         DataError: if a split to train or validate on is missing.
@@ -94,19 +98,19 @@ def _require_data(request: TrainRequest, *, tell: bool) -> None:
 
     reader = create_reader(request.data)
     counts = {split: len(reader.records(split)) for split in ("train", "val")}
-    if tell:
-        print(f"data: {counts['train']} training and {counts['val']} validation images, {len(reader.labels)} classes")
+    train, val, classes = counts["train"], counts["val"], len(reader.labels)
+    on_message(f"data: {train} training and {val} validation images, {classes} classes")
+    return reader
 
 
-def _prepare(request: TrainRequest, arguments: Sequence[str]) -> TrainCLI:
+def _prepare(request: TrainRequest, arguments: Sequence[str], reader: Reader) -> TrainCLI:
     """Make everything that trains, and write down with what."""
     from xseg.files.atomic import write_text
     from xseg.training.environment import describe_environment, describe_resumed
     from xseg.training.run import TrainCLI, quiet_lightning
 
     quiet_lightning()
-    cli = TrainCLI(arguments, request, _tell, _note if is_first_process() else _silent)
-    cli.datamodule.setup("fit")  # looks at the files: wrong ones are told before anything is written
+    cli = TrainCLI(arguments, request, reader, _tell, _note if is_first_process() else _silent)
     if cli.trainer.is_global_zero:
         run, resumption = request.run, cli.resumption
         if request.overwrite:

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-from numpy.typing import NDArray
 
-from xseg.data.sample import InspectableReader, Reader, Record
-from xseg.errors import DataError
 from xseg.training.options.recipe import ClassWeighting
 
 UNEVEN = 10.0  # times the pixels of another class: from there on "auto" weighs
@@ -40,37 +36,3 @@ def class_weights(pixels: Sequence[int], weighting: ClassWeighting) -> tuple[flo
     ratio = np.ones_like(counts)
     ratio[met] = np.median(counts[met]) / counts[met]
     return tuple((np.sqrt(ratio) if weighting == "inverse_sqrt" else ratio).tolist())
-
-
-def count_pixels(reader: Reader, *, threads: int) -> NDArray[np.int64]:
-    """Count the labelled pixels of each class over the training split.
-
-    Args:
-        reader: the data.
-        threads: number of files read at once; decoding an image does not hold Python's lock.
-
-    Returns:
-        Pixels per class, (classes,) int64.
-
-    Raises:
-        DataError: if a training record has no mask.
-    """
-    with ThreadPoolExecutor(max(1, threads)) as pool:
-        counts = pool.map(lambda record: _count(reader, record), reader.records("train"))
-        return sum(counts, np.zeros(len(reader.labels), dtype=np.int64))
-
-
-def _count(reader: Reader, record: Record) -> NDArray[np.int64]:
-    labels = reader.labels
-    counts = np.zeros(len(labels), dtype=np.int64)
-    values = reader.inspect(record).values if isinstance(reader, InspectableReader) else {}
-    if not values:  # nothing cheaper than decoding the image too
-        mask = reader.read(record).mask
-        if mask is None:
-            raise DataError(f"training image {record.image} has no mask", expected="one mask per training image")
-        return counts + np.bincount(mask[mask != labels.ignore_index].ravel(), minlength=len(labels))
-    train_ids = labels.train_ids()
-    for value, pixels in values.items():
-        if train_ids[value] != labels.ignore_index:
-            counts[train_ids[value]] += pixels
-    return counts

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import RichProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
@@ -23,17 +24,18 @@ from lightning.pytorch.strategies import DDPStrategy, FSDPStrategy
 from xseg.cli.train_options import PROGRAM, TrainRequest, add_options, known_options, parse, refuse_unknown_options
 from xseg.data.loading.datamodule import SegmentationData
 from xseg.data.options import DataOptions
-from xseg.data.readers.registry import create_reader
 from xseg.data.sample import Reader
 from xseg.doctor.statistics import normalization_of
 from xseg.errors import ConfigError, XsegError
+from xseg.images.normalization import Normalization
 from xseg.training.batch_norm import SharedNormalization, StatisticsChoice, choose_statistics
 from xseg.training.batch_size import find_batch_size
 from xseg.training.callbacks.assembly import run_callbacks
+from xseg.training.callbacks.best_bundles import BestBundles
 from xseg.training.callbacks.epoch_table import Tell
 from xseg.training.checkpoints.io import AtomicCheckpointIO
 from xseg.training.checkpoints.resumption import Batching, read_resumption
-from xseg.training.class_weights import class_weights, count_pixels
+from xseg.training.class_weights import class_weights
 from xseg.training.environment import data_fingerprint
 from xseg.training.segmentation import SegmentationTask
 
@@ -68,6 +70,7 @@ class TrainCLI(LightningCLI):
     Args:
         arguments: the command line.
         request: the same command line as far as it is ours.
+        reader: the data set.
         tell: called after every epoch; see `EpochTable`.
         note: shows a line to the user.
     """
@@ -76,10 +79,11 @@ class TrainCLI(LightningCLI):
         self,
         arguments: Sequence[str],
         request: TrainRequest,
+        reader: Reader,
         tell: Tell | None = None,
         note: Callable[[str], None] = print,
     ) -> None:
-        self.request, self.tell, self.note = request, tell, note
+        self.request, self.reader, self.tell, self.note = request, reader, tell, note
         super().__init__(
             save_config_callback=None,
             parser_kwargs={"prog": PROGRAM, "exit_on_error": False},
@@ -108,17 +112,18 @@ class TrainCLI(LightningCLI):
         self.config_init = self.parser.instantiate(self.config)
         request = self.request
         self.resumption = None if request.resume is None else read_resumption(request.resume)
-        self.reader = create_reader(request.data)
         self.fingerprint = data_fingerprint(self.reader, "train")
-        self.trainer = self.instantiate_trainer(**self._trainer_arguments())
+        self.trainer = self._trainer()
         if request.task.ema_decay is not None and isinstance(self.trainer.strategy, FSDPStrategy):
             got = "model.ema_decay with trainer.strategy fsdp, which leaves no process with all weights to average"
             raise ConfigError(got, expected="one of them", remedy="set model.ema_decay null")
         limit_waiting(self.trainer, request.options.process_timeout)
+        self.datamodule = SegmentationData(request.data, self._normalization(), request.seed, reader=self.reader)
+        self.datamodule.setup("fit")  # looks at the files: wrong ones are reported before anything is written
         self.model = self._task(request.data)
+        self._refuse_unknown_monitor()
         if request.options.find_batch_size:
             self._find_batch_size()
-        self.datamodule = SegmentationData(self.request.data, self.model.normalization, request.seed)
         if self.resumption is not None:
             self.resumption.check(
                 labels=self.reader.labels,
@@ -126,6 +131,45 @@ class TrainCLI(LightningCLI):
                 data=self.fingerprint,
                 accept_changed_data=request.options.accept_changed_data,
             )
+
+    def _trainer(self) -> Trainer:
+        """Make the Trainer.
+
+        Raises:
+            ConfigError: if its options fit neither each other nor this machine.
+        """
+        try:
+            return self.instantiate_trainer(**self._trainer_arguments())
+        except XsegError:
+            raise
+        except (MisconfigurationException, ImportError, ValueError, RuntimeError) as error:
+            accelerator = self.config_init["trainer"]["accelerator"]
+            missing = isinstance(accelerator, str) and re.search(
+                r"No supported|can not run on your system|torch_xla", str(error)
+            )
+            if missing:
+                raise ConfigError(
+                    f"trainer.accelerator={accelerator}: this machine has none",
+                    expected="auto for the best that is here, or cpu",
+                ) from error
+            raise ConfigError(f"trainer: {error}") from error
+
+    def _refuse_unknown_monitor(self) -> None:
+        """Check run.monitor before an older run is overwritten.
+
+        Raises:
+            ConfigError: with the nearest name.
+        """
+        for callback in self.trainer.callbacks:  # type: ignore[attr-defined]  # Lightning adds it
+            if isinstance(callback, BestBundles):
+                callback.setup(self.trainer, self.model, "fit")
+
+    def _normalization(self) -> Normalization:
+        """Return the normalisation of the images, of a resumed training the checkpoint's."""
+        data = self.request.data
+        if self.resumption is not None:
+            return self.resumption.normalization
+        return normalization_of(self.reader, data, workers=data.workers)
 
     @property
     def batching(self) -> Batching:
@@ -135,15 +179,11 @@ class TrainCLI(LightningCLI):
     def _task(self, data: DataOptions) -> SegmentationTask:
         """Make the task; of a resumed training without weights, which follow."""
         request, resumption = self.request, self.resumption
-        if resumption is None:
-            weights = measured_class_weights(self.reader, request)
-            normalization = normalization_of(self.reader, data, workers=data.workers)
-        else:
-            weights, normalization = resumption.class_weights, resumption.normalization
+        weights = self._class_weights() if resumption is None else resumption.class_weights
         task = SegmentationTask(
             request.task,
             self.reader.labels,
-            normalization,
+            self.datamodule.normalization,
             in_channels=self.reader.channels,
             class_weights=weights,
             batch_size=data.batch_size,
@@ -155,6 +195,13 @@ class TrainCLI(LightningCLI):
         self.statistics = self._statistics(data.batch_size)
         task.statistics_frozen = self.statistics.frozen
         return task
+
+    def _class_weights(self) -> tuple[float, ...] | None:
+        """Return the weight of each class in the loss; without weights, no mask is read for them."""
+        weighting = self.request.task.loss.class_weights
+        if weighting == "none":
+            return None
+        return class_weights(self.datamodule.class_pixels.sum(axis=0).tolist(), weighting)
 
     def _statistics(self, batch_size: int) -> StatisticsChoice:
         options, shared = self.request.task, self.config_init["trainer"]["sync_batchnorm"]
@@ -184,7 +231,7 @@ class TrainCLI(LightningCLI):
         )
         self.request = replace(request, data=replace(request.data, batch_size=found))
         self.config["data"]["batch_size"], self.config["run"]["find_batch_size"] = found, False
-        self.model.batch_size = found
+        self.datamodule.options, self.model.batch_size = self.request.data, found
         self.statistics = self._statistics(found)
         self.model.statistics_frozen = self.statistics.frozen
         self.note(f"data.batch_size={found} is the largest power of two that memory can hold")
@@ -264,17 +311,15 @@ class TrainCLI(LightningCLI):
             raise
         finally:
             signal.signal(signal.SIGINT, on_interrupt)  # Lightning leaves Ctrl+C switched off
+            self._discard_without_a_step()
+
+    def _discard_without_a_step(self) -> None:
+        """Remove the files of a new training that ended before its first step: they would refuse the next start."""
+        if self.trainer.is_global_zero and self.resumption is None and not self.trainer.global_step:
+            self.request.run.discard()
 
 
 def limit_waiting(trainer: Trainer, seconds: float) -> None:
     """Let processes that wait for another one give up after so long: Lightning's own limit is half an hour."""
     if isinstance(trainer.strategy, DDPStrategy | FSDPStrategy):
         trainer.strategy._timeout = timedelta(seconds=seconds)  # strategies by name take no arguments
-
-
-def measured_class_weights(reader: Reader, request: TrainRequest) -> tuple[float, ...] | None:
-    """Return the weight of each class in the loss; the masks are read only for that."""
-    weighting = request.task.loss.class_weights
-    if weighting == "none":
-        return None
-    return class_weights(count_pixels(reader, threads=max(1, request.data.workers)).tolist(), weighting)

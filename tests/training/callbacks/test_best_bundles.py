@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import math
 from types import SimpleNamespace
 
 import pytest
@@ -41,6 +42,22 @@ def test_the_best_few_are_kept_beside_the_best(tiny, tmp_path):
     assert epoch(tmp_path / "best") == 2
     assert sorted(path.name for path in (tmp_path / "top").iterdir()) == ["epoch_0002", "epoch_0005"]
     assert best.kept == {"epoch_0002": 0.6, "epoch_0005": 0.5}
+
+
+@pytest.mark.parametrize("mode", ["max", "min"])
+def test_a_score_that_is_no_number_is_never_the_best(tiny, tmp_path, mode):
+    best = BestBundles(tmp_path / "best", tmp_path / "top", keep=3, mode=mode)
+    fit(tiny, tmp_path, [math.nan, 0.3, math.nan, 0.3], best)
+    assert epoch(tmp_path / "best") == 2
+    assert best.kept == {"epoch_0002": 0.3, "epoch_0004": 0.3}
+
+
+def test_a_checkpoint_whose_best_score_is_no_number_has_none(tiny, tmp_path):
+    first = BestBundles(tmp_path / "best", tmp_path / "top")
+    fit(tiny, tmp_path, [0.5], first)
+    best = BestBundles(tmp_path / "best", tmp_path / "top")
+    best.load_state_dict({"best": math.nan, "kept": {}})
+    assert best.best is None
 
 
 @pytest.mark.parametrize(("mode", "expected"), [("max", 1), ("min", 2)])

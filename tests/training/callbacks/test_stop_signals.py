@@ -68,3 +68,18 @@ def test_the_checkpoint_is_of_the_step_at_which_it_was_asked(forks, tmp_path, nu
     assert not [path.name for path in run.iterdir() if path.name.startswith(".")]
     assert forks.run(*TRAINING, "--output_dir", run, "--resume", run / "last.ckpt") == 0
     assert f"going on from {run / 'last.ckpt'} after step {step}" in forks.told()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_the_workers_too_saves_and_stops(forks, tmp_path, number):
+    """Slurm signals every process of a job, and a terminal every process of the group."""
+    run, _ = tmp_path / "run", forks.told()
+    process = forks.start(*TRAINING, "--data.workers", 2, "--output_dir", run, "--run.checkpoint_steps", 3)
+    while not (run / "last.ckpt").is_file():
+        time.sleep(0.02)
+    os.killpg(process, number)
+    assert forks.wait(process) == 130, forks.log.read_text()[-3000:]
+    step = torch.load(run / "last.ckpt", weights_only=True)["global_step"]
+    assert f"stopped after step {step}" in forks.told()
+    assert 0 < step < 60, "it was inside the epoch"

@@ -37,6 +37,15 @@ def test_an_older_run_needs_to_be_meant(tmp_path):
     run.require_free(resume=False, overwrite=True)
 
 
+def test_no_checkpoint_is_recommended_that_does_not_exist(tmp_path):
+    run = filled(tmp_path)
+    run.last_checkpoint.unlink()
+    run.previous_checkpoint.unlink()
+    with pytest.raises(ConfigError, match="--overwrite") as error:
+        run.require_free(resume=False, overwrite=False)
+    assert "--resume" not in str(error.value)
+
+
 def test_what_is_no_run_is_never_overwritten(tmp_path):
     (tmp_path / "thesis.docx").write_text("x")
     with pytest.raises(ConfigError, match="something else than a run"):

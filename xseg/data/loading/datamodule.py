@@ -42,6 +42,7 @@ class SegmentationData(LightningDataModule):
         options: which data set, and how its samples are made.
         normalization: of the network's input; its channels are the options' channels.
         seed: of shuffling and augmentation, 0 or more.
+        reader: the options' data set, where it is made already; None to make it.
 
     Attributes:
         reader: reads the data set.
@@ -52,7 +53,9 @@ class SegmentationData(LightningDataModule):
         DataError: if the data set is not where the options say.
     """
 
-    def __init__(self, options: DataOptions, normalization: Normalization, seed: int = 0) -> None:
+    def __init__(
+        self, options: DataOptions, normalization: Normalization, seed: int = 0, *, reader: Reader | None = None
+    ) -> None:
         super().__init__()
         if normalization.channels != options.channels:
             raise ConfigError(
@@ -61,7 +64,7 @@ class SegmentationData(LightningDataModule):
                 remedy="set channels to what the model takes",
             )
         self.options, self.normalization, self.seed = options, normalization, seed
-        self.reader: Reader = create_reader(options)
+        self.reader = create_reader(options) if reader is None else reader
         self.labels = self.reader.labels
         self.checks: dict[Split, SplitCheck] = {}
         self._datasets: dict[Split, SegmentationDataset] = {}
@@ -92,7 +95,7 @@ class SegmentationData(LightningDataModule):
                 self._tell_warnings(split)
             transform = None
             if split == "train":
-                weights = tuple((class_rarity(self._class_pixels) ** 2).tolist()) if self._class_aware else ()
+                weights = tuple((class_rarity(self.class_pixels) ** 2).tolist()) if self._class_aware else ()
                 transform = training_transform(
                     self.options, self.normalization, self.labels.ignore_index, class_weights=weights
                 )
@@ -162,12 +165,12 @@ class SegmentationData(LightningDataModule):
         even = size >= world
         if not self._class_aware:
             return EpochSampler(size, seed=self.seed, rank=rank, world=world, even=even)
-        weights = image_weights(self._class_pixels)
+        weights = image_weights(self.class_pixels)
         return ClassAwareSampler(weights, seed=self.seed, rank=rank, world=world, even=even)
 
     @cached_property
-    def _class_pixels(self) -> NDArray[np.int64]:
-        """The labelled pixels of the training split, (images, classes), as the look at the files found them, if any."""
+    def class_pixels(self) -> NDArray[np.int64]:
+        """Labelled pixels of the training images, (images, classes), of the look at the files if there was one."""
         check = self.checks.get("train")
         if check is not None and check.class_pixels.any():
             return check.class_pixels

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeAlias, TypedDict
 
@@ -128,5 +129,11 @@ class SegmentationLoader(DataLoader[Any]):
 
 
 def start_worker(worker: int) -> None:  # noqa: ARG001 - PyTorch's interface
-    """Keep OpenCV in a worker process to one thread: the workers are the parallelism."""
+    """Keep OpenCV in a worker process to one thread: the workers are the parallelism.
+
+    A scheduler and a terminal signal every process of a job. The main process then saves and ends its workers, which
+    until then have to give it the images of the running step.
+    """
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
     cv2.setNumThreads(0)

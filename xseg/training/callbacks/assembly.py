@@ -15,7 +15,7 @@ from xseg.training.callbacks.last_checkpoint import LastCheckpoint
 from xseg.training.callbacks.moving_average import ExponentialMovingAverage
 from xseg.training.callbacks.pictures import ValidationPictures
 from xseg.training.callbacks.stop_signals import StopSignals
-from xseg.training.callbacks.watch import LossWatch, TrainingWatch
+from xseg.training.callbacks.watch import LossWatch, RateWatch, TrainingWatch
 from xseg.training.checkpoints.run_directory import RunDirectory
 from xseg.training.options.run import RunOptions
 from xseg.version import __version__
@@ -84,7 +84,8 @@ def run_callbacks(
         before=watch.look,
     )
     averages = [] if average is None else [average]
-    return [StepSeed(seed), stop, watch, *averages, table, best, TrainingWatch(table, note), *pictures, *patience, last]
+    watches = [TrainingWatch(table, note), RateWatch(note)]
+    return [StepSeed(seed), stop, watch, *averages, table, best, *watches, *pictures, *patience, last]
 
 
 def _silent(_line: str) -> None:

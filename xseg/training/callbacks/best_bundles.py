@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -97,7 +98,7 @@ class BestBundles(Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up what a checkpoint kept, unless its bundle is not here: then the next one is the best."""
-        self.best = state_dict["best"] if is_bundle(self.path) else None
+        self.best = _number(state_dict["best"]) if is_bundle(self.path) else None
         self.kept = {name: value for name, value in state_dict["kept"].items() if is_bundle(self.top / name)}
 
     def on_validation_end(self, trainer: Trainer, _module: LightningModule) -> None:
@@ -109,7 +110,7 @@ class BestBundles(Callback):
         validated, self._validated = self._validated, False
         if not validated or not isinstance(module, SegmentationTask):
             return
-        value = measured(trainer, module).get(self.monitor)
+        value = _number(measured(trainer, module).get(self.monitor))
         if self.best is None or (value is not None and self._better(value, self.best)):
             self.best = value
             self._save(trainer, module, self.path, trainer.current_epoch + 1)
@@ -146,6 +147,11 @@ class BestBundles(Callback):
             values[self.monitor] = scores.get(self.monitor)
         provenance = {**self.provenance, "epoch": epoch, **values}
         save_bundle(Bundle(model, task.labels, task.normalization, provenance), path)
+
+
+def _number(value: float | None) -> float | None:
+    """Return a score, or None for NaN, which compares with nothing and would stay the best for ever."""
+    return None if value is None or math.isnan(value) else value
 
 
 class Patience(EarlyStopping):

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
+from torch.optim.lr_scheduler import LambdaLR
 
 from xseg.errors import DataError
 from xseg.files.atomic import write_text
@@ -150,3 +151,29 @@ class TrainingWatch(Callback):
                 f"every pixel is predicted as {task.labels.names[int(winner)]}: the model has collapsed to one class; "
                 "lower model.optimizer.lr, set model.loss.class_weights to auto, or train longer"
             )
+
+
+class RateWatch(Callback):
+    """Reports a learning rate that changes because a resumed training has more or fewer steps than before.
+
+    Args:
+        on_message: shows a line to the user.
+    """
+
+    def __init__(self, on_message: NoteTeller) -> None:
+        self.on_message = on_message
+
+    def on_train_start(self, trainer: Trainer, _module: LightningModule) -> None:
+        """Compare the checkpoint's highest rate with that of the schedule, before the task sets the latter."""
+        for schedule in (config.scheduler for config in trainer.lr_scheduler_configs):
+            if not isinstance(schedule, LambdaLR):
+                continue
+            step = schedule.last_epoch
+            before = max(float(group["lr"]) for group in schedule.optimizer.param_groups)
+            pairs = zip(schedule.base_lrs, schedule.lr_lambdas, strict=True)
+            now = max(float(rate * factor(step)) for rate, factor in pairs)
+            if not math.isclose(before, now, rel_tol=1e-6):
+                self.on_message(
+                    f"resuming {'raises' if now > before else 'lowers'} the learning rate from {before:.3g} to "
+                    f"{now:.3g}: the schedule now ends after {trainer.estimated_stepping_batches} steps"
+                )

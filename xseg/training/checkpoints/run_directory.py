@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,10 +92,12 @@ class RunDirectory:
         if resume or not self.path.is_dir() or not any(self.path.iterdir()):
             return
         if not overwrite:
+            saved = self.last_checkpoint.is_file() or self.previous_checkpoint.is_file()
+            resume_remedy = f"or add --resume {self.last_checkpoint} to resume, " if saved else ""
             raise ConfigError(
                 f"output_dir={self.path} is not empty",
                 expected="a new folder",
-                remedy=f"name another, or add --resume {self.last_checkpoint} to go on, or --overwrite to start anew",
+                remedy=f"name another, {resume_remedy}or add --overwrite to start anew",
             )
         if not self.config.is_file():
             raise ConfigError(
@@ -111,6 +114,12 @@ class RunDirectory:
         files = (self.last_checkpoint, self.previous_checkpoint, self.metrics, self.environment, self.report)
         for file in (*files, self.bad_batch, self.config):
             file.unlink(missing_ok=True)
+
+    def discard(self) -> None:
+        """Remove what a training left that took no step, and the folder if nothing else is in it."""
+        self.clear()
+        with suppress(OSError):
+            self.path.rmdir()
 
     def sweep(self) -> None:
         """Remove what a killed training had begun to write; a bundle that it was just replacing is put back."""
