@@ -228,7 +228,11 @@ def test_wrong_usage_is_one_line_and_writes_nothing(run, tmp_path, capsys, chang
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("data: {rooot: x}", "unknown options data.rooot"), ("data: 3", "no options under"), ("a: [", "cannot be read")],
+    [
+        ("data: {rooot: x}", "unknown option data.rooot; did you mean data.root?"),
+        ("data: 3", "no options under"),
+        ("a: [", "cannot be read"),
+    ],
 )
 def test_a_damaged_configuration_is_one_line(run, capsys, text, message):
     (run / "config.yaml").write_text(text)

@@ -7,13 +7,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from xseg.cli import EXIT_OK
 from xseg.cli.arguments import add_options, new_parser, options_of, parse_arguments
+from xseg.cli.data.options import read_data_options
 from xseg.cli.progress import show_progress
 from xseg.data.options import DataOptions
-from xseg.errors import ConfigError
 from xseg.evaluation.settings import METRICS_FILE, EvaluationSettings
 from xseg.inference.options import InferenceOptions
 from xseg.types import SPLITS, PathArgument, Split
@@ -180,32 +178,3 @@ def _parse(arguments: Sequence[str]) -> dict[str, Any]:
         parser.set_defaults(read_data_options(file))
     values: dict[str, Any] = vars(parser.instantiate(parse_arguments(parser, arguments)))
     return values
-
-
-def read_data_options(file: Path) -> dict[str, Any]:
-    """Return what a configuration's `data:` says, by the options' full names; the rest of the file is for training.
-
-    Raises:
-        ConfigError: if the file cannot be read, or an option is unknown.
-    """
-    try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{file} cannot be read: {error}", expected="a YAML file with `data:`") from error
-    data = values.get("data", {}) if isinstance(values, dict) else None
-    if not isinstance(data, dict):
-        raise ConfigError(f"{file} holds no options under `data:`", expected="reader, root, ...")
-    given, known = _leaves({"data": data}), _leaves({"data": asdict(DataOptions())})
-    unknown = sorted(set(given) - set(known))
-    if unknown:
-        raise ConfigError(f"{file} has unknown options {', '.join(unknown)}", expected="those of --help")
-    return given
-
-
-def _leaves(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return the values of nested options by their names joined with dots."""
-    found: dict[str, Any] = {}
-    for key, value in tree.items():
-        name = f"{prefix}{key}"
-        found |= _leaves(value, f"{name}.") if isinstance(value, Mapping) and value else {name: value}
-    return found

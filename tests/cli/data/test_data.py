@@ -113,6 +113,23 @@ def test_wrong_usage_is_one_line(arguments, message, tmp_path, monkeypatch, caps
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("data: {rot: x}", "unknown option data.rot; did you mean data.root?"),
+        ("data: {layout: {splits: {fraction: [1, 0, 0]}}}", "did you mean data.layout.splits.fractions?"),
+        ("data: {layout: {spilts: {group: a}}}", "data.layout.spilts.group; did you mean data.layout.splits.group?"),
+        ("data: {zzzzzz: 1, rot: x}", "unknown options data.rot, data.zzzzzz; did you mean data.root?"),
+        ("data: {zzzzzz: 1}", "unknown option data.zzzzzz; --help lists the options"),
+    ],
+)
+@pytest.mark.parametrize("verb", [["data", "check"], ["evaluate", "nowhere"]])
+def test_a_mistyped_key_of_a_configuration_is_refused_with_the_nearest_name(verb, text, message, tmp_path, capsys):
+    (tmp_path / "a.yaml").write_text(text)
+    assert main([*verb, "--config", str(tmp_path / "a.yaml")]) == 2
+    assert message in capsys.readouterr().err
+
+
 def test_a_copy_into_the_data_set_is_refused_before_anything_is_read(street, config, capsys):
     assert main(["data", "check", *config, "--write-fixed", str(street / "fixed")]) == 2
     assert "the data set itself is never changed" in capsys.readouterr().err

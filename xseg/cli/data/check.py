@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from jsonargparse import ArgumentParser
 
 from xseg.cli import EXIT_OK, EXIT_SOME_FAILED
-from xseg.cli.data.verbs import parse_data_arguments
+from xseg.cli.data.options import parse_data_arguments
 from xseg.cli.progress import show_progress
 from xseg.data.options import DataOptions
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from jsonargparse import ArgumentParser
 
 from xseg.cli import EXIT_OK
-from xseg.cli.data.verbs import parse_data_arguments
+from xseg.cli.data.options import parse_data_arguments
 from xseg.data.options import DataOptions
 from xseg.errors import ConfigError
 

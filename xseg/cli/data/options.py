@@ -1,0 +1,91 @@
+"""The options that the actions of `xseg data` share, and those in a configuration's `data:`."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonargparse import ArgumentParser
+
+from xseg.cli.arguments import new_parser, parse_arguments
+from xseg.data.options import DataOptions
+from xseg.errors import ConfigError
+
+ACTIONS = {
+    "check": "find what is wrong with a data set before it costs a night",
+    "stats": "count pixels and images per class and split; sizes; the channels' means and deviations",
+    "preview": "draw contact sheets of images with their masks, before and after augmentation",
+}
+
+
+def parse_data_arguments(
+    action: str, arguments: Sequence[str], add_arguments: Callable[[ArgumentParser], None]
+) -> dict[str, Any]:
+    """Parse the arguments of an action; `--config` says which files hold the defaults of the data's options.
+
+    Args:
+        action: one of `ACTIONS`.
+        arguments: what follows the action.
+        add_arguments: adds the action's own options.
+
+    Returns:
+        The values by name; `data` holds the `DataOptions`.
+
+    Raises:
+        ConfigError: if an option is unknown or wrong, or a file cannot be read.
+    """
+    parser = new_parser(f"data {action}", f"Of a labelled data set, {ACTIONS[action]}.")
+    parser.add_argument(
+        "--config",
+        type=str,
+        action="append",
+        default=[],
+        help="a YAML file whose `data:` says which data set; may be given several times",
+    )
+    parser.add_argument("--workers", type=int, default=min(8, os.cpu_count() or 1), help="processes that decode files")
+    add_arguments(parser)
+    parser.add_class_arguments(DataOptions, "data")
+    for file in parse_arguments(parser, arguments).config:
+        parser.set_defaults(read_data_options(Path(file)))
+    values: dict[str, Any] = vars(parser.instantiate(parse_arguments(parser, arguments)))
+    if values["workers"] < 0:
+        raise ConfigError(f"workers={values['workers']}", expected="0 or more")
+    return values
+
+
+def read_data_options(file: Path) -> dict[str, Any]:
+    """Return what a configuration's `data:` says, by the options' full names; the rest of the file is for training.
+
+    Raises:
+        ConfigError: if the file cannot be read, or an option is unknown.
+    """
+    try:
+        values = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{file} cannot be read: {error}", expected="a YAML file with `data:`") from error
+    data = values.get("data", {}) if isinstance(values, dict) else None
+    if not isinstance(data, dict):
+        raise ConfigError(f"{file} holds no options under `data:`", expected="reader, root, ...")
+    given, known = _leaves({"data": data}), _leaves({"data": asdict(DataOptions())})
+    unknown = sorted(set(given) - set(known))
+    if unknown:
+        near = [name for option in unknown for name in difflib.get_close_matches(option, known, n=1)]
+        raise ConfigError(
+            f"{file}: unknown option{'s' if len(unknown) > 1 else ''} {', '.join(unknown)}",
+            remedy=f"did you mean {', '.join(near)}?" if near else "--help lists the options",
+        )
+    return given
+
+
+def _leaves(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return the values of nested options by their names joined with dots."""
+    found: dict[str, Any] = {}
+    for key, value in tree.items():
+        name = f"{prefix}{key}"
+        found |= _leaves(value, f"{name}.") if isinstance(value, Mapping) and value else {name: value}
+    return found
