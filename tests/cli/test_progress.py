@@ -20,6 +20,15 @@ def test_plain_lines_come_now_and_then_with_speed_and_time_left(capsys):
     ]
 
 
+def test_of_an_unknown_total_plain_lines_show_what_is_done(capsys):
+    now = [0.0]
+    progress = PlainProgress("predict 0", 0, "frames", clock=lambda: now[0])
+    for _ in range(25):
+        now[0] += 0.5
+        progress.advance()
+    assert capsys.readouterr().err.splitlines() == ["predict 0: 20 frames, 2.0 frames/s"]
+
+
 def test_short_work_shows_no_plain_line(capsys):
     with show_progress("predict", 3) as progress:
         for _ in range(3):
@@ -27,7 +36,7 @@ def test_short_work_shows_no_plain_line(capsys):
     assert capsys.readouterr() == ("", "")
 
 
-def test_a_terminal_shows_a_bar_and_notes_as_they_are(capsys, monkeypatch):
+def test_a_terminal_shows_a_bar_and_messages_as_they_are(capsys, monkeypatch):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     monkeypatch.setenv("COLUMNS", "200")
     with show_progress("evaluate val", 2) as progress:

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from silent import Silent
 
 from xseg.errors import ConfigError, DataError, ShapeError
 from xseg.evaluation.evaluate import EXAMPLE_WIDTH, EXAMPLES, evaluate
@@ -98,10 +99,10 @@ def test_averaging_can_be_asked_for(predictor, reader):
     assert averaged.scores == expected.scores
 
 
-def test_progress_is_told_once_per_image(predictor, reader):
-    told = []
-    evaluate(predictor, reader, "val", progress=lambda: told.append(1))
-    assert len(told) == 7
+def test_progress_advances_once_per_image(predictor, reader):
+    shown = Silent()
+    evaluate(predictor, reader, "val", show=shown)
+    assert (shown.done, shown.total) == (7, 7)
 
 
 def test_other_classes_than_the_models_are_refused(predictor, reader):

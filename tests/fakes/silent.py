@@ -1,4 +1,4 @@
-"""A display of progress that shows nothing and keeps what it received."""
+"""A display of progress that shows nothing, and keeps counts and messages."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 class Silent:
     def __init__(self):
-        self.done, self.messages = 0, []
+        self.done, self.total, self.messages = 0, 0, []
 
     def advance(self, count=1):
         self.done += count
@@ -17,4 +17,5 @@ class Silent:
 
     @contextmanager
     def __call__(self, title, total, *, unit="images"):  # noqa: ARG002 - the protocol's names
+        self.total += total
         yield self

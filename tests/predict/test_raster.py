@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from silent import Silent
 from torch import nn
 
 from xseg.errors import ConfigError, DataError
@@ -273,16 +274,18 @@ def test_probabilities_are_a_band_per_class(source, tmp_path):
 
 
 def test_progress_counts_tiles_and_may_stop_the_work_without_leaving_a_file(source, tmp_path):
-    calls = []
-    predict_raster(Predictor(), source.path, tmp_path / "a" / "mask.tif", TILES, progress=lambda *c: calls.append(c))
-    assert calls == [(done, 24) for done in range(1, 25)]
+    shown = Silent()
+    predict_raster(Predictor(), source.path, tmp_path / "a" / "mask.tif", TILES, show=shown)
+    assert (shown.done, shown.total) == (24, 24)
 
-    def stop(done, total):
-        if done == 3:
-            raise KeyboardInterrupt
+    class Stop(Silent):
+        def advance(self, count=1):
+            super().advance(count)
+            if self.done == 3:
+                raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        predict_raster(Predictor(), source.path, tmp_path / "b" / "mask.tif", TILES, progress=stop)
+        predict_raster(Predictor(), source.path, tmp_path / "b" / "mask.tif", TILES, show=Stop())
     assert names(tmp_path / "b") == []
 
 

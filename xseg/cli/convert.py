@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -135,8 +134,7 @@ def _convert(weights: str, options: ConvertOptions) -> tuple[Conversion, Entry |
     from xseg.weights.formats.read import read_source
     from xseg.weights.report import describe
 
-    with _progress() as progress:
-        path = locate(weights, encoder=options.encoder, progress=progress)
+    path = locate(weights, encoder=options.encoder, show=show_progress)
     conversion = convert(read_source(path))
     _check_wanted(conversion, options)
     if options.multi_grid and conversion.plan.config:  # the original is run with it too
@@ -145,22 +143,6 @@ def _convert(weights: str, options: ConvertOptions) -> tuple[Conversion, Entry |
     for line in describe(conversion):
         print(line)
     return conversion, None if Path(weights).exists() else find_entry(weights, options.encoder)
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[int, int], None]]:
-    """Show how much of a file is fetched, in MiB, once its size is known."""
-    with ExitStack() as stack:
-        shown: dict[str, Any] = {"bar": None, "done": 0}
-
-        def advance(done: int, total: int) -> None:
-            if shown["bar"] is None and total:
-                shown["bar"] = stack.enter_context(show_progress("fetch", total >> 20, unit="MiB"))
-            if shown["bar"] is not None and done >> 20 > shown["done"]:
-                shown["bar"].advance((done >> 20) - shown["done"])
-                shown["done"] = done >> 20
-
-        yield advance
 
 
 def _plain(value: Any) -> Any:

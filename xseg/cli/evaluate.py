@@ -119,8 +119,7 @@ def evaluate_and_report(
     from xseg.evaluation.writers import write_metrics, write_per_image
     from xseg.reports.evaluation import write_report
 
-    with show_progress(f"evaluate {split}", len(reader.records(split))) as progress:
-        evaluation = evaluate(predictor, reader, split, progress=progress.advance)
+    evaluation = evaluate(predictor, reader, split, show=show_progress)
     directory = Path(directory)
     write_metrics(evaluation, directory / METRICS_FILE, settings)
     write_per_image(evaluation, directory / "per_image.csv")

@@ -1,4 +1,4 @@
-"""Showing how far long work is: a bar on a terminal, plain lines elsewhere, both on standard error."""
+"""The progress of long work on standard error: a bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ def show_progress(title: str, total: int, *, unit: str = "images") -> Iterator[P
     """Show the progress of `total` items while the block runs.
 
     Args:
-        title: what is done, for example "predict".
-        total: number of items.
-        unit: what an item is, in the plural.
+        title: name of the work, for example "predict".
+        total: number of items; 0 if unknown.
+        unit: name of the items, in the plural.
 
     Yields:
-        What to tell about each item.
+        The object that counts the items.
     """
     if sys.stderr.isatty():
         with _bar(title, total, unit) as bar:
@@ -35,9 +35,9 @@ class PlainProgress:
     """A line on standard error now and then, for logs.
 
     Args:
-        title: what is done.
-        total: number of items.
-        unit: what an item is, in the plural.
+        title: name of the work.
+        total: number of items; 0 if unknown.
+        unit: name of the items, in the plural.
         clock: returns seconds.
     """
 
@@ -50,15 +50,15 @@ class PlainProgress:
         """Count items as done, and show a line if the last one is long ago."""
         self._done += count
         now = self._clock()
-        if now - self._shown < LINE_INTERVAL or self._done >= self._total:
+        if now - self._shown < LINE_INTERVAL or 0 < self._total <= self._done:
             return
         self._shown = now
         speed = self._done / max(now - self._start, 1e-9)
-        left = (self._total - self._done) / speed if speed else 0.0
-        self.message(
-            f"{self._title}: {self._done}/{self._total} {self._unit}, {speed:.1f} {self._unit}/s, "
-            f"{clock_time(left)} left"
-        )
+        done, left = f"{self._done}", ""
+        if self._total:
+            done += f"/{self._total}"
+            left = f", {clock_time((self._total - self._done) / speed)} left" if speed else ""
+        self.message(f"{self._title}: {done} {self._unit}, {speed:.1f} {self._unit}/s{left}")
 
     def message(self, line: str) -> None:
         """Show a line."""
@@ -94,7 +94,7 @@ def _bar(title: str, total: int, unit: str) -> Iterator[Progress]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Speed(), TimeRemainingColumn())
     console = Console(stderr=True)
     with RichProgress(*columns, console=console) as bar:
-        task = bar.add_task(title, total=total)
+        task = bar.add_task(title, total=total or None)
 
         class Bar:
             """The bar as what `Progress` asks for."""

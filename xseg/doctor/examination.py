@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,9 +16,8 @@ from xseg.doctor.look import Look, is_plain
 from xseg.doctor.parallel import each
 from xseg.doctor.summary import Facts, PairFacts, SplitFacts
 from xseg.doctor.table import run_checks
+from xseg.files.progress import NO_PROGRESS, ShowProgress
 from xseg.types import SPLITS, Split
-
-Advance = Callable[[], None]
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ def examine(
     listings: dict[Split, Listing],
     *,
     workers: int = 0,
-    advance: Advance = lambda: None,
+    show: ShowProgress = NO_PROGRESS,
 ) -> Examination:
     """Look at every file of a data set and judge what was found. Nothing is changed.
 
@@ -67,16 +66,17 @@ def examine(
         options: the training's; of them `crop`.
         listings: from `list_splits`.
         workers: processes that decode; 0 decodes in this one.
-        advance: called after every pair.
+        show: shows the progress, in pairs.
 
     Raises:
         DataError: if a process that decodes was killed.
     """
     tasks = [task for listing in listings.values() for task in listing.tasks]
     looked: list[PairFacts] = []
-    for facts in each(Look(reader), tasks, workers=workers):
-        looked.append(facts)
-        advance()
+    with show("check", len(tasks), unit="pairs") as progress:
+        for facts in each(Look(reader), tasks, workers=workers):
+            looked.append(facts)
+            progress.advance()
     splits: dict[Split, SplitFacts] = {}
     start = 0
     for split, listing in listings.items():

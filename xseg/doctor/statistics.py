@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,11 @@ from xseg.data.sample import Reader, Record, Sample
 from xseg.doctor.parallel import each
 from xseg.errors import DataError
 from xseg.files.atomic import write_text
+from xseg.files.progress import NO_PROGRESS, Progress, ShowProgress
 from xseg.images.normalization import Normalization
 from xseg.labels.label_map import LabelMap
 from xseg.types import SPLITS, Split
 
-Advance = Callable[[], None]
 _LEAST_DEVIATION = 1e-6  # of values scaled to 1: a channel of one value cannot be divided by its deviation
 
 
@@ -115,7 +115,7 @@ class _Measure:
 
 
 def split_statistics(
-    reader: Reader, split: Split, *, workers: int = 0, advance: Advance = lambda: None
+    reader: Reader, split: Split, *, workers: int = 0, show: ShowProgress = NO_PROGRESS
 ) -> SplitStatistics:
     """Measure a split, reading every file once.
 
@@ -123,12 +123,14 @@ def split_statistics(
         reader: the data set.
         split: train, val or test.
         workers: processes that decode; 0 decodes in this one.
-        advance: called after every image.
+        show: shows the progress.
 
     Raises:
         DataError: if a record cannot be read, or images have different bit depths.
     """
-    return combined(_told(each(_Measure(reader), reader.records(split), workers=workers), advance), reader.labels)
+    records = reader.records(split)
+    with show(f"stats {split}", len(records)) as progress:
+        return combined(_counted(each(_Measure(reader), records, workers=workers), progress), reader.labels)
 
 
 def measured(sample: Sample, labels: LabelMap) -> _Measured:
@@ -289,10 +291,10 @@ def _maximum(kind: str) -> float:
     return float(np.iinfo(kind).max) if kind in ("uint8", "uint16") else 1.0
 
 
-def _told(found: Iterable[_Measured], advance: Advance) -> Iterable[_Measured]:
+def _counted(found: Iterable[_Measured], progress: Progress) -> Iterable[_Measured]:
     for image in found:
         yield image
-        advance()
+        progress.advance()
 
 
 def _fingerprint(reader: Reader, options: DataOptions) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from xseg.data.sample import Reader, Sample
 from xseg.errors import ConfigError, DataError, ShapeError
+from xseg.files.progress import NO_PROGRESS, ShowProgress
 from xseg.images.overlay import Pixels, displayable
 from xseg.inference.prediction import Prediction
 from xseg.inference.predictor import Predictor
@@ -108,7 +109,7 @@ def evaluate(
     *,
     scales: Sequence[float] | None = None,
     flip: bool | None = None,
-    progress: Callable[[], None] | None = None,
+    show: ShowProgress = NO_PROGRESS,
 ) -> Evaluation:
     """Score a model on every image of a split.
 
@@ -118,7 +119,7 @@ def evaluate(
         split: train, val or test.
         scales: sizes to average over; None for the predictor's own.
         flip: average over the mirror image too; None for the predictor's own.
-        progress: called after each image.
+        show: shows the progress.
 
     Returns:
         The scores.
@@ -141,13 +142,13 @@ def evaluate(
     images: list[ImageScore] = []
     extremes = _Extremes()
     pairs = _predictions(predictor, reader, split)
-    for scored in ahead(lambda pair: _score(*pair, reader.labels), pairs, prompt=True):
-        confusion += scored.confusion
-        boundary += scored.boundary
-        images.append(scored.example.score)
-        extremes.add(scored.example)
-        if progress is not None:
-            progress()
+    with show(f"evaluate {split}", len(reader.records(split))) as progress:
+        for scored in ahead(lambda pair: _score(*pair, reader.labels), pairs, prompt=True):
+            confusion += scored.confusion
+            boundary += scored.boundary
+            images.append(scored.example.score)
+            extremes.add(scored.example)
+            progress.advance()
     best, worst = extremes.examples(len(images))
     return Evaluation(
         split=split,

@@ -43,3 +43,6 @@ class NoProgress:
     def __call__(self, title: str, total: int, *, unit: str = "images") -> Iterator[Progress]:  # noqa: ARG002
         """Show nothing."""
         yield self
+
+
+NO_PROGRESS = NoProgress()

@@ -6,7 +6,7 @@ import errno
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -230,22 +230,14 @@ def predict_raster_source(predictor: Predictor, source: Source, writer: Predicti
     options, mask = predictor.options, writer.file(MASKS, source, ".tif")
     start = time.perf_counter()
     try:
-        with ExitStack() as stack:
-            progress: list[Progress] = []
-
-            def tell(done: int, total: int) -> None:
-                if done == 1:
-                    progress.append(stack.enter_context(show(f"predict {source.path.name}", total, unit="tiles")))
-                progress[0].advance()
-
-            summary = predict_raster(
-                predictor,
-                source.path,
-                mask,
-                RasterOptions(options.tile, options.overlap, options.batch_size, max(options.scales)),
-                probabilities=writer.file(PROBABILITIES, source, ".tif") if writer.options.probabilities else None,
-                progress=tell,
-            )
+        summary = predict_raster(
+            predictor,
+            source.path,
+            mask,
+            RasterOptions(options.tile, options.overlap, options.batch_size, max(options.scales)),
+            probabilities=writer.file(PROBABILITIES, source, ".tif") if writer.options.probabilities else None,
+            show=show,
+        )
     except XsegError as error:
         return failed_row(source, Failure(source.path, error))
     if writer.options.overlay:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from xseg.errors import ConfigError
 from xseg.files.atomic import atomic_path
+from xseg.files.progress import NO_PROGRESS, ShowProgress
 from xseg.images.normalization import Normalization
 from xseg.images.overlay import Pixels, add_legend, blend, displayable
 from xseg.inference.accumulator import Piece, stream_pieces
@@ -35,8 +36,6 @@ from xseg.types import PathArgument
 
 if TYPE_CHECKING:
     from rasterio.io import DatasetReader, DatasetWriter
-
-Progress = Callable[[int, int], None]
 
 
 class TilePredictor(Protocol):
@@ -106,7 +105,7 @@ def predict_raster(
     options: RasterOptions | None = None,
     *,
     probabilities: PathArgument | None = None,
-    progress: Progress | None = None,
+    show: ShowProgress = NO_PROGRESS,
 ) -> RasterSummary:
     """Predict on a GeoTIFF and write its mask as a GeoTIFF, in memory that does not depend on its size.
 
@@ -119,7 +118,7 @@ def predict_raster(
         destination: the mask's file.
         options: how it is cut.
         probabilities: a second file, float32, with a band per class; NaN where the source has no data.
-        progress: called with the tiles that are done and all tiles, after each.
+        show: shows the progress, in tiles.
 
     Returns:
         Counts and times.
@@ -139,11 +138,11 @@ def predict_raster(
         with (
             closing(_pieces(predictor, reader, plan, options.batch_size)) as pieces,
             _outputs(reader.dataset, predictor.labels, Path(destination), probabilities) as write,
+            show(f"predict {Path(source).name}", plan.count, unit="tiles") as progress,
         ):
-            for done, piece in enumerate(pieces, 1):
+            for piece in pieces:
                 counts += write(piece)
-                if progress is not None:
-                    progress(done, plan.count)
+                progress.advance()
     pixels = dict(zip(predictor.labels.names, counts.tolist(), strict=True))
     nodata = plan.height * plan.width - sum(pixels.values())
     seconds = time.perf_counter() - start

@@ -47,8 +47,7 @@ def check(arguments: Sequence[str]) -> int:
         check_destination(values["write_fixed"], root)
     start = time.perf_counter()
     listings = list_splits(reader)
-    with show_progress("check", sum(len(listing.tasks) for listing in listings.values()), unit="pairs") as progress:
-        examination = examine(reader, options, listings, workers=values["workers"], advance=progress.advance)
+    examination = examine(reader, options, listings, workers=values["workers"], show=show_progress)
     seconds = time.perf_counter() - start
     correction = None
     if values["write_fixed"]:

@@ -41,9 +41,8 @@ def stats(arguments: Sequence[str]) -> int:
     reader = create_reader(options)
     counts = existing_splits(reader)
     found: dict[Split, SplitStatistics] = {}
-    with show_progress("stats", sum(counts.values())) as progress:
-        for split in counts:
-            found[split] = split_statistics(reader, split, workers=values["workers"], advance=progress.advance)
+    for split in counts:
+        found[split] = split_statistics(reader, split, workers=values["workers"], show=show_progress)
     text = json.dumps({split: entry.to_dict(reader.labels) for split, entry in found.items()}, indent=2)
     if values["json"]:
         print(text)

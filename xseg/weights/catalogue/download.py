@@ -8,17 +8,15 @@ import shutil
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
-from typing import TypeAlias
 
 from xseg.errors import WeightsError
 from xseg.files.caches import user_cache
+from xseg.files.progress import NO_PROGRESS, Progress, ShowProgress
 from xseg.weights.catalogue.entries import WebFile
 
-Progress: TypeAlias = Callable[[int, int], None]
 MIRROR = "XSEG_WEIGHTS_MIRROR"
 ATTEMPTS, CHUNK, TIMEOUT = 4, 1 << 20, 30.0
 BUSY = (429, 500, 502, 503, 504)  # answers that a later request may not get
@@ -26,7 +24,7 @@ MAX_WAIT = 300.0  # seconds; a server that asks for more is left alone
 MAX_BYTES = 4 * 2**30
 
 
-def fetch_from_web(place: WebFile, *, progress: Progress | None = None) -> Path:
+def fetch_from_web(place: WebFile, *, show: ShowProgress = NO_PROGRESS) -> Path:
     """Return the path of a file, fetched once.
 
     `XSEG_WEIGHTS_MIRROR` is a folder or an address that has the file under its own name; it is asked instead of the
@@ -34,7 +32,7 @@ def fetch_from_web(place: WebFile, *, progress: Progress | None = None) -> Path:
 
     Args:
         place: the file.
-        progress: called with the bytes that are there and the bytes in all, 0 if unknown.
+        show: shows the progress, in MiB.
 
     Raises:
         WeightsError: if it cannot be fetched, or has another checksum.
@@ -53,7 +51,7 @@ def fetch_from_web(place: WebFile, *, progress: Progress | None = None) -> Path:
             )
         shutil.copyfile(found, part)
     else:
-        _download(f"{mirror.rstrip('/')}/{place.filename}" if mirror else place.url, part, progress)
+        _download(f"{mirror.rstrip('/')}/{place.filename}" if mirror else place.url, part, show)
     _verify(place, part)
     part.replace(target)
     return target
@@ -73,12 +71,12 @@ def _verify(place: WebFile, part: Path) -> None:
             )
 
 
-def _download(url: str, part: Path, progress: Progress | None) -> None:
+def _download(url: str, part: Path, show: ShowProgress) -> None:
     """Fetch a file; resume where an earlier run or attempt stopped, and wait where the server is busy."""
     reason = ""
     for attempt in range(ATTEMPTS):
         try:
-            if _attempt(url, part, progress):
+            if _attempt(url, part, show):
                 return
             reason = "the connection was cut"
         except urllib.error.HTTPError as error:
@@ -123,7 +121,7 @@ def _wait(retry_after: str | None, attempt: int) -> float:
         return float(2**attempt)
 
 
-def _attempt(url: str, part: Path, progress: Progress | None) -> bool:
+def _attempt(url: str, part: Path, show: ShowProgress) -> bool:
     """Fetch what is missing; return whether it is all there."""
     done = part.stat().st_size if part.is_file() and _tag(part).is_file() else 0
     request = urllib.request.Request(url, headers={"User-Agent": "xseg"})  # noqa: S310 - the catalogue's, or the user's
@@ -137,23 +135,24 @@ def _attempt(url: str, part: Path, progress: Progress | None) -> bool:
         tag = response.headers.get("ETag") or response.headers.get("Last-Modified")
         if tag and not tag.startswith("W/"):
             _tag(part).write_text(tag, encoding="utf-8")
-        done = _receive(response, part, done, total, progress)
+        with show("fetch", total >> 20, unit="MiB") as progress:
+            progress.advance(done >> 20)
+            done = _receive(response, part, done, progress)
     if total > done or (not total and done == 0):
         return False
     _tag(part).unlink(missing_ok=True)
     return True
 
 
-def _receive(response: HTTPResponse, part: Path, done: int, total: int, progress: Progress | None) -> int:
+def _receive(response: HTTPResponse, part: Path, done: int, progress: Progress) -> int:
     with part.open("r+b" if done else "wb") as file:
         file.seek(done)
         while chunk := response.read(CHUNK):
             file.write(chunk)
+            progress.advance((done + len(chunk) >> 20) - (done >> 20))
             done += len(chunk)
             if done > MAX_BYTES:
                 raise WeightsError(f"{response.url} goes on beyond {MAX_BYTES} bytes", remedy="name a file instead")
-            if progress is not None:
-                progress(done, total)
     return done
 
 

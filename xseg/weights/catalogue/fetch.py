@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from xseg.files.progress import NO_PROGRESS, ShowProgress
 from xseg.types import PathArgument
-from xseg.weights.catalogue.download import Progress, fetch_from_web
+from xseg.weights.catalogue.download import fetch_from_web
 from xseg.weights.catalogue.entries import HubFile, find_entry, unknown
 from xseg.weights.catalogue.hub import fetch_from_hub
 from xseg.weights.formats.read import KINDS
 from xseg.weights.formats.tensorflow import checkpoint_prefix
 
 
-def locate(weights: PathArgument, *, encoder: str | None = None, progress: Progress | None = None) -> Path:
+def locate(weights: PathArgument, *, encoder: str | None = None, show: ShowProgress = NO_PROGRESS) -> Path:
     """Return the path of weights.
 
     Args:
         weights: a path, which goes before a name; or a name of the catalogue.
         encoder: the encoder that the weights are for; without, the name is "ENCODER/NAME".
-        progress: told how much of a file is fetched.
+        show: shows the progress of a download.
 
     Raises:
         WeightsError: if it is neither, or cannot be fetched.
@@ -31,4 +32,4 @@ def locate(weights: PathArgument, *, encoder: str | None = None, progress: Progr
         raise unknown(str(weights), encoder, KINDS)
     if isinstance(entry.place, HubFile):
         return fetch_from_hub(entry.place)
-    return fetch_from_web(entry.place, progress=progress)
+    return fetch_from_web(entry.place, show=show)
