@@ -27,8 +27,14 @@ def silence_decoders() -> None:
 @contextmanager
 def quiet_opencv() -> Iterator[None]:
     """Silence OpenCV's log while the block runs."""
-    level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    level = _set_log_level(0)
     try:
         yield
     finally:
-        cv2.utils.logging.setLogLevel(level)
+        _set_log_level(level)
+
+
+def _set_log_level(level: int) -> int:
+    """Set the level of OpenCV's log, where 0 is silence, and return the one before."""
+    module = cv2.utils.logging if hasattr(cv2.utils, "logging") else cv2  # OpenCV 5 has moved it
+    return int(module.setLogLevel(level))
