@@ -72,11 +72,20 @@ def test_every_backend_computes_the_network_at_every_size(model, waves, name):
         torch.testing.assert_close(backend(images), expected, atol=1e-4 * float(expected.abs().max()), rtol=0)
 
 
+def computes_bfloat16(name):
+    """Return whether a backend rounds to bfloat16 here: OpenVINO stays in float32 on processors without it."""
+    if name != "openvino":
+        return True
+    openvino = pytest.importorskip("openvino")
+    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
 @pytest.mark.parametrize("name", [available("torch"), available("openvino")])
 def test_bfloat16_agrees_on_nearly_all_pixels(model, name):
     agreement = compare(create(model, name, "bfloat16"), coarse_network(model), 3)
     assert agreement.labels > 0.9, "of a network with random weights, whose classes are close to each other"
-    assert 1e-4 < agreement.difference < 0.1
+    least = 1e-4 if computes_bfloat16(name) else 0.0
+    assert least <= agreement.difference < 0.1
 
 
 @pytest.mark.slow

@@ -38,7 +38,7 @@ def test_a_whole_run_is_compared_with_the_bare_model(model, tmp_path, capsys):
     assert "whole run over bare model: " in capsys.readouterr().out
     (result,) = json.loads(output.read_text())
     assert result["ratio"] == pytest.approx(result["ours"][0] / result["other"][0])
-    assert "3 files of 64x48" in result["details"]
+    assert "3 files of 48x64" in result["details"]
 
 
 @pytest.mark.slow
