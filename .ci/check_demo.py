@@ -1,4 +1,4 @@
-"""Check what the README promises of the demo: a mIoU over 0.7 on scenes it was not trained on, and its files."""
+"""Check the README's claims about the demo: mIoU over 0.7 on unseen scenes, masks and a report."""
 
 import json
 import sys
@@ -9,4 +9,4 @@ scores = json.loads((root / "metrics.json").read_text())
 predictions = sorted((root / "predictions" / "masks").rglob("*.png"))
 print(f"demo: mIoU {scores['miou']:.3f} on unseen scenes, {len(predictions)} masks")
 if scores["miou"] <= 0.7 or not predictions or not (root / "report.html").is_file():
-    sys.exit("the demo did not reach what the README promises")
+    sys.exit("the demo does not meet the README's claims: mIoU over 0.7, masks and report.html")

@@ -1,4 +1,4 @@
-"""Writes docs/parity.md: every origin's network beside ours, on the same images, with random weights.
+"""Write docs/parity.md: compare the network of every origin with ours on the same images, with random weights.
 
 `python docs/programs/parity.py [--tensorflow PYTHON] [--output FILE] [--only NAME]`. PYTHON is an interpreter that has
 TensorFlow; it may be this one.
@@ -18,7 +18,7 @@ from pathlib import Path
 os.environ.setdefault("KERAS_BACKEND", "torch")
 sys.path.insert(
     0, str(Path(__file__).parents[2] / "tests/fakes")
-)  # the restatements of other implementations, which are in no package
+)  # reimplementations of networks that are in no package
 
 import numpy as np
 import torch
@@ -87,7 +87,7 @@ def timm_rows(only):
 
 
 def original_xception_rows(only):
-    """Keras's and Cadene's have output stride 32 alone: ours at 16 and 8 are compared at the pixels they share."""
+    """Compare ours at strides 32, 16 and 8 with Keras's and Cadene's, which exist only at 32, at the shared pixels."""
     from segmentation_models_pytorch.encoders import get_encoder
 
     def dense(conversion, padding):
@@ -123,7 +123,7 @@ def whole_model_rows(only):
             network = randomize(SegmenTron(19, stride))
             conversion = convert(read_source(network))
             runs = compare(model_runner(conversion), lambda x, _: network(x), strides=(stride,), sizes=SIZES)  # noqa: B023
-            yield "SegmenTron", "X-65, DeepLabV3+, 19 classes", "its network restated in PyTorch", runs
+            yield "SegmenTron", "X-65, DeepLabV3+, 19 classes", "its network reimplemented in PyTorch", runs
         if only and only not in "bonlime":
             continue
         other = Bonlime(21, stride)
@@ -137,22 +137,23 @@ def whole_model_rows(only):
             return {name: torch.from_numpy(value).permute(0, 3, 1, 2) for name, value in outputs.items()}
 
         runs = compare(model_runner(conversion), original, strides=(stride,), sizes=SIZES)
-        yield "bonlime", "X-65, DeepLabV3+, 21 classes", "its network restated in Keras 3", runs
+        yield "bonlime", "X-65, DeepLabV3+, 21 classes", "its network reimplemented in Keras 3", runs
 
 
 HEADER = """# Parity
 
-How far a converted network is from the original, on the same random images, with the same random weights: the largest
-absolute difference over the largest value, in float32. Written by `python docs/programs/parity.py`; {machine}.
+Differences between converted networks and their originals on the same random images with the same random weights: the
+largest absolute difference divided by the largest value, in float32. Written by `python docs/programs/parity.py`;
+{machine}.
 
-- 1 to 5 are the encoder's maps: the normalised output of the second separable convolution of each striding block, and
-  the final features. Logits are at the image's size.
-- TensorFlow, Keras, timm and SMP execute their own operations. For TF DeepLab the network is a plain restatement of its
-  specification in TensorFlow (`xseg/weights/check/tensorflow_deeplab.py`), which shares nothing with this project's
-  networks; SegmenTron's and bonlime's are restated in PyTorch and Keras (`tests/fakes`). The checkpoints are written by
-  TensorFlow, with momentum and, where it says so, moving averages.
-- Keras's and Cadene's Xceptions exist at output stride 32 alone. Ours at 16 and 8 are compared with them at the pixels
-  that both have, which shows the dilated network computing the same features on a denser grid.
+- Columns 1 to 5 are the encoder's feature maps: the normalised output of the second separable convolution of each block
+  with stride, and the final features. Logits are at the size of the image.
+- TensorFlow, Keras, timm and SMP run their own operations. TF DeepLab's network is reimplemented from its specification
+  in TensorFlow (`xseg/weights/check/tensorflow_deeplab.py`), independently of the networks in this project. SegmenTron's
+  and bonlime's networks are reimplemented in PyTorch and Keras (`tests/fakes`). TensorFlow writes the checkpoints, with
+  momentum and, where stated, moving averages.
+- The Xceptions of Keras and Cadene exist only at output stride 32. Ours at 16 and 8 are compared with them at the shared
+  pixels: the dilated network computes the same features on a denser grid.
 - timm's X-71 loses a shortcut at output stride 8, so it is compared at 16 and 32.
 
 | origin | network | reference | image | output stride | 1 | 2 | 3 | 4 | 5 | logits |

@@ -1,8 +1,8 @@
-"""`python docs/programs/tiling.py MODEL IMAGES…` measures how far tiles give what the whole image gives, and draws it.
+"""`python docs/programs/tiling.py MODEL IMAGES…` compares predictions by tiles with those of the whole image.
 
-Every image is enlarged, and for each overlap cut to the largest part that tiles with exactly this overlap cover. Of
-that part, the whole and the tiles are compared. Written are a plot and, as JSON, its figures. Tiles and overlaps of
-32 k + 1 pixels keep both ways on the same coarse grid.
+Each image is enlarged and, for each overlap, cut to the largest part that tiles with exactly this overlap cover. The
+predictions on this part are compared. The program writes a plot and its figures as JSON. Tiles and overlaps of 32 k + 1
+pixels keep tiles and whole on the same coarse grid.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ class Series:
 
     Args:
         tile: side of the tiles in pixels.
-        pooling: what image pooling sees: "tile", or "whole image" where its output is taken from the whole image.
-        overlaps: in pixels.
-        agreement: share of pixels with the same label as the whole image gives, per overlap.
+        pooling: input of image pooling, "tile" or "whole image".
+        overlaps: overlaps in pixels.
+        agreement: share of pixels with the same label as in the whole image, per overlap.
         largest: largest difference of a logit, per overlap.
         typical: mean difference of the logits, per overlap.
     """
@@ -54,7 +54,7 @@ class Series:
 
 
 def logits_and_probabilities(predictor: Predictor, pixels: NDArray[Any]) -> Tensor:
-    """Return logits and, after them, probabilities, (N, 2 * classes, h, w): tiles mix both in the same way."""
+    """Return logits followed by probabilities, (N, 2 * classes, h, w); tiles mix both in the same way."""
     with torch.inference_mode():
         logits: Tensor = predictor.model(to_batch([*pixels], predictor.normalization, predictor.device)).float()
         return torch.cat([logits, logits.softmax(dim=1)], dim=1)
@@ -62,7 +62,7 @@ def logits_and_probabilities(predictor: Predictor, pixels: NDArray[Any]) -> Tens
 
 @contextmanager
 def pooling_of(model: nn.Module, kept: dict[nn.Module, Tensor], *, replace: bool) -> Iterator[None]:
-    """Keep what image pooling gives, or give what was kept."""
+    """Store the output of image pooling in `kept`, or replace it by the stored output."""
 
     def hook(module: nn.Module, _: Any, output: Tensor) -> Tensor | None:
         if replace:
@@ -79,7 +79,7 @@ def pooling_of(model: nn.Module, kept: dict[nn.Module, Tensor], *, replace: bool
 def compare(
     predictor: Predictor, images: Sequence[NDArray[Any]], *, tile: int, overlaps: Sequence[int], keep_pooling: bool
 ) -> Series:
-    """Predict on all images both ways."""
+    """Predict all images whole and in tiles, and compare."""
     results = np.zeros((len(overlaps), 3))
     for row, overlap in enumerate(overlaps):
         for image in images:
@@ -95,7 +95,7 @@ def compare(
 def difference(
     predictor: Predictor, image: NDArray[Any], tile: int, overlap: int, keep_pooling: bool
 ) -> tuple[float, float, float]:
-    """Return agreement of the labels, largest and mean difference of the logits between tiles and whole."""
+    """Return label agreement, and largest and mean difference of the logits, between tiles and whole."""
     classes = len(predictor.labels)
     kept: dict[nn.Module, Tensor] = {}
     with pooling_of(predictor.model, kept, replace=False):
@@ -111,11 +111,12 @@ def difference(
 
 
 def fitting_part(image: NDArray[Any], tile: int, overlap: int) -> NDArray[Any]:
-    """Return the largest top left part that tiles cover with exactly this overlap; at least two tiles either way."""
+    """Return the largest top left part that tiles cover with exactly this overlap, at least two tiles per axis."""
     step = tile - overlap
     height, width = (tile + (size - tile) // step * step for size in image.shape[:2])
     if min(height, width) <= tile:
-        raise SystemExit(f"images of {image.shape[0]} x {image.shape[1]} hold no two tiles of {tile}, {overlap} shared")
+        size = f"{image.shape[0]} x {image.shape[1]}"
+        raise SystemExit(f"images of {size} are too small for two tiles of {tile} with an overlap of {overlap}")
     return np.ascontiguousarray(image[:height, :width])
 
 
@@ -157,10 +158,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", help="a run directory, a bundle directory or a Hugging Face Hub id")
     parser.add_argument("images", nargs="+", type=Path)
-    parser.add_argument("--factor", type=float, default=2.25, help="the images are enlarged by it")
+    parser.add_argument("--factor", type=float, default=2.25, help="factor by which images are enlarged")
     parser.add_argument("--tiles", type=int, nargs="+", default=[257, 385])
     parser.add_argument("--overlaps", type=int, nargs="+", default=[1, 33, 65, 97, 129, 193])
-    parser.add_argument("--output", type=Path, default=Path("tiling.png"), help="the plot; the figures go beside it")
+    parser.add_argument("--output", type=Path, default=Path("tiling.png"), help="path of the plot, beside the figures")
     arguments = parser.parse_args()
     predictor = load(arguments.model)
     channels = predictor.normalization.channels
