@@ -149,10 +149,10 @@ largest absolute difference divided by the largest value, in float32. Written by
 - Columns 1 to 5 are the encoder's feature maps: the normalised output of the second separable convolution of each block
   with stride, and the final features. Logits are at the size of the image.
 - TensorFlow, Keras, timm and SMP run their own operations. TF DeepLab's network is reimplemented from its specification
-  in TensorFlow (`xseg/weights/check/tensorflow_deeplab.py`), independently of the networks in this project. SegmenTron's
+  in TensorFlow (`xseg/weights/check/tensorflow_deeplab.py`), independently of this project's networks. SegmenTron's
   and bonlime's networks are reimplemented in PyTorch and Keras (`tests/fakes`). TensorFlow writes the checkpoints, with
   momentum and, where stated, moving averages.
-- The Xceptions of Keras and Cadene exist only at output stride 32. Ours at 16 and 8 are compared with them at the shared
+- The Xceptions of Keras and Cadene exist only at output stride 32. Ours at 16 and 8 are compared at the shared
   pixels: the dilated network computes the same features on a denser grid.
 - timm's X-71 loses a shortcut at output stride 8, so it is compared at 16 and 32.
 
