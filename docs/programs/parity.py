@@ -56,7 +56,9 @@ def tensorflow_rows(python, only):
         with tempfile.TemporaryDirectory() as folder:
             settings = {**settings, "sizes": SIZES, "output_strides": [16, 8]}
             command = [python, str(FAKES / "tensorflow_zoo.py"), folder, json.dumps(settings)]
-            subprocess.run(command, check=True, capture_output=True, env={**os.environ, "CUDA_VISIBLE_DEVICES": ""})
+            # Keras over torch, which this process has, and TensorFlow abort when they are loaded into one process.
+            environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "KERAS_BACKEND": "tensorflow"}
+            subprocess.run(command, check=True, capture_output=True, env=environment)
             path = Path(folder) / ("frozen_inference_graph.pb" if settings.get("graph") else "model.ckpt")
             conversion = convert(read_source(path))
             ours = model_runner(conversion) if conversion.plan.config else encoder_runner(conversion)

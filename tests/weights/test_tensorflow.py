@@ -111,7 +111,9 @@ def test_tensorflow_computes_the_same(tmp_path, settings):
     sizes, strides = [[65, 65], [64, 96]], [16, 8]
     command = [interpreter(), tensorflow_zoo.__file__, str(tmp_path)]
     given = json.dumps({**settings, "sizes": sizes, "output_strides": strides})
-    subprocess.run([*command, given], check=True, capture_output=True, timeout=600)
+    # Keras over torch, which other tests choose, and TensorFlow abort when they are loaded into one process.
+    environment = {**os.environ, "KERAS_BACKEND": "tensorflow"}
+    subprocess.run([*command, given], check=True, capture_output=True, timeout=600, env=environment)
     conversion = convert(read_source(tmp_path / ("frozen_inference_graph.pb" if "graph" in settings else "model.ckpt")))
     with torch.device("meta"):
         wanted = build_model(conversion.config).state_dict()
