@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from xseg.bundles.bundle import Bundle, is_bundle, load_bundle, save_bundle
-from xseg.bundles.hub import HubBundle
+from xseg.bundles.hub import HubBundle, pull_from_hub
 from xseg.errors import WeightsError
 from xseg.images.normalization import Normalization
 from xseg.labels.label_map import LabelMap
@@ -137,7 +137,7 @@ def test_the_hubs_mixin_saves_the_same_files_and_a_card(bundle, tmp_path):
     card = (tmp_path / "mixin" / "README.md").read_text()
     assert "| 1 | car | #040506 |" in card
     assert "license" not in card.split("---")[1]
-    again = Bundle.from_pretrained(tmp_path / "mixin")
+    again = pull_from_hub(tmp_path / "mixin")
     assert (again.labels, again.provenance) == (bundle.labels, bundle.provenance)
 
 

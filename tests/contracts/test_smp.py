@@ -12,7 +12,6 @@ from torch.testing import assert_close
 import xseg
 from xseg.errors import ConfigError, WeightsError
 from xseg.models.smp_decoders import SMP_DECODERS
-from xseg.smp import register_encoder
 
 xseg.register_smp()
 
@@ -84,8 +83,6 @@ def test_smp_finds_every_encoders_imagenet_weights_on_the_hub(encoder_name):
     settings = smp_registry[f"xseg-{encoder_name}"]["pretrained_settings"]
     assert {"repo_id", "revision"} == set(settings["imagenet"])
     assert settings["imagenet"]["repo_id"].split("/")[0] in ("timm", "smp-hub")
-    narrow = register_encoder(encoder_name, 0.5)
-    assert smp_registry[narrow]["pretrained_settings"] == {}
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import sys
 
 import numpy as np
@@ -8,18 +7,19 @@ import pytest
 import torch
 
 from xseg.errors import ConfigError, MissingExtraError
-from xseg.export import cache
-from xseg.export.cache import fingerprint, kept
+from xseg.export.format import Format
+from xseg.export.formats import FORMATS
 from xseg.export.verify import compare, verify
 from xseg.images.normalization import Normalization
 from xseg.inference.backends import selection
+from xseg.inference.backends.converted import FORMAT_OF
 from xseg.inference.backends.pytorch import TorchBackend
 from xseg.inference.backends.selection import create_backend, select_backend, select_precision
-from xseg.inference.network import coarse_network
 from xseg.inference.options import InferenceOptions
 from xseg.inference.predictor import Predictor
 from xseg.labels.label_map import LabelMap
 from xseg.models.architectures import build_model
+from xseg.models.coarse import CoarseNetwork
 from xseg.models.config import ModelConfig
 
 CPU = torch.device("cpu")
@@ -48,13 +48,12 @@ def model(settled, waves):
 
 
 def create(model, backend, precision="float32"):
-    return create_backend(coarse_network(model), channels=3, device=CPU, backend=backend, precision=precision)
+    return create_backend(CoarseNetwork(model), channels=3, device=CPU, backend=backend, precision=precision)
 
 
 def available(name, *marks):
     """Return a backend's name if its packages are there, to run a test for every backend that is."""
-    packages = selection._PACKAGES[name]
-    missing = [package for package in packages if not selection.find_spec(package)]
+    missing = [] if name == "torch" else FORMATS[FORMAT_OF[name]].missing_packages()
     return pytest.param(name, marks=[pytest.mark.skipif(bool(missing), reason=f"needs {missing}"), *marks])
 
 
@@ -62,7 +61,7 @@ def available(name, *marks):
     "name", [available("torch"), available("openvino"), available("onnxruntime", pytest.mark.slow)]
 )
 def test_every_backend_computes_the_network_at_every_size(model, waves, name):
-    network, backend = coarse_network(model), create(model, name)
+    network, backend = CoarseNetwork(model), create(model, name)
     assert (backend.name, backend.precision) == (name, "float32")
     assert backend.workers >= 1
     for count, height, width in ((1, 33, 33), (3, 50, 131), (2, 160, 97)):
@@ -82,7 +81,7 @@ def computes_bfloat16(name):
 
 @pytest.mark.parametrize("name", [available("torch"), available("openvino")])
 def test_bfloat16_agrees_on_nearly_all_pixels(model, name):
-    agreement = compare(create(model, name, "bfloat16"), coarse_network(model), 3)
+    agreement = compare(create(model, name, "bfloat16"), CoarseNetwork(model), 3)
     assert agreement.labels > 0.9, "of a network with random weights, whose classes are close to each other"
     least = 1e-4 if computes_bfloat16(name) else 0.0
     assert least <= agreement.difference < 0.1
@@ -115,25 +114,22 @@ def test_a_backend_that_computes_something_else_is_refused_or_left_by_auto(model
         def __call__(self, images):
             return super().__call__(images).flip(1)
 
-    network = coarse_network(model)
+    network = CoarseNetwork(model)
     wrong = Wrong(network, device=CPU, precision="float32")
-    with pytest.raises(ConfigError, match=r"backend=openvino in float32 differs from .*; use --backend torch"):
-        verify(wrong, network, 3)
+    with pytest.raises(ConfigError, match=r"backend=openvino in float32 differs from .*; use it not"):
+        verify(wrong, network, 3, precision="float32", what="backend=openvino", remedy="use it not")
 
-    def convert(*_, **__):
-        verify(wrong, network, 3)
-
-    monkeypatch.setattr(selection, "_converted", convert)
-    monkeypatch.setattr(selection, "find_spec", lambda _: True)
+    monkeypatch.setattr(selection, "ConvertedBackend", lambda *_, **__: wrong)
+    monkeypatch.setattr(Format, "missing_packages", lambda _: [])
     with pytest.warns(UserWarning, match=r"openvino is left out: .* differs from torch"):
         assert create(model, "auto").name == "torch"
-    with pytest.raises(ConfigError, match="differs from torch"):
+    with pytest.raises(ConfigError, match=r"differs from torch.*; use --backend torch"):
         create(model, "openvino")
 
 
 def test_auto_takes_the_fastest_that_is_installed(model, monkeypatch):
     def choose(*installed, precision="float32", device=CPU, network=model):
-        monkeypatch.setattr(selection, "find_spec", lambda package: package in installed)
+        monkeypatch.setattr(Format, "missing_packages", lambda form: [p for p in form.packages if p not in installed])
         return select_backend("auto", precision, device, network)
 
     assert choose("openvino", "onnxruntime", "onnxscript") == "openvino"
@@ -167,57 +163,3 @@ def test_a_missing_package_is_told_with_its_extra(model, monkeypatch, name, extr
     monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(MissingExtraError, match=rf"pip install 'xseg\[{extra}\]'"):
         create(model, name)
-
-
-def test_a_conversion_is_kept_for_the_same_network_alone(model, settled, waves, tmp_path, monkeypatch):
-    monkeypatch.setenv("XSEG_CACHE", str(tmp_path))
-    conversions = []
-
-    def convert(path):
-        conversions.append(path)
-        path.write_text("network")
-
-    network = coarse_network(model)
-    for _ in range(2):
-        assert kept(network, "kind", ".xml", "1", convert).read_text() == "network"
-    assert len(conversions) == 1
-    kept(network, "kind", ".xml", "2", convert)
-    kept(coarse_network(model.with_output_stride(4)), "kind", ".xml", "1", convert)
-    other = make(settled, waves, depth=3)
-    before = fingerprint(coarse_network(other))
-    with torch.no_grad():
-        next(other.parameters()).view(-1)[0] += 1
-    assert fingerprint(coarse_network(other)) != before
-    assert len(conversions) == 3
-    assert not list(cache.cache_folder().glob(".converting-*"))
-
-
-def test_beyond_the_size_limit_the_conversions_unused_for_longest_are_removed(model, tmp_path, monkeypatch):
-    monkeypatch.setenv("XSEG_CACHE", str(tmp_path))
-    monkeypatch.setattr(cache, "SIZE_LIMIT", 300)
-    network = coarse_network(model)
-
-    def convert(path):
-        path.write_bytes(bytes(90))
-        path.with_suffix(".bin").write_bytes(bytes(10))
-
-    files = {version: kept(network, "kind", ".xml", version, convert) for version in "123"}
-    for age, version in enumerate("321", 1):
-        os.utime(files[version].parent, (1000 - age, 1000 - age))
-    kept(network, "kind", ".xml", "1", convert)  # used again, which makes it the newest
-    files["4"] = kept(network, "kind", ".xml", "4", convert)
-    assert [version for version, file in files.items() if file.is_file()] == ["1", "3", "4"]
-    monkeypatch.setattr(cache, "SIZE_LIMIT", 1)
-    assert kept(network, "kind", ".xml", "5", convert).is_file(), "the one in use stays, however large"
-
-
-def test_a_conversion_that_fails_leaves_nothing(model, tmp_path, monkeypatch):
-    monkeypatch.setenv("XSEG_CACHE", str(tmp_path))
-
-    def convert(path):
-        path.write_text("half")
-        raise RuntimeError("no")
-
-    with pytest.raises(RuntimeError, match="no"):
-        kept(coarse_network(model), "kind", ".xml", "1", convert)
-    assert not list((tmp_path / "backends").iterdir())

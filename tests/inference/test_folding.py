@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from xseg.inference.folding import folded
-from xseg.inference.network import coarse_network
 from xseg.models.architectures import build_model
+from xseg.models.coarse import CoarseNetwork
 from xseg.models.config import ModelConfig
 
 
@@ -27,7 +27,7 @@ def build(settled, waves):
 @torch.no_grad()
 @pytest.mark.parametrize("output_stride", [8, 16])
 def test_it_computes_what_the_network_computes_and_leaves_it_alone(encoder_name, build, waves, output_stride):
-    network = coarse_network(build(encoder=encoder_name, output_stride=output_stride)).double()
+    network = CoarseNetwork(build(encoder=encoder_name, output_stride=output_stride)).double()
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     images = waves(1, 3, 81, 97).double()
     expected = network(images)
@@ -45,7 +45,7 @@ def test_it_computes_what_the_network_computes_and_leaves_it_alone(encoder_name,
 
 @torch.no_grad()
 def test_decoders_of_sequences_are_folded(build, waves):
-    network = coarse_network(build(architecture="smp_deeplabv3plus", encoder="xception", output_stride=16)).double()
+    network = CoarseNetwork(build(architecture="smp_deeplabv3plus", encoder="xception", output_stride=16)).double()
     images = waves(1, 3, 64, 96).double()
     torch.testing.assert_close(folded(network)(images), network(images), rtol=1e-9, atol=1e-9)
     assert len(norms(folded(network).model.decoder)) < len(norms(network.model.decoder))

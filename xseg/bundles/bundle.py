@@ -62,61 +62,6 @@ class Bundle:
         """What the model is made of."""
         return self.model.config
 
-    def push_to_hub(
-        self,
-        repo_id: str,
-        *,
-        private: bool | None = None,
-        token: str | None = None,
-        license: str | None = None,  # noqa: A002 - the Hub's own word
-        commit_message: str = "Push a bundle of xseg",
-    ) -> str:
-        """Push the bundle with its card to the Hugging Face Hub, as one commit.
-
-        Args:
-            repo_id: owner and name; made if it is new.
-            private: whether a new one is private.
-            token: instead of the one that `hf auth login` keeps.
-            license: of the weights, for the card; by default what the provenance says.
-            commit_message: of the commit.
-
-        Returns:
-            The commit's address.
-
-        Raises:
-            WeightsError: if the Hub refuses, or cannot be reached.
-        """
-        from xseg.bundles.hub import HubBundle
-        from xseg.weights.catalogue.hub import hub_errors
-
-        card = {"repo_id": repo_id, "license": license}
-        with hub_errors(f"pushing to {repo_id}"):
-            return str(
-                HubBundle(self).push_to_hub(
-                    repo_id, private=private, token=token, commit_message=commit_message, model_card_kwargs=card
-                )
-            )
-
-    @classmethod
-    def from_pretrained(
-        cls, source: PathArgument, *, revision: str | None = None, token: str | bool | None = None
-    ) -> Bundle:
-        """Load a bundle of a directory, or of the Hugging Face Hub, from where it is fetched once.
-
-        Args:
-            source: a directory, or a Hub id "owner/name".
-            revision: a branch, a tag or a commit of the Hub.
-            token: instead of the one that `hf auth login` keeps; False for none.
-
-        Raises:
-            WeightsError: if there is no bundle, or it is damaged.
-        """
-        from xseg.bundles.hub import HubBundle
-        from xseg.weights.catalogue.hub import hub_errors
-
-        with hub_errors(str(source)):
-            return HubBundle.from_pretrained(str(source), revision=revision, token=token).bundle
-
 
 def save_bundle(bundle: Bundle, directory: PathArgument) -> Path:
     """Write a bundle; it appears whole or not at all, and replaces an older one.

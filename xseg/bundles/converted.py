@@ -15,13 +15,13 @@ from xseg.labels.by_outputs import label_set
 from xseg.labels.label_map import LabelMap
 from xseg.models.architectures import build_model
 from xseg.models.config import ModelConfig
+from xseg.nn.in_channels import repeat_kernels
 from xseg.types import OutputStride, PathArgument
 from xseg.weights.adapt import adapt_head
 from xseg.weights.catalogue.entries import Entry, find_entry
 from xseg.weights.catalogue.fetch import locate
 from xseg.weights.convert import Conversion, convert
 from xseg.weights.formats.read import read_source
-from xseg.weights.in_channels import repeat_kernels
 from xseg.weights.report import provenance
 
 FIRST_CONVOLUTION = "encoder.stem.conv1.conv.weight"

@@ -9,7 +9,8 @@ from huggingface_hub import ModelCard, ModelCardData, ModelHubMixin
 
 from xseg.bundles.bundle import CONFIG_FILE, WEIGHTS_FILE, Bundle, is_bundle, load_bundle, write_files
 from xseg.errors import WeightsError
-from xseg.weights.catalogue.hub import HubAccess, fetch_files
+from xseg.types import PathArgument
+from xseg.weights.catalogue.hub import HubAccess, fetch_files, hub_errors
 
 
 class HubBundle(ModelHubMixin):
@@ -72,6 +73,55 @@ class HubBundle(ModelHubMixin):
             tags=["xception", "semantic-segmentation", self.bundle.config.architecture],
         )
         return ModelCard(f"---\n{data.to_yaml()}\n---\n\n{card_text(self.bundle, repo_id)}")
+
+
+def push_to_hub(
+    bundle: Bundle,
+    repo_id: str,
+    *,
+    private: bool | None = None,
+    token: str | None = None,
+    license: str | None = None,  # noqa: A002 - the Hub's own word
+    commit_message: str = "Push a bundle of xseg",
+) -> str:
+    """Push a bundle with its card to the Hugging Face Hub, as one commit.
+
+    Args:
+        bundle: model, labels and normalisation.
+        repo_id: owner and name of the repository, which is made if it is new.
+        private: whether a new repository is private.
+        token: token in place of the one that `hf auth login` keeps.
+        license: licence of the weights, for the card; by default what the provenance says.
+        commit_message: message of the commit.
+
+    Returns:
+        The commit's address.
+
+    Raises:
+        WeightsError: if the Hub refuses, or cannot be reached.
+    """
+    card = {"repo_id": repo_id, "license": license}
+    with hub_errors(f"pushing to {repo_id}"):
+        return str(
+            HubBundle(bundle).push_to_hub(
+                repo_id, private=private, token=token, commit_message=commit_message, model_card_kwargs=card
+            )
+        )
+
+
+def pull_from_hub(source: PathArgument, *, revision: str | None = None, token: str | bool | None = None) -> Bundle:
+    """Load a bundle of the Hugging Face Hub, which is fetched once, or of a directory.
+
+    Args:
+        source: Hub id "owner/name", or a directory.
+        revision: branch, tag or commit of the Hub.
+        token: token in place of the one that `hf auth login` keeps; False for none.
+
+    Raises:
+        WeightsError: if there is no bundle, or it is damaged.
+    """
+    with hub_errors(str(source)):
+        return HubBundle.from_pretrained(str(source), revision=revision, token=token).bundle
 
 
 def card_text(bundle: Bundle, repo_id: str) -> str:

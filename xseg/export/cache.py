@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from torch import nn
 
+from xseg.export.format import Format
 from xseg.files.caches import remove_least_recent, user_cache
+from xseg.models.coarse import CoarseNetwork
 from xseg.version import __version__
 
 SIZE_LIMIT = 4 << 30  # bytes; a converted Xception-65 takes 0.16 GiB
@@ -31,20 +32,19 @@ def fingerprint(network: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def kept(network: nn.Module, kind: str, suffix: str, version: str, convert: Callable[[Path], None]) -> Path:
-    """Return the file of a converted network, converting it if it is not there yet.
+def kept(name: str, format: Format, network: CoarseNetwork, channels: int) -> Path:  # noqa: A002 - the field's word
+    """Return the file of a network in a format, writing it if it is not there yet.
 
     Beyond `SIZE_LIMIT`, the networks that were not used for longest are removed.
 
     Args:
-        network: what is converted.
-        kind: names the format.
-        suffix: of the file.
-        version: of what converts.
-        convert: writes the file; others beside it whose names begin alike are kept too.
+        name: name of the format.
+        format: the format.
+        network: the network, on the CPU.
+        channels: number of image channels.
     """
-    folder = cache_folder() / f"{kind}-{version.split('-')[0]}-{fingerprint(network)}"
-    file = folder / f"network{suffix}"
+    folder = cache_folder() / f"{name}-{format.version().split('-')[0]}-{fingerprint(network)}"
+    file = folder / f"network{format.suffix}"
     if file.is_file():
         os.utime(folder)
         return file
@@ -53,7 +53,7 @@ def kept(network: nn.Module, kind: str, suffix: str, version: str, convert: Call
     with tempfile.TemporaryDirectory(prefix=".converting-", dir=folder.parent) as temporary:
         fresh = Path(temporary) / "network"
         fresh.mkdir()
-        convert(fresh / f"network{suffix}")
+        format.write(network, channels, fresh / file.name)
         try:
             fresh.rename(folder)
         except OSError:

@@ -1,4 +1,4 @@
-"""Whether a converted network computes what torch computes."""
+"""Comparing a converted network with torch."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from xseg.errors import ConfigError
-from xseg.inference.backends.protocol import Backend
-from xseg.inference.network import CoarseNetwork
+from xseg.models.coarse import CoarseNetwork
 from xseg.types import Precision
 
 # Odd and even sides, because padding differs, and two sizes, because a tracer may have kept one of them.
@@ -21,7 +20,7 @@ TOLERANCES: dict[Precision, float] = {"float32": 1e-3, "bfloat16": 0.1, "float16
 
 @dataclass(frozen=True)
 class Agreement:
-    """How a backend compares with torch in float32.
+    """How a converted network compares with torch in float32.
 
     Args:
         difference: the largest difference of the logits, as a share of their range.
@@ -33,19 +32,19 @@ class Agreement:
 
 
 @torch.inference_mode()
-def compare(backend: Callable[[Tensor], Tensor], network: CoarseNetwork, channels: int) -> Agreement:
-    """Run a backend and the network itself on the same waves.
+def compare(session: Callable[[Tensor], Tensor], network: CoarseNetwork, channels: int) -> Agreement:
+    """Run a converted network and the network itself on the same waves.
 
     Args:
-        backend: what to compare.
-        network: what it should compute.
-        channels: of the images.
+        session: the converted network.
+        network: the network that it should compute.
+        channels: number of image channels.
     """
     differences, agreeing, pixels = [0.0], 0, 0
     for height, width in SIZES:
         images = network.pad(_waves(channels, height, width))
         images = images.contiguous(memory_format=torch.channels_last)
-        expected, got = network(images), backend(images)
+        expected, got = network(images), session(images)
         if got.shape != expected.shape or not got.isfinite().all():
             return Agreement(float("inf"), 0.0)
         spread = float(expected.max() - expected.min())
@@ -55,20 +54,35 @@ def compare(backend: Callable[[Tensor], Tensor], network: CoarseNetwork, channel
     return Agreement(max(differences), agreeing / pixels)
 
 
-def verify(backend: Backend, network: CoarseNetwork, channels: int) -> Agreement:
-    """Compare a backend with the network.
+def verify(
+    session: Callable[[Tensor], Tensor],
+    network: CoarseNetwork,
+    channels: int,
+    *,
+    precision: Precision,
+    what: str,
+    remedy: str = "",
+) -> Agreement:
+    """Compare a converted network with the network.
+
+    Args:
+        session: the converted network.
+        network: the network that it should compute.
+        channels: number of image channels.
+        precision: type of the numbers that it computes in, which says how far it may be off.
+        what: its name in the message.
+        remedy: advice in the message.
 
     Raises:
         ConfigError: if it computes something else.
     """
-    agreement = compare(backend, network, channels)
-    tolerance = TOLERANCES[backend.precision]
+    agreement = compare(session, network, channels)
+    tolerance = TOLERANCES[precision]
     if not agreement.difference <= tolerance:
         raise ConfigError(
-            f"backend={backend.name} in {backend.precision} differs from torch by {agreement.difference:.2g} of the "
-            "logits' range",
+            f"{what} in {precision} differs from torch by {agreement.difference:.2g} of the logits' range",
             expected=f"{tolerance:g} or less",
-            remedy="use --backend torch",
+            remedy=remedy,
         )
     return agreement
 

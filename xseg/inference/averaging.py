@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 
-from xseg.inference.network import CoarseNetwork
 from xseg.inference.scores import Scores, View
+from xseg.models.coarse import CoarseNetwork
 from xseg.nn.resize import resize
 
 

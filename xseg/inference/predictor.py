@@ -27,7 +27,6 @@ from xseg.inference.backends.protocol import Backend
 from xseg.inference.backends.selection import create_backend
 from xseg.inference.device import select_device
 from xseg.inference.memory import choose_tiling
-from xseg.inference.network import coarse_network
 from xseg.inference.options import BackendOption, InferenceOptions, PrecisionOption
 from xseg.inference.pipeline import Computed, Computer, Decoded, Request, in_order, run_pipeline
 from xseg.inference.prediction import Failure, Prediction
@@ -35,6 +34,7 @@ from xseg.inference.preprocessing import ImageArgument, to_array, to_batch
 from xseg.inference.scores import Tiled
 from xseg.inference.tiling import TileOption, TilePlan
 from xseg.labels.label_map import LabelMap
+from xseg.models.coarse import CoarseNetwork
 from xseg.types import OutputStride, PathArgument
 
 SMALL_PIXELS = 1 << 20  # images up to this size go through whole without asking for the free memory
@@ -70,7 +70,7 @@ class Predictor:
         self.options = options or InferenceOptions()
         self.device = select_device(self.options.device)
         self.model = model.to(self.device).to(memory_format=torch.channels_last).eval()
-        self._network = coarse_network(self.model)
+        self._network = CoarseNetwork(self.model)
         self._backend: Backend | None = None
         self._creating = threading.Lock()
 

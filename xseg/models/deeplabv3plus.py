@@ -104,6 +104,7 @@ class DeepLabV3Plus(SegmentationModel):
         if config.depth <= LOW_LEVEL:
             raise ConfigError(f"depth={config.depth} under DeepLabV3+", expected="3 to 5: a map beyond stride 4")
         self.encoder = build_encoder(config)
+        self.stride = self.encoder.strides[LOW_LEVEL if config.decoder else -1]
         self.decoder = DeepLabV3PlusDecoder(
             self.encoder.out_channels[LOW_LEVEL],
             self.encoder.out_channels[-1],
@@ -114,15 +115,8 @@ class DeepLabV3Plus(SegmentationModel):
         initialize(self.decoder, depthwise=0.33, pointwise=0.06)
         initialize(self.segmentation_head, depthwise=0.01, pointwise=0.01)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Score every pixel for every class.
-
-        Args:
-            images: (N, in_channels, H, W) float, normalised; any H and W from 33 up.
-
-        Returns:
-            Logits (N, classes, H, W).
-        """
+    def coarse(self, images: Tensor) -> Tensor:
+        """Score images (N, in_channels, H, W): logits (N, classes, h, w) at `stride`."""
         features = self.encoder(images)
-        logits = self.segmentation_head(self.decoder(features[2], features[-1]))
-        return resize(logits, images.shape[-2], images.shape[-1])
+        logits: Tensor = self.segmentation_head(self.decoder(features[2], features[-1]))
+        return logits

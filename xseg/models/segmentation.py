@@ -1,4 +1,4 @@
-"""What every segmentation model here has: its configuration, and the same weights at another output stride."""
+"""What every segmentation model has: a configuration, padding, and the same weights at another output stride."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from xseg.encoders.variants import encoder_spec
 from xseg.encoders.xception import XceptionEncoder
 from xseg.models.config import ModelConfig
+from xseg.nn.resize import pad, padded_size, resize
 from xseg.types import OutputStride
 
 
@@ -35,8 +36,16 @@ def build_encoder(config: ModelConfig) -> XceptionEncoder:
 class SegmentationModel(nn.Module):
     """Base of the models: images (N, in_channels, H, W) to logits (N, classes, H, W).
 
+    An architecture computes coarse scores; padding before and resizing after are the same for all.
+
     Args:
         config: everything that is needed to build the model again.
+
+    Attributes:
+        smallest: least number of rows and columns of an image; smaller ones are padded.
+        multiple: number that rows and columns are padded to a multiple of.
+        stride: size of an image over size of its coarse scores, where pixel i of these lies over pixel stride * i of
+            the image at any size; 1 where that does not hold.
     """
 
     if TYPE_CHECKING:  # TorchScript reads annotations of a class body, and knows no Any
@@ -47,6 +56,30 @@ class SegmentationModel(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
+        self.smallest = self.multiple = self.stride = 1
+
+    def coarse(self, images: Tensor) -> Tensor:
+        """Score padded images (N, in_channels, H, W) for every class.
+
+        Returns:
+            Logits (N, classes, h, w) of the decoder's resolution, whose corners lie over the images' corners.
+        """
+        raise NotImplementedError
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Score every pixel for every class.
+
+        Args:
+            images: (N, in_channels, H, W) float, normalised; any H and W from 33 up.
+
+        Returns:
+            Logits (N, classes, H, W).
+        """
+        height, width = images.shape[-2], images.shape[-1]
+        rows = padded_size(height, smallest=self.smallest, multiple=self.multiple)
+        columns = padded_size(width, smallest=self.smallest, multiple=self.multiple)
+        logits = resize(self.coarse(pad(images, rows, columns)), rows, columns)
+        return logits if (rows, columns) == (height, width) else logits[..., :height, :width]
 
     @torch.jit.unused
     def with_output_stride(self, output_stride: OutputStride) -> Self:

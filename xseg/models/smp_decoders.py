@@ -6,15 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import segmentation_models_pytorch as smp
-from torch import Tensor
-from torch.nn import functional as F
+from segmentation_models_pytorch import encoders as smp_encoders
+from torch import Tensor, nn
 
 from xseg.errors import ConfigError
 from xseg.models.config import ModelConfig
 from xseg.models.deeplabv3plus import default_rates
 from xseg.models.segmentation import SegmentationModel, build_encoder
-from xseg.nn.resize import resize
-from xseg.smp import register_encoder
+from xseg.models.smp_encoders import SmpEncoder
 from xseg.types import OutputStride
 
 UNET_CHANNELS = (256, 128, 64, 32, 16)  # SMP's default
@@ -81,24 +80,20 @@ class SmpModel(SegmentationModel):
         self.encoder = build_encoder(config)
         self.decoder = network.decoder
         self.segmentation_head = network.segmentation_head
+        if _is_bilinear(self.segmentation_head[1]):
+            self.segmentation_head[1] = nn.Identity()
         self.multiple = 2**config.depth
         self.smallest = decoder.smallest_map * self.encoder.output_stride
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Score every pixel for every class.
+    def coarse(self, images: Tensor) -> Tensor:
+        """Score images (N, in_channels, H, W) whose sides are multiples of `multiple`: logits (N, classes, h, w)."""
+        logits: Tensor = self.segmentation_head(self.decoder(self.encoder(images)))
+        return logits
 
-        Args:
-            images: (N, in_channels, H, W) float, normalised; any H and W from 33 up.
 
-        Returns:
-            Logits (N, classes, H, W).
-        """
-        height, width = images.shape[-2], images.shape[-1]
-        bottom = max(self.smallest - height, -height % self.multiple)
-        right = max(self.smallest - width, -width % self.multiple)
-        padded = F.pad(images, [0, right, 0, bottom], mode="replicate") if bottom or right else images
-        logits = self.segmentation_head(self.decoder(self.encoder(padded)))
-        return resize(logits, padded.shape[-2], padded.shape[-1])[..., :height, :width]
+def _is_bilinear(module: nn.Module) -> bool:
+    """Return whether a module resizes as `xseg.nn.resize` does, so that the last resize can do its work."""
+    return isinstance(module, nn.Upsample) and module.mode == "bilinear" and module.align_corners is True
 
 
 def _check(config: ModelConfig, decoder: SmpDecoder) -> None:
@@ -116,7 +111,7 @@ def _check(config: ModelConfig, decoder: SmpDecoder) -> None:
 def _arguments(config: ModelConfig, decoder: SmpDecoder) -> dict[str, Any]:
     """Return the arguments of SMP's constructor. It builds an encoder too, of our names, which is then replaced."""
     arguments: dict[str, Any] = {
-        "encoder_name": register_encoder(config.encoder, config.width),
+        "encoder_name": _register(config.encoder, config.width),
         "encoder_depth": config.depth,
         "encoder_weights": None,
         "in_channels": config.in_channels,
@@ -131,3 +126,11 @@ def _arguments(config: ModelConfig, decoder: SmpDecoder) -> dict[str, Any]:
     if decoder.upsampling_argument:
         arguments["upsampling"] = min(config.output_stride, 2**config.depth)
     return arguments
+
+
+def _register(name: str, width: float) -> str:
+    """Add an encoder to SMP for the models of this package, and return its name there."""
+    registered = f"xseg model: {name}@{width:g}"
+    parts = {"encoder": SmpEncoder, "pretrained_settings": {}, "params": {"name": name, "width": width}}
+    smp_encoders.encoders.setdefault(registered, parts)
+    return registered

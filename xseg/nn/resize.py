@@ -1,4 +1,4 @@
-"""Bilinear resizing: the one place that knows `align_corners`."""
+"""Sizes of maps: bilinear resizing, the one place that knows `align_corners`, and padding."""
 
 from __future__ import annotations
 
@@ -15,3 +15,14 @@ def resize(features: Tensor, height: int, width: int) -> Tensor:
     if features.shape[-2] == height and features.shape[-1] == width:
         return features
     return F.interpolate(features, size=[height, width], mode="bilinear", align_corners=True)
+
+
+def padded_size(size: int, *, smallest: int, multiple: int) -> int:
+    """Return the least multiple of `multiple` that is neither below `size` nor below `smallest`."""
+    return -(-max(size, smallest) // multiple) * multiple
+
+
+def pad(images: Tensor, height: int, width: int) -> Tensor:
+    """Pad (N, C, h, w) at the bottom and the right to (N, C, height, width) by repeating the border."""
+    bottom, right = height - images.shape[-2], width - images.shape[-1]
+    return F.pad(images, [0, right, 0, bottom], mode="replicate") if bottom or right else images

@@ -53,22 +53,23 @@ import torch
 from xseg.errors import WeightsError
 from xseg.labels.label_map import LabelMap
 from xseg.bundles.bundle import Bundle
+from xseg.bundles.hub import pull_from_hub, push_to_hub
 from xseg.models.config import ModelConfig
 from xseg.models.architectures import build_model
 from xseg.images.normalization import Normalization
 model = build_model(ModelConfig(encoder="xception41", width=0.125, decoder_channels=16, classes=2)).eval()
 bundle = Bundle(model, LabelMap(("road", "other")), Normalization(), {"license": "Apache-2.0", "val_miou": 0.625})
 for call in (
-    lambda: bundle.push_to_hub("me/net"),
-    lambda: print(bundle.push_to_hub("me/net", token="hf_right").rsplit("/", 2)[0][-7:]),
-    lambda: print(Bundle.from_pretrained("me/nothing")),
-    lambda: print(Bundle.from_pretrained("no/such/place")),
+    lambda: push_to_hub(bundle, "me/net"),
+    lambda: print(push_to_hub(bundle, "me/net", token="hf_right").rsplit("/", 2)[0][-7:]),
+    lambda: print(pull_from_hub("me/nothing")),
+    lambda: print(pull_from_hub("no/such/place")),
 ):
     try:
         call()
     except WeightsError as error:
         print("error:", error)
-again = Bundle.from_pretrained("me/net")
+again = pull_from_hub("me/net")
 print(again.labels == bundle.labels, again.config == bundle.config, again.provenance["val_miou"])
 theirs = again.model.state_dict()
 print(all(torch.equal(theirs[name], tensor) for name, tensor in model.state_dict().items()))

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from xseg.inference.device import precision_context, torch_type
 from xseg.inference.folding import folded
-from xseg.inference.network import CoarseNetwork
 from xseg.inference.options import BackendName
+from xseg.models.coarse import CoarseNetwork
 from xseg.models.segmentation import SegmentationModel
 from xseg.types import Precision
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import warnings
-from importlib.util import find_spec
 
 import torch
 from torch import nn
 
-from xseg.errors import ConfigError, MissingExtraError
+from xseg.errors import ConfigError
+from xseg.export.formats import FORMATS
 from xseg.export.verify import verify
+from xseg.inference.backends.converted import FORMAT_OF, ConvertedBackend
 from xseg.inference.backends.protocol import Backend
 from xseg.inference.backends.pytorch import TorchBackend
 from xseg.inference.device import native_bfloat16
-from xseg.inference.network import CoarseNetwork
 from xseg.inference.options import BackendName, BackendOption, PrecisionOption
+from xseg.models.coarse import CoarseNetwork
 from xseg.models.segmentation import SegmentationModel
 from xseg.types import Precision
 
@@ -23,11 +24,6 @@ _FASTEST: dict[Precision, tuple[BackendName, ...]] = {
     "bfloat16": ("openvino", "torch"),
     "float32": ("openvino", "onnxruntime", "torch"),
     "float16": ("torch",),
-}
-_PACKAGES: dict[BackendName, tuple[str, ...]] = {
-    "torch": (),
-    "openvino": ("openvino",),
-    "onnxruntime": ("onnxruntime", "onnxscript"),
 }
 
 
@@ -48,7 +44,7 @@ def select_backend(option: BackendOption, precision: Precision, device: torch.de
     if option == "auto":
         if device.type != "cpu" or not own:
             return "torch"
-        return next(name for name in _FASTEST[precision] if all(find_spec(package) for package in _PACKAGES[name]))
+        return next(name for name in _FASTEST[precision] if name == "torch" or _is_installed(name))
     if option != "torch" and device.type != "cpu":
         raise ConfigError(f"backend={option} on {device}", expected="device=cpu, or backend=torch")
     if option != "torch" and not own:
@@ -86,23 +82,19 @@ def create_backend(
         return TorchBackend(network, device=device, precision=resolved)
     try:
         return _converted(name, network, channels=channels, precision=resolved)
-    except (ConfigError, MissingExtraError, RuntimeError) as error:
+    except (ConfigError, ImportError, RuntimeError) as error:
         if backend != "auto":
             raise
         warnings.warn(f"{name} is left out: {error}", stacklevel=2)
         return TorchBackend(network, device=device, precision=resolved)
 
 
+def _is_installed(name: BackendName) -> bool:
+    return not FORMATS[FORMAT_OF[name]].missing_packages()
+
+
 def _converted(name: BackendName, network: CoarseNetwork, *, channels: int, precision: Precision) -> Backend:
     """Return a checked backend that converts the network."""
-    converted: Backend
-    if name == "openvino":
-        from xseg.inference.backends.openvino import OpenVinoBackend
-
-        converted = OpenVinoBackend(network, channels=channels, precision=precision)
-    else:
-        from xseg.inference.backends.onnxruntime import OnnxRuntimeBackend
-
-        converted = OnnxRuntimeBackend(network, channels=channels, precision=precision)
-    verify(converted, network, channels)
-    return converted
+    backend = ConvertedBackend(name, network, channels=channels, precision=precision)
+    verify(backend, network, channels, precision=precision, what=f"backend={name}", remedy="use --backend torch")
+    return backend

@@ -1,0 +1,36 @@
+"""Every export format writes a network that computes what torch computes, at every size."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from xseg.export.formats import FORMATS
+from xseg.export.verify import compare, verify
+from xseg.models.architectures import build_model
+from xseg.models.coarse import CoarseNetwork
+from xseg.models.config import ModelConfig
+
+
+@pytest.mark.parametrize("name", [pytest.param("onnx", marks=pytest.mark.slow), *sorted({*FORMATS} - {"onnx"})])
+def test_what_is_written_computes_what_torch_computes(name, settled, waves, tmp_path):
+    form = FORMATS[name]
+    if form.missing_packages():
+        pytest.skip(f"needs {form.missing_packages()}")
+    torch.manual_seed(0)
+    config = ModelConfig(encoder="xception", classes=4, width=0.125, decoder_channels=16, depth=3, in_channels=2)
+    network = CoarseNetwork(settled(build_model(config), waves(2, 2, 65, 65)))
+    form.write(network, 2, tmp_path / f"network{form.suffix}")
+    session = form.read(tmp_path / f"network{form.suffix}", "float32")
+    agreement = verify(session, network, 2, precision="float32", what=name)
+    assert agreement == compare(session, network, 2)
+    assert agreement.labels > 0.99
+    assert session.workers >= 1
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_format_names_what_it_needs(name):
+    form = FORMATS[name]
+    assert form.suffix.startswith(".")
+    assert form.packages
+    assert "float32" in form.precisions

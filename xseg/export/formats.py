@@ -1,0 +1,12 @@
+"""The table of export formats."""
+
+from __future__ import annotations
+
+from xseg.export.format import Format
+from xseg.export.onnx import Onnx
+from xseg.export.openvino import OpenVino
+
+FORMATS: dict[str, Format] = {
+    "onnx": Onnx(),
+    "openvino": OpenVino(),
+}
