@@ -173,7 +173,7 @@ def test_the_last_layer_of_published_classifiers_is_found(weight, bias):
 
 def test_a_file_without_a_head_has_none_and_a_broken_chain_is_refused():
     assert read_head(dense({}), 8) is None
-    with pytest.raises(WeightsError, match="do not follow on 9 features"):
+    with pytest.raises(WeightsError, match="form no chain from 9 features"):
         read_head(dense({"dense/kernel": (8, 5), "dense/bias": (5,)}), 9)
     with pytest.raises(WeightsError, match="without head:dense/bias"):
         read_head(dense({"dense/kernel": (8, 5)}), 8)

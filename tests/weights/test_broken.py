@@ -150,13 +150,13 @@ def test_a_pickle_that_would_run_code_is_refused_and_not_run(tmp_path, legacy):
     mark, path = tmp_path / "ran", tmp_path / "evil.pth"
     torch.save({"conv1.weight": torch.ones(1), "x": Bomb(mark)}, path, _use_new_zipfile_serialization=not legacy)
     text = refusal(read_source, path)
-    assert "it calls for " in text
-    assert "needs more would run code" in text
+    assert "it needs " in text
+    assert "without running code" in text
     assert "trust" not in text  # torch's own advice is to load it nevertheless
     (tmp_path / "bare.pth").write_bytes(pickle.dumps(Bomb(mark)))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert "it holds more" in refusal(read_source, tmp_path / "bare.pth")
+        assert "it holds other objects" in refusal(read_source, tmp_path / "bare.pth")
     assert not mark.exists()
 
 
@@ -200,7 +200,7 @@ def test_hdf5_that_leads_elsewhere_is_refused(tmp_path):
             group["kernel"] = link
             group.attrs["weight_names"] = ["kernel"]
             file.attrs["layer_names"] = ["a"]
-        assert "leads elsewhere" in refusal(read_source, tmp_path / "link.h5")
+        assert "is a link to another place" in refusal(read_source, tmp_path / "link.h5")
 
 
 def tar(path, members):

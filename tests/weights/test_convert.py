@@ -165,7 +165,7 @@ def test_an_encoder_alone_makes_no_bundle(checkpoint, tmp_path, capsys):
     capsys.readouterr()
     assert run("convert", [str(tmp_path / "e.safetensors"), str(tmp_path / "bundle")]) == 2
     error = capsys.readouterr().err
-    assert "holds an encoder alone" in error
+    assert "holds only an encoder" in error
     assert error.count("\n") == 1
     assert not (tmp_path / "bundle").exists()
 
@@ -246,7 +246,7 @@ def test_a_checkpoint_that_describes_itself_needs_nothing_beside_it(small_model,
     assert (bundle.config, bundle.labels, bundle.normalization) == (small_model.config, labels, numbers)
     torch.save(checkpoint_of_training(small_model), tmp_path / "old.ckpt")
     assert run("convert", [str(tmp_path / "old.ckpt"), str(tmp_path / "other")]) == 2
-    assert "does not say what its model is made of" in capsys.readouterr().err
+    assert "does not contain the configuration of its model" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("told", [3, {}, {"model": {"dept": 5}}, {"model": {}, "normalization": {"mean": 3}}])
@@ -264,8 +264,8 @@ def test_the_moving_average_of_a_training_is_taken(small_model, tmp_path):
     torch.save(checkpoint_of_training(small_model, **extra), tmp_path / "last.ckpt")
     conversion = convert(read_source(tmp_path / "last.ckpt"))
     assert_same_state(conversion, small_model)
-    assert conversion.plan.notes == ("the moving average of the weights is taken",)
-    assert conversion.dropped["current_model_state"] == "the weights whose moving average is taken"
+    assert conversion.plan.notes == ("the moving average of the weights is used",)
+    assert conversion.dropped["current_model_state"] == "replaced by their moving average"
 
 
 def test_an_encoder_takes_its_part_of_our_own_model(small_model, tmp_path):

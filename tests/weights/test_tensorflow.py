@@ -85,7 +85,7 @@ def test_an_encoder_of_imagenet_leaves_its_classifier_out(deeplab_tensors, tmp_p
     conversion = convert(read_source(tmp_path / "g.pb"))
     assert set(conversion.dropped) == {"xception_41/logits/weights", "xception_41/logits/biases"}
     assert len(conversion.encoder_state()) > 400
-    with pytest.raises(WeightsError, match="holds an encoder alone"):
+    with pytest.raises(WeightsError, match="holds only an encoder"):
         _ = conversion.config
 
 

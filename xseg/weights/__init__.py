@@ -1,1 +1,1 @@
-"""Weights: readers of other projects' files, and strict conversion to ours."""
+"""Weights: readers for other projects' files, and strict conversion."""

@@ -1,4 +1,4 @@
-"""Head surgery: a model for other classes keeps the rows of those that have the same name."""
+"""Adapt a model's head to other classes; classes with the same name keep their rows."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ NEW_STD = 0.01  # TF DeepLab model.py: truncated normal for the logits
 
 @dataclass(frozen=True)
 class AdaptedHead:
-    """A state and its classes after the surgery.
+    """A model's state and classes with an adapted head.
 
     Args:
-        state: with the head's new rows.
-        config: with the new number of classes.
-        labels: the new classes; those that were known keep their colour.
+        state: state of the whole model, with the new rows.
+        config: model configuration with the new number of classes.
+        labels: new classes; known classes keep their colour.
         reused: names whose rows were kept.
         fresh: names whose rows are random.
-        discarded: names of the old head that are gone.
+        discarded: names of the old head that were removed.
     """
 
     state: Mapping[str, Tensor]
@@ -37,7 +37,7 @@ class AdaptedHead:
     discarded: tuple[str, ...]
 
     def describe(self) -> str:
-        """Return what was done, in one line."""
+        """Return a one-line summary of the change."""
         return (
             f"head adapted from {len(self.reused) + len(self.discarded)} to {len(self.labels)} classes: "
             f"{len(self.reused)} rows reused by name ({', '.join(self.reused) or 'none'}), "
@@ -48,23 +48,24 @@ class AdaptedHead:
 def adapt_head(
     state: Mapping[str, Tensor], config: ModelConfig, labels: LabelMap, names: Sequence[str], *, seed: int = 0
 ) -> AdaptedHead:
-    """Give a model's head other classes.
+    """Adapt a model's head to other classes.
 
     Args:
-        state: of the whole model.
-        config: what it is made of.
-        labels: its classes.
-        names: the classes that are wanted, in order; compared without regard to case.
-        seed: of the new rows: truncated normal of standard deviation 0.01, bias 0.
+        state: state of the whole model.
+        config: configuration of the model.
+        labels: classes of the model.
+        names: new classes, in order; compared without regard to case.
+        seed: random seed of the new rows: truncated normal of standard deviation 0.01, bias 0.
 
     Raises:
-        WeightsError: if the model's head is not one 1x1 convolution with a row per class.
-        ConfigError: if a wanted name is repeated.
+        WeightsError: if the head is not a single 1x1 convolution with one row per class.
+        ConfigError: if a name is repeated.
     """
     weight, bias = state.get(WEIGHT), state.get(BIAS)
     if weight is None or bias is None or weight.shape[0] != len(labels):
         raise WeightsError(
-            f"the head of {config.architecture} has no row per class", expected="a DeepLabV3+ model with a 1x1 head"
+            f"the head of {config.architecture} does not have one row per class",
+            expected="a DeepLabV3+ model with a 1x1 head",
         )
     known = {name.casefold(): index for index, name in enumerate(labels.names)}
     rows = [known.get(name.casefold()) for name in names]

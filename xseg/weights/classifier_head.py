@@ -1,4 +1,4 @@
-"""What lies behind global pooling in a file of weights: fully connected layers and the outputs, of any origin."""
+"""Dense layers of a classifier after global pooling, from weight files of any origin."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from xseg.errors import WeightsError
 from xseg.weights.formats.source import Source, as_float32
 
-# The single layer that published ImageNet classifiers end with: Keras's, timm's, Cadene's.
+# The single last layer of published ImageNet classifiers: Keras's, timm's, Cadene's.
 SINGLE = (
     ("predictions/kernel", "predictions/bias"),
     ("head.fc.weight", "head.fc.bias"),
@@ -19,7 +19,7 @@ SINGLE = (
     ("fc.weight", "fc.bias"),
 )
 MAX_LAYERS = 8
-KERAS_HEAD = "head:"  # what the Keras reader calls layers of the model around the Xception
+KERAS_HEAD = "head:"  # the Keras reader's prefix for layers outside the Xception
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class Layer:
     """A dense layer.
 
     Args:
-        weight: (out, in) float32.
-        bias: (out,) float32.
+        weight: weights, (out, in) float32.
+        bias: biases, (out,) float32.
     """
 
     weight: Tensor
@@ -37,7 +37,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Head:
-    """The layers behind pooling, in order; the last one gives the logits, each other has a ReLU behind it."""
+    """Layers after pooling, in order; the last one gives the logits, the others are followed by a ReLU."""
 
     layers: tuple[Layer, ...]
 
@@ -52,7 +52,7 @@ class Head:
         return tuple(int(layer.bias.shape[0]) for layer in self.layers[:-1])
 
     def state(self) -> dict[str, Tensor]:
-        """Return the tensors by the names that `XceptionClassifier` has for them."""
+        """Return the tensors under their names in `XceptionClassifier`."""
         *hidden, last = self.layers
         names = [f"fully_connected.{2 * number}" for number in range(len(hidden))]  # a ReLU lies between
         named = [*zip(names, hidden, strict=True), ("head", last)]
@@ -60,17 +60,17 @@ class Head:
 
 
 def read_head(source: Source, features: int) -> Head | None:
-    """Find the dense layers of a classifier in what a reader made of a file.
+    """Find the dense layers of a classifier.
 
     Args:
-        source: the file's tensors.
-        features: channels of the encoder's last map.
+        source: tensors of the file.
+        features: channels of the encoder's last feature map.
 
     Returns:
         The head; None if the file has none.
 
     Raises:
-        WeightsError: if it has dense layers that are no chain from the features on.
+        WeightsError: if the dense layers do not form a chain that starts at the features.
     """
     names = source.tensors
     dense: list[Layer] = []
@@ -97,14 +97,14 @@ def _layer(source: Source, weight: str, bias: str) -> Layer:
 
 
 def _ordered(source: Source, dense: Sequence[Layer], features: int) -> tuple[Layer, ...]:
-    """Return the layers in an order in which each takes what the one before gives; files may have them otherwise."""
+    """Return the layers in an order in which input and output sizes match; files may have another order."""
     chain = _chain(dense, features) if len(dense) <= MAX_LAYERS else None
     if chain is None:
         shapes = ", ".join(str(list(layer.weight.shape)) for layer in dense[:MAX_LAYERS])
         raise WeightsError(
-            f"{source.name} has {len(dense)} dense layers, {shapes}, that do not follow on {features} features",
-            expected="one after the other",
-            remedy="build the classifier without these weights and load its encoder's alone",
+            f"{source.name} has {len(dense)} dense layers, {shapes}, that form no chain from {features} features",
+            expected="a chain of layers with matching sizes",
+            remedy="build the classifier without these weights and load only its encoder",
         )
     return chain
 
@@ -121,6 +121,6 @@ def _chain(layers: Sequence[Layer], width: int) -> tuple[Layer, ...] | None:
 
 
 def _number(name: str) -> tuple[int, str]:
-    """Sort "dense" before "dense_2" before "dense_10", as Keras numbers layers."""
+    """Return a key that sorts Keras's layer names by number: "dense", "dense_2", "dense_10"."""
     found = re.search(r"_(\d+)/", name)
     return int(found[1]) if found else 0, name

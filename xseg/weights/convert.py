@@ -1,4 +1,4 @@
-"""From a source to our names: the origin is recognised by its keys, its table applied, the result compared."""
+"""Conversion of weights: recognise the origin by its keys, apply its table, and check the result."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ ENCODER = "encoder."
 
 @dataclass(frozen=True)
 class Conversion:
-    """A source's tensors by our names, and what they are.
+    """The tensors of a source under our names, with a description.
 
     Args:
-        source: what was read, without wrappers' prefixes.
-        plan: what it holds.
-        claims: every tensor by our name, a model's ("encoder.stem..."), and what was left out.
+        source: tensors as read, without wrappers' prefixes.
+        plan: description of the source.
+        claims: tensors under our names for a model ("encoder.stem..."), and the tensors that were left out.
     """
 
     source: Source
@@ -41,34 +41,34 @@ class Conversion:
 
     @property
     def norm(self) -> NormSpec:
-        """The numbers of the encoder's batch normalisations."""
+        """Epsilon and momentum of the encoder's batch normalisations."""
         return self.plan.norm
 
     @property
     def config(self) -> ModelConfig:
-        """What the whole model is made of.
+        """Configuration of the whole model.
 
         Raises:
-            WeightsError: if the source holds an encoder alone.
+            WeightsError: if the source holds only an encoder.
         """
         if self.plan.config is None:
             whole = any(name.startswith("decoder.") for name in self.claims.state)
             raise WeightsError(
                 f"{self.source.name} "
-                + ("does not say what its model is made of" if whole else "holds an encoder alone"),
+                + ("does not contain the configuration of its model" if whole else "holds only an encoder"),
                 expected="the config.json of its run's best/ beside it" if whole else "a whole model",
-                remedy="a destination that ends in .safetensors takes the encoder",
+                remedy="pass a destination that ends in .safetensors to convert the encoder",
             )
         channels = self.claims.state[f"{ENCODER}stem.conv1.conv.weight"].shape[1]
         return replace(self.plan.config, in_channels=channels)
 
     @property
     def dropped(self) -> Mapping[str, str]:
-        """The source's tensors that were left out, name to reason."""
+        """Reason for each tensor of the source that was left out, by name."""
         return self.claims.dropped
 
     def encoder_state(self) -> dict[str, Tensor]:
-        """Return the encoder's state at full depth, without prefix; the decoder's tensors are left out.
+        """Return the encoder's state at full depth, without prefix and without the decoder's tensors.
 
         Raises:
             WeightsError: if a tensor is missing, unknown or of another shape.
@@ -92,7 +92,7 @@ class Conversion:
         """Return the whole model's state.
 
         Args:
-            wanted: the state of a model built of `config`, for its names and shapes.
+            wanted: state of a model built from `config`, for its names and shapes.
 
         Raises:
             WeightsError: if a tensor is missing, unknown or of another shape.
@@ -104,7 +104,7 @@ def convert(source: Source) -> Conversion:
     """Recognise a source and rename its tensors.
 
     Raises:
-        WeightsError: if the origin is unknown or refused, or a tensor is claimed by no rule or by several.
+        WeightsError: if the origin is unknown or refused, or a tensor matches no rule or several.
     """
     source, plan = plan_conversion(source)
     return Conversion(source, plan, claim(source, plan.rules))

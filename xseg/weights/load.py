@@ -1,4 +1,4 @@
-"""Loading weights into a network: strict, every tensor accounted for."""
+"""Strict loading of weights into a network; every tensor is accounted for."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ FIRST_CONVOLUTION = "stem.conv1.conv.weight"
 
 
 def load_encoder_weights(encoder: XceptionEncoder, weights: PathArgument | nn.Module) -> NormSpec:
-    """Load a file of weights into an encoder, in place.
+    """Load weights into an encoder, in place.
 
-    A shallower encoder takes what it has; an encoder for other channels gets the first kernels repeated. The epsilon
-    and momentum of the batch normalisations become those that the weights were trained with.
+    A shallower encoder loads its part of the weights. For another number of channels, the first kernels are repeated.
+    The batch normalisations get the epsilon and momentum with which the weights were trained.
 
     Args:
-        encoder: of any depth, number of input channels and output stride.
-        weights: a file that `xseg convert` reads, a name of the catalogue ("imagenet"), or a live model of timm, SMP
-            or this project; of a whole model, the encoder is taken.
+        encoder: encoder of any depth, number of input channels and output stride.
+        weights: file that `xseg convert` reads, name from the catalogue ("imagenet"), or timm, SMP or xseg model in
+            memory; from a whole model, the encoder is used.
 
     Returns:
-        The epsilon and momentum that the encoder now has.
+        Epsilon and momentum of the encoder.
 
     Raises:
         WeightsError: if the file cannot be read, or does not fit. The encoder is unchanged then.
@@ -45,7 +45,7 @@ def load_encoder_source(encoder: XceptionEncoder, source: Source) -> NormSpec:
     """Load tensors of any known origin into an encoder, in place; see `load_encoder_weights`.
 
     Raises:
-        WeightsError: if they are of no known origin, or do not fit. The encoder is unchanged then.
+        WeightsError: if their origin is unknown, or they do not fit. The encoder is unchanged then.
     """
     conversion = convert(source)
     if conversion.encoder != encoder.name:
@@ -61,15 +61,15 @@ def load_encoder_source(encoder: XceptionEncoder, source: Source) -> NormSpec:
     for name, tensor in own.items():
         if name not in state:
             raise WeightsError(
-                f"{source.name} is of a shallower encoder, without {name}", expected=f"depth {encoder.depth}"
+                f"{source.name} holds a shallower encoder, without {name}", expected=f"depth {encoder.depth}"
             )
         if tensor.shape != state[name].shape:
             raise WeightsError(
-                f"{source.name} has {name} of shape {list(state[name].shape)} for an encoder's {list(tensor.shape)}",
+                f"{source.name} has {name} of shape {list(state[name].shape)}, the encoder {list(tensor.shape)}",
                 expected=f"an {encoder.name} of the same width",
                 remedy="build the encoder without a width multiplier",
             )
-    nn.Module.load_state_dict(encoder, {name: state[name] for name in own})  # SMP's encoders have one of their own
+    nn.Module.load_state_dict(encoder, {name: state[name] for name in own})  # SMP's encoders override it
     for module in encoder.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.eps, module.momentum = conversion.norm.eps, conversion.norm.momentum

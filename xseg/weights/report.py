@@ -1,4 +1,4 @@
-"""What a conversion did, told tensor by tensor or in a few lines."""
+"""Summary of a conversion, and its provenance for a bundle."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from xseg.weights.convert import Conversion
 
 
 def describe(conversion: Conversion) -> list[str]:
-    """Return what became of a source's tensors, in a few lines.
+    """Return a summary of a conversion in a few lines.
 
     Every tensor is in exactly one of the counts: used, or left out for a reason.
     """
@@ -36,12 +36,12 @@ def describe(conversion: Conversion) -> list[str]:
 
 
 def provenance(conversion: Conversion, *, entry: Entry | None = None, notes: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Return what a bundle says about where its weights came from, as plain values.
+    """Return the provenance that a bundle stores, as values that JSON can hold.
 
     Args:
-        conversion: what was converted.
-        entry: of the catalogue, if the source is one: its licence and score go along.
-        notes: what else was done.
+        conversion: converted weights.
+        entry: catalogue entry of the source, if any, for licence and score.
+        notes: further changes.
     """
     published = {} if entry is None else {"name": entry.key, "license": entry.license, "score": entry.score}
     return {

@@ -54,7 +54,7 @@ def test_a_cut_connection_is_resumed_where_it_stopped(server):
 def test_a_later_run_goes_on_and_a_changed_file_starts_again(server, tmp_path):
     behaviour, url = server
     behaviour.cut_after = [700_000, 0, 0, 0]
-    with pytest.raises(WeightsError, match="resumes where it stopped"):
+    with pytest.raises(WeightsError, match="run again to resume"):
         fetch_from_web(WebFile(url))
     assert next((tmp_path / "cache" / "weights").glob("*.part")).stat().st_size > 0
     behaviour.files["models/zoo.tar.gz"] = DATA[::-1]
@@ -114,7 +114,7 @@ def test_a_download_resumes_after_a_busy_answer(server, waits):
 def test_a_server_that_stays_busy_or_asks_for_hours_is_an_error(server, waits):
     behaviour, url = server
     behaviour.busy = [(503, {})] * 9
-    with pytest.raises(WeightsError, match=r"503 .*run it again.*XSEG_WEIGHTS_MIRROR"):
+    with pytest.raises(WeightsError, match=r"503 .*run again to resume.*XSEG_WEIGHTS_MIRROR"):
         fetch_from_web(WebFile(url))
     assert 3 <= len(waits) <= 8
     behaviour.busy, already = [(429, {"Retry-After": "7200"})], len(waits)

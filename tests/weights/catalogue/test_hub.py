@@ -177,7 +177,7 @@ def test_smp_loads_an_encoders_weights_from_the_hub_as_this_project_does(server,
 def test_a_bundle_is_pushed_with_its_card_and_pulled(server, tmp_path):
     behaviour, endpoint = server
     lines = run_program(endpoint, tmp_path, BUNDLE_PROGRAM)
-    assert lines[0].startswith("error: pushing to me/net is not on the Hugging Face Hub, or not for you")
+    assert lines[0].startswith("error: pushing to me/net is not on the Hugging Face Hub, or you have no access")
     assert lines[1] == "/me/net"
     assert lines[2].startswith("error: me/nothing is not on the Hugging Face Hub")
     assert lines[3] == "error: no/such/place is neither a directory here nor a Hub id; expected owner/name"

@@ -27,12 +27,14 @@ def test_numbers_are_read_wherever_they_begin(value, before, behind):
     end = len(before) + len(encoded)
     assert read_varint(memoryview(before + encoded + behind), len(before)) == (value, end)
     for cut in range(len(before), end):
-        with pytest.raises(WeightsError, match=rf"number cut off at byte {len(before)}; expected a whole"):
+        with pytest.raises(
+            WeightsError, match=rf"the data end within a number at byte {len(before)}; expected a whole"
+        ):
             read_varint(memoryview((before + encoded)[:cut]), len(before))
 
 
 def test_a_number_of_more_than_ten_bytes_is_refused_and_bits_above_64_are_dropped():
-    with pytest.raises(WeightsError, match="number cut off at byte 0"):
+    with pytest.raises(WeightsError, match="the data end within a number at byte 0"):
         read_varint(memoryview(b"\x80" * 10 + b"\x01"), 0)
     assert read_varint(memoryview(b"\xff" * 9 + b"\x7f"), 0) == (2**64 - 1, 10)
 
@@ -57,10 +59,10 @@ def test_values_are_told_by_the_kind_of_their_field():
     for value in (0, 1, -1, 2**63 - 1, -(2**63)):
         assert signed(value % 2**64) == value
     assert (text(memoryview("µ".encode())), fixed32(memoryview(b"\1\0\0\2"))) == ("µ", 0x02000001)
-    with pytest.raises(WeightsError, match="bytes where a number belongs"):
+    with pytest.raises(WeightsError, match="bytes instead of a number"):
         signed(memoryview(b"ab"))
     for read in (as_bytes, text, fixed32):
-        with pytest.raises(WeightsError, match="the number 3 where bytes belong"):
+        with pytest.raises(WeightsError, match="the number 3 instead of bytes"):
             read(3)
-    with pytest.raises(WeightsError, match="3 bytes where 4 belong"):
+    with pytest.raises(WeightsError, match="3 bytes instead of 4"):
         fixed32(memoryview(b"abc"))

@@ -116,7 +116,7 @@ def test_every_cut_and_every_changed_byte_of_a_block_is_refused():
     damaged = [whole[:size] for size in range(len(whole))]
     damaged += [whole[:at] + bytes([whole[at] ^ 0x10]) + whole[at + 1 :] for at in range(60)]
     for data in damaged:
-        with pytest.raises(WeightsError, match=r"^[^\n]+; expected a whole \.index file[^\n]*$"):
+        with pytest.raises(WeightsError, match=r"^[^\n]+; expected a complete \.index file[^\n]*$"):
             read(data)
 
 
@@ -124,8 +124,8 @@ def test_every_cut_and_every_changed_byte_of_a_block_is_refused():
     ("data", "message"),
     [
         (around(sealed(entry(0, b"k", b"v"), kind=1)), "the block at byte 0 is compressed"),
-        (around(sealed(entry(1, b"k", b"v"))), "an entry leaves its block"),
-        (around(sealed(varint(0) + varint(1) + varint(90) + b"kv")), "an entry leaves its block"),
+        (around(sealed(entry(1, b"k", b"v"))), "exceeds its block"),
+        (around(sealed(varint(0) + varint(1) + varint(90) + b"kv")), "exceeds its block"),
         (around(sealed(entry(0, b"k", b"v")), varint(20) + varint(61)), "a block at byte 20 of 61 bytes in 85"),
         (around(sealed(entry(0, b"k", b"v")), varint(1) + varint(3)), "the block at byte 1 has a wrong checksum"),
         (around(b"k\0\0" + b"\0" + struct.pack("<I", masked_crc32c(b"k\0\0\0"))), "a block of 3 bytes"),

@@ -123,7 +123,7 @@ def test_live_smp_models_give_their_encoder(cadene):
     converted = convert(read_source(network))
     state, alone = converted.encoder_state(), convert(read_source(cadene)).encoder_state()
     assert all(torch.equal(state[name], tensor) for name, tensor in alone.items())
-    assert set(converted.dropped.values()) == {"the decoder of another project, which taps other maps"}
+    assert set(converted.dropped.values()) == {"another project's decoder, which uses other feature maps"}
 
 
 def test_live_smp_models_over_timm_give_their_encoder():

@@ -1,4 +1,4 @@
-"""Every tensor is claimed by exactly one rule, or the run stops and says which."""
+"""Every tensor matches exactly one rule, or the run stops and says which."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from xseg.errors import WeightsError
 from xseg.weights.formats.source import Source
 from xseg.weights.origins.rules import Rule, claim, drop, fit
 
-RULES = [Rule(r"a(?P<n>\d)", "x.{n+1}"), drop("momentum", "a state of training")]
+RULES = [Rule(r"a(?P<n>\d)", "x.{n+1}"), drop("momentum", "training state")]
 
 
 def source(**tensors):
-    return Source("file", {name: torch.ones(2) for name in tensors}, {}, {"step": "a state of training"})
+    return Source("file", {name: torch.ones(2) for name in tensors}, {}, {"step": "training state"})
 
 
 def test_names_are_computed_and_what_is_dropped_has_its_reason():
     claims = claim(source(a1=1, a2=1, momentum=1), RULES)
     assert claims.used == {"x.2": "a1", "x.3": "a2"}
-    assert claims.dropped == {"step": "a state of training", "momentum": "a state of training"}
+    assert claims.dropped == {"step": "training state", "momentum": "a state of training"}
 
 
 @pytest.mark.parametrize(
     ("rules", "said"),
     [
-        (RULES[1:], "a1 is claimed by 0 rules"),
-        ([*RULES, Rule("a1", "y")], "a1 is claimed by 2 rules"),
+        (RULES[1:], "a1 matches 0 rules"),
+        ([*RULES, Rule("a1", "y")], "a1 matches 2 rules"),
         ([Rule(r"a\d", "x")], "a2 and a1 both are x"),
     ],
 )
@@ -48,7 +48,7 @@ def test_all_problems_are_counted_and_the_first_ones_listed_with_the_nearest_nam
 
 
 def test_a_name_that_no_rule_knows_is_told_with_the_nearest_that_one_does():
-    with pytest.raises(WeightsError, match="a1x is claimed by 0 rules, nearest a1; expected"):
+    with pytest.raises(WeightsError, match="a1x matches 0 rules, nearest a1; expected"):
         claim(source(a1=1, b=1, a1x=1), [*RULES, Rule("b", "y")])
 
 

@@ -1,1 +1,1 @@
-"""Published weights: where they are, and how they are fetched."""
+"""Published weights: catalogue and download."""

@@ -1,4 +1,4 @@
-"""Files by address: resumed where they stopped, compared with their checksum, from one's own mirror if there is one."""
+"""Download of files by address, with resumption, checksums and an optional mirror."""
 
 from __future__ import annotations
 
@@ -19,23 +19,22 @@ from xseg.weights.catalogue.entries import WebFile
 
 MIRROR = "XSEG_WEIGHTS_MIRROR"
 ATTEMPTS, CHUNK, TIMEOUT = 4, 1 << 20, 30.0
-BUSY = (429, 500, 502, 503, 504)  # answers that a later request may not get
-MAX_WAIT = 300.0  # seconds; a server that asks for more is left alone
+BUSY = (429, 500, 502, 503, 504)  # status codes of temporary failures
+MAX_WAIT = 300.0  # seconds; a longer wait is an error
 MAX_BYTES = 4 * 2**30
 
 
 def fetch_from_web(place: WebFile, *, show: ShowProgress = NO_PROGRESS) -> Path:
-    """Return the path of a file, fetched once.
+    """Return the path of a file, and download it unless it is cached.
 
-    `XSEG_WEIGHTS_MIRROR` is a folder or an address that has the file under its own name; it is asked instead of the
-    publisher.
+    `XSEG_WEIGHTS_MIRROR`, a folder or an address that holds the file under its own name, replaces the publisher.
 
     Args:
-        place: the file.
-        show: shows the progress, in MiB.
+        place: address and checksums of the file.
+        show: progress display, in MiB.
 
     Raises:
-        WeightsError: if it cannot be fetched, or has another checksum.
+        WeightsError: if the download fails, or the checksum differs.
     """
     target = user_cache("weights") / place.filename
     if target.is_file():
@@ -47,7 +46,7 @@ def fetch_from_web(place: WebFile, *, show: ShowProgress = NO_PROGRESS) -> Path:
         found = Path(mirror) / place.filename
         if not found.is_file():
             raise WeightsError(
-                f"{MIRROR}={mirror} has no {place.filename}", remedy="put it there, or unset the variable"
+                f"{MIRROR}={mirror} has no {place.filename}", remedy="put the file there, or unset the variable"
             )
         shutil.copyfile(found, part)
     else:
@@ -58,7 +57,7 @@ def fetch_from_web(place: WebFile, *, show: ShowProgress = NO_PROGRESS) -> Path:
 
 
 def _verify(place: WebFile, part: Path) -> None:
-    """Compare with the publisher's checksum; a wrong file is removed, so that it is not resumed."""
+    """Compare with the publisher's checksum; remove a wrong file, so that it is not resumed."""
     for kind, wanted in (("sha256", place.sha256), ("md5", place.md5)):
         if wanted is None:
             continue
@@ -67,12 +66,14 @@ def _verify(place: WebFile, part: Path) -> None:
         if got != wanted:
             part.unlink()
             raise WeightsError(
-                f"{place.filename} arrived with {kind} {got}", expected=wanted, remedy="run it again, or name a file"
+                f"{place.filename} arrived with {kind} {got}",
+                expected=wanted,
+                remedy="run again, or pass the path of a file",
             )
 
 
 def _download(url: str, part: Path, show: ShowProgress) -> None:
-    """Fetch a file; resume where an earlier run or attempt stopped, and wait where the server is busy."""
+    """Download a file; resume an earlier attempt, and wait if the server is busy."""
     reason = ""
     for attempt in range(ATTEMPTS):
         try:
@@ -80,14 +81,14 @@ def _download(url: str, part: Path, show: ShowProgress) -> None:
                 return
             reason = "the connection was cut"
         except urllib.error.HTTPError as error:
-            if error.code == 416:  # what is there is as long as the file, or longer: it is not this file's beginning
+            if error.code == 416:  # the partial file is as long as the file or longer, so it is not its beginning
                 part.unlink(missing_ok=True)
                 _tag(part).unlink(missing_ok=True)
                 continue
             reason = f"the server answers {error.code} {error.reason}"
             if error.code not in BUSY:
                 raise WeightsError(
-                    f"{url}: {reason}", remedy=f"set {MIRROR}, or download it and name the file"
+                    f"{url}: {reason}", remedy=f"set {MIRROR}, or download the file and pass its path"
                 ) from error
             seconds = _wait(error.headers.get("Retry-After"), attempt)
             if seconds > MAX_WAIT:
@@ -98,13 +99,13 @@ def _download(url: str, part: Path, show: ShowProgress) -> None:
         except (OSError, HTTPException, ValueError) as error:
             reason = str(getattr(error, "reason", error)) or type(error).__name__
     raise WeightsError(
-        f"{url} could not be fetched: {reason}",
-        remedy=f"run it again, it resumes where it stopped; or set {MIRROR}, or download it and name the file",
+        f"{url} could not be downloaded: {reason}",
+        remedy=f"run again to resume, set {MIRROR}, or download the file and pass its path",
     )
 
 
 def _wait(retry_after: str | None, attempt: int) -> float:
-    """Return the seconds to wait after a busy answer: those that the server names, or 1, 2, 4 and so on.
+    """Return the seconds to wait for a busy server: the server's value, or 1, 2, 4 and so on.
 
     Args:
         retry_after: value of the header, seconds or a date.
@@ -122,7 +123,7 @@ def _wait(retry_after: str | None, attempt: int) -> float:
 
 
 def _attempt(url: str, part: Path, show: ShowProgress) -> bool:
-    """Fetch what is missing; return whether it is all there."""
+    """Download the missing part; return whether the file is complete."""
     done = part.stat().st_size if part.is_file() and _tag(part).is_file() else 0
     request = urllib.request.Request(url, headers={"User-Agent": "xseg"})  # noqa: S310 - the catalogue's, or the user's
     if done:
@@ -152,10 +153,12 @@ def _receive(response: HTTPResponse, part: Path, done: int, progress: Progress) 
             progress.advance((done + len(chunk) >> 20) - (done >> 20))
             done += len(chunk)
             if done > MAX_BYTES:
-                raise WeightsError(f"{response.url} goes on beyond {MAX_BYTES} bytes", remedy="name a file instead")
+                raise WeightsError(
+                    f"{response.url} is longer than {MAX_BYTES} bytes", remedy="pass the path of a file instead"
+                )
     return done
 
 
 def _tag(part: Path) -> Path:
-    """Return where the version of a partly fetched file is noted: another version's rest would not fit."""
+    """Return the path that records the version of a partial file: the rest of another version would not fit."""
     return part.with_name(part.name + ".version")

@@ -1,4 +1,4 @@
-"""Published weights: one entry per set, with where it is, what it is for, and what is known about it."""
+"""Catalogue of published weights, with their addresses, uses, licences and scores."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ KERAS = "https://storage.googleapis.com/tensorflow/keras-applications/xception/"
 BONLIME = "https://github.com/bonlime/keras-deeplab-v3-plus/releases/download/"
 CADENE = "https://github.com/rwightman/pytorch-image-models/releases/download/v0.1-cadene/"
 SEGMENTRON = "https://github.com/LikeLy-Journey/SegmenTron/releases/download/v0.1.0/"
-RANGE = "[-1, 1]"  # x / 127.5 - 1 for 8-bit RGB, which is mean 0.5 and standard deviation 0.5 of values in [0, 1]
+RANGE = "[-1, 1]"  # x / 127.5 - 1 for 8-bit RGB: mean 0.5 and standard deviation 0.5 for values in [0, 1]
 ZOO = "TF DeepLab g3doc/model_zoo.md"
 TIMM = "timm xception_aligned.py default_cfgs; timm results/results-imagenet.csv (size: of the tensors)"
 
@@ -23,8 +23,8 @@ class HubFile:
 
     Args:
         repo: owner and name.
-        filename: inside the repository.
-        revision: a commit, where one is known to hold these weights; the newest otherwise.
+        filename: path inside the repository.
+        revision: commit that is known to hold these weights; None for the newest.
     """
 
     repo: str
@@ -37,9 +37,9 @@ class WebFile:
     """A file at an address.
 
     Args:
-        url: the address.
-        md5: where the publisher gives one.
-        sha256: where the publisher gives one.
+        url: address.
+        md5: published MD5, if any.
+        sha256: published SHA-256, if any.
     """
 
     url: str
@@ -48,7 +48,7 @@ class WebFile:
 
     @property
     def filename(self) -> str:
-        """The last part of the address."""
+        """Last part of the address."""
         return self.url.rsplit("/", 1)[-1]
 
 
@@ -57,18 +57,17 @@ class Entry:
     """One published set of weights.
 
     Args:
-        encoder: our name of its encoder.
-        names: what selects it, beside the encoder; the first is its own.
-        origin: whose layout it has.
-        place: where it is.
-        megabytes: size of the file as published; where only the tensors are known, theirs; None where neither is.
-        license: of the weights, as published.
-        classes: number of outputs, None where it is not published; 1000 or 1001 for ImageNet's classifier, which is
-            left out.
-        whole: whether it is a whole segmentation model.
-        score: as published, with its conditions; empty where it is not.
-        source: where size and score were read.
-        input_range: what the network was trained on.
+        encoder: name of the encoder.
+        names: names that select the entry for this encoder; the first one is unique.
+        origin: project whose file layout the weights have.
+        place: location of the file.
+        megabytes: published size of the file, or of its tensors; None if unknown.
+        license: published licence of the weights.
+        classes: number of outputs; None if not published; 1000 or 1001 for ImageNet's classifier, which is left out.
+        whole: whether the weights are those of a whole segmentation model.
+        score: published score with its conditions; empty if there is none.
+        source: source of size and score.
+        input_range: range of input values in training.
     """
 
     encoder: str
@@ -85,14 +84,14 @@ class Entry:
 
     @property
     def key(self) -> str:
-        """Encoder and name, which together name it."""
+        """Unique key "ENCODER/NAME"."""
         return f"{self.encoder}/{self.names[0]}"
 
     @property
     def checksum(self) -> str:
-        """What a fetched file is compared with."""
+        """Checksum with which a downloaded file is compared."""
         if isinstance(self.place, HubFile):
-            return "SHA-256, told by the Hub"
+            return "SHA-256, from the Hub"
         if self.place.sha256:
             return f"SHA-256 {self.place.sha256}"
         if self.place.md5:
@@ -115,8 +114,8 @@ def _deeplab(
     return Entry(encoder, names, "tensorflow", place, megabytes, "Apache-2.0", classes, whole, score, ZOO)
 
 
-# "imagenet" is the best published of an encoder by the scores below. The original Xception has one set, Keras's, of
-# which the others are ports; SMP's copy is resumable, checked by SHA-256 and needs no h5py.
+# "imagenet" selects an encoder's weights with the best published score below. The original Xception has one set of
+# weights, Keras's; the others are ports. SMP's copy can be resumed, has a SHA-256 and needs no h5py.
 CATALOGUE: tuple[Entry, ...] = (
     Entry(
         "xception",
@@ -246,11 +245,11 @@ def find_entry(name: str, encoder: str | None = None) -> Entry | None:
     """Return the entry that a name selects.
 
     Args:
-        name: a name of an entry, if the encoder is given, or "ENCODER/NAME".
-        encoder: the encoder that the weights are for.
+        name: name of an entry if the encoder is given, otherwise "ENCODER/NAME".
+        encoder: encoder for the weights.
 
     Returns:
-        The entry; None if there is none, or several where no encoder is given.
+        The entry; None if there is none, or if there are several and no encoder is given.
     """
     prefix, slash, rest = name.partition("/")
     if slash and encoder in (None, prefix):
@@ -260,17 +259,17 @@ def find_entry(name: str, encoder: str | None = None) -> Entry | None:
 
 
 def names_for(encoder: str | None) -> list[str]:
-    """Return what can be asked for: names for an encoder, or "ENCODER/NAME" for all."""
+    """Return the names for an encoder, or all as "ENCODER/NAME"."""
     if encoder is None:
         return [f"{entry.encoder}/{name}" for entry in CATALOGUE for name in entry.names]
     return [name for entry in CATALOGUE if entry.encoder == encoder for name in entry.names]
 
 
 def unknown(name: str, encoder: str | None, kinds: str) -> WeightsError:
-    """Return the error for a name that is neither a path nor in the catalogue, with the nearest ones."""
+    """Return the error for a name that is neither a path nor in the catalogue, with the nearest name."""
     names = names_for(encoder)
     near = difflib.get_close_matches(name, names, n=1)
-    listed = ", ".join(names) if encoder else "a name of the catalogue, such as xception65/imagenet"
+    listed = ", ".join(names) if encoder else "a name from the catalogue, such as xception65/imagenet"
     return WeightsError(
         f"weights {name!r} do not exist" + (f" for {encoder}" if encoder else ""),
         expected=f"{listed}, or the path of {kinds}",

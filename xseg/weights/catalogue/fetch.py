@@ -1,4 +1,4 @@
-"""From what a user names to a path: a file as it is, or a name of the catalogue, fetched."""
+"""Find weights by path, or by a name from the catalogue, which is downloaded."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ def locate(weights: PathArgument, *, encoder: str | None = None, show: ShowProgr
     """Return the path of weights.
 
     Args:
-        weights: a path, which goes before a name; or a name of the catalogue.
-        encoder: the encoder that the weights are for; without, the name is "ENCODER/NAME".
-        show: shows the progress of a download.
+        weights: path, or name from the catalogue; a path takes precedence.
+        encoder: encoder for the weights; None if the name is "ENCODER/NAME".
+        show: progress display of a download.
 
     Raises:
-        WeightsError: if it is neither, or cannot be fetched.
+        WeightsError: if it is neither, or the download fails.
     """
     path = Path(weights)
     if path.exists() or checkpoint_prefix(path) is not None:

@@ -1,4 +1,4 @@
-"""Files of the Hugging Face Hub, through its own library: cache, token, offline mode and mirror are its own."""
+"""Download from the Hugging Face Hub with its own library, cache, token, offline mode and mirror."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ SHA256 = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class HubAccess:
-    """How the Hub is asked, where its library's own settings are not meant.
+    """Settings that replace those of the Hub's library.
 
     Args:
-        token: instead of `HF_TOKEN`; False for none.
-        cache_dir: instead of the cache in `HF_HOME`.
-        local_files_only: serve only what is cached.
-        force_download: fetch again what is cached.
+        token: token that replaces `HF_TOKEN`; False for none.
+        cache_dir: folder that replaces the cache in `HF_HOME`.
+        local_files_only: use cached files only.
+        force_download: download cached files again.
     """
 
     token: str | bool | None = None
@@ -33,13 +33,13 @@ class HubAccess:
 
 
 def fetch_from_hub(place: HubFile) -> Path:
-    """Return the path of a file of the Hub, fetched once.
+    """Return the path of a file on the Hub, and download it unless it is cached.
 
-    `HF_HOME`, `HF_TOKEN`, `HF_ENDPOINT` (a mirror) and `HF_HUB_OFFLINE` mean what they mean everywhere. Large files
-    are stored under their SHA-256, with which a fresh one is compared.
+    `HF_HOME`, `HF_TOKEN`, `HF_ENDPOINT` (a mirror) and `HF_HUB_OFFLINE` have their usual meaning. Large files are
+    stored under their SHA-256, with which a new file is compared.
 
     Raises:
-        WeightsError: if the Hub or the network does not give it, or gives other bytes.
+        WeightsError: if the download fails, or the bytes differ.
     """
     # Slow to import, and rarely needed.
     from huggingface_hub import hf_hub_download, try_to_load_from_cache
@@ -56,16 +56,16 @@ def fetch_from_hub(place: HubFile) -> Path:
 def fetch_files(
     repo: str, filenames: Sequence[str], *, revision: str | None = None, access: HubAccess | None = None
 ) -> Path:
-    """Return the folder of some files of one commit of a repository, fetched once and side by side.
+    """Download files of one commit of a repository unless they are cached, and return their folder.
 
     Args:
         repo: owner and name.
-        filenames: inside the repository; one that it lacks is left out.
-        revision: a branch, a tag or a commit.
-        access: how the Hub is asked.
+        filenames: paths inside the repository; missing files are left out.
+        revision: branch, tag or commit.
+        access: settings of the Hub's library.
 
     Raises:
-        WeightsError: if the Hub or the network gives nothing, or other bytes.
+        WeightsError: if the download fails, or the bytes differ.
     """
     from huggingface_hub import snapshot_download, try_to_load_from_cache
 
@@ -83,13 +83,13 @@ def fetch_files(
 
 @contextmanager
 def hub_errors(name: str) -> Iterator[None]:
-    """Turn what the Hub's library raises into one line.
+    """Turn the exceptions of the Hub's library into one line.
 
     Args:
-        name: what is asked for.
+        name: requested repository or file.
 
     Raises:
-        WeightsError: for anything that the network or the library raises: they have no common class.
+        WeightsError: for any exception of the network or the library, which have no common class.
     """
     from huggingface_hub.errors import (
         EntryNotFoundError,
@@ -109,35 +109,35 @@ def hub_errors(name: str) -> Iterator[None]:
     except LocalEntryNotFoundError as error:
         raise WeightsError(
             f"{name} is not in the cache, and the Hugging Face Hub cannot be reached: {_first_line(error)}",
-            expected="a network, or a file fetched before",
-            remedy="unset HF_HUB_OFFLINE, set HF_ENDPOINT to a mirror, or name a file",
+            expected="a network connection, or a cached file",
+            remedy="unset HF_HUB_OFFLINE, set HF_ENDPOINT to a mirror, or pass the path of a file",
         ) from error
     except GatedRepoError as error:
-        raise WeightsError(f"{name} is gated", remedy="ask for access on its page, and set HF_TOKEN") from error
+        raise WeightsError(f"{name} is gated", remedy="request access on its page, and set HF_TOKEN") from error
     except (RepositoryNotFoundError, RevisionNotFoundError) as error:
         raise WeightsError(
-            f"{name} is not on the Hugging Face Hub, or not for you: {_first_line(error)}",
-            remedy="if it is private, or yours to write, set HF_TOKEN",
+            f"{name} is not on the Hugging Face Hub, or you have no access: {_first_line(error)}",
+            remedy="set HF_TOKEN if the repository is private, or to write to it",
         ) from error
     except EntryNotFoundError as error:
         raise WeightsError(f"{name} is not in that repository: {_first_line(error)}") from error
     except Exception as error:
         raise WeightsError(
             f"{name}: the Hugging Face Hub failed: {_first_line(error)}",
-            remedy="run it again; a download goes on where it stopped",
+            remedy="run again; an interrupted download is resumed",
         ) from error
 
 
 def _verify(name: str, path: Path) -> None:
-    """Compare a fresh file with the SHA-256 that it is stored under, if it is; a wrong one is removed."""
+    """Compare a new file with the SHA-256 in its name, if any; remove a wrong file."""
     blob = path.resolve()
     if SHA256.fullmatch(blob.name) and _sha256(blob) != blob.name:
         path.unlink(missing_ok=True)
         blob.unlink(missing_ok=True)
         raise WeightsError(
             f"{name} arrived with another SHA-256 than {blob.name}",
-            expected="the bytes that the Hub announced",
-            remedy="run it again; if it repeats, the mirror or a proxy changes the file",
+            expected="the SHA-256 from the Hub",
+            remedy="run again; if the error persists, the mirror or a proxy changes the file",
         )
 
 

@@ -1,4 +1,4 @@
-"""The catalogue as a table, for people."""
+"""The catalogue as a table."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ HEADER = ("name", "also", "origin", "what", "MB", "checksum", "licence", "input"
 
 
 def table() -> list[str]:
-    """Return the catalogue as the lines of a Markdown table with aligned columns."""
+    """Return the catalogue as lines of a Markdown table with aligned columns."""
     rows = [_cells(entry) for entry in CATALOGUE]
     widths = [max(len(row[column]) for row in (HEADER, *rows)) for column in range(len(HEADER))]
     rule = tuple("-" * width for width in widths)
@@ -18,12 +18,12 @@ def table() -> list[str]:
 
 
 def places() -> list[str]:
-    """Return where each file is, and where what the table says of it was read, a line per entry."""
+    """Return one line per entry with the address of the file and the source of its data."""
     lines = []
     for entry in CATALOGUE:
         place = entry.place
         where = f"Hugging Face Hub {place.repo}, {place.filename}" if isinstance(place, HubFile) else place.url
-        lines.append(f"- {entry.key}: {where}. Read in: {entry.source}")
+        lines.append(f"- {entry.key}: {where}. Source: {entry.source}")
     return lines
 
 

@@ -1,1 +1,1 @@
-"""The networks that weights come from, run by their own frameworks, and compared with ours."""
+"""Comparison of converted networks with the originals in their own frameworks."""

@@ -1,4 +1,4 @@
-"""Comparing a converted network with the original, tap by tap."""
+"""Comparison of a converted network with the original, feature map by feature map."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ import torch
 from torch import Tensor
 
 TOLERANCE = 1e-4  # of the largest value, in float32
-SIZES = ((129, 129), (128, 160))  # an odd and an even one: paddings differ there
+SIZES = ((129, 129), (128, 160))  # odd and even, where paddings differ
 Runner: TypeAlias = Callable[[Tensor, int], Mapping[str, Tensor]]
 
 
 @dataclass(frozen=True)
 class Difference:
-    """How far one output of one run is from the original's.
+    """Difference of one output from the original's.
 
     Args:
         size: height and width of the image.
-        output_stride: that both ran at.
-        name: "1" to "5" for the encoder's maps, or "logits".
-        relative: the largest difference over the largest value.
+        output_stride: output stride of both networks.
+        name: "1" to "5" for the encoder's feature maps, or "logits".
+        relative: largest difference divided by the largest value.
     """
 
     size: tuple[int, int]
@@ -32,19 +32,19 @@ class Difference:
 
     @property
     def within(self) -> bool:
-        """Whether it is small enough for float32."""
+        """Whether the difference is within float32 rounding."""
         return self.relative < TOLERANCE
 
 
 def compare(
     ours: Runner, original: Runner, *, strides: Sequence[int], sizes: Sequence[tuple[int, int]] = SIZES
 ) -> list[Difference]:
-    """Run both on the same images.
+    """Run both networks on the same images and compare their outputs.
 
     Args:
-        ours: maps images (1, 3, H, W) in [-1, 1] and an output stride to named maps (1, C, h, w).
-        original: likewise; what it does not return is not compared.
-        strides: the output strides to run at.
+        ours: function from images (1, 3, H, W) in [-1, 1] and an output stride to named maps (1, C, h, w).
+        original: the same for the original; maps that it does not return are not compared.
+        strides: output strides.
         sizes: heights and widths of the images.
     """
     differences = []
@@ -61,14 +61,14 @@ def compare(
 
 
 def _relative(ours: Tensor, theirs: Tensor) -> float:
-    """Return the largest difference over the largest value; infinity where the shapes differ."""
+    """Return the largest difference divided by the largest value; infinity if the shapes differ."""
     if ours.shape != theirs.shape:
         return float("inf")
     return float((ours - theirs).abs().max() / theirs.abs().max().clamp_min(1e-30))
 
 
 def smooth_noise(height: int, width: int, seed: int = 0) -> Tensor:
-    """Return an image (1, 3, height, width) of random values in [-1, 1], coarse and fine structure together."""
+    """Return a random image (1, 3, height, width) in [-1, 1] with coarse and fine structure."""
     generator = torch.Generator().manual_seed(seed)
     coarse = torch.rand(1, 3, height // 8 + 1, width // 8 + 1, generator=generator)
     fine = torch.rand(1, 3, height, width, generator=generator)
@@ -77,7 +77,7 @@ def smooth_noise(height: int, width: int, seed: int = 0) -> Tensor:
 
 
 def table(differences: Sequence[Difference]) -> list[str]:
-    """Return the largest difference per run as lines."""
+    """Return the differences of each run as lines."""
     lines = []
     for size, stride in dict.fromkeys((one.size, one.output_stride) for one in differences):
         run = [one for one in differences if (one.size, one.output_stride) == (size, stride)]

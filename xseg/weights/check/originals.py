@@ -1,4 +1,4 @@
-"""Building the network that weights come from, in its own framework."""
+"""Builders of the original networks in their own frameworks."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ KERAS_TAPS = (
 
 
 def original_runner(conversion: Conversion) -> tuple[Runner, tuple[int, ...], str]:
-    """Build the original of converted weights.
+    """Build the original network of converted weights.
 
     Returns:
-        What runs it, the output strides that it can run at, and its name.
+        A function that runs the network, its output strides, and its name.
 
     Raises:
-        WeightsError: if this origin has no original that can be run here.
+        WeightsError: if there is no runnable original for this origin.
         MissingExtraError: if its framework is not installed.
     """
     builders: dict[str, Callable[[Conversion], tuple[Runner, tuple[int, ...], str]]] = {
@@ -41,15 +41,15 @@ def original_runner(conversion: Conversion) -> tuple[Runner, tuple[int, ...], st
     builder = builders.get(conversion.plan.origin)
     if builder is None or (conversion.plan.origin == "smp" and conversion.encoder != "xception"):
         raise WeightsError(
-            f"the original of {conversion.plan.origin} cannot be run here",
+            f"--check cannot run the original network of {conversion.plan.origin}",
             expected=f"weights of {', '.join(builders)}",
-            remedy="convert without --check; python docs/programs/parity.py shows what this project compares",
+            remedy="convert without --check; docs/parity.md lists comparisons for every origin",
         )
     return builder(conversion)
 
 
 def _tensorflow(conversion: Conversion) -> tuple[Runner, tuple[int, ...], str]:
-    """TensorFlow executes the restated network with the file's own variables."""
+    """Run the network reimplemented in TensorFlow with the variables of the file."""
     try:
         import tensorflow as tf
     except ImportError as error:
@@ -84,7 +84,7 @@ def _tensorflow(conversion: Conversion) -> tuple[Runner, tuple[int, ...], str]:
 
 
 def _keras(conversion: Conversion) -> tuple[Runner, tuple[int, ...], str]:
-    """Keras executes its own Xception; its layers get the file's tensors, the file's description is not used."""
+    """Run Keras's own Xception with the tensors of the file; the model description in the file is not used."""
     os.environ.setdefault("KERAS_BACKEND", "torch")
     try:
         import keras
@@ -103,7 +103,7 @@ def _keras(conversion: Conversion) -> tuple[Runner, tuple[int, ...], str]:
 
 
 def _fill_keras(network: Any, tensors: Mapping[str, Tensor]) -> None:
-    """Give Keras's layers their tensors; the four shortcuts are in the order of the network."""
+    """Fill Keras's layers with their tensors; the four shortcuts are in the order of the network."""
     shortcuts, norms = iter(SHORTCUTS.values()), iter(SHORTCUTS.values())
     variables = {
         "Conv2D": ("kernel",),
@@ -121,7 +121,7 @@ def _fill_keras(network: Any, tensors: Mapping[str, Tensor]) -> None:
 
 
 def _timm(conversion: Conversion) -> tuple[Runner, tuple[int, ...], str]:
-    """Timm's own network. Its X-71 loses a shortcut at output stride 8, so that one is compared at 16 and 32."""
+    """Run timm's own network. Its X-71 loses a shortcut at output stride 8, so it is compared at 16 and 32."""
     try:
         import timm
     except ImportError as error:
@@ -131,7 +131,7 @@ def _timm(conversion: Conversion) -> tuple[Runner, tuple[int, ...], str]:
 
     def run(images: Tensor, stride: int) -> dict[str, Tensor]:
         if stride not in networks:
-            with torch.device("meta"):  # drawing weights takes longer than running them
+            with torch.device("meta"):  # random initialisation takes longer than the run
                 network = timm.create_model(conversion.encoder, num_classes=0, output_stride=stride).eval()
             _load(network, conversion.source.tensors)
             networks[stride] = network
@@ -145,7 +145,7 @@ def _timm(conversion: Conversion) -> tuple[Runner, tuple[int, ...], str]:
 
 
 def _cadene(conversion: Conversion) -> tuple[Runner, tuple[int, ...], str]:
-    """SMP's Xception: Cadene's network with symmetric padding, which is this project's too."""
+    """Run SMP's Xception: Cadene's network with symmetric padding, as in this project."""
     try:
         from segmentation_models_pytorch.encoders import get_encoder
     except ImportError as error:
@@ -172,9 +172,9 @@ def _cadene(conversion: Conversion) -> tuple[Runner, tuple[int, ...], str]:
 
 
 def _load(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Give the original network its state: counters may be absent, the classifier may be too many."""
+    """Load the state of the original network; counters may be missing, the classifier may be extra."""
     state = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
-    found = nn.Module.load_state_dict(network, state, strict=False, assign=True)  # SMP's own takes no `strict`
+    found = nn.Module.load_state_dict(network, state, strict=False, assign=True)  # SMP overrides it without `strict`
     missing = [name for name in found.missing_keys if not name.endswith(COUNTER)]
     extra = [name for name in found.unexpected_keys if not re.match(r"(head|fc|last_linear)\.", name)]
     if missing or extra:
@@ -184,7 +184,7 @@ def _load(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
 
 
 def _hooked(taps: list[nn.Module], images: Tensor, forward: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
-    """Run a network and return what some of its modules gave, "1" to "4", and its output, "5"."""
+    """Run a network and return the outputs of some modules, "1" to "4", and its final output, "5"."""
     maps: dict[str, Tensor] = {}
     handles = []
     for level, module in enumerate(taps, 1):

@@ -1,7 +1,7 @@
-"""TF DeepLab's Xception networks in plain TensorFlow, restated from its specification.
+"""TF DeepLab's Xception networks, reimplemented in TensorFlow from their specification.
 
-It shares nothing with the networks of this project: what a checkpoint computes is said here once more, operation by
-operation and by the names that TF DeepLab gives its variables, so that the two can be compared.
+This implementation is independent of the networks in this project, for comparison. It follows TF DeepLab operation by
+operation and uses its variable names.
 
 Source: tensorflow/models research/deeplab: core/xception.py, core/feature_extractor.py, model.py.
 """
@@ -29,10 +29,10 @@ class Options:
     Args:
         variant: `model_variant`.
         output_stride: 8, 16 or 32.
-        classes: outputs; 0 for the encoder alone.
-        multi_grid: factors of the last block's rates.
+        classes: number of outputs; 0 for the encoder only.
+        multi_grid: factors for the rates of the last block.
         aspp: `aspp_with_batch_norm`.
-        atrous_rates: of the ASPP; empty for none.
+        atrous_rates: atrous rates of the ASPP; empty for none.
         image_pooling: `add_image_level_feature`.
         decoder: `decoder_output_stride` 4.
     """
@@ -49,7 +49,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Unit:
-    """One row of core/xception.py's tables."""
+    """One row of the tables in core/xception.py."""
 
     scope: str
     depths: tuple[int, int, int]
@@ -59,11 +59,11 @@ class Unit:
 
 
 class Network:
-    """One run of the network, of the variables that a function gives.
+    """One run of the network.
 
     Args:
-        options: what to build.
-        variables: returns the tensor of a name; the shape is what it must have.
+        options: options of the network.
+        variables: function that returns the tensor of a name with the given shape.
     """
 
     def __init__(self, options: Options, variables: Variables) -> None:
@@ -83,7 +83,7 @@ class Network:
         return self.tf.nn.conv2d(value, kernel, [1, stride, stride, 1], padding)
 
     def pad(self, value: Any, size: int, rate: int) -> Any:
-        """fixed_padding: independently of the input's size."""
+        """fixed_padding: independent of the input size."""
         total = size + (size - 1) * (rate - 1) - 1
         before, after = total // 2, total - total // 2
         return self.tf.pad(value, [[0, 0], [before, after], [before, after], [0, 0]])
@@ -99,7 +99,7 @@ class Network:
     def separable(
         self, name: str, value: Any, depth: int, *, stride: int = 1, rate: int = 1, relu: bool, epsilon: float
     ) -> Any:
-        """split_separable_conv2d: normalised after both halves, and with `relu` activated after both."""
+        """split_separable_conv2d: normalisation, and with `relu` an activation, after both halves."""
         tf = self.tf
         kernel = self.variables(f"{name}_depthwise/depthwise_weights", (3, 3, int(value.shape[-1]), 1))
         label = f"{name}_depthwise/depthwise"  # a frozen graph shows its rates under these names
@@ -115,7 +115,7 @@ class Network:
         return tf.nn.relu(value) if relu else value
 
     def module(self, unit: Unit, value: Any, stride: int, rate: int, rates: tuple[int, ...]) -> Any:
-        """xception_module: three separable convolutions, the last of them strided, and the skip."""
+        """xception_module: three separable convolutions, the last with stride, and the skip."""
         name, residual = f"{unit.scope}/xception_module", value
         for index in range(3):
             residual = residual if unit.inside else self.tf.nn.relu(residual)
@@ -172,7 +172,7 @@ class Network:
         return self.tf.compat.v1.image.resize_bilinear(value, [height, width], align_corners=True)
 
     def pyramid(self, features: Any) -> Any:
-        """ASPP with batch normalisation; the image is the crop, so that pooling is over the whole map."""
+        """ASPP with batch normalisation; the image is the crop, so pooling covers the whole map."""
         tf, branches = self.tf, []
         height, width = features.shape[1], features.shape[2]
 
@@ -207,7 +207,7 @@ class Network:
         return self.resize(value, images.shape[1], images.shape[2])
 
     def run(self, images: Any) -> dict[str, Any]:
-        """Return the taps "1" to "5" and, with classes, the "logits"."""
+        """Return the feature maps "1" to "5" and, with classes, the "logits"."""
         outputs = {}
         if self.options.classes:
             features = None

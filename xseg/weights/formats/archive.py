@@ -1,4 +1,4 @@
-"""Taking a checkpoint out of a tar, safely: only the files that it consists of, under plain names."""
+"""Safe extraction of a checkpoint from a tar: only its own files, with simple names."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from xseg.errors import WeightsError
 
 WANTED = re.compile(r"[\w.-]+\.(index|data-\d{5}-of-\d{5})|frozen_inference_graph\.pb")
-MAX_BYTES = 4 * 2**30  # the largest published checkpoint has 0.5 GiB
+MAX_BYTES = 4 * 2**30  # the largest published checkpoint takes 0.5 GiB
 STARTS = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ")
 
 
@@ -26,14 +26,14 @@ def extract_checkpoint(path: Path, folder: Path) -> Path:
     """Unpack the files of a TensorFlow checkpoint into a folder.
 
     Args:
-        path: the tar.
-        folder: an empty folder.
+        path: path of the tar.
+        folder: empty folder.
 
     Returns:
         The folder, with the checkpoint's files directly inside.
 
     Raises:
-        WeightsError: if the tar is damaged, too large, leads out of the folder, or holds no checkpoint.
+        WeightsError: if the tar is damaged, too large, leaves the folder, or holds no checkpoint.
     """
     total = 0
     try:

@@ -1,4 +1,4 @@
-"""An encoder's weights as one safetensors file, with what belongs to them in its header."""
+"""Encoder weights as a safetensors file, with their settings in its header."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from xseg.weights.formats.torch import DESCRIPTION
 def save_encoder(
     path: Path, state: Mapping[str, Tensor], *, encoder: str, norm: NormSpec, normalization: Normalization, source: str
 ) -> None:
-    """Write an encoder's weights; the file appears whole or not at all.
+    """Write the weights of an encoder, completely or not at all.
 
     Args:
-        path: the file.
-        state: the encoder's state at full depth.
-        encoder: its name.
-        norm: the numbers of its batch normalisations.
-        normalization: of its input.
-        source: where the weights came from.
+        path: path of the file.
+        state: state of the encoder at full depth.
+        encoder: name of the encoder.
+        norm: epsilon and momentum of its batch normalisations.
+        normalization: normalisation of its input.
+        source: source of the weights.
     """
     header = {
         "encoder": encoder,
@@ -39,4 +39,4 @@ def save_encoder(
     tensors = {name: tensor.contiguous() for name, tensor in state.items()}
     with atomic_path(path) as beside:
         save_file(tensors, beside, metadata={"format": "pt", DESCRIPTION: json.dumps(header)})
-        beside.chmod(0o644)  # safetensors makes it private
+        beside.chmod(0o644)  # safetensors makes the file private

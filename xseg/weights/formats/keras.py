@@ -1,4 +1,4 @@
-"""Reading Keras files: `.keras`, `.weights.h5` and `.h5` of Keras 2 and 3. Only the HDF5 is read; no class is made."""
+"""Reader for Keras files: `.keras`, `.weights.h5` and `.h5` of Keras 2 and 3. Only the HDF5 is read."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from xseg.weights.formats.source import Source, check_size
 WEIGHTS_MEMBER, CONFIG_MEMBER = "model.weights.h5", "config.json"
 MAX_MEMBER = 4 * 2**30  # bytes; an Xception with its optimizer takes 0.3 GiB
 MAX_CONFIG = 64 * 2**20
-MAX_RATIO = 200  # of unpacked to packed size; weights hardly shrink, a bomb shrinks a thousandfold
+MAX_RATIO = 200  # of unpacked to packed size; weights hardly compress, a zip bomb a thousandfold
 MAX_NESTING = 24
 KERAS_3_GROUPS = ("layers", "_layer_checkpoint_dependencies")
 STATE_GROUPS = ("optimizer", "optimizer_weights", "seed_generator")
@@ -32,7 +32,7 @@ def read_keras(path: Path) -> Source:
         path: a `.keras` archive, or an HDF5 file.
 
     Returns:
-        Tensors named LAYER/VARIABLE, with the layers' own names where the file tells them.
+        Tensors named LAYER/VARIABLE, with the layers' own names if the file contains them.
 
     Raises:
         WeightsError: if the file is damaged, hostile, or holds no layers.
@@ -53,7 +53,7 @@ def read_keras(path: Path) -> Source:
             return _read(path, file, config)
     except WeightsError:
         raise
-    except Exception as error:  # what h5py raises for damaged files has no common class
+    except Exception as error:  # h5py's exceptions for damaged files have no common class
         raise WeightsError(
             f"{path} cannot be read as a Keras file: {error or type(error).__name__}",
             expected="a whole .keras, .weights.h5 or .h5 file",
@@ -62,7 +62,7 @@ def read_keras(path: Path) -> Source:
 
 
 def _unzip(path: Path) -> tuple[BinaryIO, Any]:
-    """Return the weights and the configuration of a `.keras` archive, in memory: its names lead nowhere."""
+    """Return weights and configuration of a `.keras` archive, read into memory without writing files."""
     with zipfile.ZipFile(path) as archive:
         members = {info.filename: info for info in archive.infolist()}
         if WEIGHTS_MEMBER not in members:
@@ -73,14 +73,14 @@ def _unzip(path: Path) -> tuple[BinaryIO, Any]:
                 raise WeightsError(
                     f"{path}: {name} unpacks from {info.compress_size} to {info.file_size} bytes",
                     expected=f"at most {limit} bytes and {MAX_RATIO} times its packed size",
-                    remedy="it is made to exhaust memory; do not use it",
+                    remedy="the file is made to exhaust memory; do not use it",
                 )
         config = json.loads(archive.read(CONFIG_MEMBER)) if CONFIG_MEMBER in members else None
         return io.BytesIO(archive.read(WEIGHTS_MEMBER)), config
 
 
 def _read(path: Path, file: Any, config: Any) -> Source:
-    """Return the content of an opened HDF5 file."""
+    """Return the content of an open HDF5 file."""
     root = file.get("model_weights", file)
     if config is None and "model_config" in file.attrs:
         config = json.loads(_text(file.attrs["model_config"]))
@@ -91,16 +91,16 @@ def _read(path: Path, file: Any, config: Any) -> Source:
     else:
         raise WeightsError(f"{path} is an HDF5 file without Keras layers", expected="weights saved by Keras")
     dropped = {name: "the optimizer's state" for name in STATE_GROUPS if name in file and name != "seed_generator"}
-    facts: dict[str, Any] = {}
+    metadata: dict[str, Any] = {}
     if (epsilon := find_epsilon(config)) is not None:
-        facts["epsilon"] = epsilon
-    return Source(str(path), name_layers(str(path), layers, config), facts, dropped)
+        metadata["epsilon"] = epsilon
+    return Source(str(path), name_layers(str(path), layers, config), metadata, dropped)
 
 
 def _legacy_layers(path: Path, root: Any) -> Iterator[Layer]:
-    """Yield the layers of a Keras 2 style file: named groups, each with the list of its weights' names.
+    """Yield the layers of a file in the style of Keras 2: named groups, each with a list of weight names.
 
-    A model inside a model is one group; its weights' names begin with their own layers' names.
+    A model inside a model is one group; the names of its weights start with their own layers' names.
     """
     for raw in root.attrs["layer_names"]:
         outer = _text(raw)
@@ -112,12 +112,12 @@ def _legacy_layers(path: Path, root: Any) -> Iterator[Layer]:
             inner.setdefault(layer, []).append((parts[-1], _tensor(path, _descend(path, group, weight))))
         nested = any(layer != outer and not layer.startswith(outer + "_") for layer in inner)
         for layer, variables in inner.items():
-            # Keras 2 may number the variables' scope again ("conv2d_1_1"); the group has the layer's own name.
+            # Keras 2 may number the scope of variables again ("conv2d_1_1"); the group has the layer's own name.
             yield Layer((outer,) if nested else (), layer if nested else outer, variables)
 
 
 def _layers(path: Path, group: Any, scope: tuple[str, ...]) -> Iterator[Layer]:
-    """Yield the layers of a Keras 3 style file: groups named by class and running number, variables by position."""
+    """Yield the layers of a file in the style of Keras 3: groups named by class and number, variables by position."""
     if len(scope) > MAX_NESTING:
         raise WeightsError(f"{path} nests groups more than {MAX_NESTING} deep", expected="a model saved by Keras")
     for key in group:
@@ -141,10 +141,10 @@ def _layers(path: Path, group: Any, scope: tuple[str, ...]) -> Iterator[Layer]:
 
 
 def _child(path: Path, group: Any, key: str) -> Any:
-    """Return a member of a group that lies in the same file."""
+    """Return a member of a group; links to other files are refused."""
     link = group.get(key, getlink=True)
     if type(link).__name__ != "HardLink":
-        raise WeightsError(f"{path}: {group.name}/{key} leads elsewhere", expected="data in the file itself")
+        raise WeightsError(f"{path}: {group.name}/{key} is a link to another place", expected="data in the file itself")
     return group[key]
 
 
@@ -155,7 +155,7 @@ def _descend(path: Path, group: Any, name: str) -> Any:
 
 
 def _tensor(path: Path, dataset: Any) -> Tensor:
-    """Return a dataset's values; its size is checked before they are read."""
+    """Return the values of a dataset after checking its size."""
     if getattr(dataset, "external", None) or getattr(dataset, "is_virtual", False):
         raise WeightsError(f"{path}: {dataset.name} keeps its data elsewhere", expected="data in the file itself")
     check_size(f"{path}: {dataset.name}", dataset.shape)

@@ -1,4 +1,4 @@
-"""What Keras's layers are called: running class names become layers' names, and shortcuts are found by structure."""
+"""Names of Keras layers: replaces numbered class names by layer names, and finds shortcuts by structure."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from torch import Tensor
 
 from xseg.errors import WeightsError
 
-VARIABLES = {  # by class: the order in which Keras stores a layer's variables
+VARIABLES = {  # order in which Keras stores the variables of a layer, by class
     "kernel": ("kernel", "bias"),
     "separable": ("depthwise_kernel", "pointwise_kernel", "bias"),
     "norm": ("gamma", "beta", "moving_mean", "moving_variance"),
 }
-# The strided 1x1 convolutions of keras.applications.Xception by (in, out) channels: each pair occurs once.
+# Strided 1x1 convolutions of keras.applications.Xception by (in, out) channels; each pair occurs once.
 SHORTCUTS = {(64, 128): 2, (128, 256): 3, (256, 728): 4, (728, 1024): 13}
 _NUMBER = re.compile(r"_(\d+)$")
 
@@ -26,10 +26,10 @@ class Layer:
     """A layer of a Keras file.
 
     Args:
-        scope: the groups of the models that it is inside of.
-        name: its group: the layer's own name, or class and running number ("conv2d_3").
-        variables: in the file's order, by the file's names or positions.
-        label: the layer's own name, where the file says it beside the group's.
+        scope: groups of the models that contain the layer.
+        name: name of its group: the layer's own name, or class and number ("conv2d_3").
+        variables: variables in the order of the file, by name or position.
+        label: the layer's own name, if the file contains it beside the group's.
     """
 
     scope: tuple[str, ...]
@@ -41,16 +41,16 @@ class Layer:
 def name_layers(file: str, layers: Sequence[Layer], config: Any) -> dict[str, Tensor]:
     """Return tensors named LAYER/VARIABLE.
 
-    The four shortcuts of the original Xception become "shortcutB" with B its block. Everything outside of the
-    (sub-)model that holds the Xception, and every dense layer in it, is named "head:...".
+    The four shortcuts of the original Xception become "shortcutB", where B is the block. All layers outside the
+    (sub-)model that holds the Xception, and all dense layers in it, are named "head:...".
 
     Args:
-        file: for what errors say.
-        layers: of the whole file.
-        config: the model's description from the same file, as parsed JSON; None where there is none.
+        file: name of the file for error messages.
+        layers: layers of the whole file.
+        config: model description from the same file, as parsed JSON; None if there is none.
 
     Raises:
-        WeightsError: if two tensors get one name.
+        WeightsError: if two tensors get the same name.
     """
     named = [layer for scope in _scopes(layers) for layer in _label(scope, config)]
     home = next((layer.scope for layer in named if layer.label == "block1_conv1"), None)
@@ -69,7 +69,7 @@ def name_layers(file: str, layers: Sequence[Layer], config: Any) -> dict[str, Te
 
 
 def find_epsilon(config: Any) -> float | None:
-    """Return the epsilon of the first batch normalisation that a model's description mentions."""
+    """Return the epsilon of the first batch normalisation in a model description."""
     for entry in _entries(config):
         if entry.get("class_name") == "BatchNormalization":
             value = entry.get("config", {}).get("epsilon")
@@ -78,7 +78,7 @@ def find_epsilon(config: Any) -> float | None:
 
 
 def _scopes(layers: Sequence[Layer]) -> list[list[Layer]]:
-    """Return the layers by the model that they are directly inside of."""
+    """Return the layers grouped by the model that directly contains them."""
     scopes: dict[tuple[str, ...], list[Layer]] = {}
     for layer in layers:
         scopes.setdefault(layer.scope, []).append(layer)
@@ -86,7 +86,7 @@ def _scopes(layers: Sequence[Layer]) -> list[list[Layer]]:
 
 
 def _label(layers: Sequence[Layer], config: Any) -> list[Layer]:
-    """Give the layers of one model their own names, from the file, the description, or the order of Xception's."""
+    """Label the layers of one model, from the file, the description, or the order in Xception."""
     if not all(layer.variables and layer.variables[0][0] == "0" for layer in layers):
         return [replace(layer, label=layer.label or layer.name) for layer in layers]
     if all(layer.label for layer in layers):
@@ -96,7 +96,7 @@ def _label(layers: Sequence[Layer], config: Any) -> list[Layer]:
 
 
 def _running_names(config: Any, wanted: set[str]) -> dict[str, str]:
-    """Return running class name to layer name, for the described model that has all of the wanted ones.
+    """Return layer names by numbered class name, for the described model that has all wanted layers.
 
     Keras numbers the layers of each class in the order of the description, model by model.
     """
@@ -119,10 +119,10 @@ def _running_names(config: Any, wanted: set[str]) -> dict[str, str]:
 
 
 def _official_names(layers: Sequence[Layer]) -> dict[str, str]:
-    """Return the names of keras.applications.Xception's layers by class and running number.
+    """Return the names of keras.applications.Xception's layers by class and number.
 
-    In the order in which Keras sorts that network: by depth, so that a block's shortcut normalisation follows those
-    of its separable convolutions. Empty if the layers are not that network's.
+    Keras sorts the layers by depth, so that the normalisation of a shortcut follows those of the separable
+    convolutions in its block. Empty if the layers belong to another network.
     """
     counts = {kind: sum(_kind(layer.name) == kind for layer in layers) for kind in ("separable_conv2d", "conv2d")}
     if counts != {"separable_conv2d": 34, "conv2d": 6}:
@@ -144,7 +144,7 @@ def _official_names(layers: Sequence[Layer]) -> dict[str, str]:
 
 
 def _title(layer: Layer, home: tuple[str, ...], graph: Mapping[str, str]) -> str:
-    """Return the name of a layer of a file that holds the original Xception."""
+    """Return the name of a layer in a file that holds the original Xception."""
     name = layer.label or layer.name
     first = layer.variables[0][1]
     if layer.scope != home or (first.ndim == 2 and name != "predictions"):
@@ -163,9 +163,9 @@ def _title(layer: Layer, home: tuple[str, ...], graph: Mapping[str, str]) -> str
 
 
 def _graph_shortcuts(config: Any) -> dict[str, str]:
-    """Return the shortcut layers' names in the description to "shortcutB" and "shortcutB_bn".
+    """Return "shortcutB" and "shortcutB_bn" by the names of the shortcut layers in the description.
 
-    A shortcut is a convolution whose normalisation is added to what "blockB_pool" gives.
+    A shortcut is a convolution whose normalisation is added to the output of "blockB_pool".
     """
     for entry in _entries(config):
         described = entry.get("config")
@@ -187,7 +187,7 @@ def _graph_shortcuts(config: Any) -> dict[str, str]:
 
 
 def _inbound(node: Any) -> Iterator[str]:
-    """Yield the names of the layers that feed a layer, of Keras 2's lists or Keras 3's tensors."""
+    """Yield the names of a layer's inputs, from Keras 2's lists or Keras 3's tensors."""
     if isinstance(node, Mapping):
         history = node.get("config", {}).get("keras_history") if node.get("class_name") == "__keras_tensor__" else None
         if history:
@@ -204,7 +204,7 @@ def _inbound(node: Any) -> Iterator[str]:
 
 
 def _entries(config: Any) -> Iterator[Mapping[str, Any]]:
-    """Yield every layer and model of a description, outer ones first."""
+    """Yield all layers and models of a description, outer ones first."""
     if isinstance(config, Mapping):
         yield config
         inner = config.get("config")
@@ -214,7 +214,7 @@ def _entries(config: Any) -> Iterator[Mapping[str, Any]]:
 
 
 def _variable_names(layer: Layer) -> list[str]:
-    """Return the names of a layer's variables; where the file only numbers them, by what the layer holds."""
+    """Return the names of a layer's variables; if the file only numbers them, by the kind of layer."""
     names = [name for name, _ in layer.variables]
     known = {name for group in VARIABLES.values() for name in group}
     if all(name in known for name in names):

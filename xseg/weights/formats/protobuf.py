@@ -1,4 +1,4 @@
-"""Reading protocol buffers without their schema: fields by number, nothing more than the few messages here need."""
+"""Reader for protocol buffers without schema: fields by number, as far as the messages here need it."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ MAX_VARINT = 10  # bytes of a 64-bit number
 
 
 def read_varint(data: memoryview, at: int) -> tuple[int, int]:
-    """Return an unsigned number of 7 bits a byte, and the position behind it.
+    """Return an unsigned number of 7 bits per byte, and the position after it.
 
     Raises:
-        WeightsError: if the data end within it.
+        WeightsError: if the data end within the number.
     """
     value = 0
     for count in range(MAX_VARINT):
@@ -26,14 +26,14 @@ def read_varint(data: memoryview, at: int) -> tuple[int, int]:
         value |= (byte & 0x7F) << (7 * count)
         if byte < 0x80:
             return value & 0xFFFFFFFFFFFFFFFF, at + count + 1
-    raise WeightsError(f"number cut off at byte {at}", expected="a whole protocol buffer")
+    raise WeightsError(f"the data end within a number at byte {at}", expected="a complete protocol buffer")
 
 
 def fields(data: memoryview) -> Iterator[tuple[int, Value]]:
-    """Yield number and value of each field of a message: an unsigned integer, or bytes.
+    """Yield number and value (an unsigned integer, or bytes) of each field of a message.
 
     Raises:
-        WeightsError: if the data are no protocol buffer.
+        WeightsError: if the data are not a protocol buffer.
 
     Source: protobuf.dev, Encoding.
     """
@@ -52,7 +52,9 @@ def fields(data: memoryview) -> Iterator[tuple[int, Value]]:
         else:
             raise WeightsError(f"field {number} of kind {kind} at byte {at}", expected="a protocol buffer")
         if at + size > len(data):
-            raise WeightsError(f"field {number} of {size} bytes at byte {at} of {len(data)}", expected="a whole file")
+            raise WeightsError(
+                f"field {number} of {size} bytes at byte {at} of {len(data)}", expected="a complete file"
+            )
         yield number, data[at : at + size]
         at += size
 
@@ -64,7 +66,7 @@ def signed(value: Value) -> int:
         WeightsError: if the field holds bytes.
     """
     if not isinstance(value, int):
-        raise WeightsError("bytes where a number belongs", expected="a protocol buffer of the right kind")
+        raise WeightsError("bytes instead of a number", expected="a protocol buffer of the right kind")
     return value - 2**64 if value >= 2**63 else value
 
 
@@ -76,7 +78,7 @@ def fixed32(value: Value) -> int:
     """
     data = as_bytes(value)
     if len(data) != 4:
-        raise WeightsError(f"{len(data)} bytes where 4 belong", expected="a protocol buffer of the right kind")
+        raise WeightsError(f"{len(data)} bytes instead of 4", expected="a protocol buffer of the right kind")
     return int(struct.unpack("<I", data)[0])
 
 
@@ -87,7 +89,7 @@ def as_bytes(value: Value) -> memoryview:
         WeightsError: if the field holds a number.
     """
     if isinstance(value, int):
-        raise WeightsError(f"the number {value} where bytes belong", expected="a protocol buffer of the right kind")
+        raise WeightsError(f"the number {value} instead of bytes", expected="a protocol buffer of the right kind")
     return value
 
 

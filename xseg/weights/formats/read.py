@@ -1,4 +1,4 @@
-"""Opening weights: the reader is chosen by what the path holds, not by its suffix."""
+"""Open weights; the content of the path, not its suffix, selects the reader."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ def read_source(weights: PathArgument | nn.Module) -> Source:
     """Read weights.
 
     Args:
-        weights: a file, a folder or the shared part of a checkpoint's names; or a live model.
+        weights: path of a file or folder, shared prefix of a checkpoint's files, or a model in memory.
 
     Raises:
-        WeightsError: if it is missing or damaged, or of a kind that no reader knows.
-        MissingExtraError: if it needs an optional package.
+        WeightsError: if it is missing, damaged, or of an unknown kind.
+        MissingExtraError: if an optional package is missing.
     """
     if isinstance(weights, nn.Module):
         return read_module(weights)
@@ -55,7 +55,7 @@ def _read_directory(path: Path) -> Source:
     checkpoints = sorted(path.glob("*.index"))
     if len(checkpoints) > 1:
         names = ", ".join(found.name for found in checkpoints[:4])
-        raise WeightsError(f"{path} holds several checkpoints: {names}", expected="one", remedy="name the one you mean")
+        raise WeightsError(f"{path} holds several checkpoints: {names}", expected="one", remedy="pass the path of one")
     if checkpoints:
         return read_checkpoint(checkpoints[0].with_suffix(""))
     if (path / "frozen_inference_graph.pb").is_file():
@@ -76,7 +76,7 @@ def _read_file(path: Path) -> Source:
         with tempfile.TemporaryDirectory(prefix="xseg-") as folder:
             return _read_directory(extract_checkpoint(path, Path(folder)))
     if re.search(r"\.data-\d{5}-of-\d{5}$", path.name):
-        raise WeightsError(f"{path} has no index beside it", expected="the .index file of the checkpoint too")
+        raise WeightsError(f"{path} has no index beside it", expected="the .index file of the checkpoint")
     if path.suffix == ".pb":
         return read_graph(path)
     if start.startswith(PICKLE_START):
@@ -84,7 +84,7 @@ def _read_file(path: Path) -> Source:
     if len(start) > 8 and start[8:9] == b"{" and struct.unpack("<Q", start[:8])[0] < path.stat().st_size:
         return read_safetensors(path)
     if path.suffix == ".safetensors":
-        raise WeightsError(f"{path} is no safetensors file", remedy="copy or download it again")
+        raise WeightsError(f"{path} is not a safetensors file", remedy="copy or download it again")
     raise WeightsError(f"{path} begins with {start[:8]!r}", expected=KINDS)
 
 
@@ -94,4 +94,4 @@ def _is_keras_archive(path: Path) -> bool:
             return WEIGHTS_MEMBER in archive.namelist()
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, struct.error) as error:
         kind = ".keras file" if path.suffix == ".keras" else "zip archive"
-        raise WeightsError(f"{path} is no whole {kind}: {error}", remedy="copy or download it again") from error
+        raise WeightsError(f"{path} is not a complete {kind}: {error}", remedy="copy or download it again") from error

@@ -1,4 +1,4 @@
-"""Reading LevelDB's tables of sorted strings, which is what a TensorFlow checkpoint's index is."""
+"""Reader for LevelDB's tables of sorted strings, the format of a TensorFlow checkpoint's index."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from xseg.weights.formats.protobuf import read_varint
 FOOTER, TRAILER = 48, 5
 MAGIC = 0xDB4775248B80FB57
 MASK_DELTA = 0xA282EAD8
-WHOLE = "a whole .index file of a TensorFlow checkpoint"
+WHOLE = "a complete .index file of a TensorFlow checkpoint"
 
 
 def masked_crc32c(data: bytes | memoryview) -> int:
-    """Return the CRC-32C as TensorFlow and LevelDB store it.
+    """Return the masked CRC-32C that TensorFlow and LevelDB store.
 
     Source: tensorflow/core/lib/hash/crc32c.h, Mask.
     """
@@ -44,7 +44,7 @@ def read_table(data: memoryview) -> Iterator[tuple[bytes, memoryview]]:
 
 
 def _handle(data: memoryview, at: int) -> tuple[tuple[int, int], int]:
-    """Return offset and size of a block, and the position behind."""
+    """Return offset and size of a block, and the position after them."""
     offset, at = read_varint(data, at)
     size, at = read_varint(data, at)
     return (offset, size), at
@@ -63,7 +63,7 @@ def _block(data: memoryview, handle: tuple[int, int]) -> memoryview:
 
 
 def _entries(block: memoryview) -> Iterator[tuple[bytes, memoryview]]:
-    """Yield the entries of a block; each key repeats the beginning of the one before."""
+    """Yield the entries of a block; each key shares a prefix with the one before."""
     if len(block) < 4:
         raise WeightsError(f"a block of {len(block)} bytes", expected=WHOLE)
     restarts = struct.unpack("<I", block[-4:])[0]
@@ -76,7 +76,7 @@ def _entries(block: memoryview) -> Iterator[tuple[bytes, memoryview]]:
         fresh, at = read_varint(block, at)
         size, at = read_varint(block, at)
         if shared > len(key) or at + fresh + size > end:
-            raise WeightsError(f"an entry leaves its block at byte {at}", expected=WHOLE)
+            raise WeightsError(f"an entry at byte {at} exceeds its block", expected=WHOLE)
         key = key[:shared] + bytes(block[at : at + fresh])
         yield key, block[at + fresh : at + fresh + size]
         at += fresh + size

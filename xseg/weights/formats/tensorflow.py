@@ -1,4 +1,4 @@
-"""Reading TensorFlow's checkpoints and frozen graphs, without TensorFlow: parsed, never run."""
+"""Reader for TensorFlow's checkpoints and frozen graphs, without TensorFlow; graphs are parsed, never run."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ TRAINING = re.compile(
     r"|beta[12]_power.*|(.*/)?learning_rate.*"
 )
 DILATED = re.compile(r".*exit_flow/block2/unit_1/xception_module/separable_conv(\d)_depthwise(/.*)?")
-DIGEST = "the data do not have the checksum of the index"
+DIGEST = "the checksum of the data differs from the index"
 
 
 @dataclass(frozen=True)
 class Entry:
-    """Where a tensor is in a checkpoint."""
+    """Location of a tensor in a checkpoint."""
 
     dtype: int
     shape: tuple[int, ...]
@@ -43,9 +43,9 @@ class Entry:
 
 
 def checkpoint_prefix(path: Path) -> Path | None:
-    """Return the part of a checkpoint's name that its files share; None if the path is of no checkpoint.
+    """Return the shared prefix of a checkpoint's files; None if the path belongs to no checkpoint.
 
-    `path` is the index, a shard, or the shared part itself.
+    `path` is the index, a shard, or the prefix itself.
     """
     name = re.sub(r"\.(index|data-\d{5}-of-\d{5})$", "", path.name)
     prefix = path.with_name(name)
@@ -55,11 +55,10 @@ def checkpoint_prefix(path: Path) -> Path | None:
 def read_checkpoint(prefix: Path) -> Source:
     """Read a TensorFlow checkpoint (V2).
 
-    Momentum, steps and other states of training are left out; where a variable has a moving average, it is taken
-    instead.
+    Momentum, steps and other training states are left out; a moving average replaces its variable.
 
     Args:
-        prefix: what the names of the files begin with, for example "model.ckpt".
+        prefix: shared prefix of the files, for example "model.ckpt".
 
     Raises:
         WeightsError: if a file is missing or damaged.
@@ -87,7 +86,7 @@ def _read_index(path: Path) -> tuple[dict[str, Entry], int]:
         header = dict(fields(value))
         shards = signed(header.get(1, 1))
         if header.get(2, 0) != 0:
-            raise WeightsError("a checkpoint of a big-endian machine", expected="little-endian")
+            raise WeightsError("a checkpoint from a big-endian machine", expected="little-endian")
     return entries, shards
 
 
@@ -109,7 +108,7 @@ def _entry(data: memoryview) -> Entry:
 
 
 def _shape(value: Value) -> tuple[int, ...]:
-    """Return a TensorShapeProto's sides."""
+    """Return the sizes in a TensorShapeProto."""
     sides = []
     for number, dimension in fields(as_bytes(value)):
         if number == 2:
@@ -120,16 +119,16 @@ def _shape(value: Value) -> tuple[int, ...]:
 
 
 def _select(entries: Mapping[str, Entry]) -> tuple[dict[str, Entry], dict[str, str]]:
-    """Return what is to be read, by the variables' names, and what is left out and why."""
+    """Return the entries to read by variable name, and the reasons for the others."""
     wanted: dict[str, Entry] = {}
     dropped: dict[str, str] = {}
     for name, entry in entries.items():
         if TRAINING.fullmatch(name):
-            dropped[name] = "a state of training"
+            dropped[name] = "training state"
         elif name.endswith(AVERAGE):
             wanted[name.removesuffix(AVERAGE)] = entry
         elif name + AVERAGE in entries:
-            dropped[name] = "its moving average is taken instead"
+            dropped[name] = "replaced by its moving average"
         else:
             wanted[name] = entry
     return wanted, dropped
@@ -150,19 +149,21 @@ def _load(prefix: Path, entries: Mapping[str, Entry], shards: int) -> dict[str, 
             tensors[name] = _tensor(name, entry, data)
     missing = sorted(set(entries) - set(tensors))
     if missing:
-        raise WeightsError(f"{missing[0]} is in shard {entries[missing[0]].shard}", expected=f"one of {shards} shards")
+        raise WeightsError(
+            f"{missing[0]} lies in shard {entries[missing[0]].shard}", expected=f"one of {shards} shards"
+        )
     return tensors
 
 
 def _tensor(name: str, entry: Entry, data: np.memmap[tuple[int], np.dtype[np.uint8]]) -> Tensor:
-    """Return one tensor of a shard, after comparing its checksum."""
+    """Return one tensor of a shard after checking its checksum."""
     check_size(name, entry.shape)
     if entry.sliced:
         raise WeightsError(f"{name} is stored in slices", expected="a checkpoint without partitioned variables")
     if entry.offset < 0 or entry.size < 0 or entry.offset + entry.size > len(data):
         raise WeightsError(
             f"{name} ends at byte {entry.offset + entry.size} of a shard of {len(data)}",
-            expected="a whole shard",
+            expected="a complete shard",
             remedy="copy or download it again",
         )
     raw = data[entry.offset : entry.offset + entry.size].tobytes()
@@ -172,7 +173,7 @@ def _tensor(name: str, entry: Entry, data: np.memmap[tuple[int], np.dtype[np.uin
 
 
 def _decode(name: str, dtype: int, shape: tuple[int, ...], raw: memoryview) -> Tensor:
-    """Return a tensor of little-endian bytes."""
+    """Return a tensor from little-endian bytes."""
     kind = DTYPES.get(dtype)
     if kind is None:
         raise WeightsError(f"{name} has TensorFlow's data type {dtype}", expected="floating-point numbers")
@@ -187,10 +188,10 @@ def _decode(name: str, dtype: int, shape: tuple[int, ...], raw: memoryview) -> T
 
 
 def read_graph(path: Path) -> Source:
-    """Read the constants of a frozen graph that are variables of a network.
+    """Read the network variables of a frozen graph, which it stores as constants.
 
     Raises:
-        WeightsError: if it is damaged, or holds none.
+        WeightsError: if it is damaged, or holds no such constants.
     """
     tensors: dict[str, Tensor] = {}
     rates: dict[int, int] = {}
@@ -208,10 +209,10 @@ def read_graph(path: Path) -> Source:
         raise WeightsError(f"{path} cannot be read: {error}", expected="a frozen graph") from error
     if not tensors:
         raise WeightsError(f"{path} holds no constants of a network", expected="a frozen graph of TF DeepLab")
-    facts = {}
+    metadata = {}
     if sorted(rates) == [1, 2, 3]:
-        facts["multi_grid"] = tuple(rates[index] // min(rates.values()) for index in (1, 2, 3))
-    return Source(str(path), tensors, facts)
+        metadata["multi_grid"] = tuple(rates[index] // min(rates.values()) for index in (1, 2, 3))
+    return Source(str(path), tensors, metadata)
 
 
 def _nodes(data: memoryview) -> Iterator[tuple[str, str, dict[str, memoryview]]]:
@@ -251,7 +252,7 @@ def _constant(name: str, attribute: memoryview) -> Tensor:
         elif number == 5:
             single.append(bytes(as_bytes(value)))
     check_size(name, shape)
-    if content is None or not len(content):  # few or equal values are stored one by one, the last one repeated
+    if content is None or not len(content):  # few or equal values are stored singly; the last one is repeated
         values = np.frombuffer(b"".join(single), "<f4")
         count = math.prod(shape)
         if dtype != 1 or not 0 < len(values) <= count:
@@ -261,7 +262,7 @@ def _constant(name: str, attribute: memoryview) -> Tensor:
 
 
 def _rate(name: str, operation: str, attributes: Mapping[str, memoryview]) -> int | None:
-    """Return the atrous rate that a node of a depthwise convolution tells: its dilations, or the block it spreads."""
+    """Return the atrous rate of a depthwise convolution from its dilations or block shape; None for other nodes."""
     if operation == "Const" and name.endswith("block_shape") and "value" in attributes:
         return int(_constant(name, attributes["value"]).max())
     if operation.startswith("DepthwiseConv2d") and "dilations" in attributes:

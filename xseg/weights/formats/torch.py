@@ -1,4 +1,4 @@
-"""Reading PyTorch's files: safetensors, and `.pth` and `.ckpt` with nothing but tensors and plain values."""
+"""Reader for PyTorch's files: safetensors, and `.pth` and `.ckpt` with only tensors and simple values."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from xseg.errors import WeightsError
 from xseg.weights.formats.source import Source, check_size
 
 MAX_BYTES = 8 * 2**30
-MAX_RATIO = 200  # of unpacked to packed size; torch itself does not pack
+MAX_RATIO = 200  # of unpacked to packed size; torch itself does not compress
 WRAPPERS = ("state_dict", "model_state", "model_state_dict", "model", "net")
 LIGHTNING = "pytorch-lightning_version"
 AVERAGED, PLAIN = "averaging_state", "current_model_state"  # of Lightning's WeightAveraging
-DESCRIPTION = "xseg"  # where our trainings' checkpoints keep what the model is made of
+DESCRIPTION = "xseg"  # key of the model description in xseg's checkpoints
 DESCRIBED = ("model", "labels", "normalization")
 
 
@@ -41,19 +41,19 @@ def read_safetensors(path: Path) -> Source:
     except (OSError, SafetensorError, ValueError, RecursionError) as error:
         raise WeightsError(f"{path} cannot be read: {error}", remedy="copy or download it again") from error
     known = ("encoder", "epsilon", "momentum", "normalization", "model")
-    facts = {name: header[name] for name in known if name in header} if isinstance(header, dict) else {}
-    return Source(str(path), tensors, facts)
+    metadata = {name: header[name] for name in known if name in header} if isinstance(header, dict) else {}
+    return Source(str(path), tensors, metadata)
 
 
 def read_bundle(directory: Path) -> Source:
-    """Read a bundle: its tensors, and what its configuration says.
+    """Read the tensors and the configuration of a bundle.
 
     Raises:
         WeightsError: if a file is missing or damaged.
     """
     path = directory / "config.json"
     source = read_safetensors(directory / "model.safetensors")
-    if "model" in source.facts:  # a classifier's, which says itself what its encoder is
+    if "model" in source.metadata:  # a classifier's file contains its own configuration
         return replace(source, name=str(directory))
     return Source(str(directory), source.tensors, _described(path, read_json(path)))
 
@@ -62,7 +62,7 @@ def read_json(path: Path) -> Any:
     """Read a JSON file.
 
     Raises:
-        WeightsError: if it is missing, is not JSON, is nested too deeply, or has numbers of thousands of digits.
+        WeightsError: if it is missing, not JSON, nested too deeply, or holds numbers with thousands of digits.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
@@ -72,46 +72,46 @@ def read_json(path: Path) -> Any:
 
 def _described(path: Path, description: Any) -> dict[str, Any]:
     if not isinstance(description, Mapping) or not isinstance(description.get("model"), Mapping):
-        raise WeightsError(f"{path} describes no model", expected="a config.json written by xseg")
+        raise WeightsError(f"{path} contains no model description", expected="a config.json written by xseg")
     return {name: description[name] for name in DESCRIBED if isinstance(description.get(name), Mapping)}
 
 
 def read_pickle(path: Path) -> Source:
-    """Read a file of `torch.save`. Nothing in it is run: whatever is not a tensor or plain value is refused.
+    """Read a file of `torch.save` without running code: only tensors and simple values are accepted.
 
     Raises:
         WeightsError: if it is damaged, holds code, or holds no tensors.
     """
     if path.suffix == ".pdparams":
-        raise WeightsError(f"{path} is of PaddlePaddle", expected="weights that can be converted faithfully")
+        raise WeightsError(f"{path} is a PaddlePaddle file", expected="weights that can be converted faithfully")
     try:
         _check_archive(path)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about pickle's protocols; what matters is raised
+            warnings.simplefilter("ignore")  # about pickle protocols; errors are raised anyway
             content = torch.load(path, map_location="cpu", weights_only=True)
     except WeightsError:
         raise
-    except Exception as error:  # damaged files raise nearly anything
+    except Exception as error:  # damaged files raise almost any exception
         raise WeightsError(
-            f"{path} cannot be read as tensors alone: {_reason(error)}",
-            expected="a file of torch.save with tensors and plain values",
-            remedy="a file that needs more would run code; save its state_dict() alone",
+            f"{path} cannot be read without running code: {_reason(error)}",
+            expected="a file of torch.save with only tensors and simple values",
+            remedy="save only the state_dict()",
         ) from error
     return _source(path, content)
 
 
 def _reason(error: Exception) -> str:
-    """Return why `torch.load` gave up, without its advice to load the file nevertheless."""
+    """Return the reason of `torch.load`, without its advice to load the file anyway."""
     text = str(error).strip()
     if found := re.search(r"GLOBAL (\S+)", text):
-        return f"it calls for {found[1]}"
+        return f"it needs {found[1]}"
     if "Weights only load failed" in text:
-        return "it holds more"
+        return "it holds other objects"
     return text.partition("\n")[0] or type(error).__name__
 
 
 def _check_archive(path: Path) -> None:
-    """Refuse an archive that unpacks to far more than it is."""
+    """Refuse an archive that unpacks to far more than its size."""
     if not zipfile.is_zipfile(path):
         return
     with zipfile.ZipFile(path) as archive:
@@ -121,18 +121,18 @@ def _check_archive(path: Path) -> None:
             raise WeightsError(
                 f"{path}: {info.filename} unpacks from {info.compress_size} to {info.file_size} bytes",
                 expected=f"at most {MAX_RATIO} times its packed size",
-                remedy="it is made to exhaust memory; do not use it",
+                remedy="the file is made to exhaust memory; do not use it",
             )
     if sum(info.file_size for info in members) > MAX_BYTES:
         raise WeightsError(f"{path} unpacks to more than {MAX_BYTES} bytes", expected="the weights of an Xception")
 
 
 def _source(path: Path, content: Any) -> Source:
-    """Return the tensors of what `torch.load` gave, and what our own checkpoints say besides."""
+    """Return the tensors in the result of `torch.load`, and the metadata of xseg's checkpoints."""
     if not isinstance(content, Mapping):
         raise WeightsError(f"{path} holds a {type(content).__name__}", expected="a mapping of names to tensors")
     state = next((content[key] for key in WRAPPERS if isinstance(content.get(key), Mapping)), content)
-    dropped = {str(key): "a state of training" for key in content if state is not content and content[key] is not state}
+    dropped = {str(key): "training state" for key in content if state is not content and content[key] is not state}
     tensors: dict[str, Tensor] = {}
     for name, value in state.items():
         if isinstance(value, Tensor):
@@ -142,19 +142,19 @@ def _source(path: Path, content: Any) -> Source:
             dropped[str(name)] = f"a {type(value).__name__}, not a tensor"
     if not tensors:
         raise WeightsError(f"{path} holds no tensors", expected="a state_dict")
-    facts: dict[str, Any] = {}
+    metadata: dict[str, Any] = {}
     if LIGHTNING in content:
-        if AVERAGED in content:  # Lightning's WeightAveraging puts the averages in the place of the weights
-            dropped[PLAIN] = "the weights whose moving average is taken"
+        if AVERAGED in content:  # Lightning's WeightAveraging stores the averages in place of the weights
+            dropped[PLAIN] = "replaced by their moving average"
         outside = [name for name in tensors if not name.startswith("model.")]
-        dropped |= dict.fromkeys(outside, "a part of the training, not of the model")
+        dropped |= dict.fromkeys(outside, "part of the training, not of the model")
         tensors = {name: tensor for name, tensor in tensors.items() if name.startswith("model.")}
-        facts = {**_training_facts(path, content.get(DESCRIPTION)), "averaged": AVERAGED in content}
-    return Source(str(path), tensors, facts, dropped)
+        metadata = {**_training_metadata(path, content.get(DESCRIPTION)), "averaged": AVERAGED in content}
+    return Source(str(path), tensors, metadata, dropped)
 
 
-def _training_facts(path: Path, description: Any) -> dict[str, Any]:
-    """Return what the model of a training is made of: from the checkpoint, or the best bundle beside it."""
+def _training_metadata(path: Path, description: Any) -> dict[str, Any]:
+    """Return the model description of a training, from the checkpoint or from the best bundle beside it."""
     if description is not None:
         return _described(path, description)
     beside = path.parent / "best" / "config.json"
@@ -162,20 +162,20 @@ def _training_facts(path: Path, description: Any) -> dict[str, Any]:
 
 
 def read_module(module: nn.Module) -> Source:
-    """Read a live model of timm, SMP, Cadene's or this project: its tensors and its epsilon.
+    """Read the tensors and the epsilon of a timm, SMP, Cadene or xseg model in memory.
 
     Raises:
-        WeightsError: if its batch normalisations have several epsilons, which an encoder's do not.
+        WeightsError: if its batch normalisations have different epsilons, unlike any encoder's.
     """
-    name = f"a live {type(module).__name__}"
+    name = f"a {type(module).__name__} in memory"
     encoder = getattr(module, "encoder", module)
     norms = [part for part in encoder.modules() if isinstance(part, nn.modules.batchnorm._BatchNorm)]
     epsilons = sorted({part.eps for part in norms})
     if len(epsilons) > 1:
-        raise WeightsError(f"{name} has batch normalisations of epsilon {epsilons}", expected="one epsilon")
-    facts: dict[str, Any] = {"epsilon": epsilons[0]} if epsilons else {}
+        raise WeightsError(f"{name} has batch normalisations with epsilons {epsilons}", expected="one epsilon")
+    metadata: dict[str, Any] = {"epsilon": epsilons[0]} if epsilons else {}
     config = getattr(module, "config", None)
     if config is not None and hasattr(config, "to_dict") and hasattr(config, "encoder"):
-        facts["model"] = config.to_dict()
+        metadata["model"] = config.to_dict()
     tensors = {key: tensor.detach() for key, tensor in module.state_dict().items()}
-    return Source(name, tensors, facts)
+    return Source(name, tensors, metadata)

@@ -1,1 +1,1 @@
-"""Whose weights they are: one table of rules per origin."""
+"""Origins of weights, with one table of renaming rules each."""

@@ -1,4 +1,4 @@
-"""DeepLab's Xceptions and heads: TF checkpoints, and bonlime's Keras port of them."""
+"""DeepLab's Xceptions and heads: TF checkpoints, and bonlime's Keras port."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def tensorflow_rules(scope: str, *, entry: int, middle: int) -> list[Rule]:
     """Return the table of TF DeepLab.
 
     Args:
-        scope: of the encoder's variables, "xception_65".
+        scope: scope of the encoder's variables, for example "xception_65".
         entry: number of blocks in the entry flow: 3, in X-71 5.
         middle: number of units in the middle flow.
     """
@@ -35,12 +35,12 @@ def tensorflow_rules(scope: str, *, entry: int, middle: int) -> list[Rule]:
         *rules,
         Rule(r"logits/semantic/weights", "segmentation_head.weight", "conv"),
         Rule(r"logits/semantic/biases", "segmentation_head.bias"),
-        drop(rf"{scope}/logits/(weights|biases)", "the classifier of ImageNet"),
+        drop(rf"{scope}/logits/(weights|biases)", "the ImageNet classifier"),
     ]
 
 
 def bonlime_rules(middle: int) -> list[Rule]:
-    """Return the table of bonlime's Keras DeepLabV3+, of which the reader has LAYER/VARIABLE."""
+    """Return the table of bonlime's Keras DeepLabV3+; the reader names tensors LAYER/VARIABLE."""
     rules = [
         Rule(r"entry_flow_conv1_(?P<conv>[12])/kernel", "encoder.stem.conv{conv}.conv.weight", "conv"),
         *norm_rules(r"entry_flow_conv1_(?P<conv>[12])_BN/", "encoder.stem.conv{conv}.norm", NORM),
@@ -63,7 +63,7 @@ def bonlime_rules(middle: int) -> list[Rule]:
 
 
 def _head(separator: str, norm: str, decoder: str, *, keras: bool = False) -> list[Rule]:
-    """Return the rules of ASPP and decoder, which both projects name alike."""
+    """Return the rules of ASPP and decoder, which have the same names in both projects."""
     kernel = separator + ("kernel" if keras else "weights")
     rules: list[Rule] = []
     for where, target in (

@@ -8,10 +8,10 @@ NORM = ("gamma", "beta", "moving_mean", "moving_variance")
 
 
 def keras_rules() -> list[Rule]:
-    """Return the table.
+    """Return the table of Keras's Xception.
 
-    Blocks are numbered from 2, after the stem, which Keras calls block 1. The reader has called the four shortcuts,
-    which have no name of their own, "shortcut2", "shortcut3", "shortcut4" and "shortcut13" after their blocks.
+    Blocks are numbered from 2, after the stem, which Keras calls block 1. The reader names the four unnamed shortcuts
+    "shortcut2", "shortcut3", "shortcut4" and "shortcut13" after their blocks.
     """
     conv = r"block(?P<block>\d+)_sepconv(?P<conv>\d+)"
     inside = "encoder.blocks.{block-2}.convs.{conv-1}"
@@ -24,6 +24,6 @@ def keras_rules() -> list[Rule]:
         *norm_rules(conv + "_bn/", inside + ".norm_out", NORM),
         Rule(r"shortcut(?P<block>\d+)/kernel", shortcut + ".conv.weight", "conv"),
         *norm_rules(r"shortcut(?P<block>\d+)_bn/", shortcut + ".norm", NORM),
-        drop(r"predictions/(kernel|bias)", "the classifier of 1000 classes"),
-        drop(r"head:.*", "a layer of the model around the Xception"),
+        drop(r"predictions/(kernel|bias)", "the ImageNet classifier"),
+        drop(r"head:.*", "a layer outside the Xception"),
     ]

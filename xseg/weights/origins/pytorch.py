@@ -1,15 +1,15 @@
-"""PyTorch projects: timm, Cadene's pretrainedmodels (and SMP, which took it over), SegmenTron."""
+"""PyTorch projects: timm, Cadene's pretrainedmodels (also used by SMP), SegmenTron."""
 
 from __future__ import annotations
 
 from xseg.weights.origins.rules import Rule, drop, norm_rules
 
 SMP_HEAD = r"(decoder|segmentation_head|classification_head)\..*"
-SMP_REASON = "the decoder of another project, which taps other maps"
+SMP_REASON = "another project's decoder, which uses other feature maps"
 
 
 def timm_rules() -> list[Rule]:
-    """Return the table of timm's aligned Xceptions, the pre-activated ones too."""
+    """Return the table of timm's aligned Xceptions, including the pre-activated ones."""
     block = r"blocks[._](?P<block>\d+)\."  # timm's feature extractors, which SMP uses, flatten the first point
     conv = block + r"stack\.conv(?P<conv>\d)\."
     ours, inside = "encoder.blocks.{block}", "encoder.blocks.{block}.convs.{conv-1}"
@@ -25,22 +25,22 @@ def timm_rules() -> list[Rule]:
         *norm_rules(block + r"norm\.", ours + ".norm_in"),
         Rule(block + r"shortcut(\.conv)?\.weight", ours + ".shortcut.conv.weight"),
         *norm_rules(block + r"shortcut\.bn\.", ours + ".shortcut.norm"),
-        drop(r"head\.fc\.(weight|bias)", "the classifier of ImageNet"),
+        drop(r"head\.fc\.(weight|bias)", "the ImageNet classifier"),
     ]
 
 
 def cadene_rules() -> list[Rule]:
     """Return the table of Cadene's Xception.
 
-    A block's `rep` is a sequence of ReLU, convolution, normalisation; block 1 lacks the first ReLU, so that its
-    convolutions are at 0 and 3 where those of the others are at 1, 4 and 7.
+    A block's `rep` is a sequence of ReLU, convolution and normalisation. Block 1 lacks the first ReLU, so its
+    convolutions are at 0 and 3 instead of 1, 4 and 7.
     """
     rules = [
         Rule(r"conv(?P<conv>[12])\.weight", "encoder.stem.conv{conv}.conv.weight"),
         *norm_rules(r"bn(?P<conv>[12])\.", "encoder.stem.conv{conv}.norm"),
         Rule(r"block(?P<block>\d+)\.skip\.weight", "encoder.blocks.{block-1}.shortcut.conv.weight", "matrix"),
         *norm_rules(r"block(?P<block>\d+)\.skipbn\.", "encoder.blocks.{block-1}.shortcut.norm"),
-        drop(r"(fc|last_linear)\.(weight|bias)", "the classifier of ImageNet"),
+        drop(r"(fc|last_linear)\.(weight|bias)", "the ImageNet classifier"),
     ]
     others = r"block(?P<block>[2-9]|1[0-2])"
     places = [("block1", "encoder.blocks.0", (0, 3)), (others, "encoder.blocks.{block-1}", (1, 4, 7))]
@@ -76,7 +76,7 @@ def segmentron_rules() -> list[Rule]:
         Rule(r"head\.block\.2\.weight", "segmentation_head.weight"),
         Rule(r"head\.block\.2\.bias", "segmentation_head.bias"),
         drop(r"auxlayer\..*", "the auxiliary head, which only training uses"),
-        drop(encoder + r"fc\.(weight|bias)", "the classifier of ImageNet"),
+        drop(encoder + r"fc\.(weight|bias)", "the ImageNet classifier"),
     ]
     for where, target in (
         (r"head\.aspp\.image_pooling\.", "decoder.aspp.pooling"),
@@ -99,9 +99,9 @@ def _split(where: str, target: str) -> list[Rule]:
 
 
 def own_rules() -> list[Rule]:
-    """Return the table of xseg itself: every name is kept; an encoder's file may lack the prefix."""
+    """Return the table of xseg itself, which keeps every name; an encoder file may lack the prefix."""
     return [
         Rule(r"(?P<name>(encoder|decoder|segmentation_head)\..*)", "{name}"),
         Rule(r"(?P<name>(stem|blocks)\..*)", "encoder.{name}"),
-        drop(r"(fully_connected|head)\..*", "what lies behind pooling in a classifier"),
+        drop(r"(fully_connected|head)\..*", "the classifier's layers after pooling"),
     ]

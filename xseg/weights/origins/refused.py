@@ -1,4 +1,4 @@
-"""Weights that are recognised, and refused with the reason: no network here computes what theirs does."""
+"""Known weights that are refused with a reason, because no network here gives the same outputs."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ class Refusal:
     """A project whose weights cannot be converted faithfully.
 
     Args:
-        name: the project.
-        signature: regular expressions; each matches a name of every source of this project.
-        reason: why not.
+        name: name of the project.
+        signature: regular expressions, each of which matches a name in every source of this project.
+        reason: reason for the refusal.
     """
 
     name: str
@@ -46,20 +46,20 @@ REFUSALS = (
     Refusal(
         "TF DeepLab's dense prediction cell (X-71 DPC)",
         (r"(.*/)?meta_architecture/.*",),
-        "the searched cell takes the place of the ASPP and is not built here; xception_71_2018_05_09 has the encoder",
+        "the searched cell replaces the ASPP and is not implemented; xception_71_2018_05_09 has the encoder",
     ),
 )
 
 
 def refuse(source: Source) -> None:
-    """Stop if a source is of a project that cannot be converted faithfully.
+    """Refuse a source from a project that cannot be converted faithfully.
 
     Raises:
-        WeightsError: with the reason.
+        WeightsError: if the project is known, with the reason.
     """
     for refusal in REFUSALS:
         if all(any(re.fullmatch(pattern, name) for name in source.tensors) for pattern in refusal.signature):
             raise WeightsError(
-                f"{source.name} is of {refusal.name}, which cannot be converted faithfully: {refusal.reason}",
+                f"{source.name} comes from {refusal.name}, which cannot be converted faithfully: {refusal.reason}",
                 remedy="use the weights of TF DeepLab, timm or Keras",
             )

@@ -1,4 +1,4 @@
-"""Whose weights they are: recognised by their keys, and what the keys and shapes say about the network."""
+"""Recognise the origin of weights by their keys, and describe the network by keys and shapes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from xseg.weights.origins.rules import Rule, drop
 
 # TF DeepLab core/xception.py (encoder) and model.py (head): decay 0.9997.
 TF_NORM, TF_HEAD = NormSpec(eps=1e-3, momentum=0.0003), NormSpec(eps=1e-5, momentum=0.0003)
-# bonlime model.py: SepConv_BN's default and its argument for the head; Keras's momentum 0.99.
+# bonlime model.py: the default of SepConv_BN, and its argument for the head; Keras's momentum 0.99.
 BONLIME_NORM, BONLIME_HEAD = KERAS_NORM, NormSpec(eps=1e-5, momentum=0.01)
 # SegmenTron configs/cityscapes_deeplabv3_plus.yaml: BN_EPS_FOR_ENCODER 1e-3, the rest PyTorch's.
 SEGMENTRON_NORM, SEGMENTRON_HEAD = NormSpec(eps=1e-3, momentum=0.1), PYTORCH_NORM
@@ -34,17 +34,17 @@ TF_SCOPE = re.compile(r"(xception_\d+)/entry_flow/conv1_1/weights")
 
 @dataclass(frozen=True)
 class Plan:
-    """What a source holds.
+    """Description of a source and its conversion.
 
     Args:
-        origin: whose it is.
+        origin: name of the origin.
         encoder: our name of its encoder.
-        rules: the table that renames its tensors.
-        norm: the numbers of the encoder's batch normalisations.
-        config: the whole model; None where there is only an encoder.
-        labels: its classes; None for an encoder.
-        normalization: of its input.
-        notes: what a user should know about it.
+        rules: table that renames its tensors.
+        norm: epsilon and momentum of the encoder's batch normalisations.
+        config: configuration of the whole model; None for an encoder.
+        labels: classes of the model; None for an encoder.
+        normalization: normalisation of its input.
+        notes: notes for the user.
     """
 
     origin: str
@@ -59,12 +59,12 @@ class Plan:
 
 @dataclass(frozen=True)
 class Origin:
-    """A project whose weights are known.
+    """A project with known weights.
 
     Args:
-        name: how it is called.
-        signature: regular expressions; each matches a name of every source of this origin, beyond the prefixes.
-        plan: reads a source's keys and shapes.
+        name: name of the project.
+        signature: regular expressions, each of which matches a name, without prefixes, in every source of this origin.
+        plan: function that describes a source from its keys and shapes.
     """
 
     name: str
@@ -76,10 +76,10 @@ def plan_conversion(source: Source) -> tuple[Source, Plan]:
     """Recognise a source.
 
     Returns:
-        The source without the prefixes of wrappers, and what it holds.
+        The source without the prefixes of wrappers, and its description.
 
     Raises:
-        WeightsError: if its keys are none that is known, or of a project that cannot be converted faithfully.
+        WeightsError: if its keys are unknown, or belong to a project that cannot be converted faithfully.
     """
     source = unwrap(source)
     refuse(source)
@@ -95,24 +95,24 @@ def plan_conversion(source: Source) -> tuple[Source, Plan]:
 
 
 def _norm(source: Source, norm: NormSpec) -> NormSpec:
-    """Return the numbers that a source says itself, or else those of its origin."""
+    """Return epsilon and momentum from the source, or else those of its origin."""
     try:
         return NormSpec(
-            eps=float(source.facts.get("epsilon", norm.eps)),
-            momentum=float(source.facts.get("momentum", norm.momentum)),
+            eps=float(source.metadata.get("epsilon", norm.eps)),
+            momentum=float(source.metadata.get("momentum", norm.momentum)),
         )
     except (TypeError, ValueError) as error:
         raise WeightsError(f"{source.name}: {error}", expected="epsilon and momentum as numbers") from error
 
 
 def matching(pattern: str, names: Iterable[str]) -> list[str]:
-    """Return the names that a regular expression matches wholly."""
+    """Return the names that a regular expression matches completely."""
     compiled = re.compile(pattern)
     return [name for name in names if compiled.fullmatch(name)]
 
 
 def unwrap(source: Source) -> Source:
-    """Return a source without the prefixes that wrappers put before every name, such as "module."."""
+    """Return a source without the prefixes of wrappers, such as "module."."""
     tensors = dict(source.tensors)
     for prefix in ("module.", "model.", "_orig_mod.", "net.", "network.", "backbone."):
         inside = [name for name in tensors if name.startswith(prefix)]
@@ -140,14 +140,14 @@ def _cadene(_source: Source) -> Plan:
 
 
 def _smp(_source: Source) -> Plan:
-    """Plan for a whole SMP model: its encoder. SMP's decoders tap other maps than ours."""
+    """Plan for a whole SMP model: its encoder only. SMP's decoders use other feature maps than ours."""
     rules = [replace(rule, pattern=rf"encoder\.(model\.)?{_grouped(rule.pattern)}") for rule in pytorch.cadene_rules()]
     rules.append(drop(pytorch.SMP_HEAD, pytorch.SMP_REASON))
     return Plan("smp", "xception", rules, PYTORCH_NORM)
 
 
 def _smp_timm(source: Source) -> Plan:
-    """Plan for a whole SMP model over a timm encoder: its encoder."""
+    """Plan for a whole SMP model with a timm encoder: its encoder only."""
     names = {re.sub(r"^encoder\.(model\.)?", "", name): tensor for name, tensor in source.tensors.items()}
     inner = _timm(replace(source, tensors=names))
     rules = [replace(rule, pattern=rf"encoder\.(model\.)?{_grouped(rule.pattern)}") for rule in inner.rules]
@@ -168,7 +168,7 @@ def _tensorflow(source: Source) -> Plan:
     if encoder is None or encoder != scope.replace("_", ""):
         raise WeightsError(
             f"{source.name}: scope {scope} has {flows[0]} entry blocks and {flows[1]} middle units",
-            expected=f"those of {scope}" if encoder is None else f"the scope {encoder.replace('n', 'n_')} for them",
+            expected=f"those of {scope}" if encoder is None else f"scope {encoder.replace('n', 'n_')} for these blocks",
         )
     rules = deeplab.tensorflow_rules(scope, entry=flows[0], middle=flows[1])
     plan = Plan("tensorflow", encoder, rules, TF_NORM)
@@ -187,7 +187,7 @@ def _bonlime(source: Source) -> Plan:
     plan = _with_head(plan, source, source.tensors[logits[0]].shape[-1], BONLIME_HEAD)
     if plan.config is None:
         return plan
-    return replace(plan, config=replace(plan.config, padding="tf_same"), notes=("the stem is padded as Keras's SAME",))
+    return replace(plan, config=replace(plan.config, padding="tf_same"), notes=("the stem has Keras's SAME padding",))
 
 
 def _segmentron(source: Source) -> Plan:
@@ -204,7 +204,7 @@ def _segmentron(source: Source) -> Plan:
 
 
 def _with_head(plan: Plan, source: Source, classes: int, head: NormSpec) -> Plan:
-    """Add the whole model to a plan: the parts that the keys show, and the classes that the number is known for."""
+    """Add the whole model to a plan: its parts from the keys, and its classes from their number."""
     names = source.tensors
     aspp = bool(matching(r"(head\.aspp\.)?aspp0\b.*", names))
     labels, known = label_set(classes)
@@ -215,38 +215,40 @@ def _with_head(plan: Plan, source: Source, classes: int, head: NormSpec) -> Plan
         decoder=bool(matching(r"(decoder/)?feature_projection0.*|head\.c1_block.*", names)),
         image_pooling=aspp and bool(matching(r"(head\.aspp\.)?image_pooling.*", names)),
         atrous_rates=None if not aspp or matching(r"(head\.aspp\.)?aspp1\b.*|aspp1_.*", names) else (),
-        multi_grid=tuple(source.facts.get("multi_grid", (1, 1, 1))),
+        multi_grid=tuple(source.metadata.get("multi_grid", (1, 1, 1))),
         encoder_norm_eps=plan.norm.eps,
         encoder_norm_momentum=plan.norm.momentum,
         decoder_norm_eps=head.eps,
         decoder_norm_momentum=head.momentum,
     )
-    note = f"{classes} classes: named as {known}" if known else f"{classes} classes of no known set: numbered"
+    note = f"{classes} classes: names of {known}" if known else f"{classes} classes: numbered, no known set"
     return replace(plan, config=config, labels=labels, notes=(*plan.notes, note))
 
 
 def _own(source: Source) -> Plan:
-    """Plan for our own files; what the model is made of comes from the bundle's configuration, if there is one."""
+    """Plan for xseg's own files, with the model from the bundle's configuration, if there is one."""
     prefix = "" if "stem.conv1.conv.weight" in source.tensors else "encoder."
-    facts = source.facts
+    metadata = source.metadata
     try:
-        config = ModelConfig.from_dict(dict(facts["model"])) if facts.get("model") else None
-        labels = LabelMap.from_dict(dict(facts["labels"])) if facts.get("labels") else None
-        normalization = from_plain(Normalization, facts.get("normalization") or {}, "normalization")
+        config = ModelConfig.from_dict(dict(metadata["model"])) if metadata.get("model") else None
+        labels = LabelMap.from_dict(dict(metadata["labels"])) if metadata.get("labels") else None
+        normalization = from_plain(Normalization, metadata.get("normalization") or {}, "normalization")
     except (TypeError, ValueError, AttributeError) as error:
-        raise WeightsError(f"{source.name} is described wrongly: {error}", expected="what xseg wrote") from error
-    named = facts.get("encoder")
+        raise WeightsError(
+            f"{source.name} has a wrong description: {error}", expected="a file written by xseg"
+        ) from error
+    named = metadata.get("encoder")
     encoder = config.encoder if config else named if named in VARIANTS else _own_encoder(source, prefix)
     norm = encoder_spec(encoder).batch_norm
     if config is not None:
         eps, momentum = config.encoder_norm_eps, config.encoder_norm_momentum
         norm = NormSpec(norm.eps if eps is None else eps, norm.momentum if momentum is None else momentum)
-    notes = ("the moving average of the weights is taken",) if facts.get("averaged") else ()
+    notes = ("the moving average of the weights is used",) if metadata.get("averaged") else ()
     return Plan("xseg", encoder, pytorch.own_rules(), norm, config, labels, normalization, notes)
 
 
 def _own_encoder(source: Source, prefix: str) -> str:
-    """Return the encoder's name, of its number of blocks and where it has normalisations."""
+    """Return the encoder's name from its number of blocks and the positions of its normalisations."""
     blocks = _count(re.escape(prefix) + r"blocks\.(\d+)\..*", source) + 1
     if f"{prefix}blocks.0.convs.1.norm_in.weight" in source.tensors:
         return BLOCKS.get(blocks, "xception65") + "p"
@@ -256,7 +258,7 @@ def _own_encoder(source: Source, prefix: str) -> str:
 
 
 def _count(pattern: str, source: Source) -> int:
-    """Return the highest number that the pattern's group has; -1 if none."""
+    """Return the highest number that the group of the pattern matches; -1 if none."""
     compiled = re.compile(pattern)
     return max((int(match[1]) for name in source.tensors if (match := compiled.fullmatch(name))), default=-1)
 

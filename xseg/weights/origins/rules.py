@@ -1,4 +1,4 @@
-"""Renaming by rules: every tensor of the source is claimed exactly once, or the run stops."""
+"""Renaming by rules; every tensor of the source must match exactly one rule."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from xseg.errors import WeightsError
 from xseg.weights.formats.source import Source, as_float32
 
 Layout: TypeAlias = Literal["same", "conv", "depthwise", "matrix"]
-COUNTER = "num_batches_tracked"  # PyTorch's own counter, which no other framework has, and which nothing depends on
-LISTED = 6  # problems told of each kind; a wrong file has hundreds, and the message is one line
+COUNTER = "num_batches_tracked"  # PyTorch's own counter, without effect here and absent from other frameworks
+LISTED = 6  # problems listed per kind; a wrong file has hundreds, and the message is one line
 _FIELD = re.compile(r"\{(\w+)([+-]\d+)?\}")
 
 
 @dataclass(frozen=True)
 class Rule:
-    """One line of a table: what a tensor is called in the source, and here.
+    """One line of a table, which maps a tensor's name in the source to its name here.
 
     Args:
-        pattern: regular expression that the whole source name matches; named groups are for the target.
-        target: our name; "{block}" stands for a named group, "{block-2}" for its number less 2. Empty where the tensor
-            is dropped on purpose.
-        layout: what is done to the axes. "same"; "conv": (H, W, in, out) to (out, in, H, W); "depthwise":
+        pattern: regular expression for the complete source name; the target uses its named groups.
+        target: name in xseg; "{block}" stands for a named group, "{block-2}" for its number minus 2; empty to drop the
+            tensor.
+        layout: reordering of the axes. "same": none; "conv": (H, W, in, out) to (out, in, H, W); "depthwise":
             (H, W, C, 1) to (C, 1, H, W); "matrix": (out, in), if stored so, to (out, in, 1, 1).
-        reason: why it is dropped.
+        reason: reason for dropping the tensor.
     """
 
     pattern: str
@@ -39,7 +39,7 @@ class Rule:
     reason: str = ""
 
     def resolve(self, match: re.Match[str]) -> str:
-        """Return our name for a source name that matched."""
+        """Return our name for a matched source name."""
 
         def fill(place: re.Match[str]) -> str:
             value = match.group(place.group(1))
@@ -49,7 +49,7 @@ class Rule:
 
 
 def drop(pattern: str, reason: str) -> Rule:
-    """Return the rule that leaves a tensor out, and says why."""
+    """Return the rule that drops a tensor for a reason."""
     return Rule(pattern, "", reason=reason)
 
 
@@ -59,9 +59,9 @@ def norm_rules(
     """Return the rules of one batch normalisation.
 
     Args:
-        pattern: of the module's name in the source, with the separator that follows it.
-        target: the module's name here, without a final point.
-        names: of its scale, shift, mean and variance in the source.
+        pattern: regular expression for the module's name in the source, with the separator after it.
+        target: name of the module here, without a final dot.
+        names: names of scale, shift, mean and variance in the source.
     """
     ours = ("weight", "bias", "running_mean", "running_var")
     rules = [Rule(pattern + re.escape(name), f"{target}.{own}") for name, own in zip(names, ours, strict=True)]
@@ -70,12 +70,12 @@ def norm_rules(
 
 @dataclass(frozen=True)
 class Claims:
-    """What became of every tensor of a source.
+    """Result of renaming the tensors of a source.
 
     Args:
-        state: our name to tensor.
-        used: our name to the source's name.
-        dropped: the source's name to the reason.
+        state: tensors by our name.
+        used: source names by our name.
+        dropped: reasons by source name.
     """
 
     state: Mapping[str, Tensor]
@@ -84,10 +84,10 @@ class Claims:
 
 
 def claim(source: Source, rules: Sequence[Rule]) -> Claims:
-    """Give every tensor of the source its name here.
+    """Rename every tensor of the source.
 
     Raises:
-        WeightsError: if a tensor is claimed by no rule or by several, two get the same name, or one holds no numbers.
+        WeightsError: if a tensor matches no rule or several, two get the same name, or a tensor is not numeric.
     """
     compiled = [(re.compile(rule.pattern), rule) for rule in rules]
     used: dict[str, str] = {}
@@ -101,7 +101,7 @@ def claim(source: Source, rules: Sequence[Rule]) -> Claims:
             strangers.append(name)
             continue
         if len(hits) > 1:
-            problems.append(f"{name} is claimed by {len(hits)} rules")
+            problems.append(f"{name} matches {len(hits)} rules")
             continue
         rule, match = hits[0]
         if rule.reason:
@@ -109,16 +109,16 @@ def claim(source: Source, rules: Sequence[Rule]) -> Claims:
             continue
         target = rule.resolve(match)
         if target in used:
-            problems.append(f"{name} and {used[target]} both are {target}")
+            problems.append(f"{name} and {used[target]} both become {target}")
             continue
         used[target] = name
         state[target] = as_float32(f"{source.name}: {name}", _arrange(source, name, tensor, rule.layout))
     for name in strangers:
         near = _near(name, list(used.values())) if len(strangers) <= LISTED else ""
-        problems.append(f"{name} is claimed by 0 rules{near}")
+        problems.append(f"{name} matches 0 rules{near}")
     if problems:
         raise WeightsError(
-            f"{source.name}: {_listed(problems)}", expected="every tensor claimed by exactly one rule of its origin"
+            f"{source.name}: {_listed(problems)}", expected="exactly one rule of the origin for every tensor"
         )
     return Claims(state, used, dropped)
 
@@ -138,13 +138,13 @@ def fit(source: Source, claims: Claims, wanted: Mapping[str, Tensor]) -> dict[st
     """Return the state of a module, after comparing every name and shape.
 
     Args:
-        source: for what errors say.
-        claims: the renamed tensors; may hold no name that is not wanted.
-        wanted: the module's state, for its names and shapes.
+        source: source of the tensors, for error messages.
+        claims: renamed tensors, without any unwanted name.
+        wanted: state of the module, for its names and shapes.
 
     Raises:
-        WeightsError: if a tensor is missing, unknown or of another shape; all are counted, the first ones listed with
-            the nearest name.
+        WeightsError: if a tensor is missing, unknown or of another shape; the message counts all problems and lists
+            the first ones with the nearest name.
     """
     spare = [own for own in claims.state if own not in wanted]
     missing = [name for name in wanted if name not in claims.state and not name.endswith(COUNTER)]
@@ -160,7 +160,9 @@ def fit(source: Source, claims: Claims, wanted: Mapping[str, Tensor]) -> dict[st
         elif name.endswith("running_var") and bool((tensor < 0).any()):
             problems.append(f"{claims.used[name]} has negative variances")
     if problems:
-        raise WeightsError(f"{source.name}: {_listed(problems)}", remedy="is it of another network, or damaged?")
+        raise WeightsError(
+            f"{source.name}: {_listed(problems)}", remedy="the file belongs to another network, or is damaged"
+        )
     counter = torch.zeros((), dtype=torch.int64)
     return {name: claims.state[name] if name in claims.state else counter.clone() for name in wanted}
 
@@ -171,6 +173,6 @@ def _near(name: str, names: Sequence[str]) -> str:
 
 
 def _listed(problems: Sequence[str]) -> str:
-    """Return the first problems and the number of all."""
+    """Return the first problems and the total number."""
     more = f" and {len(problems) - LISTED} more" if len(problems) > LISTED else ""
     return f"{len(problems)} tensors do not fit: " * (len(problems) > 1) + "; ".join(problems[:LISTED]) + more

@@ -1,1 +1,0 @@
-"""Rule tables: for every origin, what each of its tensors is called here."""
