@@ -143,6 +143,8 @@ def config(tmp_path):
         (["--trainer.max_epochs", "many"], "trainer.max_epochs=many; expected int, null"),
         (["--model.optimizer.lr", "-1"], "learning rates [-1.0]"),
         (["--model.encoder", "xseption"], "xseption"),
+        (["--model.optimizer.name", "adam"], "optimizer.name='adam'; expected one of adamw, sgd, rmsprop, or a class"),
+        (["--model.schedule.name", "cosine"], "schedule.name='cosine'; expected one of poly, exponential, constant"),
         (["--config", "missing.yaml"], "'missing.yaml' cannot be read: No such file"),
         (["--data.reader", "camvid", "--data.root", "nowhere"], "nowhere"),
         (["--resume", "missing.ckpt"], "resume=missing.ckpt is not there"),
@@ -324,6 +326,20 @@ def test_the_largest_batch_is_found_and_kept_in_the_configuration(tmp_path, caps
     assert config["data"]["batch_size"] == 4
     assert config["run"]["find_batch_size"] is False
     assert table(run)[0]["step"] == "1"
+
+
+def test_an_optimizer_and_a_schedule_from_outside_train_and_resume(tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "import torch\nclass Mine(torch.optim.NAdam): pass\n"
+        "class Fall(torch.optim.lr_scheduler.CosineAnnealingLR): pass\n"
+    )
+    mine = ["--model.optimizer.name", f"{tmp_path}/mine.py:Mine", "--model.optimizer.lr", 0.01]
+    mine += ["--model.schedule.name", f"{tmp_path}/mine.py:Fall", "--model.schedule.options.T_max", "steps"]
+    assert train(tmp_path / "run", "--trainer.max_epochs", 2, *mine) == 0
+    rates = [float(row["lr"]) for row in table(tmp_path / "run")]
+    assert rates == pytest.approx([0.01 * (1 + 0.5**0.5) / 2, 0.01 * (1 - 0.5**0.5) / 2], rel=1e-5)
+    resume = ["--config", tmp_path / "run" / "config.yaml", "--resume", tmp_path / "run" / "last.ckpt"]
+    assert main(["train", *map(str, resume), "--trainer.max_epochs", "3"]) == 0
 
 
 def test_tensorboard_and_the_table_are_there_whatever_logger_is_chosen(tmp_path):

@@ -2,10 +2,11 @@ import pytest
 import torch
 from torch import nn
 
+from xseg.errors import ConfigError
 from xseg.factory import create_model
 from xseg.training.auxiliary import AuxiliaryHead
-from xseg.training.optimizers import build_optimizer, parameter_groups
-from xseg.training.options.recipe import OptimizerOptions
+from xseg.training.optimizers import build_optimizer, build_schedule, parameter_groups
+from xseg.training.options.recipe import OptimizerOptions, ScheduleOptions
 
 OPTIONS = OptimizerOptions(lr=0.1, encoder_lr=0.01, weight_decay=0.001)
 
@@ -88,3 +89,50 @@ def test_the_optimizer_is_the_one_asked_for(model, name, kind):
     assert type(optimizer) is kind
     for group in optimizer.param_groups:
         assert group.get("momentum", group.get("betas", (None,))[0]) == 0.8
+
+
+OUTSIDE = """
+import torch
+
+class Doubled(torch.optim.SGD):
+    def __init__(self, params, lr, factor=2.0):
+        super().__init__(params, lr=lr)
+        for group in self.param_groups:
+            group["lr"] *= factor
+
+class Halving(torch.optim.lr_scheduler.StepLR):
+    pass
+"""
+
+
+def test_an_optimizer_and_a_schedule_from_a_file_come_by_class_path(model, tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(OUTSIDE)
+    optimizer = build_optimizer(model, OptimizerOptions(name=f"{file}:Doubled", lr=0.1, options={"factor": 3.0}))
+    assert type(optimizer).__name__ == "Doubled"
+    assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([0.3] * len(optimizer.param_groups))
+    options = ScheduleOptions(name=f"{file}:Halving", options={"step_size": "steps", "gamma": 0.5})
+    schedule = build_schedule(optimizer, options, steps=2)
+    for _ in range(2):
+        optimizer.step()
+        schedule.step()
+    assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([0.15] * len(optimizer.param_groups))
+
+
+def test_options_override_the_arguments_of_a_name(model):
+    optimizer = build_optimizer(model, OptimizerOptions(name="rmsprop", options={"eps": 1.0}))
+    assert {(group["eps"], group["alpha"]) for group in optimizer.param_groups} == {(1.0, 0.9)}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"name": "torch.optim.Nope"}, "has no 'Nope'"),
+        ({"name": "torch.nn.Linear"}, "expected a subclass of torch's Optimizer"),
+        ({"name": "torch.optim.NAdam", "options": {"size": 3}}, r"size.*change optimizer.options"),
+    ],
+)
+def test_a_wrong_class_path_is_one_line(model, options, message):
+    with pytest.raises(ConfigError, match=message) as error:
+        build_optimizer(model, OptimizerOptions(**options))
+    assert "\n" not in str(error.value)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypeVar
 
 from torch import nn
 from torch.nn.modules.conv import _ConvNd
-from torch.optim import SGD, AdamW, Optimizer, RMSprop
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
+from xseg.errors import ConfigError
+from xseg.files.objects import load_object
 from xseg.models.segmentation import SegmentationModel
-from xseg.training.options.recipe import OptimizerOptions
+from xseg.training.options.recipe import OPTIMIZERS, OptimizerOptions, ScheduleOptions
 
 Part: TypeAlias = Literal["encoder", "decoder", "last", "auxiliary"]
-RMSPROP_DECAY = 0.9  # Chollet 2017 and Google's Inceptions on JFT
+Made = TypeVar("Made", Optimizer, LRScheduler)
 
 
 def parameter_groups(
@@ -104,12 +107,43 @@ def build_optimizer(
 ) -> Optimizer:
     """Return the optimiser of a model's trainable parameters; see `parameter_groups` for the arguments.
 
+    Raises:
+        ConfigError: if a class path names no optimiser, or one that does not take the arguments.
+
     Source: SGD with momentum without Nesterov: TF DeepLab `train.py`; AdamW: Loshchilov and Hutter 2019; RMSProp:
     Chollet 2017, section 4.3.
     """
     groups = parameter_groups(model, options, auxiliary=auxiliary, scale=scale)
-    if options.name == "sgd":
-        return SGD(groups, lr=options.lr, momentum=options.momentum)
-    if options.name == "rmsprop":
-        return RMSprop(groups, lr=options.lr, alpha=RMSPROP_DECAY, momentum=options.momentum)
-    return AdamW(groups, lr=options.lr, betas=(options.momentum, 0.999), fused=True)  # one pass, on CPUs too
+    path, arguments = OPTIMIZERS.get(options.name, (options.name, lambda _momentum: {}))
+    settings = {"lr": options.lr, **arguments(options.momentum), **options.options}
+    return _made(path, Optimizer, groups, settings, "optimizer")
+
+
+def build_schedule(optimizer: Optimizer, options: ScheduleOptions, *, steps: int) -> LRScheduler:
+    """Return the scheduler of a class path; those with a name are `xseg.training.schedule.rate_factor`.
+
+    Args:
+        optimizer: the optimiser whose rates it moves.
+        options: the class path, and the scheduler's arguments.
+        steps: number of optimiser steps of the whole training.
+
+    Raises:
+        ConfigError: if there is no such class, or it does not take the arguments.
+    """
+    settings = {name: steps if value == "steps" else value for name, value in options.options.items()}
+    return _made(options.name, LRScheduler, optimizer, settings, "schedule")
+
+
+def _made(path: str, kind: type[Made], first: Any, settings: dict[str, Any], what: str) -> Made:
+    """Return an object of the class at a class path.
+
+    Raises:
+        ConfigError: if there is no such class, or it does not take the arguments.
+    """
+    found = load_object(path)
+    if not (isinstance(found, type) and issubclass(found, kind)):
+        raise ConfigError(f"{what}.name={path!r}", expected=f"a subclass of torch's {kind.__name__}")
+    try:
+        return found(first, **settings)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{what}.name={path!r} with {settings}: {error}", remedy=f"change {what}.options") from error

@@ -12,10 +12,11 @@ from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, distributed
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 from torchmetrics.classification import MulticlassConfusionMatrix
 
 from xseg.data.loading.datamodule import SegmentationData
+from xseg.files.objects import is_class_path
 from xseg.images.normalization import Normalization
 from xseg.labels.label_map import LabelMap
 from xseg.metrics.scores import Scores, scores_from_confusion
@@ -24,10 +25,10 @@ from xseg.training.auxiliary import AuxiliaryHead
 from xseg.training.batch_norm import normalization_layers
 from xseg.training.construction import construct_model, restored_model
 from xseg.training.objective import Objective
-from xseg.training.optimizers import build_optimizer, encoder_blocks
+from xseg.training.optimizers import build_optimizer, build_schedule, encoder_blocks
 from xseg.training.options.task import TaskOptions
 from xseg.training.running_mean import RunningMean
-from xseg.training.schedule import poly_factor
+from xseg.training.schedule import rate_factor
 
 Batch: TypeAlias = dict[str, Any]
 STATE_KEY = "xseg"  # of a checkpoint: what the model is, as plain values
@@ -227,9 +228,22 @@ class SegmentationTask(LightningModule):
         scale = 1.0 if options.reference_batch is None else self.images_per_step / options.reference_batch
         optimizer = build_optimizer(self.model, options, auxiliary=self.auxiliary, scale=scale)
         steps = int(min(self.trainer.estimated_stepping_batches, 2**62))  # endless training has infinite steps
-        highest = max(options.lr, options.encoder_lr or 0.0) if options.lr == 0 else options.lr
-        factor = partial(poly_factor, steps=steps, options=self.options.schedule, lr=highest * scale)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": LambdaLR(optimizer, factor), "interval": "step"}}
+        schedule: LRScheduler
+        if is_class_path(self.options.schedule.name):
+            schedule = build_schedule(optimizer, self.options.schedule, steps=steps)
+        else:
+            batches = max(1, int(min(self.trainer.num_training_batches, 2**62)))
+            highest = max(options.lr, options.encoder_lr or 0.0) if options.lr == 0 else options.lr
+            factor = partial(
+                rate_factor,
+                options=self.options.schedule,
+                steps=steps,
+                lr=highest * scale,
+                steps_per_epoch=batches / self.trainer.accumulate_grad_batches,
+                images_per_step=self.images_per_step,
+            )
+            schedule = LambdaLR(optimizer, factor)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what the model is, which data it learns from, and the loss of the epoch so far, as plain values."""

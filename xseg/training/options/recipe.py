@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias, get_args
 
 from xseg.errors import ConfigError
+from xseg.files.objects import is_class_path
 
-OptimizerName: TypeAlias = Literal["adamw", "sgd", "rmsprop"]
+ScheduleName: TypeAlias = Literal["poly", "exponential", "constant"]
 ClassWeighting: TypeAlias = Literal["none", "auto", "inverse_sqrt", "inverse"]
 Warmup: TypeAlias = Literal["linear", "constant"]
+RMSPROP_DECAY = 0.9  # Chollet 2017 and Google's Inceptions on JFT
+# by name: the class, and its arguments for `momentum`
+OPTIMIZERS: dict[str, tuple[str, Callable[[float], dict[str, Any]]]] = {
+    "adamw": ("torch.optim.AdamW", lambda momentum: {"betas": (momentum, 0.999), "fused": True}),  # fast on CPUs too
+    "sgd": ("torch.optim.SGD", lambda momentum: {"momentum": momentum}),
+    "rmsprop": ("torch.optim.RMSprop", lambda momentum: {"alpha": RMSPROP_DECAY, "momentum": momentum}),
+}
 
 
 def require(right: bool, got: str, expected: str) -> None:
@@ -22,12 +31,19 @@ def require(right: bool, got: str, expected: str) -> None:
         raise ConfigError(got, expected=expected)
 
 
+def _require_known(name: str, known: Collection[str], what: str) -> None:
+    require(
+        name in known or is_class_path(name), f"{what}.name={name!r}", f"one of {', '.join(known)}, or a class path"
+    )
+
+
 @dataclass(frozen=True)
 class OptimizerOptions:
     """How weights follow gradients.
 
     Args:
-        name: "adamw", "sgd" with momentum, which is DeepLab's, or "rmsprop", which trained Xception on JFT.
+        name: "adamw", "sgd" with momentum, which is DeepLab's, "rmsprop", which trained Xception on JFT, or the class
+            path of another torch optimiser: `torch.optim.NAdam` or `path/to/file.py:Name`.
         lr: highest learning rate, of everything but the encoder.
         encoder_lr: highest learning rate of the encoder; null for the same as `lr`.
         decoder_multiplier: of `lr` for the decoder, ASPP included.
@@ -37,7 +53,8 @@ class OptimizerOptions:
         layer_decay: factor of the encoder's rate per block, counted from its last one; 1 for the same everywhere.
         weight_decay: of convolution kernels; normalisation, biases and depthwise kernels have none (TF DeepLab,
             `regularize_depthwise=False`).
-        momentum: of "sgd" and "rmsprop"; the first beta of "adamw".
+        momentum: momentum of "sgd" and "rmsprop"; the first beta of "adamw". A class path takes its own by `options`.
+        options: further arguments of the optimiser's class, which override those above.
         reference_batch: number of images per step that the rates are meant for; they are multiplied by the actual
             number, over all processes and accumulated batches, over this one. Null for the rates as they are.
 
@@ -45,7 +62,7 @@ class OptimizerOptions:
         ConfigError: if a value is out of range.
     """
 
-    name: OptimizerName = "adamw"
+    name: str = "adamw"
     lr: float = 1e-3
     encoder_lr: float | None = None
     decoder_multiplier: float = 1.0
@@ -54,9 +71,11 @@ class OptimizerOptions:
     layer_decay: float = 1.0
     weight_decay: float = 1e-4
     momentum: float = 0.9
+    options: dict[str, Any] = field(default_factory=dict)
     reference_batch: int | None = None
 
     def __post_init__(self) -> None:
+        _require_known(self.name, OPTIMIZERS, "optimizer")
         rates = [self.lr] if self.encoder_lr is None else [self.lr, self.encoder_lr]
         if min(rates) < 0 or max(rates) == 0:
             raise ConfigError(f"learning rates {rates}", expected="0 or more, and one above 0")
@@ -74,23 +93,40 @@ class ScheduleOptions:
     """How the learning rate moves over the steps of a training.
 
     Args:
-        power: the rate falls as (1 - step / steps) ** power; 0.9 in the DeepLab papers.
+        name: "poly" falls to 0 at the end; "exponential" multiplies the rate by `decay` at intervals, as the Xception
+            paper does; "constant" leaves it; or the class path of a torch scheduler, which is stepped after every
+            optimiser step: `torch.optim.lr_scheduler.OneCycleLR` or `path/to/file.py:Name`.
+        options: arguments of a class path's scheduler; a value of "steps" becomes the training's number of steps.
+        power: power of "poly", whose rate falls as (1 - step / steps) ** power; 0.9 in the DeepLab papers.
+        decay: factor of "exponential".
+        decay_epochs: epochs between its factors.
+        decay_samples: images between its factors, in place of epochs; null for epochs.
         warmup_steps: number of first steps before the rate is at its height.
         warmup: "linear" for a straight line up to it; "constant" for `warmup_lr` all the while, as TF DeepLab's
             `slow_start_step`.
         warmup_lr: rate of a constant warm-up, of what learns at `lr`; other parts keep their proportion to it.
 
     Raises:
-        ConfigError: if a value is negative.
+        ConfigError: if a value is out of range.
     """
 
+    name: str = "poly"
+    options: dict[str, Any] = field(default_factory=dict)
     power: float = 0.9
+    decay: float = 0.94
+    decay_epochs: float = 2.0
+    decay_samples: int | None = None
     warmup_steps: int = 0
     warmup: Warmup = "linear"
     warmup_lr: float = 1e-4
 
     def __post_init__(self) -> None:
+        _require_known(self.name, get_args(ScheduleName), "schedule")
         require(self.power >= 0, f"power={self.power}", "0 or more")
+        require(0 < self.decay <= 1, f"decay={self.decay}", "above 0 and up to 1")
+        require(self.decay_epochs > 0, f"decay_epochs={self.decay_epochs}", "above 0")
+        samples = self.decay_samples
+        require(samples is None or samples > 0, f"decay_samples={samples}", "1 or more, or null")
         require(self.warmup_steps >= 0, f"warmup_steps={self.warmup_steps}", "0 or more")
         require(self.warmup_lr > 0, f"warmup_lr={self.warmup_lr}", "above 0")
 
