@@ -1,17 +1,17 @@
-"""Errors that a user can cause, each told in one line: what was got, what was expected, what to do."""
+"""Errors that a user can cause, each with a one-line message: value given, value expected, remedy."""
 
 from __future__ import annotations
 
 
 class XsegError(Exception):
-    """Base of every error that a user of xseg can cause.
+    """Base class of all errors that a user of xseg can cause.
 
     Args:
-        got: what was met, with the file and the values.
-        expected: what would have been right.
-        remedy: what to do about it.
+        got: fault, with the file and the values.
+        expected: correct value.
+        remedy: suggested action.
 
-    The message is always a single line, so that a log or a terminal shows it whole.
+    The message is always a single line, so that logs and terminals show it completely.
     """
 
     def __init__(self, got: str, *, expected: str = "", remedy: str = "") -> None:
@@ -39,12 +39,12 @@ class WeightsError(XsegError, ValueError):
 
 
 class MissingExtraError(XsegError, ImportError):
-    """An optional package is needed for what was asked.
+    """An optional package is missing.
 
     Args:
-        package: the package that is missing.
-        extra: the extra of xseg that brings it.
-        purpose: what needs it.
+        package: name of the missing package.
+        extra: extra of xseg that installs it.
+        purpose: action that needs the package.
     """
 
     def __init__(self, package: str, *, extra: str, purpose: str) -> None:

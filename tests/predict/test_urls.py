@@ -12,7 +12,7 @@ from PIL import Image
 from silent import Silent
 
 from xseg.errors import ConfigError, DataError
-from xseg.files.remote import fetch, files_below, send, waiting_room
+from xseg.files.remote import fetch, files_below, send, staging_folder
 from xseg.inference.options import InferenceOptions, OutputOptions
 from xseg.predict import staging as output_folder
 from xseg.predict.job import Job
@@ -80,7 +80,7 @@ def test_what_comes_from_a_url_and_goes_to_one_is_what_folders_give(predictor, p
         json.loads((folder / "coco.json").read_text())["annotations"] for folder in (got, tmp_path / "local")
     ]
     assert annotations[0] == annotations[1] != []
-    assert not [path for path in waiting_room().rglob("*") if path.is_file()], "nothing stays on this machine"
+    assert not [path for path in staging_folder().rglob("*") if path.is_file()], "nothing stays on this machine"
 
 
 def test_a_failure_names_the_url(predictor, photos):
@@ -89,7 +89,7 @@ def test_a_failure_names_the_url(predictor, photos):
     failed = [row for row in job.run() if row.status == "failed"]
     assert [row.path for row in failed] == [f"{url}/broken.jpg"]
     assert failed[0].error.startswith(f"{url}/broken.jpg")
-    assert str(waiting_room()) not in failed[0].error
+    assert str(staging_folder()) not in failed[0].error
 
 
 def test_earlier_outputs_below_the_url_are_not_searched(predictor, photos):

@@ -1,1 +1,1 @@
-"""Xception encoders: tables of stages and the one builder that reads them."""
+"""Xception encoders: tables of stages, and one builder for all of them."""

@@ -16,7 +16,7 @@ TAP = 1  # the second separable convolution, counted from 0
 
 
 class Shortcut(nn.Module):
-    """The strided 1x1 convolution that joins a block's raw input to its output."""
+    """Strided 1x1 convolution from the raw input of a block to its output."""
 
     def __init__(self, in_channels: int, out_channels: int, *, stride: int, spec: EncoderSpec) -> None:
         super().__init__()
@@ -30,15 +30,15 @@ class Shortcut(nn.Module):
 
 
 class XceptionBlock(nn.Module):
-    """Separable convolutions in a row, a halving where the table has one, and a skip around them.
+    """A sequence of separable convolutions, with stride if the table has one, and a skip connection.
 
     Args:
-        in_channels: channels of the input.
-        stage: the row of the table.
-        grid: the stride and dilation it runs with. Where the table's stride was given up for dilation, everything
-            else (convolutions, pooling, skip) stays, so that the weights are the same at every output stride.
-        spec: the table, for what all its blocks share.
-        padding: see `AtrousMaxPool2d`.
+        in_channels: number of input channels.
+        stage: row of the table.
+        grid: stride and dilation of the block. If dilation replaces the table's stride, convolutions, pooling and skip
+            stay the same, so that the weights are the same at every output stride.
+        spec: table of the encoder, for settings common to all blocks.
+        padding: padding mode, see `AtrousMaxPool2d`.
     """
 
     def __init__(self, in_channels: int, stage: Stage, grid: Grid, *, spec: EncoderSpec, padding: Padding) -> None:
@@ -48,7 +48,7 @@ class XceptionBlock(nn.Module):
         pooled = self.tapped and spec.downsample == "max_pool"
         last = len(stage.widths) - 1
         inputs = (in_channels, *stage.widths)
-        # A pre-activated block normalises and activates its input once, for the first convolution and the skip alike.
+        # A pre-activated block normalises and activates its input once, for both the first convolution and the skip.
         preactivated = spec.norm == "first"
         self.norm_in = batch_norm(in_channels, spec.batch_norm) if preactivated else nn.Identity()
         self.activation_in = nn.ReLU() if preactivated else nn.Identity()
@@ -80,12 +80,12 @@ class XceptionBlock(nn.Module):
         """Run the block.
 
         Args:
-            features: (N, in_channels, H, W).
+            features: input features, (N, in_channels, H, W).
 
         Returns:
-            The output (N, widths[-1], ceil(H / stride), ceil(W / stride)), and the second separable convolution's
-            output (N, widths[1], H, W): normalised but not yet activated, the map that decoders are given. In a
-            pre-activated network nothing is normalised behind a convolution, and its bare output is given, as timm's.
+            The output (N, widths[-1], ceil(H / stride), ceil(W / stride)), and the feature map for decoders
+            (N, widths[1], H, W): the output of the second separable convolution, normalised but not activated. A
+            pre-activated network does not normalise after a convolution and returns its bare output, as timm does.
         """
         features = self.activation_in(self.norm_in(features))
         output = features
@@ -104,9 +104,9 @@ class Stem(nn.Module):
     """Two 3x3 convolutions, the first of stride 2.
 
     Args:
-        in_channels: channels of the image.
-        spec: the table.
-        padding: "tf_same" pads as the table's `tf_stem` says.
+        in_channels: number of image channels.
+        spec: table of the encoder.
+        padding: padding mode; "tf_same" pads as `tf_stem` in the table.
     """
 
     def __init__(self, in_channels: int, *, spec: EncoderSpec, padding: Padding) -> None:
@@ -117,11 +117,11 @@ class Stem(nn.Module):
         first, second = spec.stem
         pad_first, pad_second = (0, 0) if valid else (0 if self.pad_after_only else 1, 1)
         self.conv1 = ConvNormRelu(in_channels, first, spec=spec.batch_norm, kernel=3, stride=2, padding=pad_first)
-        bare = spec.norm == "first"  # every block of a pre-activated network begins with the normalisation
+        bare = spec.norm == "first"  # every block of a pre-activated network starts with a normalisation
         self.conv2 = ConvNormRelu(first, second, spec=spec.batch_norm, kernel=3, padding=pad_second, norm=not bare)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Convolve images (N, in_channels, H, W) to (N, 64, ceil(H / 2), ceil(W / 2)); less if the stem is VALID."""
+        """Convolve images (N, in_channels, H, W) to (N, 64, ceil(H / 2), ceil(W / 2)); smaller if the stem is VALID."""
         if self.pad_after_only:
             top, left = images.shape[-2] % 2, images.shape[-1] % 2
             images = nn.functional.pad(images, [left, 1, top, 1])

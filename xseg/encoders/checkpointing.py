@@ -1,4 +1,4 @@
-"""Gradient checkpointing that leaves the running statistics of batch normalisation alone."""
+"""Gradient checkpointing that does not change the running statistics of batch normalisation."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from torch.utils.checkpoint import checkpoint
 
 @contextmanager
 def frozen_running_statistics(module: nn.Module) -> Iterator[None]:
-    """Let batch normalisations use the batch's statistics without adding them to the running ones.
+    """Let batch normalisations use the statistics of the batch without updating the running ones.
 
-    Momentum 0 leaves the running statistics exactly as they are, and the graph as the first run had it.
+    Momentum 0 leaves the running statistics unchanged, and the graph equal to that of the first run.
     """
     norms = [part for part in module.modules() if isinstance(part, _BatchNorm) and part.training]
     kept = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
@@ -29,14 +29,14 @@ def frozen_running_statistics(module: nn.Module) -> Iterator[None]:
 
 
 def run_checkpointed(block: nn.Module, features: Tensor) -> Any:
-    """Run `block` without keeping its activations; the backward pass computes them again.
+    """Run `block` without storing its activations; the backward pass computes them again.
 
-    The second run must not count the batch twice in the running statistics, or a checkpointed training would end
-    with other weights than a plain one.
+    The second run must not count the batch again in the running statistics, or training with checkpointing would give
+    other weights than without.
     """
 
     def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-        """Return what the first and the second run happen in."""
+        """Return the contexts of the first and the second run."""
         return nullcontext(), frozen_running_statistics(block)
 
     return checkpoint(block, features, use_reentrant=False, context_fn=contexts)

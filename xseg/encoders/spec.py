@@ -1,4 +1,4 @@
-"""What an Xception encoder is, as a table: frozen, and validated when it is written down."""
+"""Xception encoders as frozen tables, validated on construction."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ def scale_channels(channels: int, width: float) -> int:
 
 @dataclass(frozen=True)
 class Stage:
-    """One block: separable convolutions in a row, and what goes around them.
+    """One block: a sequence of separable convolutions and its skip connection.
 
     Args:
         widths: output channels of each separable convolution.
-        stride: 2 where the block halves the resolution at the network's nominal output stride of 32.
-        skip: "conv" adds the input through a strided 1x1 convolution, "sum" adds it as it is, "none" adds nothing.
-            It belongs to the table, and does not change with the output stride, so neither do the weights.
-        activation: where its ReLUs are, see `SeparableConv2d`.
-        multi_grid: factor of each convolution's dilation; empty for 1.
+        stride: 2 if the block halves the resolution at the nominal output stride of 32, otherwise 1.
+        skip: "conv" adds the input through a strided 1x1 convolution, "sum" adds it unchanged, "none" adds nothing.
+            It does not depend on the output stride, so neither do the weights.
+        activation: positions of the ReLUs, see `SeparableConv2d`.
+        multi_grid: factor for the dilation of each convolution; empty for 1.
 
     Raises:
-        ConfigError: if it has no convolution, or a strided block has no second one to be tapped.
+        ConfigError: if there is no convolution, or a strided block has no second one, whose output decoders use.
     """
 
     widths: tuple[int, ...]
@@ -50,26 +50,27 @@ class Stage:
                 expected=f"{len(self.widths)} factors of 1 or more",
             )
         if not self.widths or min(self.widths) < 1 or (self.stride == 2 and len(self.widths) < 2):
-            raise ConfigError(f"a stage of widths {self.widths}", expected="at least 1 convolution, 2 where it strides")
+            raise ConfigError(f"a stage of widths {self.widths}", expected="at least 1 convolution, 2 with stride 2")
         if self.skip == "sum" and self.stride == 2:
             raise ConfigError("a strided stage with skip='sum'", expected="'conv' or 'none': the sizes differ")
 
 
 @dataclass(frozen=True)
 class EncoderSpec:
-    """An Xception, from the stem to the last features.
+    """An Xception encoder, from the stem to the last features.
 
     Args:
-        name: how it is asked for.
-        stages: its blocks in order, one or more; four of a whole encoder's stride.
-        norm: where batch normalisation is, see `SeparableConv2d`.
-        downsample: strided blocks end in a strided "separable" convolution (DeepLab) or a "max_pool" (Chollet 2017).
-        tf_stem: padding of the stem under padding="tf_same": Keras's Xception has "valid" stem convolutions, Keras
-            ports of DeepLab a "same" one.
-        batch_norm: numbers of the batch normalisation.
+        name: name of the encoder.
+        stages: blocks in order, at least one; four of them with stride 2 in a whole encoder.
+        norm: positions of batch normalisation, see `SeparableConv2d`.
+        downsample: last operation of strided blocks, a strided "separable" convolution (DeepLab) or "max_pool"
+            (Chollet 2017).
+        tf_stem: padding of the stem with padding="tf_same": "valid" convolutions in Keras's Xception, a "same" one in
+            Keras ports of DeepLab.
+        batch_norm: epsilon and momentum of the batch normalisations.
         stem: channels of the two 3x3 convolutions before the first stage.
-        ablation: what its separable convolutions do otherwise.
-        source: where the table comes from.
+        ablation: changes to the separable convolutions.
+        source: source of the table.
 
     Raises:
         ConfigError: if there is no stage, or a sum joins unequal channels.
@@ -99,17 +100,17 @@ class EncoderSpec:
 
     @property
     def strides(self) -> tuple[int, ...]:
-        """The nominal stride of every stage."""
+        """Nominal stride of each stage."""
         return tuple(stage.stride for stage in self.stages)
 
     @property
     def channels(self) -> tuple[int, ...]:
-        """Channels of the features after the input: one map before each halving, and the last one."""
+        """Channels of the feature maps after the input: one before each stride of 2, and the last one."""
         taps = [stage.widths[1] for stage in self.stages if stage.stride == 2]
         return (*taps, self.stages[-1].widths[-1])
 
     def scaled(self, width: float) -> EncoderSpec:
-        """Return the same network with `width` times the channels, rounded to 8.
+        """Return the same network with `width` times the channels, rounded to multiples of 8.
 
         Raises:
             ConfigError: if `width` is not a number above 0.
@@ -126,7 +127,7 @@ class EncoderSpec:
         return replace(self, stages=stages, stem=stem)
 
     def with_ablation(self, ablation: Ablation) -> EncoderSpec:
-        """Return the same network with its separable convolutions changed, or without its residual connections.
+        """Return the same network with changed separable convolutions, or without residual connections.
 
         Source: Chollet 2017, sections 1.2, 4.6 and 4.7.
         """
@@ -136,10 +137,10 @@ class EncoderSpec:
         return replace(self, stages=stages, ablation=ablation)
 
     def with_multi_grid(self, multi_grid: tuple[int, ...]) -> EncoderSpec:
-        """Return the same network with the dilations of its last block multiplied, convolution by convolution.
+        """Return the same network with the dilation of each convolution in the last block multiplied.
 
         Raises:
-            ConfigError: if the last block has another number of convolutions; a grid of ones fits any.
+            ConfigError: if the last block has another number of convolutions; a grid of ones fits any block.
 
         Source: Chen et al. 2017 (DeepLabV3), section 3.2; TF DeepLab `unit_rate_list`.
         """
@@ -148,9 +149,9 @@ class EncoderSpec:
         return replace(self, stages=(*self.stages[:-1], replace(self.stages[-1], multi_grid=multi_grid)))
 
     def truncated(self, depth: int) -> EncoderSpec:
-        """Return the network up to its `depth`-th map, without anything that this map does not need.
+        """Return the network up to its `depth`-th feature map, without the parts after it.
 
-        A map before a halving is the second separable convolution's output; what its block does after is cut off.
+        A map before a stride of 2 is the output of a block's second separable convolution; the rest is cut off.
 
         Raises:
             ConfigError: if `depth` is not 1 to 5.

@@ -1,4 +1,4 @@
-"""From strides to strides and dilations: how a network is made denser without changing its weights."""
+"""Strides and dilations that make a network denser without changing its weights."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ STEM_STRIDE = 2
 
 @dataclass(frozen=True)
 class Grid:
-    """Stride and dilation that a stage runs with."""
+    """Stride and dilation of a stage."""
 
     stride: int
     dilation: int
@@ -21,13 +21,13 @@ class Grid:
 def plan_strides(strides: Sequence[int], output_stride: int, stem_stride: int = STEM_STRIDE) -> tuple[Grid, ...]:
     """Return the stride and dilation of every stage, so that the last features have `output_stride`.
 
-    Stages keep their stride until `output_stride` is reached. From there on each runs with stride 1 and the dilation
-    so far, and hands its stride on as dilation: the stage that gives up its stride still runs with the old one.
+    Stages keep their stride until `output_stride` is reached. After that, each stage runs with stride 1 and the current
+    dilation, and multiplies the dilation of the following stages by its stride.
 
     Args:
-        strides: the stride of each stage at the network's nominal resolution.
-        output_stride: size of the input over size of the last features.
-        stem_stride: stride of what lies before the first stage.
+        strides: stride of each stage at the nominal resolution.
+        output_stride: ratio of the image size to the size of the last features.
+        stem_stride: stride before the first stage.
 
     Raises:
         ConfigError: if the strides cannot give `output_stride`.

@@ -1,4 +1,4 @@
-"""The Xceptions, as tables."""
+"""Tables of all Xception encoders."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from xseg.encoders.spec import EncoderSpec, Stage
 from xseg.errors import ConfigError
 from xseg.nn.norm import NormSpec
 
-# Keras: epsilon 1e-3, momentum 0.99. TF DeepLab: epsilon 1e-3, decay 0.9997, which a short training never leaves, so
-# that timm's 0.1 is used here. timm's 41p alone has PyTorch's epsilon.
+# Keras: epsilon 1e-3, momentum 0.99. TF DeepLab: epsilon 1e-3, decay 0.9997, too slow for a short training, so timm's
+# 0.1 is used here. Only timm's 41p has PyTorch's epsilon.
 KERAS_NORM = NormSpec(eps=1e-3, momentum=0.01)
 ALIGNED_NORM = NormSpec(eps=1e-3, momentum=0.1)
 PYTORCH_NORM = NormSpec(eps=1e-5, momentum=0.1)
@@ -24,7 +24,7 @@ def original_xception() -> tuple[Stage, ...]:
 
 
 def aligned_xception(*entry: Stage, middle: int, last: Stage) -> tuple[Stage, ...]:
-    """Return DeepLab's Xception: `entry` blocks, `middle` of 728 channels, the strided exit block, and `last`."""
+    """Return DeepLab's Xception: `entry` blocks, `middle` blocks of 728 channels, the strided exit block, `last`."""
     return (*entry, *[Stage((728,) * 3)] * middle, Stage((728, 1024, 1024), stride=2, skip="conv"), last)
 
 
@@ -79,7 +79,7 @@ def encoder_spec(name: str) -> EncoderSpec:
     """Return the table of an encoder.
 
     Raises:
-        ConfigError: if there is none of that name.
+        ConfigError: if no encoder has this name.
     """
     if name not in VARIANTS:
         near = difflib.get_close_matches(name, VARIANTS, n=1)

@@ -1,4 +1,4 @@
-"""The one builder of all Xception encoders."""
+"""Builder of all Xception encoders."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class XceptionEncoder(nn.Module):
     """An Xception without its classifier, at any output stride.
 
     Args:
-        spec: the table to build.
-        in_channels: channels of the images.
-        depth: number of maps after the input, 1 to 5; what a shallower encoder does not need is not built.
-        output_stride: size of the image over size of the last map: 4, 8, 16 or 32, or 2**depth where that is less.
-        padding: "symmetric" puts pixel i of every map over pixel stride * i of the image. "tf_same" pads as Keras
-            does: VALID stem and SAME pooling for the original Xception; a SAME first convolution for the aligned ones,
-            as Keras ports have it (TF DeepLab itself pads symmetrically).
+        spec: table of the encoder.
+        in_channels: number of image channels.
+        depth: number of feature maps after the input, 1 to 5; a shallower encoder has fewer blocks.
+        output_stride: ratio of the image size to the size of the last map: 4, 8, 16 or 32; at most 2**depth is used.
+        padding: "symmetric" aligns pixel i of every map with pixel stride * i of the image. "tf_same" pads like Keras:
+            VALID stem and SAME pooling for the original Xception; a SAME first convolution for the aligned ones, as in
+            Keras ports (TF DeepLab itself pads symmetrically).
 
     The parameters and buffers have the same names and shapes at every output stride.
 
@@ -34,7 +34,7 @@ class XceptionEncoder(nn.Module):
         ConfigError: if an argument is out of range.
     """
 
-    # What SMP asks of an encoder before it scripts, exports or compiles a model.
+    # Attributes that SMP reads before it scripts, exports or compiles a model.
     _is_torch_scriptable = True
     _is_torch_exportable = True
     _is_torch_compilable = True
@@ -60,7 +60,7 @@ class XceptionEncoder(nn.Module):
         self.depth = depth
         self.in_channels = in_channels
         self.output_stride = min(output_stride, 2**depth)
-        # Channels and strides of every map that `forward` returns, the images first.
+        # Channels and strides of the maps that `forward` returns, including the images.
         self.strides = [min(2**level, self.output_stride) for level in range(depth + 1)]
         self.padding = padding
         self.out_channels = [in_channels, *spec.channels[:depth]]
@@ -97,12 +97,12 @@ class XceptionEncoder(nn.Module):
         """Compute the feature maps of normalised images.
 
         Args:
-            images: (N, in_channels, H, W) float, normalised; any H and W from 33 up.
+            images: normalised images, (N, in_channels, H, W) float, with H and W from 33.
 
         Returns:
-            The images and `depth` maps, of strides 1, 2, 4, 8, 16, 32, none above the output stride, each of
-            ceil(size / stride) rows and columns with symmetric padding. The maps between are normalised but not yet
-            activated; the last map of a full-depth encoder is the output of the final ReLU.
+            The images and `depth` maps at strides 1, 2, 4, 8, 16, 32, limited by the output stride; with symmetric
+            padding each has ceil(size / stride) rows and columns. Intermediate maps are normalised but not activated;
+            the last map of a full-depth encoder is the output of the final ReLU.
 
         Raises:
             ShapeError: if the images have another number of channels.

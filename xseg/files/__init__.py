@@ -1,1 +1,1 @@
-"""Files: written whole, cached, fetched, and the objects that a user's own files define."""
+"""Files: atomic writing, caches, downloads, and objects from a user's own files."""

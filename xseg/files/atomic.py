@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Files written completely or not at all."""
 
 from __future__ import annotations
 
@@ -10,36 +10,36 @@ from pathlib import Path
 
 from xseg.types import PathArgument
 
-TEMPORARY = r"\.[0-9a-f]{12}(\..*)?"  # the names of files that are being written, as a regular expression
+TEMPORARY = r"\.[0-9a-f]{12}(\..*)?"  # regular expression for the names of unfinished files
 
 
 @contextmanager
 def atomic_path(path: PathArgument) -> Iterator[Path]:
-    """Give a path to write to that becomes `path` when the block ends well, and is removed when it does not.
+    """Yield a temporary path that is renamed to `path` when the block ends, and removed if it raises.
 
     Args:
-        path: the file to appear; its folders are made, an older file is replaced.
+        path: path of the final file; its folders are created, an older file is replaced.
 
     Yields:
-        A path in the same folder with the same suffix, so that writers that go by the suffix do the right thing.
+        A path in the same folder with the same suffix, for writers that choose the format by suffix.
 
     Raises:
-        OSError: if the folder cannot be made or the file not be replaced.
+        OSError: if the folder cannot be created or the file cannot be replaced.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Not tempfile: its files are readable by their owner alone, and the mode would stay. The name is short, so that
-    # a long one does not become too long.
+    # Not tempfile: only their owner could read its files, and the mode would stay. The added part is short, because
+    # names have a maximum length.
     beside = path.with_name(f".{uuid.uuid4().hex[:12]}{path.suffix}")
     try:
         yield beside
-        os.replace(beside, path)  # noqa: PTH105 - says that replacing is the point
+        os.replace(beside, path)  # noqa: PTH105 - the name says that it replaces
     finally:
         beside.unlink(missing_ok=True)
 
 
 def write_text(path: PathArgument, text: str) -> Path:
-    """Write UTF-8 text, whole or not at all, and return the path.
+    """Write UTF-8 text, completely or not at all, and return the path.
 
     Raises:
         OSError: if the file cannot be written.
@@ -50,7 +50,7 @@ def write_text(path: PathArgument, text: str) -> Path:
 
 
 def write_bytes(path: PathArgument, content: bytes) -> Path:
-    """Write bytes, whole or not at all, and return the path.
+    """Write bytes, completely or not at all, and return the path.
 
     Raises:
         OSError: if the file cannot be written.

@@ -1,4 +1,4 @@
-"""Where the package keeps what it can make again."""
+"""Caches for files that the package can create again."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from pathlib import Path
 
 
 def user_cache(kind: str) -> Path:
-    """Return the folder of a kind of files: below `XSEG_CACHE`, or below the user's own cache."""
+    """Return the cache folder for a kind of files, in `XSEG_CACHE` or in the user's cache."""
     chosen = os.environ.get("XSEG_CACHE")
     root = Path(chosen) if chosen else Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "xseg"
     return root / kind
 
 
 def remove_least_recent(folder: Path, size_limit: int, *, keep: Path) -> None:
-    """Remove entries of a cache, least recently changed first, until all together are within a limit.
+    """Remove the least recently changed entries of a cache until the rest is within a limit.
 
     Args:
-        folder: holds one folder per entry; hidden ones are left alone.
-        size_limit: total size in bytes.
-        keep: an entry that stays in any case.
+        folder: cache folder with one folder per entry; hidden entries are ignored.
+        size_limit: largest total size in bytes.
+        keep: entry that is never removed.
     """
     sizes: dict[Path, int] = {}
     changed: dict[Path, float] = {}

@@ -17,10 +17,10 @@ _STATUS = Path("/proc/self/status")
 
 
 def free_memory(device: torch.device | None = None) -> int:
-    """Return the memory that can be taken without another program losing any.
+    """Return the memory that is available without taking any from other programs.
 
     Args:
-        device: a GPU for its own memory; otherwise the memory of the machine or of the container.
+        device: GPU to examine; otherwise the memory of the machine or of the container.
     """
     if device is not None and device.type == "cuda":
         import torch
@@ -30,21 +30,21 @@ def free_memory(device: torch.device | None = None) -> int:
 
 
 def held_memory() -> int:
-    """Return the memory that this process holds now."""
+    """Return the memory that this process uses now."""
     return int(psutil.Process().memory_info().rss)
 
 
 def peak_memory(device: torch.device | None = None) -> int:
-    """Return the highest memory use so far; the present one where the system does not record it (macOS).
+    """Return the peak memory use; the current use if the system does not record the peak (macOS).
 
     Args:
-        device: a GPU for the memory of this process's tensors there; otherwise the memory of this process.
+        device: GPU for the memory of this process's tensors on it; otherwise the memory of this process.
     """
     if device is not None and device.type == "cuda":
         import torch
 
         return torch.cuda.max_memory_allocated(device)
-    with suppress(OSError):  # Linux. Not getrusage, which counts the program that the process was before
+    with suppress(OSError):  # Linux. Not getrusage, which includes the program before exec
         found = re.search(r"^VmHWM:\s*(\d+) kB$", _STATUS.read_text(encoding="ascii", errors="replace"), re.MULTILINE)
         if found:
             return int(found[1]) * 1024
@@ -53,7 +53,7 @@ def peak_memory(device: torch.device | None = None) -> int:
 
 
 def forget_peak() -> None:
-    """Count the highest memory use of this process from now on, where the system allows it (Linux).
+    """Reset the peak memory use of this process, if the system allows it (Linux).
 
     Source: proc(5), /proc/pid/clear_refs.
     """
@@ -62,7 +62,7 @@ def forget_peak() -> None:
 
 
 def _container_memory() -> int:
-    """Return what the control group's limit leaves (Linux, version 2), or a number above any memory."""
+    """Return the memory left by the control group's limit (Linux, version 2), or a number above any memory."""
     try:
         limit = int((_CGROUP / "memory.max").read_text())
         used = int((_CGROUP / "memory.current").read_text())

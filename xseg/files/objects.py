@@ -1,4 +1,4 @@
-"""Objects by class path: how a user's own readers, losses, metrics and outputs come in from outside the package."""
+"""Objects by class path, for a user's own readers, losses, metrics and outputs outside the package."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _FORMS = "`package.module.Name` or `path/to/file.py:Name`"
 
 
 def is_class_path(name: str) -> bool:
-    """Return whether `name` points to an object, rather than being a name in one of the package's registries."""
+    """Return whether `name` is a class path rather than a name in one of the package's registries."""
     return "." in name or ":" in name
 
 
@@ -64,13 +64,13 @@ def _import_module(name: str, path: str) -> ModuleType:
 def _import_file(file: Path, path: str) -> ModuleType:
     if not file.is_file():
         raise ConfigError(f"class path {path!r}: no file {file} in {Path.cwd()}", expected=_FORMS)
-    # A name of its own for each file, so that workers can unpickle its classes and two files of one name can coexist.
+    # A unique module name per file: workers can unpickle its classes, and two files may have the same name.
     name = f"xseg_user_{file.stem}_{hashlib.sha256(str(file.resolve()).encode()).hexdigest()[:8]}"
     if name in sys.modules:
         return sys.modules[name]
     specification = importlib.util.spec_from_file_location(name, file)
     if specification is None or specification.loader is None:
-        raise ConfigError(f"class path {path!r}: {file} is no Python file", expected=_FORMS)
+        raise ConfigError(f"class path {path!r}: {file} is not a Python file", expected=_FORMS)
     module = importlib.util.module_from_spec(specification)
     sys.modules[name] = module
     try:

@@ -1,4 +1,4 @@
-"""Progress of long work: what the work reports, and what shows it."""
+"""Progress of long work: protocols for reporting and showing it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class Progress(Protocol):
     """Receives the progress of long work."""
 
     def advance(self, count: int = 1) -> None:
-        """Count items as done."""
+        """Mark items as done."""
 
     def message(self, line: str) -> None:
         """Show a line, for example about an item that failed."""
@@ -21,17 +21,17 @@ class ShowProgress(Protocol):
     """Shows the progress of a number of items while a block runs."""
 
     def __call__(self, title: str, total: int, *, unit: str = "images") -> AbstractContextManager[Progress]:
-        """Begin to show it.
+        """Show the progress while the context is open.
 
         Args:
             title: name of the work, for example "predict".
-            total: number of items; 0 if it is unknown.
-            unit: name of an item, in the plural.
+            total: number of items; 0 if unknown.
+            unit: name of the items, in the plural.
         """
 
 
 class NoProgress:
-    """Progress that is not shown, for work that nobody watches."""
+    """Progress that is not shown."""
 
     def advance(self, count: int = 1) -> None:
         """Show nothing."""

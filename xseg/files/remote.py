@@ -1,6 +1,6 @@
-"""Files at the URLs that fsspec knows, such as s3://bucket/photos: listed, fetched and sent.
+"""List, download and upload files at URLs that fsspec supports, such as s3://bucket/photos.
 
-fsspec's own packages (s3fs, gcsfs, adlfs, …) bring the protocols, and find credentials as their documentations say.
+Packages such as s3fs, gcsfs and adlfs add the protocols; their documentation explains the credentials.
 """
 
 from __future__ import annotations
@@ -21,41 +21,41 @@ _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+(::[A-Za-z0-9+.-]+)*://")  # two lett
 
 
 def is_url(text: object) -> bool:
-    """Tell whether a text is a URL rather than a path of this machine."""
+    """Return whether a text is a URL rather than a local path."""
     return isinstance(text, str) and _URL.match(text) is not None
 
 
-def waiting_room() -> Path:
-    """Return the folder of this machine in which files of URLs wait, which are on their way."""
+def staging_folder() -> Path:
+    """Return the local folder for files that are being downloaded or uploaded."""
     return user_cache("predict")
 
 
 def join_url(url: str, name: str) -> str:
-    """Return the URL of a file below another."""
+    """Return the URL of a name below another URL."""
     return f"{url.rstrip('/')}/{name}"
 
 
 def is_folder(url: str) -> bool:
-    """Tell whether a URL is a folder, which in object storage is any common beginning of names.
+    """Return whether a URL is a folder, which in object storage is any common prefix of names.
 
     Raises:
         ConfigError: if its protocol is not installed.
-        DataError: if it cannot be asked.
+        DataError: if the request fails.
     """
     system, key = _system(url)
-    with _told(url, "read"):
+    with _data_errors(url, "read"):
         return bool(system.isdir(key))
 
 
 def is_file(url: str) -> bool:
-    """Tell whether there is a file at a URL.
+    """Return whether a URL is a file.
 
     Raises:
         ConfigError: if its protocol is not installed.
-        DataError: if it cannot be asked.
+        DataError: if the request fails.
     """
     system, key = _system(url)
-    with _told(url, "read"):
+    with _data_errors(url, "read"):
         return bool(system.isfile(key))
 
 
@@ -67,7 +67,7 @@ def files_below(url: str) -> list[str]:
         DataError: if it cannot be listed.
     """
     system, key = _system(url)
-    with _told(url, "listed"):
+    with _data_errors(url, "listed"):
         try:
             return sorted(_below(file, key) for file in system.find(key))
         except FileNotFoundError:
@@ -75,7 +75,7 @@ def files_below(url: str) -> list[str]:
 
 
 def files_matching(pattern: str) -> tuple[str, list[str]]:
-    """Return the folder before a glob's first wildcard, and the names below it of the files that match, sorted.
+    """Return the folder before the first wildcard of a glob, and the sorted names of matching files below it.
 
     Raises:
         ConfigError: if its protocol is not installed.
@@ -83,24 +83,24 @@ def files_matching(pattern: str) -> tuple[str, list[str]]:
     """
     folder = pattern[: pattern.index(next(filter(glob.has_magic, pattern.split("/"))))].rstrip("/")
     system, key = _system(pattern)
-    with _told(pattern, "listed"):
+    with _data_errors(pattern, "listed"):
         found = system.glob(key, detail=True)
     start = _system(folder)[1]
     return folder, sorted(_below(file, start) for file, facts in found.items() if facts["type"] == "file")
 
 
 def fetch(url: str, path: Path) -> Path:
-    """Copy a file to this machine, whole or not at all, and return its path.
+    """Download a file, completely or not at all, and return its path.
 
     Raises:
         ConfigError: if its protocol is not installed.
         DataError: if it cannot be read.
-        OSError: if it cannot be written here.
+        OSError: if it cannot be written.
     """
     system, key = _system(url)
-    with atomic_path(path) as beside, _told(url, "read"):
+    with atomic_path(path) as beside, _data_errors(url, "read"):
         system.get_file(key, str(beside))
-        if beside.is_dir():  # some protocols make a folder of a folder
+        if beside.is_dir():  # some protocols create a folder for a folder
             beside.rmdir()
             raise IsADirectoryError("it is a folder")
     return path
@@ -108,19 +108,19 @@ def fetch(url: str, path: Path) -> Path:
 
 @contextmanager
 def opened_url(url: str) -> Iterator[BinaryIO]:
-    """Open a file for reading parts of it.
+    """Open a file to read parts of it.
 
     Raises:
         ConfigError: if its protocol is not installed.
         DataError: if it cannot be read.
     """
     system, key = _system(url)
-    with _told(url, "read"), system.open(key, "rb") as file:
+    with _data_errors(url, "read"), system.open(key, "rb") as file:
         yield file
 
 
 def send(path: Path, url: str) -> None:
-    """Copy a file of this machine to a URL; an older one is replaced.
+    """Upload a file to a URL; an older file is replaced.
 
     Raises:
         ConfigError: if its protocol is not installed.
@@ -129,7 +129,7 @@ def send(path: Path, url: str) -> None:
     from fsspec.implementations.local import LocalFileSystem
 
     system, key = _system(url)
-    with _told(url, "written"):
+    with _data_errors(url, "written"):
         if isinstance(system, LocalFileSystem):  # object stores replace whole files by themselves
             with atomic_path(key) as beside:
                 shutil.copyfile(path, beside)
@@ -138,14 +138,14 @@ def send(path: Path, url: str) -> None:
 
 
 def remove(url: str) -> None:
-    """Remove a file, if it is there.
+    """Remove a file if it exists.
 
     Raises:
         ConfigError: if its protocol is not installed.
         DataError: if it cannot be removed.
     """
     system, key = _system(url)
-    with _told(url, "removed"), suppress(FileNotFoundError):
+    with _data_errors(url, "removed"), suppress(FileNotFoundError):
         system.rm_file(key)
 
 
@@ -157,9 +157,9 @@ def _system(url: str) -> tuple[Any, str]:
         system, key = fsspec.core.url_to_fs(url)
     except (ImportError, ValueError) as error:
         raise ConfigError(
-            f"{url}: {error}", expected="a URL of a protocol that fsspec knows and whose package is installed"
+            f"{url}: {error}", expected="a URL with a protocol that fsspec supports and whose package is installed"
         ) from error
-    system.invalidate_cache()  # listings are for now: another machine may have written since
+    system.invalidate_cache()  # another machine may have written since the last listing
     return system, key
 
 
@@ -168,9 +168,9 @@ def _below(file: str, folder: str) -> str:
 
 
 @contextmanager
-def _told(url: str, what: str) -> Iterator[None]:
+def _data_errors(url: str, what: str) -> Iterator[None]:
     try:
         yield
-    except Exception as error:  # every protocol's package has errors of its own
-        why = "there is no such file" if isinstance(error, FileNotFoundError) else str(error) or type(error).__name__
+    except Exception as error:  # each protocol's package has its own exceptions
+        why = "no such file" if isinstance(error, FileNotFoundError) else str(error) or type(error).__name__
         raise DataError(f"{url} cannot be {what}: {why}") from error

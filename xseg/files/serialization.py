@@ -1,4 +1,4 @@
-"""Dataclasses from plain values, as JSON holds them: every key and every type is checked before anything is built."""
+"""Build dataclasses from values that JSON can hold, after checking every key and type."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 from xseg.errors import ConfigError
 
 Built = TypeVar("Built")
-LARGEST = 2**63 - 1  # of a whole number: what torch, numpy and JSON's other readers hold
+LARGEST = 2**63 - 1  # largest integer that torch, numpy and other JSON readers support
 
 
 def from_plain(kind: type[Built], values: object, where: str) -> Built:
-    """Build a dataclass, and those in its fields.
+    """Build a dataclass, including dataclasses in its fields.
 
     Args:
-        kind: a dataclass whose fields are numbers, texts, literals, tuples and dataclasses of those, or None.
-        values: what `dataclasses.asdict` gave, perhaps by way of JSON.
-        where: what errors call it.
+        kind: dataclass whose fields are numbers, texts, literals, tuples and dataclasses of those, or None.
+        values: result of `dataclasses.asdict`, possibly read from JSON.
+        where: name of the values in error messages.
 
     Raises:
         ConfigError: if a key is unknown or missing, or a value is wrong.
@@ -33,7 +33,7 @@ def from_plain(kind: type[Built], values: object, where: str) -> Built:
         raise ConfigError(
             f"{where} with unknown keys {', '.join(unknown)}",
             expected=f"a subset of {', '.join(known)}",
-            remedy="was it written by a newer xseg?",
+            remedy="it may come from a newer xseg",
         )
     needed = [name for name, field in known.items() if field.default is field.default_factory is MISSING]
     missing = [name for name in needed if name not in values]
@@ -44,9 +44,13 @@ def from_plain(kind: type[Built], values: object, where: str) -> Built:
 
 
 def _value(hint: Any, value: Any, where: str) -> Any:
-    """Return a value of a type, or refuse it."""
+    """Return a value if it has the type.
+
+    Raises:
+        ConfigError: if it has another type.
+    """
     if isinstance(value, int) and not -LARGEST - 1 <= value <= LARGEST:
-        raise ConfigError(f"{where} is a whole number of {value.bit_length()} bits", expected="a number of 64 bits")
+        raise ConfigError(f"{where} is an integer of {value.bit_length()} bits", expected="at most 64 bits")
     origin, arguments = get_origin(hint), get_args(hint)
     if origin in (Union, UnionType):
         return _one_of(arguments, value, where)
@@ -89,5 +93,5 @@ def _name(hint: Any) -> str:
         return f"one of {', '.join(map(str, arguments))}"
     if origin is tuple:
         return f"a list, each {' or '.join(dict.fromkeys(_name(kind) for kind in arguments if kind is not Ellipsis))}"
-    names = {int: "a whole number", float: "a number", str: "a text", bool: "true or false", NoneType: "null"}
+    names = {int: "an integer", float: "a number", str: "a string", bool: "true or false", NoneType: "null"}
     return names.get(hint, getattr(hint, "__name__", str(hint)))

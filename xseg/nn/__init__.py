@@ -1,1 +1,1 @@
-"""Building blocks of the networks: separable convolution, norm, padding, ASPP and resize."""
+"""Building blocks of the networks: separable convolution, normalisation, pooling, ASPP and resizing."""

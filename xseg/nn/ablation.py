@@ -1,4 +1,4 @@
-"""What can be turned in an Xception, one knob per argument of the paper. Imports no torch."""
+"""Ablations of an Xception, one argument per study of the paper. Imports no torch."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ Between: TypeAlias = Literal["none", "relu", "elu"]
 
 @dataclass(frozen=True)
 class Ablation:
-    """How an Xception differs from the table; the defaults change nothing.
+    """Changes to an Xception; the defaults change nothing.
 
     Args:
-        order: of the two halves of a separable convolution: "depthwise_first" as Xception has it, "pointwise_first" as
-            an Inception module has it (Chollet 2017, section 1.2).
-        segments: into how many segments the spatial convolution divides its channels: 1 is a full convolution, 3 or 4
-            an Inception module, one per channel an Xception; null for one per channel (section 1.2). Where they do
-            not divide the channels, segments differ by one channel.
-        between: the non-linearity between the two halves (section 4.7, Figure 10).
+        order: order of the two halves of a separable convolution: "depthwise_first" as in Xception, "pointwise_first"
+            as in an Inception module (Chollet 2017, section 1.2).
+        segments: number of segments into which the spatial convolution divides its channels: 1 is a full convolution,
+            3 or 4 an Inception module, one per channel an Xception; null for one per channel (section 1.2). If they do
+            not divide the channels evenly, segments differ by one channel.
+        between: non-linearity between the two halves (section 4.7, Figure 10).
         depth_multiplier: outputs of the spatial convolution per channel.
-        residual: false for an Xception without its residual connections (section 4.6, Figure 9).
+        residual: whether the Xception has residual connections (section 4.6, Figure 9).
 
     Raises:
-        ConfigError: if a number is below 1 or a word is none of those above.
+        ConfigError: if a number is below 1 or a choice is unknown.
     """
 
     order: Order = "depthwise_first"
@@ -46,6 +46,6 @@ class Ablation:
                 raise ConfigError(f"{name}={getattr(self, name)!r}", expected=f"one of {', '.join(words)}")
 
     def __str__(self) -> str:
-        """Return what differs from the table, such as "segments=4 between=relu"; empty for nothing."""
+        """Return the changes, such as "segments=4 between=relu"; empty for none."""
         plain = asdict(Ablation())
         return " ".join(f"{name}={value}" for name, value in asdict(self).items() if value != plain[name])

@@ -1,4 +1,4 @@
-"""Atrous spatial pyramid pooling, of separable convolutions."""
+"""Atrous spatial pyramid pooling with separable convolutions."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ class ConvNormRelu(nn.Module):
     """A bias-free convolution, batch normalisation and ReLU.
 
     Args:
-        in_channels: channels of the input.
-        out_channels: channels of the output.
-        spec: the numbers of the batch normalisation.
+        in_channels: number of input channels.
+        out_channels: number of output channels.
+        spec: epsilon and momentum of the batch normalisation.
         kernel: side of the kernel, odd.
-        stride: of the convolution.
-        padding: rows and columns of zeros on every side; by default half the kernel.
-        norm: False for the bare convolution.
+        stride: stride of the convolution.
+        padding: zeros on every side; None for half the kernel.
+        norm: whether to normalise and activate; False for the bare convolution.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class ConvNormRelu(nn.Module):
 
 
 class ImagePooling(nn.Module):
-    """The mean over the whole map, projected, and put back at every place of it."""
+    """Mean over the whole feature map, projected and expanded to the size of the map."""
 
     def __init__(self, in_channels: int, out_channels: int, *, spec: NormSpec) -> None:
         super().__init__()
@@ -61,15 +61,15 @@ class ImagePooling(nn.Module):
 
 
 class ASPP(nn.Module):
-    """Image pooling, a 1x1 convolution and three atrous separable ones, side by side, then projected.
+    """Image pooling, a 1x1 convolution and three atrous separable convolutions in parallel, then a projection.
 
     Args:
-        in_channels: channels of the encoder's last map.
+        in_channels: channels of the encoder's last feature map.
         channels: channels of each branch and of the output.
-        rates: the atrous rates, three in DeepLabV3+.
-        spec: the numbers of the batch normalisation.
-        dropout: share of the output's values dropped in training.
-        image_pooling: whether there is a branch of the whole image.
+        rates: atrous rates, three in DeepLabV3+.
+        spec: epsilon and momentum of the batch normalisations.
+        dropout: share of output values dropped in training.
+        image_pooling: whether to include image pooling.
 
     Source: TF DeepLab `model.py`, `_get_features` (branches in this order); Chen et al. 2018, section 3.1.
     """

@@ -1,4 +1,4 @@
-"""The depthwise convolution, with a path of its own for atrous rates on a CPU."""
+"""Depthwise convolution with a fast path for atrous rates on a CPU."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from torch.nn import functional as F
 
 
 def atrous_depthwise(features: Tensor, weight: Tensor, rate: int) -> Tensor:
-    """Convolve every channel with its own 3x3 kernel at a rate; the size stays.
+    """Convolve every channel with its own 3x3 kernel at an atrous rate, keeping the size.
 
-    oneDNN leaves its fast path where the padding is large against the map. There the padding is done first, which
-    computes the same numbers.
+    oneDNN leaves its fast path if the padding is large relative to the map. Padding first avoids this and gives the
+    same values.
 
     Args:
-        features: (N, C, H, W).
-        weight: (C, 1, 3, 3).
-        rate: distance of the kernel's samples, 1 or more.
+        features: input features, (N, C, H, W).
+        weight: kernels, (C, 1, 3, 3).
+        rate: distance of the kernel's samples, at least 1.
 
     Returns:
         (N, C, H, W).
@@ -30,13 +30,13 @@ def atrous_depthwise(features: Tensor, weight: Tensor, rate: int) -> Tensor:
 
 
 def shifted(features: Tensor, down: int, right: int) -> Tensor:
-    """Return the part of (N, C, H, W) that still lies on the map after moving it by (-down, -right)."""
+    """Return the part of (N, C, H, W) that remains on the map after moving it by (-down, -right)."""
     height, width = features.shape[-2], features.shape[-1]
     return features[:, :, max(0, down) : max(0, height + min(0, down)), max(0, right) : max(0, width + min(0, right))]
 
 
 class AtrousDepthwiseFunction(torch.autograd.Function):
-    """`atrous_depthwise` with a backward pass that stays on oneDNN's fast path.
+    """`atrous_depthwise` with a backward pass on oneDNN's fast path.
 
     oneDNN's own backward pass of an atrous depthwise convolution is 50 to 250 times slower than that of a dense one of
     the same size: five of them cost as much as the forward pass of the whole network.
@@ -52,7 +52,7 @@ class AtrousDepthwiseFunction(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
-        """Return the gradients: of the features a convolution with the turned kernel, of the kernel nine sums."""
+        """Return the gradients of features (a convolution with the rotated kernel) and kernel (nine sums)."""
         features, weight = ctx.saved_tensors
         of_features = of_weight = None
         if ctx.needs_input_grad[0]:
@@ -73,9 +73,9 @@ class DepthwiseConv2d(nn.Conv2d):
     """A bias-free 3x3 depthwise convolution; pixel i of the output lies over pixel `stride * i` of the input.
 
     Args:
-        channels: of the input and the output.
-        stride: of the convolution.
-        dilation: the atrous rate; it is also the padding.
+        channels: number of input and output channels.
+        stride: stride of the convolution.
+        dilation: atrous rate and padding.
     """
 
     def __init__(self, channels: int, *, stride: int = 1, dilation: int = 1) -> None:

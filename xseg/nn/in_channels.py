@@ -9,7 +9,7 @@ def repeat_kernels(weight: Tensor, in_channels: int) -> Tensor:
     """Repeat first kernels over other input channels, as SMP does.
 
     Args:
-        weight: (out, channels, H, W).
+        weight: kernels, (out, channels, H, W).
         in_channels: number of image channels.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Inception modules, from GoogLeNet's to the extreme one that Xception is named after, as tables."""
+"""Inception modules as tables, from GoogLeNet's to the "extreme" one of Xception."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from xseg.errors import ConfigError
 
 @dataclass(frozen=True)
 class Convolution:
-    """A bias-free convolution at stride 1, with a ReLU behind it.
+    """A bias-free convolution at stride 1, followed by a ReLU.
 
     Args:
-        channels: of its output.
-        kernel: height and width; odd.
-        segments: of its input's channels, each convolved by itself.
+        channels: number of output channels.
+        kernel: height and width of the kernel, odd.
+        segments: number of input segments that are convolved separately.
 
     Raises:
         ConfigError: if a side of the kernel is even, or a number is below 1.
@@ -30,7 +30,7 @@ class Convolution:
 
     def __post_init__(self) -> None:
         if min(self.channels, self.segments, *self.kernel) < 1 or not all(side % 2 for side in self.kernel):
-            raise ConfigError(f"{self}", expected="odd kernels, and 1 or more of everything")
+            raise ConfigError(f"{self}", expected="odd kernels, and values of at least 1")
         if self.segments > 1 and self.channels % self.segments:
             raise ConfigError(f"{self.segments} segments of {self.channels} channels", expected="a divisor")
 
@@ -48,11 +48,11 @@ Tower: TypeAlias = tuple[Operation, ...]
 
 @dataclass(frozen=True)
 class Inception:
-    """An Inception module: towers side by side over one input, their outputs concatenated.
+    """An Inception module: parallel towers on one input, with concatenated outputs.
 
     Args:
-        towers: each a row of operations.
-        source: where it is drawn.
+        towers: sequences of operations.
+        source: paper and figure of the module.
 
     Raises:
         ConfigError: if a tower is empty.
@@ -66,7 +66,7 @@ class Inception:
             raise ConfigError(f"towers {self.towers}", expected="one or more, none of them empty")
 
     def out_channels(self, in_channels: int) -> int:
-        """Return the channels of the concatenation."""
+        """Return the number of channels after the concatenation."""
         return sum(_widths(tower, in_channels)[-1] for tower in self.towers)
 
     def parameters(self, in_channels: int) -> int:
@@ -84,13 +84,13 @@ class Inception:
 
 
 def receptive_field(tower: Tower) -> tuple[int, int]:
-    """Return rows and columns of the input that one pixel of a tower's output sees."""
+    """Return the height and width of the input region that one output pixel of a tower sees."""
     kernels = [operation.kernel if isinstance(operation, Convolution) else (3, 3) for operation in tower]
     return 1 + sum(rows - 1 for rows, _ in kernels), 1 + sum(columns - 1 for _, columns in kernels)
 
 
 def _widths(tower: Tower, in_channels: int) -> list[int]:
-    """Return the channels before each operation of a tower, and behind the last."""
+    """Return the channels before each operation of a tower, and after the last."""
     widths = [in_channels]
     for operation in tower:
         widths.append(operation.channels if isinstance(operation, Convolution) else widths[-1])
@@ -103,7 +103,7 @@ def _conv(channels: int, *kernel: int) -> Convolution:
 
 
 def naive(channels: int) -> Inception:
-    """Return 1x1, 3x3, 5x5 and pooling side by side; the output grows from module to module."""
+    """Return 1x1, 3x3, 5x5 and pooling in parallel; the output grows from module to module."""
     towers: tuple[Tower, ...] = ((_conv(channels, 1),), (_conv(channels, 3),), (_conv(channels, 5),), (Pool(),))
     return Inception(towers, "Szegedy et al. 2015, Figure 2a")
 
@@ -121,7 +121,7 @@ def reduced(channels: int) -> Inception:
 
 
 def factorised(channels: int) -> Inception:
-    """Return the reduced module with two 3x3 convolutions in place of the 5x5 one."""
+    """Return the reduced module with two 3x3 convolutions instead of the 5x5 one."""
     reduction = _conv(max(1, channels // 2), 1)
     towers: tuple[Tower, ...] = (
         (_conv(channels, 1),),
@@ -133,7 +133,7 @@ def factorised(channels: int) -> Inception:
 
 
 def asymmetric(channels: int, size: int = 7) -> Inception:
-    """Return the module whose n x n kernels are a 1 x n and an n x 1 one."""
+    """Return the module with a 1 x n and an n x 1 kernel for each n x n kernel."""
     reduction, row, column = _conv(max(1, channels // 2), 1), _conv(channels, 1, size), _conv(channels, size, 1)
     towers: tuple[Tower, ...] = (
         (_conv(channels, 1),),
@@ -145,7 +145,7 @@ def asymmetric(channels: int, size: int = 7) -> Inception:
 
 
 def canonical(channels: int) -> Inception:
-    """Return Inception V3's module, from which Chollet's argument starts."""
+    """Return Inception V3's module, the starting point of Chollet's argument."""
     towers: tuple[Tower, ...] = (
         (_conv(channels, 1),),
         (_conv(channels, 1), _conv(channels, 3)),
@@ -156,18 +156,18 @@ def canonical(channels: int) -> Inception:
 
 
 def simplified(channels: int, towers: int = 3) -> Inception:
-    """Return towers of one kind: a 1x1 convolution, then a 3x3 one."""
+    """Return equal towers of a 1x1 and a 3x3 convolution."""
     return Inception(((_conv(channels, 1), _conv(channels, 3)),) * towers, "Chollet 2017, Figure 2")
 
 
 def equivalent(channels: int, segments: int = 3) -> Inception:
-    """Return one large 1x1 convolution, and a 3x3 one over each segment of its output: the simplified module."""
+    """Return one large 1x1 convolution and a 3x3 one per segment of its output; equals the simplified module."""
     total = channels * segments
     return Inception(((_conv(total, 1), Convolution(total, (3, 3), segments)),), "Chollet 2017, Figure 3")
 
 
 def extreme(channels: int) -> Inception:
-    """Return one 1x1 convolution, and a 3x3 one per channel of its output: nearly a separable convolution."""
+    """Return one 1x1 convolution and a 3x3 one per channel of its output: almost a separable convolution."""
     return Inception(((_conv(channels, 1), Convolution(channels, (3, 3), channels)),), "Chollet 2017, Figure 4")
 
 
@@ -202,11 +202,11 @@ def _operation(in_channels: int, operation: Operation) -> nn.Module:
 
 
 class InceptionModule(nn.Module):
-    """The network of an `Inception` table.
+    """Module built from an `Inception` table.
 
     Args:
-        in_channels: channels of the input.
-        table: what to build.
+        in_channels: number of input channels.
+        table: table of the module.
 
     Raises:
         ConfigError: if segments do not divide the channels.

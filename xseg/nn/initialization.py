@@ -1,4 +1,4 @@
-"""Random weights to start a training from."""
+"""Random initialisation of weights."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from torch import Tensor, nn
 
 
 def truncated_normal_(weight: Tensor, std: float) -> None:
-    """Fill `weight` from a normal distribution, drawing again what lies beyond two standard deviations.
+    """Fill `weight` from a normal distribution, redrawing values beyond two standard deviations.
 
-    It is TensorFlow's `truncated_normal`; `torch.nn.init.trunc_normal_` gives the same distribution through the inverse
-    error function, which takes seconds for a whole Xception.
+    Same as TensorFlow's `truncated_normal`. `torch.nn.init.trunc_normal_` gives the same distribution through the
+    inverse error function, which takes seconds for a whole Xception.
     """
     if weight.is_meta:
         return
@@ -23,7 +23,7 @@ def truncated_normal_(weight: Tensor, std: float) -> None:
 
 
 def initialize(module: nn.Module, *, depthwise: float, pointwise: float) -> None:
-    """Draw every convolution of `module` from a truncated normal of the given standard deviations; biases are 0."""
+    """Initialise the convolutions of `module` from truncated normals with these deviations, and biases with 0."""
     for part in module.modules():
         if isinstance(part, nn.Conv2d):
             std = depthwise if part.groups == part.in_channels and part.groups > 1 else pointwise

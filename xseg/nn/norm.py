@@ -1,4 +1,4 @@
-"""Batch normalisation: the numbers it is built with, and the one that survives a batch of a single value."""
+"""Batch normalisation: its parameters, and a variant for batches with a single value per channel."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from torch.nn import functional as F
 
 @dataclass(frozen=True)
 class NormSpec:
-    """The two numbers that implementations of batch normalisation differ in.
+    """Parameters of batch normalisation, which differ between implementations.
 
     Args:
-        eps: added to the variance. Keras and TF DeepLab's Xceptions use 1e-3, TF DeepLab's heads and PyTorch 1e-5.
-        momentum: share of a new batch in the running statistics, PyTorch's convention: 1 - Keras's or TF's decay.
+        eps: value added to the variance. The Xceptions of Keras and TF DeepLab use 1e-3, TF DeepLab's heads and PyTorch
+            1e-5.
+        momentum: share of a new batch in the running statistics, as in PyTorch: 1 - decay of Keras or TF.
     """
 
     eps: float = 1e-5
@@ -27,10 +28,10 @@ def batch_norm(channels: int, spec: NormSpec) -> nn.BatchNorm2d:
 
 
 class PooledBatchNorm2d(nn.BatchNorm2d):
-    """Batch normalisation that also trains where a channel has a single value, as after pooling one image.
+    """Batch normalisation that also trains on a single value per channel, as after pooling one image.
 
-    The variance of one value is 0: PyTorch refuses it, and normalising by it would output the bias alone and stop the
-    gradient. There the running statistics are used instead, so that a batch of one trains.
+    The variance of one value is 0: PyTorch refuses it, and normalising by it would output only the bias and stop the
+    gradient. In this case the running statistics are used, so that a batch of one image can be trained.
     """
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's own name

@@ -1,4 +1,4 @@
-"""Strided and atrous max-pooling, padded symmetrically or as TensorFlow's SAME."""
+"""Strided and atrous max-pooling with symmetric or TensorFlow's SAME padding."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from xseg.types import Padding
 
 
 def same_pad_before(size: int, dilation: int) -> int:
-    """Return how many rows TensorFlow's SAME puts before `size` rows for a 3-wide window of stride 2.
+    """Return the number of rows that TensorFlow's SAME adds before `size` rows for a window of 3 and stride 2.
 
-    SAME pads one row after an even size, and one on either side of an odd one. A dilated map holds `dilation`
-    interleaved grids of the stride-2 network; the grid that starts at 0 has ceil(size / dilation) rows, and padding
-    must be what that one gets, so that the dense map still contains the coarse one.
+    SAME pads an even size with one row after it, and an odd size with one row on either side. A dilated map holds
+    `dilation` interleaved grids of the stride-2 network. The grid that starts at 0 has ceil(size / dilation) rows; the
+    padding follows this grid, so that the dense map contains the coarse one.
     """
     rows = (size + dilation - 1) // dilation
     return dilation * (rows % 2)
 
 
 class AtrousMaxPool2d(nn.Module):
-    """3x3 max-pooling of stride 2, or its dense counterpart of stride 1 with holes.
+    """3x3 max-pooling with stride 2, or the equivalent dilated pooling with stride 1.
 
     Args:
-        stride: 2, or 1 where the output stride leaves no room for another halving.
+        stride: 2, or 1 if the output stride is already reached.
         dilation: distance of the window's samples; 1 for stride 2.
-        padding: "symmetric" keeps output pixel i over input pixel `stride * i`; "tf_same" pads like TensorFlow.
+        padding: "symmetric" aligns output pixel i with input pixel `stride * i`; "tf_same" pads like TensorFlow.
 
-    Padding is -inf, over which every value wins: zeros would win over negative features at the border. PyTorch's own
-    padding is -inf too, but at most half the kernel, too little for a dilated one.
+    The padding value is -inf, because zeros would exceed negative features at the border. PyTorch also pads with -inf,
+    but by at most half the kernel, which is too little with dilation.
 
-    Source: the atrous algorithm extended to max-pooling, the alternative that Chen et al. 2018, section 3.2, name.
+    Source: atrous max-pooling, mentioned as an alternative by Chen et al. 2018, section 3.2.
     """
 
     def __init__(self, *, stride: int, dilation: int, padding: Padding) -> None:

@@ -1,4 +1,4 @@
-"""Sizes of maps: bilinear resizing, the one place that knows `align_corners`, and padding."""
+"""Bilinear resizing with aligned corners, and padding."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from torch.nn import functional as F
 
 
 def resize(features: Tensor, height: int, width: int) -> Tensor:
-    """Resize (N, C, h, w) bilinearly to (N, C, height, width), corner pixels on corner pixels.
+    """Resize (N, C, h, w) bilinearly to (N, C, height, width) with aligned corners.
 
-    Source: TF DeepLab resizes with align_corners=True throughout (`model.py`, `common.py`): with sizes of
-    stride * k + 1, pixel i of a map lies over pixel stride * i of the image.
+    Source: TF DeepLab always resizes with align_corners=True (`model.py`, `common.py`): with sizes of stride * k + 1,
+    pixel i of a map is aligned with pixel stride * i of the image.
     """
     if features.shape[-2] == height and features.shape[-1] == width:
         return features
@@ -18,7 +18,7 @@ def resize(features: Tensor, height: int, width: int) -> Tensor:
 
 
 def padded_size(size: int, *, smallest: int, multiple: int) -> int:
-    """Return the least multiple of `multiple` that is neither below `size` nor below `smallest`."""
+    """Return the smallest multiple of `multiple` that is at least `size` and `smallest`."""
     return -(-max(size, smallest) // multiple) * multiple
 
 

@@ -1,4 +1,4 @@
-"""The spatial convolution over segments of the channels: from a full convolution to a depthwise one."""
+"""Spatial convolution over segments of the channels, from a full to a depthwise convolution."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from xseg.nn.atrous import DepthwiseConv2d
 
 
 def segment_sizes(channels: int, segments: int) -> tuple[int, ...]:
-    """Divide channels into segments as evenly as can be, the larger ones first.
+    """Divide channels into segments as evenly as possible, larger ones first.
 
     Raises:
         ConfigError: if there are more segments than channels, or none.
@@ -22,17 +22,17 @@ def segment_sizes(channels: int, segments: int) -> tuple[int, ...]:
 
 
 class SegmentedConv2d(nn.Module):
-    """A bias-free convolution that sees one segment of the channels at a time.
+    """A bias-free convolution that processes segments of the channels separately.
 
-    One segment is a full convolution; as many segments as channels are a depthwise one.
+    One segment gives a full convolution; one segment per channel gives a depthwise convolution.
 
     Args:
-        channels: of the input.
-        segments: 1 to `channels`.
-        multiplier: channels of the output per channel of the input.
-        kernel: height and width of the kernel; odd.
-        stride: of the convolution.
-        dilation: of the convolution; pixel i of the output lies over pixel `stride * i` of the input.
+        channels: number of input channels.
+        segments: number of segments, 1 to `channels`.
+        multiplier: output channels per input channel.
+        kernel: height and width of the kernel, odd.
+        stride: stride of the convolution.
+        dilation: dilation of the convolution; output pixel i is aligned with input pixel `stride * i`.
 
     Raises:
         ConfigError: if the segments do not fit.
@@ -45,7 +45,7 @@ class SegmentedConv2d(nn.Module):
     ) -> None:
         super().__init__()
         sizes = segment_sizes(channels, segments)
-        # Segments of one size are one grouped convolution, so that there are at most two.
+        # Segments of equal size form one grouped convolution, so there are at most two.
         counts = {size: sizes.count(size) for size in dict.fromkeys(sizes)}
         self.widths = [size * count for size, count in counts.items()]
         self.convs = nn.ModuleList(
@@ -71,14 +71,14 @@ class SegmentedConv2d(nn.Module):
 def spatial_convolution(
     channels: int, *, segments: int | None = None, multiplier: int = 1, stride: int = 1, dilation: int = 1
 ) -> nn.Module:
-    """Return the 3x3 half of a separable convolution: the fast depthwise one wherever it is that.
+    """Return the 3x3 half of a separable convolution, using the fast depthwise convolution if possible.
 
     Args:
-        channels: of the input.
-        segments: of the channels; None for one per channel.
-        multiplier: outputs per channel.
-        stride: of the convolution.
-        dilation: of the convolution, and its padding.
+        channels: number of input channels.
+        segments: number of segments; None for one per channel.
+        multiplier: output channels per input channel.
+        stride: stride of the convolution.
+        dilation: dilation and padding of the convolution.
 
     Raises:
         ConfigError: if the segments do not fit.

@@ -1,4 +1,4 @@
-"""The separable convolution, with its normalisation and activation where each Xception puts them."""
+"""Separable convolution with the normalisation and activation of each Xception."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ _BETWEEN: dict[Between, type[nn.Module]] = {"none": nn.Identity, "relu": nn.ReLU
 
 
 class SeparableConv2d(nn.Module):
-    """A 3x3 convolution of every channel by itself, and a 1x1 one across channels.
+    """A 3x3 convolution of each channel, and a 1x1 convolution across channels.
 
     Args:
-        in_channels: channels of the input.
-        out_channels: channels of the output.
+        in_channels: number of input channels.
+        out_channels: number of output channels.
         norm: "each" normalises after both halves (DeepLab), "last" after the second half (Chollet 2017), "first"
-            before the first half (timm's pre-activation Xceptions), "none" nowhere.
-        activation: "before" puts one ReLU before the first half; "after" one behind every normalisation.
-        spec: the numbers of the batch normalisation.
-        stride: of the 3x3 half.
-        dilation: of the 3x3 half; it is also its padding, so that pixel i stays over pixel `stride * i`.
-        ablation: the order of the halves, the segments of channels, what lies between, and the depth multiplier.
+            before the first half (timm's pre-activated Xceptions), "none" not at all.
+        activation: "before" adds one ReLU before the first half; "after" adds one after every normalisation.
+        spec: epsilon and momentum of the batch normalisations.
+        stride: stride of the 3x3 half.
+        dilation: dilation and padding of the 3x3 half; output pixel i is aligned with input pixel `stride * i`.
+        ablation: order of the halves, segments of channels, non-linearity between the halves, and depth multiplier.
 
     Raises:
         ConfigError: if there are more segments than channels, or the multiplier does not divide the output of a

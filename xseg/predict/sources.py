@@ -23,7 +23,7 @@ from xseg.files.remote import (
     is_url,
     join_url,
     opened_url,
-    waiting_room,
+    staging_folder,
 )
 from xseg.images.reading import IMAGE_SUFFIXES
 from xseg.types import PathArgument
@@ -100,7 +100,7 @@ def expand_sources(arguments: Sequence[str], *, exclude: PathArgument | None = N
     items = list(found.values())
     with ThreadPoolExecutor(KIND_THREADS) as threads:
         kinds = list(threads.map(_kind, items))
-    here = waiting_room() / uuid.uuid4().hex
+    here = staging_folder() / uuid.uuid4().hex
     paths = [here / item.path.relative_to(item.path.anchor) if item.url else item.path for item in items]
     whole = zip(paths, _names(items), kinds, [item.url for item in items], strict=True)
     return tuple(Source(*facts) for facts in whole)
@@ -108,7 +108,7 @@ def expand_sources(arguments: Sequence[str], *, exclude: PathArgument | None = N
 
 def forget(sources: Iterable[Source]) -> None:
     """Remove what is left on this machine of fetched files."""
-    room = waiting_room()
+    room = staging_folder()
     for folder in {room / source.path.relative_to(room).parts[0] for source in sources if source.url}:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from xseg.files.remote import fetch, files_below, is_file, is_url, join_url, remove, send, waiting_room
+from xseg.files.remote import fetch, files_below, is_file, is_url, join_url, remove, send, staging_folder
 
 SEND_SECONDS = 30.0  # a table that grows is sent again after so long: object storage cannot append
 
@@ -34,7 +34,7 @@ class OutputFolder:
         if not is_url(output_dir):
             return cls(Path(output_dir))
         digest = hashlib.blake2b(output_dir.rstrip("/").encode(), digest_size=8).hexdigest()
-        return cls(waiting_room() / digest, output_dir)
+        return cls(staging_folder() / digest, output_dir)
 
     @property
     def place(self) -> str:

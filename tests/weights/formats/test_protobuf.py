@@ -28,7 +28,7 @@ def test_numbers_are_read_wherever_they_begin(value, before, behind):
     assert read_varint(memoryview(before + encoded + behind), len(before)) == (value, end)
     for cut in range(len(before), end):
         with pytest.raises(
-            WeightsError, match=rf"the data end within a number at byte {len(before)}; expected a whole"
+            WeightsError, match=rf"the data end within a number at byte {len(before)}; expected a complete"
         ):
             read_varint(memoryview((before + encoded)[:cut]), len(before))
 
