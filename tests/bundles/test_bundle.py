@@ -8,30 +8,95 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from xseg.bundles.bundle import Bundle, is_bundle, load_bundle, save_bundle
+from xseg.bundles.bundle import NO_LABEL, Bundle, bundle_task, is_bundle, load_bundle, save_bundle
 from xseg.bundles.hub import HubBundle, pull_from_hub
 from xseg.errors import WeightsError
 from xseg.images.normalization import Normalization
 from xseg.labels.label_map import LabelMap
 from xseg.models.architectures import build_model
+from xseg.models.classifier import ClassifierConfig, XceptionClassifier
 from xseg.models.config import ModelConfig
+from xseg.nn.ablation import Ablation
 
 
-@pytest.fixture(scope="module")
-def bundle():
-    torch.manual_seed(0)
+def segmentation():
     model = build_model(ModelConfig(encoder="xception41", width=0.125, decoder_channels=16, classes=3)).eval()
     labels = LabelMap(("road", "car", "sky"), ((1, 2, 3), (4, 5, 6), (7, 8, 9)), ignored_raw_ids=(11,))
     return Bundle(model, labels, Normalization((0.4, 0.5, 0.6), (0.1, 0.2, 0.3)), {"source": "a test", "epoch": 3})
 
 
-def test_everything_comes_back(bundle, tmp_path):
-    again = load_bundle(save_bundle(bundle, tmp_path / "deep" / "bundle"))
-    assert (again.config, again.labels, again.normalization) == (bundle.config, bundle.labels, bundle.normalization)
-    assert again.provenance == bundle.provenance
+def classification():
+    config = ClassifierConfig("xception", 3, fully_connected=(7,), width=0.125, ablation=Ablation(between="elu"))
+    labels = LabelMap(("a", "b", "c"), ignore_index=NO_LABEL)
+    return Bundle(XceptionClassifier(config).eval(), labels, Normalization(), {"from": "a test"}, {"size": 64})
+
+
+@pytest.fixture(scope="module")
+def bundle():
+    torch.manual_seed(0)
+    return segmentation()
+
+
+@pytest.fixture(scope="module", params=[segmentation, classification], ids=lambda make: make.__name__)
+def any_bundle(request):
+    torch.manual_seed(0)
+    return request.param()
+
+
+def test_everything_comes_back(any_bundle, tmp_path):
+    again = load_bundle(save_bundle(any_bundle, tmp_path / "deep" / "bundle"), any_bundle.task)
+    assert again.model.config == any_bundle.model.config
+    assert (again.task, again.labels) == (any_bundle.task, any_bundle.labels)
+    assert again.normalization == any_bundle.normalization
+    assert (again.provenance, again.preprocessing) == (any_bundle.provenance, any_bundle.preprocessing)
     assert not again.model.training
-    for name, tensor in bundle.model.state_dict().items():
+    for name, tensor in any_bundle.model.state_dict().items():
         assert torch.equal(again.model.state_dict()[name], tensor)
+
+
+OLD = {  # config.json as the first versions wrote it, where the two tasks had two kinds of bundles
+    "segmentation": """{"format": 1, "xseg_version": "0.1.0", "model": {"architecture": "deeplabv3plus",
+        "encoder": "xception41", "classes": 3, "in_channels": 3, "output_stride": 16, "depth": 5,
+        "padding": "symmetric", "width": 0.125, "decoder_channels": 16, "atrous_rates": null, "dropout": 0.1,
+        "decoder": true, "aspp": true, "image_pooling": true, "multi_grid": [1, 1, 1], "ablation": {
+        "order": "depthwise_first", "segments": null, "between": "none", "depth_multiplier": 1, "residual": true},
+        "encoder_norm_eps": null, "encoder_norm_momentum": null, "decoder_norm_eps": 1e-05,
+        "decoder_norm_momentum": 0.1}, "labels": {"names": ["road", "car", "sky"],
+        "colors": [[1, 2, 3], [4, 5, 6], [7, 8, 9]], "ignore_index": 255, "raw_ids": [0, 1, 2],
+        "ignored_raw_ids": [11]}, "normalization": {"mean": [0.4, 0.5, 0.6], "std": [0.1, 0.2, 0.3],
+        "maximum": 255.0}, "provenance": {"source": "a test", "epoch": 3}}""",
+    "classification": """{"format": 1, "kind": "classifier", "xseg_version": "0.1.0", "model": {
+        "encoder": "xception", "classes": 3, "in_channels": 3, "fully_connected": [7], "dropout": 0.5,
+        "padding": "symmetric", "width": 0.125, "ablation": {"order": "depthwise_first", "segments": null,
+        "between": "elu", "depth_multiplier": 1, "residual": true}, "encoder_norm_eps": null,
+        "encoder_norm_momentum": null}, "classes": ["a", "b", "c"], "normalization": {"mean": [0.5, 0.5, 0.5],
+        "std": [0.5, 0.5, 0.5], "maximum": 255.0}, "preprocessing": {"size": 64},
+        "provenance": {"from": "a test"}}""",
+}
+
+
+def test_bundles_of_the_first_versions_load(any_bundle, tmp_path):
+    folder = save_bundle(any_bundle, tmp_path / "best")
+    (folder / "config.json").write_text(OLD[any_bundle.task])
+    again = load_bundle(folder, any_bundle.task)
+    assert (again.model.config, again.labels) == (any_bundle.model.config, any_bundle.labels)
+    assert again.normalization == any_bundle.normalization
+    assert (again.provenance, again.preprocessing) == (any_bundle.provenance, any_bundle.preprocessing)
+    assert torch.equal(next(again.model.parameters()), next(any_bundle.model.parameters()))
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_a_bundle_for_another_task_is_refused(any_bundle, tmp_path, old):
+    folder = save_bundle(any_bundle, tmp_path / "best")
+    if old:
+        (folder / "config.json").write_text(OLD[any_bundle.task])
+    assert bundle_task(folder) == any_bundle.task
+    other, said = {
+        "segmentation": ("classification", "holds a segmentation model; expected a classifier"),
+        "classification": ("segmentation", "holds a classifier; expected a segmentation model; train one with"),
+    }[any_bundle.task]
+    with pytest.raises(WeightsError, match=said):
+        load_bundle(folder, other)
 
 
 def test_a_bundle_replaces_an_older_one_and_leaves_nothing_beside_it(bundle, tmp_path):
@@ -74,14 +139,17 @@ def change(folder, **values):
         (lambda folder: change(folder, format=99), "has format 99"),
         (lambda folder: change(folder, model={"encoder": "xception41", "colour": "red"}), "unknown keys colour"),
         (lambda folder: change(folder, labels={"names": ["a", "a", "b"]}), "used twice"),
+        (lambda folder: change(folder, labels={"names": ["a"]}), "1 class names"),
+        (lambda folder: change(folder, task="dancing"), "holds a model for 'dancing'"),
+        (lambda folder: change(folder, task=["dancing"]), "holds a model for ['dancing']"),
         (lambda folder: change(folder, labels=None), "labels is None; expected an object of names and values"),
         (lambda folder: change(folder, normalization={"mean": [0.5], "std": [0]}), "above 0"),
     ],
 )
-def test_damage_is_one_line(bundle, tmp_path, damage, said):
-    damage(save_bundle(bundle, tmp_path / "bundle"))
+def test_damage_is_one_line(any_bundle, tmp_path, damage, said):
+    damage(save_bundle(any_bundle, tmp_path / "bundle"))
     with pytest.raises(WeightsError) as caught:
-        load_bundle(tmp_path / "bundle")
+        load_bundle(tmp_path / "bundle", any_bundle.task)
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -102,7 +170,7 @@ def test_numbers_of_any_size_are_one_line(bundle, tmp_path, path, digits):
 
 def test_a_size_that_no_memory_holds_is_one_line(bundle, tmp_path):
     save_bundle(bundle, tmp_path / "bundle")
-    change(tmp_path / "bundle", model={**bundle.config.to_dict(), "classes": 2**62})
+    change(tmp_path / "bundle", model={**bundle.model.config.to_dict(), "classes": 2**62})
     with pytest.raises(WeightsError, match="cannot be built") as caught:
         load_bundle(tmp_path / "bundle")
     assert "\n" not in str(caught.value)

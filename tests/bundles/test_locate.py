@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import json
+
 import huggingface_hub
 import pytest
 
-from xseg.bundles.locate import locate_bundle, locate_run
+from xseg.bundles.locate import locate_bundle, locate_classifier, locate_run
 from xseg.errors import WeightsError
 
 
@@ -80,3 +82,20 @@ def test_a_mistyped_path_never_asks_the_hub(source, tmp_path, monkeypatch):
     monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
     with pytest.raises(WeightsError, match="does not exist"):
         locate_bundle(source)
+
+
+@pytest.mark.parametrize("said", [{"task": "classification"}, {"kind": "classifier"}])
+def test_a_classifier_is_found_by_its_run_its_bundle_or_its_weights(tmp_path, said):
+    best = make_bundle(tmp_path / "run" / "best")
+    (best / "config.json").write_text(json.dumps({"format": 1, **said}))
+    assert [locate_classifier(path) for path in (best.parent, best, best / "model.safetensors")] == [best] * 3
+
+
+@pytest.mark.parametrize("said", ['{"format": 1}', '{"format": 99, "task": "classification"}', "[]", "{", None])
+def test_what_is_no_classifier_is_not_found(tmp_path, said):
+    best = make_bundle(tmp_path / "best")
+    if said is None:
+        (best / "config.json").unlink()
+    else:
+        (best / "config.json").write_text(said)
+    assert locate_classifier(tmp_path) is None

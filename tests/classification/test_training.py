@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from torch.testing import assert_close
 
 import xseg
-from xseg.bundles.classifier import load_classifier_bundle
+from xseg.bundles.bundle import load_bundle
 from xseg.cli import classify, classify_options
 from xseg.cli.classify_options import asks_for_classification, build_parser, parse_request
 from xseg.errors import ConfigError, DataError, WeightsError
@@ -69,13 +69,13 @@ def test_the_run_holds_what_a_run_holds(trained):
 
 
 def test_the_best_classifier_says_all_that_its_numbers_mean(trained):
-    bundle = load_classifier_bundle(trained / "run")
-    assert bundle.classes == ("blue", "red")
+    bundle = load_bundle(trained / "run" / "best", "classification")
+    assert bundle.labels.names == ("blue", "red")
     assert bundle.preprocessing == {"size": 40, "resize": 46, "fit": "crop", "interpolation": "linear"}
     assert bundle.provenance["val_accuracy"] == 1.0
     blue = torch.tensor([20, 40, 220]).view(1, 3, 1, 1).expand(1, 3, 40, 40) / 127.5 - 1
     assert bundle.model(blue).argmax(1).item() == 0
-    assert json.loads((trained / "run" / "best" / "config.json").read_text())["kind"] == "classifier"
+    assert json.loads((trained / "run" / "best" / "config.json").read_text())["task"] == "classification"
 
 
 def test_the_configuration_it_wrote_makes_the_same_training(trained, tmp_path):
@@ -155,7 +155,7 @@ def test_sixteen_bit_images_train_and_are_drawn(folders, tmp_path):
     for path in folders.rglob("*.png"):
         Image.fromarray(np.full((40, 44), 50_000 if "red" in path.parts else 9_000, np.uint16)).save(path)
     assert classify.main(arguments(folders, tmp_path / "run", epochs=1)) == 0
-    assert load_classifier_bundle(tmp_path / "run").normalization.maximum == 65_535
+    assert load_bundle(tmp_path / "run" / "best", "classification").normalization.maximum == 65_535
 
 
 def test_a_checkpoint_of_another_classifier_is_refused(folders, trained, tmp_path):

@@ -104,7 +104,7 @@ def test_other_channels_repeat_the_first_kernels_and_say_so(bundle, small_model,
     assert run("convert", [str(bundle), str(tmp_path / "bundle"), "--in_channels", "5"]) == 0
     assert "first convolution repeated from 3 to 5 channels" in capsys.readouterr().out
     again = load_bundle(tmp_path / "bundle")
-    assert again.normalization.channels == again.config.in_channels == 5
+    assert again.normalization.channels == again.model.config.in_channels == 5
     assert any("from 3 to 5 channels" in note for note in again.provenance["notes"])
     first, wide = (model.encoder.stem.conv1.conv.weight for model in (small_model, again.model))
     torch.testing.assert_close(wide[:, 4], first[:, 1] * 3 / 5)
@@ -112,7 +112,7 @@ def test_other_channels_repeat_the_first_kernels_and_say_so(bundle, small_model,
 
 def test_whole_models_load_in_python_as_from_the_shell(bundle, small_model):
     again = load_model(bundle, changes=Changes(adapt_head=("c", "drone"), output_stride=8))
-    assert (again.labels.names, again.config.output_stride) == (("c", "drone"), 8)
+    assert (again.labels.names, again.model.config.output_stride) == (("c", "drone"), 8)
     assert "1 rows reused by name (c), 1 new and random (drone)" in again.provenance["notes"][0]
     torch.testing.assert_close(again.model.segmentation_head.weight[0], small_model.segmentation_head.weight[2])
     live = load_model(small_model, changes=Changes(classes=tuple("vwxyz")))
@@ -124,7 +124,7 @@ def test_whole_models_load_in_python_as_from_the_shell(bundle, small_model):
 def test_rates_of_another_training_are_kept_in_the_bundle(bundle, tmp_path):
     arguments = ["--output_stride", "32", "--atrous_rates", "6", "12", "18"]
     assert run("convert", [str(bundle), str(tmp_path / "bundle"), *arguments]) == 0
-    config = load_bundle(tmp_path / "bundle").config
+    config = load_bundle(tmp_path / "bundle").model.config
     assert (config.output_stride, config.atrous_rates) == (32, (6, 12, 18))
     assert config.at_output_stride(16).atrous_rates == (12, 24, 36)
 
@@ -243,7 +243,7 @@ def test_a_checkpoint_that_describes_itself_needs_nothing_beside_it(small_model,
     torch.save(checkpoint_of_training(small_model, xseg=told), tmp_path / "last.ckpt")
     assert run("convert", [str(tmp_path / "last.ckpt"), str(tmp_path / "bundle")]) == 0
     bundle = load_bundle(tmp_path / "bundle")
-    assert (bundle.config, bundle.labels, bundle.normalization) == (small_model.config, labels, numbers)
+    assert (bundle.model.config, bundle.labels, bundle.normalization) == (small_model.config, labels, numbers)
     torch.save(checkpoint_of_training(small_model), tmp_path / "old.ckpt")
     assert run("convert", [str(tmp_path / "old.ckpt"), str(tmp_path / "other")]) == 2
     assert "does not contain the configuration of its model" in capsys.readouterr().err

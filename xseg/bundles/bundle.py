@@ -7,46 +7,65 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, Literal, TypeAlias, TypeVar, overload
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 from xseg.errors import WeightsError, XsegError
 from xseg.files.serialization import from_plain
 from xseg.images.normalization import Normalization
 from xseg.labels.label_map import LabelMap
 from xseg.models.architectures import build_model
+from xseg.models.classifier import ClassifierConfig, XceptionClassifier
 from xseg.models.config import ModelConfig
 from xseg.models.segmentation import SegmentationModel
 from xseg.types import PathArgument
 from xseg.version import __version__
-from xseg.weights.formats.torch import read_json
+from xseg.weights.formats.torch import DESCRIPTION, read_json
 
 WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
 FORMAT = 1
+KINDS = {"segmentation": "a segmentation model", "classification": "a classifier"}
+NO_LABEL = -1  # `ignore_index` of a classifier's labels: no image is ignored
+ENCODER_FIELDS = (  # of a classifier's configuration: what a segmentation model that takes the encoder needs to know
+    "encoder",
+    "in_channels",
+    "padding",
+    "width",
+    "ablation",
+    "encoder_norm_eps",
+    "encoder_norm_momentum",
+)
+
+Task: TypeAlias = Literal["segmentation", "classification"]
+Network = TypeVar("Network", bound=SegmentationModel | XceptionClassifier, covariant=True)
 
 
 @dataclass(frozen=True)
-class Bundle:
+class Bundle(Generic[Network]):
     """A model and what its numbers mean.
 
     Args:
-        model: maps normalised images to logits.
+        model: network from normalised images to logits, for segmentation or classification.
         labels: the classes of its output channels.
         normalization: how stored pixel values become its input.
         provenance: where the weights came from, as plain values for JSON.
+        preprocessing: how an image becomes what a classifier was trained on, as plain values; empty if unknown, and
+            for segmentation.
 
     Raises:
         WeightsError: if labels or normalisation do not fit the model.
     """
 
-    model: SegmentationModel
+    model: Network
     labels: LabelMap
     normalization: Normalization
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    preprocessing: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         config = self.model.config
@@ -58,12 +77,12 @@ class Bundle:
             )
 
     @property
-    def config(self) -> ModelConfig:
-        """What the model is made of."""
-        return self.model.config
+    def task(self) -> Task:
+        """What the model does."""
+        return "classification" if isinstance(self.model, XceptionClassifier) else "segmentation"
 
 
-def save_bundle(bundle: Bundle, directory: PathArgument) -> Path:
+def save_bundle(bundle: Bundle[SegmentationModel | XceptionClassifier], directory: PathArgument) -> Path:
     """Write a bundle; it appears whole or not at all, and replaces an older one.
 
     Returns:
@@ -81,42 +100,60 @@ def save_bundle(bundle: Bundle, directory: PathArgument) -> Path:
     return target
 
 
-def write_files(bundle: Bundle, directory: Path) -> None:
+def write_files(bundle: Bundle[SegmentationModel | XceptionClassifier], directory: Path) -> None:
     """Write a bundle's two files into a directory that nobody reads yet."""
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in bundle.model.state_dict().items()}
-    save_file(tensors, directory / WEIGHTS_FILE, metadata={"format": "pt"})
-    (directory / WEIGHTS_FILE).chmod(0o644)  # safetensors makes it private
-    (directory / CONFIG_FILE).write_text(json.dumps(_description(bundle), indent=2) + "\n", encoding="utf-8")
-
-
-def _description(bundle: Bundle) -> dict[str, Any]:
-    return {
+    description: dict[str, Any] = {
         "format": FORMAT,
+        "task": bundle.task,
         "xseg_version": __version__,
-        "model": bundle.config.to_dict(),
+        "model": bundle.model.config.to_dict(),
         "labels": bundle.labels.to_dict(),
         "normalization": asdict(bundle.normalization),
+        "preprocessing": dict(bundle.preprocessing),
         "provenance": dict(bundle.provenance),
     }
+    header = {"format": "pt"}
+    if bundle.task == "classification":  # so that the file alone can give its encoder to a segmentation model
+        model = {name: description["model"][name] for name in ENCODER_FIELDS}
+        encoder = {"encoder": model["encoder"], "model": model, "normalization": description["normalization"]}
+        header[DESCRIPTION] = json.dumps(encoder)
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in bundle.model.state_dict().items()}
+    save_file(tensors, directory / WEIGHTS_FILE, metadata=header)
+    (directory / WEIGHTS_FILE).chmod(0o644)  # safetensors makes it private
+    (directory / CONFIG_FILE).write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
 
 
-def load_bundle(directory: PathArgument) -> Bundle:
+@overload
+def load_bundle(directory: PathArgument) -> Bundle[SegmentationModel]: ...
+
+
+@overload
+def load_bundle(directory: PathArgument, task: Literal["segmentation"]) -> Bundle[SegmentationModel]: ...
+
+
+@overload
+def load_bundle(directory: PathArgument, task: Literal["classification"]) -> Bundle[XceptionClassifier]: ...
+
+
+def load_bundle(directory: PathArgument, task: Task = "segmentation") -> Bundle[SegmentationModel | XceptionClassifier]:
     """Read a bundle. Nothing in it is executed.
+
+    Args:
+        directory: directory of the bundle's two files.
+        task: task that its model has to have.
 
     Returns:
         The bundle; its model is on the CPU, in evaluation mode.
 
     Raises:
-        WeightsError: if a file is missing, damaged, or does not fit the other.
+        WeightsError: if a file is missing, damaged, or does not fit the other, or the model is for another task.
     """
     source = Path(directory)
-    description = _read_description(source / CONFIG_FILE)
+    description = _read_description(source / CONFIG_FILE, task)
     try:
-        config = from_plain(ModelConfig, description.get("model"), "model")
         labels = from_plain(LabelMap, description.get("labels"), "labels")
         normalization = from_plain(Normalization, description.get("normalization"), "normalization")
-        with torch.device("meta"):
-            model = build_model(config)
+        model = _build(description.get("model"), task)
     except XsegError as error:
         raise WeightsError(f"{source / CONFIG_FILE}: {error}") from error
     except (RuntimeError, TypeError, OverflowError) as error:  # torch's, for a size that no memory holds
@@ -124,29 +161,60 @@ def load_bundle(directory: PathArgument) -> Bundle:
             f"{source / CONFIG_FILE} describes a model that cannot be built: {str(error).partition(chr(10))[0]}"
         ) from error
     _load_tensors(model, source / WEIGHTS_FILE)
-    return Bundle(model.eval(), labels, normalization, description.get("provenance", {}))
+    about = (description.get("provenance", {}), description.get("preprocessing", {}))
+    return Bundle(model.eval(), labels, normalization, *about)
 
 
-def _read_description(path: Path) -> dict[str, Any]:
+def _build(values: Any, task: Task) -> SegmentationModel | XceptionClassifier:
+    """Return a model without memory for its weights."""
+    with torch.device("meta"):
+        if task == "classification":
+            return XceptionClassifier(from_plain(ClassifierConfig, values, "model"))
+        return build_model(from_plain(ModelConfig, values, "model"))
+
+
+def _read_description(path: Path, task: Task) -> dict[str, Any]:
     if not path.is_file():
         raise WeightsError(f"no {path}", expected=f"a bundle: {CONFIG_FILE} and {WEIGHTS_FILE}")
     description = read_json(path)
-    if isinstance(description, dict) and description.get("kind") == "classifier":
-        raise WeightsError(
-            f"{path.parent} holds a classifier",
-            expected="a segmentation model",
-            remedy="train one with --model.encoder_weights naming it",
-        )
     if not isinstance(description, dict) or description.get("format") != FORMAT:
         raise WeightsError(
             f"{path} has format {description.get('format') if isinstance(description, dict) else None!r}",
             expected=f"format {FORMAT}",
             remedy="is it another program's config.json, or a newer xseg's?",
         )
+    found = _task(description)
+    if found != task:
+        raise WeightsError(
+            f"{path.parent} holds {KINDS.get(str(found), f'a model for {found!r}')}",
+            expected=KINDS[task],
+            remedy="train one with --model.encoder_weights naming it" if found == "classification" else "",
+        )
+    if "classes" in description:  # the form of earlier classifiers
+        description["labels"] = {"names": description["classes"], "ignore_index": NO_LABEL}
     return description
 
 
-def _load_tensors(model: SegmentationModel, path: Path) -> None:
+def _task(description: Mapping[str, Any]) -> Any:
+    """Return the task of a description, also of one that was written before the field."""
+    return description.get("task", "classification" if description.get("kind") == "classifier" else "segmentation")
+
+
+def bundle_task(directory: PathArgument) -> Task | None:
+    """Return the task of the model in a directory; None if there is no bundle, or none that can be read."""
+    if not is_bundle(directory):
+        return None
+    try:
+        description = read_json(Path(directory) / CONFIG_FILE)
+    except WeightsError:
+        return None
+    if not isinstance(description, dict) or description.get("format") != FORMAT:
+        return None
+    task: Task = _task(description)
+    return task
+
+
+def _load_tensors(model: nn.Module, path: Path) -> None:
     try:
         tensors = load_file(path)
     except FileNotFoundError as error:

@@ -15,6 +15,7 @@ from xseg.labels.by_outputs import label_set
 from xseg.labels.label_map import LabelMap
 from xseg.models.architectures import build_model
 from xseg.models.config import ModelConfig
+from xseg.models.segmentation import SegmentationModel
 from xseg.nn.in_channels import repeat_kernels
 from xseg.types import OutputStride, PathArgument
 from xseg.weights.adapt import adapt_head
@@ -50,7 +51,7 @@ class Changes:
 
 def load_model(
     weights: PathArgument | nn.Module, *, encoder: str | None = None, changes: Changes | None = None
-) -> Bundle:
+) -> Bundle[SegmentationModel]:
     """Load a whole model of any origin.
 
     Args:
@@ -74,7 +75,7 @@ def load_model(
 
 def build_bundle(
     conversion: Conversion, changes: Changes, *, entry: Entry | None = None
-) -> tuple[Bundle, tuple[str, ...]]:
+) -> tuple[Bundle[SegmentationModel], tuple[str, ...]]:
     """Build the model of converted weights.
 
     Args:

@@ -9,6 +9,7 @@ from huggingface_hub import ModelCard, ModelCardData, ModelHubMixin
 
 from xseg.bundles.bundle import CONFIG_FILE, WEIGHTS_FILE, Bundle, is_bundle, load_bundle, write_files
 from xseg.errors import WeightsError
+from xseg.models.segmentation import SegmentationModel
 from xseg.types import PathArgument
 from xseg.weights.catalogue.hub import HubAccess, fetch_files, hub_errors
 
@@ -27,7 +28,7 @@ class HubBundle(ModelHubMixin):
         """
         return object.__new__(cls)
 
-    def __init__(self, bundle: Bundle) -> None:
+    def __init__(self, bundle: Bundle[SegmentationModel]) -> None:
         self.bundle = bundle
 
     def _save_pretrained(self, save_directory: Path) -> None:
@@ -70,13 +71,13 @@ class HubBundle(ModelHubMixin):
             license=said.lower() if isinstance(said, str) else None,
             library_name="xseg",
             pipeline_tag="image-segmentation",
-            tags=["xception", "semantic-segmentation", self.bundle.config.architecture],
+            tags=["xception", "semantic-segmentation", self.bundle.model.config.architecture],
         )
         return ModelCard(f"---\n{data.to_yaml()}\n---\n\n{card_text(self.bundle, repo_id)}")
 
 
 def push_to_hub(
-    bundle: Bundle,
+    bundle: Bundle[SegmentationModel],
     repo_id: str,
     *,
     private: bool | None = None,
@@ -109,7 +110,9 @@ def push_to_hub(
         )
 
 
-def pull_from_hub(source: PathArgument, *, revision: str | None = None, token: str | bool | None = None) -> Bundle:
+def pull_from_hub(
+    source: PathArgument, *, revision: str | None = None, token: str | bool | None = None
+) -> Bundle[SegmentationModel]:
     """Load a bundle of the Hugging Face Hub, which is fetched once, or of a directory.
 
     Args:
@@ -124,9 +127,9 @@ def pull_from_hub(source: PathArgument, *, revision: str | None = None, token: s
         return HubBundle.from_pretrained(str(source), revision=revision, token=token).bundle
 
 
-def card_text(bundle: Bundle, repo_id: str) -> str:
+def card_text(bundle: Bundle[SegmentationModel], repo_id: str) -> str:
     """Return a card's text in Markdown."""
-    config, provenance, numbers = bundle.config, bundle.provenance, bundle.normalization
+    config, provenance, numbers = bundle.model.config, bundle.provenance, bundle.normalization
     parameters = sum(parameter.numel() for parameter in bundle.model.parameters())
     known = ("source", "origin", "score", "val_miou", "epoch")
     facts = [f"- {name}: {provenance[name]}" for name in known if provenance.get(name) is not None]

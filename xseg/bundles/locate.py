@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from xseg.bundles.bundle import CONFIG_FILE, WEIGHTS_FILE, is_bundle
+from xseg.bundles.bundle import CONFIG_FILE, WEIGHTS_FILE, bundle_task, is_bundle
 from xseg.errors import WeightsError
 from xseg.types import PathArgument
 from xseg.weights.catalogue.hub import fetch_files
@@ -18,6 +18,13 @@ _KINDS = "a run directory (with best/), a bundle directory (config.json and mode
 def locate_run(source: PathArgument) -> Path | None:
     """Return the run directory that `source` names: itself, or the run in the demo's folder; None for other models."""
     return next((run for run in (Path(source), Path(source, "run")) if (run / "best").is_dir()), None)
+
+
+def locate_classifier(source: PathArgument) -> Path | None:
+    """Return the classifier that `source` names, a run, a bundle or its weights; None if there is none."""
+    path = Path(source)
+    folders = (path / "best", path) if path.is_dir() else (path.parent,) if path.name == WEIGHTS_FILE else ()
+    return next((folder for folder in folders if bundle_task(folder) == "classification"), None)
 
 
 def locate_bundle(source: PathArgument) -> Path:

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from torch import Tensor, nn
 
-from xseg.bundles.classifier import classifier_directory, load_classifier_bundle
+from xseg.bundles.bundle import load_bundle
+from xseg.bundles.locate import locate_classifier
 from xseg.errors import WeightsError
 from xseg.models.classifier import ClassifierConfig, XceptionClassifier
 from xseg.nn.norm import NormSpec
@@ -27,11 +28,11 @@ def load_encoder(model: XceptionClassifier, weights: PathArgument) -> None:
     Raises:
         WeightsError: if the weights cannot be read or do not fit.
     """
-    folder = classifier_directory(weights)
+    folder = locate_classifier(weights)
     if folder is None:
         norm = load_encoder_source(model.encoder, read_source(locate(weights, encoder=model.config.encoder)))
     else:
-        norm = _copy_encoder(model, load_classifier_bundle(folder).model, str(folder))
+        norm = _copy_encoder(model, load_bundle(folder, "classification").model, str(folder))
     model.config = replace(model.config, encoder_norm_eps=norm.eps, encoder_norm_momentum=norm.momentum)
 
 
@@ -49,9 +50,9 @@ def pretrained_classifier(
     Raises:
         WeightsError: if the weights cannot be read or do not fit.
     """
-    folder = classifier_directory(weights)
+    folder = locate_classifier(weights)
     if folder is not None:
-        whole = load_classifier_bundle(folder).model
+        whole = load_bundle(folder, "classification").model
         _require_same_encoder(whole.config, config, str(folder))
         state = {name: tensor for name, tensor in whole.state_dict().items() if not name.startswith("encoder.")}
         model = _with_head(config, state, (whole.config.classes, whole.config.fully_connected), any_head)

@@ -9,9 +9,10 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from xseg.bundles.classifier import ClassifierBundle, save_classifier
+from xseg.bundles.bundle import NO_LABEL, Bundle, save_bundle
 from xseg.classification.preprocessing import Preprocessing
 from xseg.images.normalization import Normalization
+from xseg.labels.label_map import LabelMap
 from xseg.models.classifier import XceptionClassifier
 from xseg.training.callbacks.assembly import StepSeed
 from xseg.training.callbacks.epoch_table import Row, Tell, read_table, write_table
@@ -158,7 +159,8 @@ class BestClassifier(Callback):
         model = task.model if self.average is None else self.average.averaged_classifier(task)
         provenance = {**self.provenance, "epoch": trainer.current_epoch + 1, "val_accuracy": self.accuracy}
         preprocessing = self.preprocessing.to_dict()
-        save_classifier(ClassifierBundle(model, self.classes, self.normalization, preprocessing, provenance), self.path)
+        labels = LabelMap(self.classes, ignore_index=NO_LABEL)
+        save_bundle(Bundle(model, labels, self.normalization, provenance, preprocessing), self.path)
 
 
 def epoch_callbacks(

@@ -35,6 +35,7 @@ from xseg.inference.scores import Tiled
 from xseg.inference.tiling import TileOption, TilePlan
 from xseg.labels.label_map import LabelMap
 from xseg.models.coarse import CoarseNetwork
+from xseg.models.segmentation import SegmentationModel
 from xseg.types import OutputStride, PathArgument
 
 SMALL_PIXELS = 1 << 20  # images up to this size go through whole without asking for the free memory
@@ -77,7 +78,7 @@ class Predictor:
     @classmethod
     def from_bundle(
         cls,
-        bundle: Bundle,
+        bundle: Bundle[SegmentationModel],
         *,
         device: str = "auto",
         precision: PrecisionOption = "float32",
@@ -110,7 +111,7 @@ class Predictor:
             tuple(scales), flip, output_stride, batch_size, device, precision, backend, tile, overlap
         )
         model = bundle.model
-        if output_stride is not None and output_stride != bundle.config.output_stride:
+        if output_stride is not None and output_stride != bundle.model.config.output_stride:
             model = model.with_output_stride(output_stride)
         return cls(model, labels=bundle.labels, normalization=bundle.normalization, options=options)
 

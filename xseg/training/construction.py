@@ -95,11 +95,11 @@ def _start(options: TaskOptions, source: str, labels: LabelMap, in_channels: int
     bundle = load_bundle(locate_bundle(source))
     state: Mapping[str, Tensor] = bundle.model.state_dict()
     if bundle.labels.names != labels.names:
-        state = adapt_head(state, bundle.config, bundle.labels, labels.names).state
+        state = adapt_head(state, bundle.model.config, bundle.labels, labels.names).state
     asked = _asked(options, len(labels), in_channels)
     free = (*FROM_WEIGHTS, "output_stride", "atrous_rates", "dropout", "classes")  # the weights do not depend on them
-    _refuse_difference(asked, bundle.config, f"start_from={source}", free)
-    model = build_model(replace(asked, **{name: getattr(bundle.config, name) for name in FROM_WEIGHTS}))
+    _refuse_difference(asked, bundle.model.config, f"start_from={source}", free)
+    model = build_model(replace(asked, **{name: getattr(bundle.model.config, name) for name in FROM_WEIGHTS}))
     model.load_state_dict(state)
     return model
 

@@ -70,7 +70,7 @@ for call in (
     except WeightsError as error:
         print("error:", error)
 again = pull_from_hub("me/net")
-print(again.labels == bundle.labels, again.config == bundle.config, again.provenance["val_miou"])
+print(again.labels == bundle.labels, again.model.config == bundle.model.config, again.provenance["val_miou"])
 theirs = again.model.state_dict()
 print(all(torch.equal(theirs[name], tensor) for name, tensor in model.state_dict().items()))
 """

@@ -1,4 +1,4 @@
-"""A classifier as a directory, and classifiers made of files."""
+"""Classifiers made of files and of other classifiers."""
 
 from __future__ import annotations
 
@@ -14,12 +14,7 @@ from PIL import Image
 from torch.testing import assert_close
 
 import xseg
-from xseg.bundles.classifier import (
-    ClassifierBundle,
-    classifier_directory,
-    load_classifier_bundle,
-    save_classifier,
-)
+from xseg.bundles.bundle import NO_LABEL, Bundle, load_bundle, save_bundle
 from xseg.errors import WeightsError
 from xseg.images.normalization import Normalization
 from xseg.images.reading import read_image
@@ -41,67 +36,14 @@ def small(**changes):
 @pytest.fixture
 def saved(tmp_path):
     model = small(fully_connected=(7,), ablation=xseg.Ablation(between="elu"))
-    bundle = ClassifierBundle(model, ("a", "b", "c"), Normalization(), {"size": 64}, {"from": "a test"})
-    return save_classifier(bundle, tmp_path / "run" / "best")
-
-
-def test_what_is_saved_is_what_is_loaded(saved):
-    bundle = load_classifier_bundle(saved)
-    assert bundle.classes == ("a", "b", "c")
-    assert (bundle.preprocessing, bundle.provenance) == ({"size": 64}, {"from": "a test"})
-    original = small(fully_connected=(7,), ablation=xseg.Ablation(between="elu"))
-    assert bundle.model.config == original.config
-    assert_close(dict(bundle.model.state_dict()), dict(original.state_dict()))
-    assert not bundle.model.training
-
-
-def test_a_run_is_found_by_its_folder_its_bundle_or_its_weights(saved, tmp_path):
-    assert [classifier_directory(path) for path in (saved.parent, saved, saved / "model.safetensors")] == [saved] * 3
-    assert classifier_directory(tmp_path) is None
-    with pytest.raises(WeightsError, match="holds no classifier"):
-        load_classifier_bundle(tmp_path)
-
-
-def test_a_segmentation_bundle_is_no_classifier(tmp_path):
-    from xseg.bundles.bundle import Bundle, save_bundle
-
-    model = xseg.create_model(encoder="xception", width=0.125, classes=2, decoder_channels=8)
-    save_bundle(Bundle(model, xseg.LabelMap(("a", "b")), Normalization()), tmp_path / "best")
-    assert classifier_directory(tmp_path) is None
-
-
-@pytest.mark.parametrize(
-    ("change", "told"),
-    [
-        (lambda values: values["model"].update(depth=3), "model with unknown keys depth"),
-        (lambda values: values.pop("classes"), "'classes'"),
-        (lambda values: values["model"].update(classes=9), "2 tensors that do not fit"),
-        (lambda values: values.update(classes=["a"]), "1 class names"),
-        (lambda values: values.update(format=99), "no known format"),
-    ],
-)
-def test_a_description_that_does_not_fit_is_refused(saved, change, told):
-    path = saved / "config.json"
-    values = json.loads(path.read_text())
-    change(values)
-    path.write_text(json.dumps(values))
-    if "format" in told:  # then it is no classifier that we know
-        assert classifier_directory(saved) is None
-        return
-    with pytest.raises(WeightsError, match=told):
-        load_classifier_bundle(saved)
-
-
-def test_damaged_weights_are_told(saved):
-    (saved / "model.safetensors").write_bytes(b"damaged")
-    with pytest.raises(WeightsError, match=r"model.safetensors: .*; copy or download it again"):
-        load_classifier_bundle(saved)
+    labels = xseg.LabelMap(("a", "b", "c"), ignore_index=NO_LABEL)
+    return save_bundle(Bundle(model, labels, Normalization()), tmp_path / "run" / "best")
 
 
 def test_a_classifier_of_a_run_takes_its_classes_and_layers(saved):
     model = xseg.create_classifier(weights=saved, ablation=xseg.Ablation(between="elu"), **SMALL)
     assert (model.config.classes, model.config.fully_connected) == (3, (7,))
-    assert_close(model.head.weight, load_classifier_bundle(saved).model.head.weight)
+    assert_close(model.head.weight, load_bundle(saved, "classification").model.head.weight)
 
 
 def test_other_classes_make_new_layers_over_the_same_encoder(saved):
@@ -109,7 +51,7 @@ def test_other_classes_make_new_layers_over_the_same_encoder(saved):
     model = xseg.create_classifier(
         weights=saved, classes=3, fully_connected=(), ablation=xseg.Ablation(between="elu"), **SMALL
     )
-    theirs = load_classifier_bundle(saved).model
+    theirs = load_bundle(saved, "classification").model
     assert model.head.in_features == 256
     assert_close(dict(model.encoder.state_dict()), dict(theirs.encoder.state_dict()))
 
@@ -127,7 +69,7 @@ def test_a_classifiers_run_is_an_encoders_weights(saved, name):
     ablation = xseg.Ablation(between="elu")
     weights = saved.parent / name
     model = xseg.create_model(encoder="xception", encoder_weights=weights, classes=2, ablation=ablation, **SMALL)
-    theirs = load_classifier_bundle(saved).model.encoder
+    theirs = load_bundle(saved, "classification").model.encoder
     assert_close(dict(model.encoder.state_dict()), dict(theirs.state_dict()))
 
 
