@@ -7,8 +7,9 @@ import torch
 from torch import nn
 
 import xseg
-from xseg.classification.options import ClassificationDataOptions, ClassifierOptions, RateOptions
+from xseg.classification.options import ClassifierOptions, RateOptions
 from xseg.classification.rates import build_optimizer, parameter_groups, rate_factor
+from xseg.data.options import ClassDataOptions
 from xseg.errors import ConfigError
 
 
@@ -95,13 +96,13 @@ def test_the_optimisers_are_those_of_the_names(name, expected):
         (ClassifierOptions, {"dropout": 1.0}),
         (ClassifierOptions, {"batch_norm_momentum": 0.0}),
         (ClassifierOptions, {"width": 0.0}),
-        (ClassificationDataOptions, {"size": 32}),
-        (ClassificationDataOptions, {"resize": 200}),
-        (ClassificationDataOptions, {"scale": (0.5, 2.0)}),
-        (ClassificationDataOptions, {"ratio": (2.0, 1.0)}),
-        (ClassificationDataOptions, {"val_share": 1.0}),
-        (ClassificationDataOptions, {"flip": 2.0}),
-        (ClassificationDataOptions, {"batch_size": 0}),
+        (ClassDataOptions, {"size": 32}),
+        (ClassDataOptions, {"resize": 200}),
+        (ClassDataOptions, {"scale": (0.5, 2.0)}),
+        (ClassDataOptions, {"ratio": (2.0, 1.0)}),
+        (ClassDataOptions, {"val_share": 1.0}),
+        (ClassDataOptions, {"flip": 2.0}),
+        (ClassDataOptions, {"batch_size": 0}),
     ],
     ids=str,
 )

@@ -64,7 +64,7 @@ def test_the_run_holds_what_a_run_holds(trained):
     environment = json.loads((run / "environment.json").read_text())
     assert environment["data"]["train"]["records"] == 16
     page = (run / "report.html").read_text()
-    assert page.count("<svg") == 2
+    assert page.count("<svg") == 3, "accuracy, loss and learning rate"
     assert "blue predicted as blue: 100.0 % (4 images)" in page
 
 

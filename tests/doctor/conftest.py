@@ -5,6 +5,6 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from data_fixtures import camvid_root, save_fixture, scenes_root
+from data_fixtures import camvid_root, folders, make_folders, save_fixture, scenes_root
 
 sys.path.insert(0, str(Path(__file__).parent))

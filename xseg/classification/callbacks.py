@@ -10,7 +10,7 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from xseg.bundles.bundle import NO_LABEL, Bundle, save_bundle
-from xseg.classification.preprocessing import Preprocessing
+from xseg.data.loading.classification import Preprocessing
 from xseg.images.normalization import Normalization
 from xseg.labels.label_map import LabelMap
 from xseg.models.classifier import XceptionClassifier

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from lightning.pytorch import Trainer
 
     from xseg.classification.callbacks import BestClassifier
-    from xseg.classification.check import Look
-    from xseg.classification.dataset import ClassificationData
-    from xseg.classification.folders import ClassFolders
+    from xseg.data.loading.datamodule import ClassificationData
+    from xseg.data.readers.class_folders import ClassFolders
+    from xseg.doctor.quick_look import ClassCheck
     from xseg.training.callbacks.epoch_table import Row
     from xseg.training.classification import ClassificationTask
 
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str]) -> int:
         return EXIT_OK
     request = parse_request(arguments)
     request.run.require_free(resume=request.resume is not None, overwrite=request.overwrite)
-    from xseg.classification.folders import list_classes
+    from xseg.data.readers.class_folders import list_classes
 
     folders = list_classes(request.data, seed=request.seed)  # before anything slow is imported
     folders, look = _looked_at(folders, request)
@@ -49,16 +49,16 @@ def main(arguments: Sequence[str]) -> int:
     return EXIT_OK
 
 
-def _looked_at(folders: ClassFolders, request: ClassifyRequest) -> tuple[ClassFolders, Look]:
+def _looked_at(folders: ClassFolders, request: ClassifyRequest) -> tuple[ClassFolders, ClassCheck]:
     """Look at the files, and leave out broken ones if that was asked for.
 
     Raises:
         DataError: if files are broken.
     """
-    from xseg.classification.check import look_at
+    from xseg.doctor.quick_look import look_at_classes
     from xseg.errors import DataError
 
-    look = look_at(folders, request.data.check)
+    look = look_at_classes(folders, request.data.check)
     if not look.broken:
         return folders, look
     if not request.data.skip_broken:
@@ -76,11 +76,11 @@ def _classes(folders: ClassFolders) -> str:
     return f"{len(folders.classes)} classes: {names}"
 
 
-def _train(request: ClassifyRequest, folders: ClassFolders, look: Look) -> None:
+def _train(request: ClassifyRequest, folders: ClassFolders, look: ClassCheck) -> None:
     from lightning.pytorch import seed_everything
 
-    from xseg.classification.dataset import ClassificationData
     from xseg.classification.silence import silence_lightning
+    from xseg.data.loading.datamodule import ClassificationData
     from xseg.training.classification import ClassificationTask, build_classifier
 
     silence_lightning()
@@ -107,7 +107,7 @@ def _train(request: ClassifyRequest, folders: ClassFolders, look: Look) -> None:
 
 def _best(request: ClassifyRequest, folders: ClassFolders, data: ClassificationData) -> BestClassifier:
     from xseg.classification.callbacks import BestClassifier, ClassifierAverage
-    from xseg.classification.preprocessing import preprocessing_of
+    from xseg.data.loading.classification import preprocessing_of
 
     decay = request.model.ema_decay
     return BestClassifier(

@@ -10,8 +10,9 @@ from typing import Any, Literal
 import yaml
 from jsonargparse import ArgumentParser, Namespace
 
-from xseg.classification.options import ClassificationDataOptions, ClassifierOptions
+from xseg.classification.options import ClassifierOptions
 from xseg.cli.train_options import known_options, parse, read_config, refuse_unknown_options
+from xseg.data.options import ClassDataOptions
 from xseg.errors import ConfigError
 from xseg.training.checkpoints.run_directory import RunDirectory
 
@@ -76,7 +77,7 @@ class ClassifyRequest:
     """
 
     model: ClassifierOptions
-    data: ClassificationDataOptions
+    data: ClassDataOptions
     trainer: TrainerOptions
     run: RunDirectory
     resume: Path | None
@@ -140,7 +141,7 @@ def build_parser() -> ArgumentParser:
     parser.add_argument("--overwrite", action="store_true", help="replace an older run in output_dir")
     parser.add_argument("--seed_everything", type=int, default=0, help="seed of every random choice, 0 or more")
     parser.add_class_arguments(ClassifierOptions, "model")
-    parser.add_class_arguments(ClassificationDataOptions, "data")
+    parser.add_class_arguments(ClassDataOptions, "data")
     parser.add_class_arguments(TrainerOptions, "trainer")
     return parser
 

@@ -12,6 +12,9 @@ Augmentation: TypeAlias = Literal["paper", "strong", "aerial", "medical"]
 Sampling: TypeAlias = Literal["uniform", "class_aware"]
 Cache: TypeAlias = Literal["none", "memory", "disk"]
 NormalizationName: TypeAlias = Literal["fixed", "auto"]
+FileCheck: TypeAlias = Literal["auto", "pixels", "headers", "none"]
+Fit: TypeAlias = Literal["crop", "stretch"]
+Interpolation: TypeAlias = Literal["nearest", "linear", "cubic", "area"]
 CHOICES: dict[str, tuple[str, ...]] = {
     "augmentation": get_args(Augmentation),
     "sampling": get_args(Sampling),
@@ -117,3 +120,66 @@ class DataOptions:
         low, high = self.scale
         if not 0 < low <= high:
             raise ConfigError(f"scale={self.scale}", expected="two factors above 0, the lower first")
+
+
+@dataclass(frozen=True)
+class ClassDataOptions:
+    """Which folders of classes are read and how their images become batches.
+
+    Args:
+        root: holds train/CLASS/IMAGE and val/CLASS/IMAGE, as ImageNet is kept; or train/CLASS/IMAGE alone, or
+            CLASS/IMAGE, of which a share is then held out.
+        val_share: share of each class's images that is held out for validation where there is no val folder.
+        batch_size: training images per step and per device, 1 or more; validation's too.
+        workers: processes that read and augment, 0 or more; the samples do not depend on it.
+        size: height and width in pixels of the classifier's input; 299 in the paper.
+        fit: how an image gets that size when it is classified: "crop" resizes its short side and cuts the middle out,
+            "stretch" resizes both sides.
+        resize: short side in pixels before the middle is cut out; null for size / 0.875, as Inception's evaluation.
+        interpolation: how pixels are resized when classified.
+        scale: smallest and largest share of an image's area that a training crop covers; above 0, at most 1.
+        ratio: smallest and largest width over height of a training crop, before it is resized to a square.
+        flip: probability of mirroring a training image left to right.
+        cache: keep the decoded images in memory.
+        check: look at every file before work begins: "pixels" decodes it, "headers" reads its first bytes; "auto" is
+            "pixels" for up to 10,000 files.
+        skip_broken: leave out files that the look finds broken, rather than stopping; they are counted and named.
+        channels: channels of an image. 3 turns any image into RGB; another number must be what the files have.
+
+    Raises:
+        ConfigError: if a value is out of range.
+    """
+
+    root: str = ""
+    val_share: float = 0.2
+    batch_size: int = 32
+    workers: int = 2
+    size: int = 299
+    fit: Fit = "crop"
+    resize: int | None = None
+    interpolation: Interpolation = "linear"
+    scale: tuple[float, float] = (0.08, 1.0)
+    ratio: tuple[float, float] = (0.75, 1.3333)
+    flip: float = 0.5
+    cache: bool = False
+    check: FileCheck = "auto"
+    skip_broken: bool = False
+    channels: int = 3
+
+    def __post_init__(self) -> None:
+        for name in ("scale", "ratio"):
+            low, high = tuple(getattr(self, name))
+            object.__setattr__(self, name, (low, high))
+            if not 0 < low <= high:
+                raise ConfigError(f"{name}={(low, high)}", expected="two values above 0, the lower first")
+        if self.scale[1] > 1:
+            raise ConfigError(f"scale={self.scale}", expected="at most 1: the whole image")
+        least = {"batch_size": 1, "workers": 0, "size": 33, "channels": 1, "resize": self.size}
+        for name, lowest in least.items():
+            value = getattr(self, name)
+            if value is not None and value < lowest:
+                raise ConfigError(f"{name}={value}", expected=f"{lowest} or more")
+        if not 0 <= self.flip <= 1:
+            raise ConfigError(f"flip={self.flip}", expected="0 to 1")
+        if not 0 < self.val_share < 1:
+            raise ConfigError(f"val_share={self.val_share}", expected="above 0 and below 1")

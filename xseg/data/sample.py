@@ -105,3 +105,10 @@ class InspectableReader(Reader, Protocol):
         Raises:
             DataError: as `read` does, but for damage inside the image's pixels.
         """
+
+
+class ClassReader(Reader, Protocol):
+    """A reader of images that each show one class, as a whole: its samples have no mask."""
+
+    def targets(self, split: Split) -> tuple[int, ...]:
+        """Return the classes of a split's images, in the order of `records`."""

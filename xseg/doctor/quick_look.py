@@ -1,4 +1,4 @@
-"""The look at every pair of files before work begins, so that a wrong one costs seconds and not a night.
+"""The look at every file before work begins, so that a wrong one costs seconds and not a night.
 
 It is the cheap half of the doctor: masks are decoded, images are not, and those of the doctor's checks are run that
 need no more.
@@ -8,26 +8,31 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from xseg.data.sample import InspectableReader, Inspection, Reader, Record
+from xseg.data.options import FileCheck
+from xseg.data.readers.class_folders import ClassFolders
+from xseg.data.sample import Array, InspectableReader, Inspection, Reader, Record
 from xseg.doctor.finding import Finding
 from xseg.doctor.look import is_plain
 from xseg.doctor.summary import Facts, ImageFacts, MaskFacts, PairFacts, SplitFacts
 from xseg.doctor.table import CHEAP_CHECKS, run_checks
 from xseg.errors import DataError
+from xseg.images.normalization import Normalization
+from xseg.images.reading import image_size
 from xseg.labels.label_map import LabelMap
 from xseg.types import Split
 
 _SHOWN = 3  # names in a message
 _MAX_THREADS = 16  # decoders release the interpreter's lock, so threads help up to the number of cores
 _ANY_CROP = (1, 1)
+MOST_DECODED = 10_000  # images of classes: a minute or two on two cores
 Result = TypeVar("Result")
 
 
@@ -157,10 +162,102 @@ def _summary(wrong: list[tuple[Record, DataError]], total: int, split: Split) ->
     (_, first), *others = wrong
     if not others:
         return first
-    names = ", ".join(record.name for record, _ in others[:_SHOWN])
-    more = f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
+    names = _and_more([record.name for record, _ in others])
     return DataError(
-        f"{len(wrong)} of {total} records of the {split} split are wrong, the first: {first.got} (then {names}{more})",
+        f"{len(wrong)} of {total} records of the {split} split are wrong, the first: {first.got} (then {names})",
         expected=first.expected,
         remedy=first.remedy,
     )
+
+
+def _and_more(names: Sequence[str]) -> str:
+    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+
+
+@dataclass(frozen=True)
+class ClassCheck:
+    """What a look at images of classes found.
+
+    Args:
+        normalization: that of the images' channels and range.
+        broken: name and fault of each broken image, by split.
+    """
+
+    normalization: Normalization
+    broken: Mapping[Split, Mapping[str, DataError]] = field(default_factory=dict)
+
+    def summary(self) -> str:
+        """Return the number of broken images, the first one's fault and further names, as one line."""
+        faults = [(name, error) for found in self.broken.values() for name, error in found.items()]
+        (_, first), *others = faults
+        then = f" (then {_and_more([name for name, _ in others])})" if others else ""
+        return f"{len(faults)} broken {'image' if len(faults) == 1 else 'images'}, the first: {first.got}{then}"
+
+
+def look_at_classes(folders: ClassFolders, check: FileCheck) -> ClassCheck:
+    """Look at every image of every split, in threads.
+
+    Args:
+        folders: the data set.
+        check: how closely.
+
+    Raises:
+        DataError: if not one training image can be read.
+    """
+    total = sum(len(files) for files in folders.files.values())
+    closely = check == "pixels" or (check == "auto" and total <= MOST_DECODED)
+    normalization = _normalization(folders)
+
+    def look(record: Record) -> DataError | None:
+        """Return what is wrong with an image."""
+        try:
+            if closely:
+                _require_range(record, folders.read(record).image, normalization)
+            else:
+                image_size(record.image)
+        except DataError as error:
+            return error
+        return None
+
+    broken: dict[Split, dict[str, DataError]] = {}
+    for split in folders.files if check != "none" else ():
+        records = folders.records(split)
+        looks = zip(records, _in_threads(look, records), strict=True)
+        faults = {record.name: error for record, error in looks if error is not None}
+        if faults:
+            broken[split] = faults
+    return ClassCheck(normalization, broken)
+
+
+def _normalization(folders: ClassFolders) -> Normalization:
+    """Return the normalisation to [-1, 1] of what the first readable training image holds."""
+    fault = "none there"
+    for record in folders.records("train"):
+        try:
+            image = folders.read(record).image
+        except DataError as error:
+            fault = error.got if fault == "none there" else fault
+            continue
+        return Normalization.for_channels(folders.channels, _maximum(image))
+    raise DataError(
+        f"no training image of {folders.root} can be read, the first: {fault}", expected="whole image files"
+    )
+
+
+def _maximum(image: Array) -> float:
+    return float(np.iinfo(image.dtype).max) if np.issubdtype(image.dtype, np.integer) else 1.0
+
+
+def _require_range(record: Record, image: Array, normalization: Normalization) -> None:
+    """Refuse an image of another depth than the first one's: their numbers would not mean the same.
+
+    Raises:
+        DataError: if it has one.
+    """
+    if _maximum(image) != normalization.maximum:
+        raise DataError(
+            f"{record.image} has {image.dtype} pixels, and the first training image has values up to "
+            f"{normalization.maximum:g}",
+            expected="images of one depth",
+            remedy="convert it to 8 bits",
+        )

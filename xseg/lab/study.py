@@ -65,7 +65,7 @@ def run_study(
     """
     reader, _ = data_of(settings, root)
     networks = solve(
-        study, width=settings.width, classes=len(reader.classes), dropout=settings.dropout, size=settings.size
+        study, width=settings.width, classes=len(reader.labels.names), dropout=settings.dropout, size=settings.size
     )
     _require_same(folder / SETTINGS_FILE, _description(study, settings, root))
     wanted = [(network, seed) for seed in settings.seeds for network in networks]

@@ -10,12 +10,14 @@ from pathlib import Path
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer, seed_everything
 
-from xseg.classification.check import look_at
-from xseg.classification.dataset import ClassificationData
-from xseg.classification.folders import ClassReader, list_classes
-from xseg.classification.options import Check, ClassificationDataOptions, ClassifierOptions, RateOptions
+from xseg.classification.options import ClassifierOptions, RateOptions
 from xseg.classification.silence import silence_lightning
 from xseg.data.generated.drawings import DrawnClasses
+from xseg.data.loading.datamodule import ClassificationData
+from xseg.data.options import ClassDataOptions, FileCheck
+from xseg.data.readers.class_folders import list_classes
+from xseg.data.sample import ClassReader
+from xseg.doctor.quick_look import look_at_classes
 from xseg.errors import DataError
 from xseg.files.atomic import write_text
 from xseg.images.normalization import Normalization
@@ -72,7 +74,7 @@ class _Validations(Callback):
             self.points.append((trainer.global_step, module.scores.accuracy, module.scores.loss))
 
 
-def data_of(settings: StudySettings, root: str, *, check: Check = "auto") -> tuple[ClassReader, Normalization]:
+def data_of(settings: StudySettings, root: str, *, check: FileCheck = "auto") -> tuple[ClassReader, Normalization]:
     """Return the images of a study: a folder's, or generated ones if `root` is empty.
 
     Args:
@@ -85,8 +87,8 @@ def data_of(settings: StudySettings, root: str, *, check: Check = "auto") -> tup
     """
     if not root:
         return DrawnClasses((settings.images, settings.val_images), settings.size), Normalization()
-    folders = list_classes(ClassificationDataOptions(root=root))
-    look = look_at(folders, check)
+    folders = list_classes(ClassDataOptions(root=root))
+    look = look_at_classes(folders, check)
     if look.broken:
         raise DataError(look.summary(), expected="whole image files", remedy="replace or remove them")
     return folders, look.normalization
@@ -107,7 +109,7 @@ def train(network: Network, settings: StudySettings, *, seed: int, root: str = "
     silence_lightning()
     reader, normalization = data_of(settings, root, check="none")  # a study looks at the files once, before
     seed_everything(seed, verbose=False)
-    options = ClassificationDataOptions(
+    options = ClassDataOptions(
         batch_size=settings.batch_size,
         workers=0,
         size=settings.size,

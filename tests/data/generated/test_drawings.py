@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from xseg.classification.folders import list_classes
-from xseg.classification.options import ClassificationDataOptions
 from xseg.data.generated.drawings import SHAPES, DrawnClasses, draw, write_drawings
+from xseg.data.options import ClassDataOptions
+from xseg.data.readers.class_folders import list_classes
 from xseg.errors import ConfigError
 
 
@@ -37,7 +37,7 @@ def test_no_two_splits_share_a_picture_and_classes_alternate():
 def test_written_folders_hold_the_same_pictures(tmp_path):
     drawn = DrawnClasses((4, 2), 40, ("ring", "star"))
     write_drawings(tmp_path, drawn)
-    found = list_classes(ClassificationDataOptions(root=str(tmp_path)))
+    found = list_classes(ClassDataOptions(root=str(tmp_path)))
     assert found.classes == ("ring", "star")
     for split in ("train", "val"):
         by_name = {record.name: record for record in found.records(split)}

@@ -12,6 +12,7 @@ from PIL import Image
 
 from xseg.data.sample import Array, Record, Sample
 from xseg.errors import ConfigError
+from xseg.labels.label_map import LabelMap
 from xseg.types import PathArgument, Split
 
 MIN_SIZE = 32  # pixels; below, shapes can no longer be told apart
@@ -173,12 +174,19 @@ class DrawnClasses:
         size: height and width in pixels.
         classes: which of `SHAPES`; they alternate.
         seed: which pictures.
+        channels: colour channels; pictures are RGB.
     """
 
     counts: tuple[int, int]
     size: int
     classes: tuple[str, ...] = tuple(SHAPES)
     seed: int = 0
+    channels: int = 3
+
+    @property
+    def labels(self) -> LabelMap:
+        """The classes as a label map; nothing is ignored."""
+        return LabelMap(self.classes, ignore_index=65_535)
 
     def records(self, split: Split) -> tuple[Record, ...]:
         """Return the pictures of a split; their paths are made up, as `write_drawings` would name them."""

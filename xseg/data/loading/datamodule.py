@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+from abc import ABC, abstractmethod
 from functools import cached_property
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -13,17 +14,20 @@ from numpy.typing import NDArray
 
 from xseg.data.cache import sample_source
 from xseg.data.loading.augmentation import training_transform
-from xseg.data.loading.dataset import SegmentationDataset, SegmentationLoader, collate, start_worker
+from xseg.data.loading.classification import ClassificationDataset
+from xseg.data.loading.dataset import RecordDataset, RecordLoader, SegmentationDataset, collate, start_worker
 from xseg.data.loading.sampler import ClassAwareSampler, EpochSampler, class_rarity, image_weights
-from xseg.data.options import DataOptions
+from xseg.data.options import ClassDataOptions, DataOptions
 from xseg.data.readers.registry import create_reader
-from xseg.data.sample import InspectableReader, Reader
+from xseg.data.sample import ClassReader, InspectableReader, Reader
 from xseg.doctor.quick_look import SplitCheck, check_split, count_class_pixels
 from xseg.errors import ConfigError
 from xseg.images.normalization import Normalization
 from xseg.types import Split
 
 _log = logging.getLogger(__name__)
+Options = TypeVar("Options", DataOptions, ClassDataOptions)
+Samples = TypeVar("Samples", bound=RecordDataset)
 _STAGES: dict[str, tuple[Split, ...]] = {
     "fit": ("train", "val"),
     "validate": ("val",),
@@ -32,7 +36,125 @@ _STAGES: dict[str, tuple[Split, ...]] = {
 }
 
 
-class SegmentationData(LightningDataModule):
+class RecordData(LightningDataModule, ABC, Generic[Options, Samples]):
+    """The loaders of a data set's splits, which a resumed training finds where its checkpoint left them.
+
+    They bring their own sampler, which knows about ranks: give Lightning's Trainer `use_distributed_sampler=False`.
+
+    Args:
+        options: how samples are made and stacked.
+        normalization: that of the network's input.
+        seed: seed of shuffling and augmentation, 0 or more.
+    """
+
+    def __init__(self, options: Options, normalization: Normalization, seed: int) -> None:
+        super().__init__()
+        self.options: Options = options
+        self.normalization, self.seed = normalization, seed
+        self._datasets: dict[Split, Samples] = {}
+        self._train_sampler: EpochSampler | None = None
+        self._resumed: dict[str, int] | None = None
+
+    @abstractmethod
+    def make_dataset(self, split: Split) -> Samples:
+        """Return the data set of a split, after a look at its files.
+
+        Raises:
+            DataError: if files are missing or wrong.
+        """
+
+    def validation_batch(self, split: Split) -> int:  # noqa: ARG002
+        """Return the number of images per batch of a split that is not trained on."""
+        return self.options.batch_size
+
+    def training_sampler(self, size: int, *, rank: int, world: int) -> EpochSampler:
+        """Return the order in which a rank visits `size` training samples."""
+        return EpochSampler(size, seed=self.seed, rank=rank, world=world, even=size >= world)
+
+    def setup(self, stage: str | None = None) -> None:
+        """Make the data sets of the stage's splits; what was done is not done again.
+
+        Args:
+            stage: "fit", "validate", "test", "predict", or None for "fit".
+
+        Raises:
+            DataError: if files are missing or wrong: one line with their number and the first one's fault.
+        """
+        for split in _STAGES[stage or "fit"]:
+            self.dataset(split)
+
+    def dataset(self, split: Split) -> Samples:
+        """Return the data set of a split: training samples changed at random, others as they are validated.
+
+        Raises:
+            DataError: if files are missing or wrong.
+        """
+        if split not in self._datasets:
+            self._datasets[split] = self.make_dataset(split)
+        return self._datasets[split]
+
+    def train_dataloader(self) -> RecordLoader:
+        """Return the loader of shuffled, changed samples; a last batch that is not full is left out unless alone."""
+        dataset = self.dataset("train")
+        rank, world = self._rank_and_world()
+        sampler = self.training_sampler(len(dataset), rank=rank, world=world)
+        if self._resumed is not None:
+            sampler.load_state_dict(self._resumed)
+            self._resumed = None
+        self._train_sampler = sampler
+        batch_size = self.options.batch_size
+        return self._loader(dataset, sampler, batch_size, drop_last=len(sampler) >= batch_size)
+
+    def val_dataloader(self) -> RecordLoader:
+        """Return the loader of validation images, in order."""
+        return self._in_order("val")
+
+    def test_dataloader(self) -> RecordLoader:
+        """Return the loader of test images, in order."""
+        return self._in_order("test")
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return where training stands in its epoch's order, for a checkpoint."""
+        if self._train_sampler is None or self.trainer is None:
+            return {}
+        progress = self.trainer.fit_loop.epoch_loop.batch_progress
+        batches = int(progress.state_dict()["current"]["processed"])
+        return {"epoch": int(self.trainer.current_epoch), "position": batches * self.options.batch_size}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Resume where a checkpoint left off, with the same samples in the same order."""
+        if state_dict:
+            self._resumed = {"epoch": int(state_dict["epoch"]), "position": int(state_dict["position"])}
+
+    def _in_order(self, split: Split) -> RecordLoader:
+        dataset = self.dataset(split)
+        rank, world = self._rank_and_world()
+        sampler = EpochSampler(len(dataset), shuffle=False, rank=rank, world=world)
+        return self._loader(dataset, sampler, self.validation_batch(split), drop_last=False)
+
+    def _loader(self, dataset: Samples, sampler: EpochSampler, batch_size: int, *, drop_last: bool) -> RecordLoader:
+        workers = self.options.workers
+        return RecordLoader(
+            dataset,
+            batch_size=batch_size,
+            sampler=sampler,
+            num_workers=workers,
+            collate_fn=collate,
+            pin_memory=torch.cuda.is_available(),
+            drop_last=drop_last,
+            worker_init_fn=start_worker,
+            persistent_workers=workers > 0,
+            # PyTorch draws a seed per epoch; from the global generator it would change what the model draws.
+            generator=torch.Generator().manual_seed(self.seed),
+        )
+
+    def _rank_and_world(self) -> tuple[int, int]:
+        if self.trainer is None:
+            return 0, 1
+        return int(self.trainer.global_rank), int(self.trainer.world_size)
+
+
+class SegmentationData(RecordData[DataOptions, SegmentationDataset]):
     """A data set's loaders: augmented crops for training, whole images for validation and test.
 
     The loaders bring their own sampler, which knows about ranks: give Lightning's Trainer
@@ -56,101 +178,54 @@ class SegmentationData(LightningDataModule):
     def __init__(
         self, options: DataOptions, normalization: Normalization, seed: int = 0, *, reader: Reader | None = None
     ) -> None:
-        super().__init__()
         if normalization.channels != options.channels:
             raise ConfigError(
                 f"channels={options.channels} with a normalization of {normalization.channels} channels",
                 expected="as many",
                 remedy="set channels to what the model takes",
             )
-        self.options, self.normalization, self.seed = options, normalization, seed
+        super().__init__(options, normalization, seed)
         self.reader = create_reader(options) if reader is None else reader
         self.labels = self.reader.labels
         self.checks: dict[Split, SplitCheck] = {}
-        self._datasets: dict[Split, SegmentationDataset] = {}
-        self._train_sampler: EpochSampler | None = None
-        self._resumed: dict[str, int] | None = None
 
-    def setup(self, stage: str | None = None) -> None:
-        """Look at the files of the stage's splits and make their data sets; what was done is not done again.
-
-        Args:
-            stage: "fit", "validate", "test", "predict", or None for "fit".
-
-        Raises:
-            DataError: if files are missing or wrong: one line with their number and the first one's fault.
-        """
-        for split in _STAGES[stage or "fit"]:
-            self.dataset(split)
-
-    def dataset(self, split: Split) -> SegmentationDataset:
+    def make_dataset(self, split: Split) -> SegmentationDataset:
         """Return the data set of a split, after a look at its files: training samples changed, others whole.
 
         Raises:
             DataError: if files are missing or wrong.
         """
-        if split not in self._datasets:
-            if self.options.check and isinstance(self.reader, InspectableReader):
-                self.checks[split] = check_split(self.reader, split, crop=self.options.crop)
-                self._tell_warnings(split)
-            transform = None
-            if split == "train":
-                weights = tuple((class_rarity(self.class_pixels) ** 2).tolist()) if self._class_aware else ()
-                transform = training_transform(
-                    self.options, self.normalization, self.labels.ignore_index, class_weights=weights
-                )
-            records = self.reader.records(split)
-            self._datasets[split] = SegmentationDataset(
-                sample_source(self.options, self.reader, records),
-                records,
-                normalization=self.normalization,
-                transform=transform,
-                seed=self.seed,
+        if self.options.check and isinstance(self.reader, InspectableReader):
+            self.checks[split] = check_split(self.reader, split, crop=self.options.crop)
+            self._log_warnings(split)
+        transform = None
+        if split == "train":
+            weights = tuple((class_rarity(self.class_pixels) ** 2).tolist()) if self._class_aware else ()
+            transform = training_transform(
+                self.options, self.normalization, self.labels.ignore_index, class_weights=weights
             )
-        return self._datasets[split]
+        records = self.reader.records(split)
+        return SegmentationDataset(
+            sample_source(self.options, self.reader, records),
+            records,
+            normalization=self.normalization,
+            transform=transform,
+            seed=self.seed,
+        )
 
-    def train_dataloader(self) -> SegmentationLoader:
-        """Return the loader of shuffled, changed crops; a last batch that is not full is left out unless alone."""
-        dataset = self.dataset("train")
-        rank, world = self._rank_and_world()
-        sampler = self._training_sampler(len(dataset), rank, world)
-        if self._resumed is not None:
-            sampler.load_state_dict(self._resumed)
-            self._resumed = None
-        self._train_sampler = sampler
-        batch_size = self.options.batch_size
-        return self._loader(dataset, sampler, batch_size, drop_last=len(sampler) >= batch_size)
-
-    def val_dataloader(self) -> SegmentationLoader:
-        """Return the loader of whole validation images, in order."""
-        return self._whole("val")
-
-    def test_dataloader(self) -> SegmentationLoader:
-        """Return the loader of whole test images, in order."""
-        return self._whole("test")
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return where training stands in its epoch's order, for a checkpoint."""
-        if self._train_sampler is None or self.trainer is None:
-            return {}
-        progress = self.trainer.fit_loop.epoch_loop.batch_progress
-        batches = int(progress.state_dict()["current"]["processed"])
-        return {"epoch": int(self.trainer.current_epoch), "position": batches * self.options.batch_size}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on where a checkpoint left off, with the same samples in the same order."""
-        if state_dict:
-            self._resumed = {"epoch": int(state_dict["epoch"]), "position": int(state_dict["position"])}
-
-    def _whole(self, split: Split) -> SegmentationLoader:
-        dataset = self.dataset(split)
-        rank, world = self._rank_and_world()
-        sampler = EpochSampler(len(dataset), shuffle=False, rank=rank, world=world)
+    def validation_batch(self, split: Split) -> int:
+        """Return the batch size if all images of the split are known to have one size, else 1."""
         check = self.checks.get(split)
-        same = check is not None and len(check.sizes) == 1
-        return self._loader(dataset, sampler, self.options.batch_size if same else 1, drop_last=False)
+        return self.options.batch_size if check is not None and len(check.sizes) == 1 else 1
 
-    def _tell_warnings(self, split: Split) -> None:
+    def training_sampler(self, size: int, *, rank: int, world: int) -> EpochSampler:
+        """Return the order in which a rank visits `size` training samples, as `data.sampling` asks."""
+        if not self._class_aware:
+            return super().training_sampler(size, rank=rank, world=world)
+        weights = image_weights(self.class_pixels)
+        return ClassAwareSampler(weights, seed=self.seed, rank=rank, world=world, even=size >= world)
+
+    def _log_warnings(self, split: Split) -> None:
         if self._rank_and_world()[0] != 0:
             return
         for finding in self.checks[split].findings:
@@ -161,13 +236,6 @@ class SegmentationData(LightningDataModule):
     def _class_aware(self) -> bool:
         return self.options.sampling == "class_aware"
 
-    def _training_sampler(self, size: int, rank: int, world: int) -> EpochSampler:
-        even = size >= world
-        if not self._class_aware:
-            return EpochSampler(size, seed=self.seed, rank=rank, world=world, even=even)
-        weights = image_weights(self.class_pixels)
-        return ClassAwareSampler(weights, seed=self.seed, rank=rank, world=world, even=even)
-
     @cached_property
     def class_pixels(self) -> NDArray[np.int64]:
         """Labelled pixels of the training images, (images, classes), of the look at the files if there was one."""
@@ -176,25 +244,25 @@ class SegmentationData(LightningDataModule):
             return check.class_pixels
         return count_class_pixels(self.reader, self.reader.records("train"))
 
-    def _loader(
-        self, dataset: SegmentationDataset, sampler: EpochSampler, batch_size: int, *, drop_last: bool
-    ) -> SegmentationLoader:
-        workers = self.options.workers
-        return SegmentationLoader(
-            dataset,
-            batch_size=batch_size,
-            sampler=sampler,
-            num_workers=workers,
-            collate_fn=collate,
-            pin_memory=torch.cuda.is_available(),
-            drop_last=drop_last,
-            worker_init_fn=start_worker,
-            persistent_workers=workers > 0,
-            # PyTorch draws a seed per epoch; from the global generator it would change what the model draws.
-            generator=torch.Generator().manual_seed(self.seed),
-        )
 
-    def _rank_and_world(self) -> tuple[int, int]:
-        if self.trainer is None:
-            return 0, 1
-        return int(self.trainer.global_rank), int(self.trainer.world_size)
+class ClassificationData(RecordData[ClassDataOptions, ClassificationDataset]):
+    """The loaders of a data set of classes.
+
+    Args:
+        reader: the data set.
+        options: how its samples are made.
+        normalization: that of the network's input.
+        seed: seed of shuffling and augmentation, 0 or more.
+    """
+
+    def __init__(
+        self, reader: ClassReader, options: ClassDataOptions, normalization: Normalization, seed: int = 0
+    ) -> None:
+        super().__init__(options, normalization, seed)
+        self.reader = reader
+
+    def make_dataset(self, split: Split) -> ClassificationDataset:
+        """Return the data set of a split."""
+        return ClassificationDataset(
+            self.reader, split, options=self.options, normalization=self.normalization, seed=self.seed
+        )

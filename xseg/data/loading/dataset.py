@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import signal
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import Any, TypeAlias, TypedDict
+from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
@@ -14,40 +15,25 @@ from torch.utils.data import DataLoader, Dataset
 from xseg.data.cache import SampleSource
 from xseg.data.loading.sampler import Key
 from xseg.data.loading.transforms import Transform, to_tensor, transform_sample
-from xseg.data.sample import Record
+from xseg.data.sample import Array, Record, Sample
 from xseg.errors import DataError, XsegError
 from xseg.images.normalization import Normalization
 
-
-class Item(TypedDict):
-    """One sample as tensors: image (C, H, W) float32 normalised, mask (H, W) int64 train ids."""
-
-    image: torch.Tensor
-    mask: torch.Tensor
-    name: str
-
-
-class Batch(TypedDict):
-    """Samples stacked: image (N, C, H, W) float32 normalised, mask (N, H, W) int64 train ids, names."""
-
-    image: torch.Tensor
-    mask: torch.Tensor
-    name: list[str]
-
-
+Item: TypeAlias = dict[str, Any]  # one sample: image (C, H, W) float32 normalised, its label, its name
+Batch: TypeAlias = dict[str, Any]  # samples stacked: image (N, C, H, W), labels, names
 # An error in a worker process travels as a value: PyTorch would wrap its one line into a page of traceback.
 ItemOrError: TypeAlias = Item | XsegError
 
 
-class SegmentationDataset(Dataset[ItemOrError]):
+class RecordDataset(Dataset[ItemOrError], ABC):
     """The records of a split as tensors, by (epoch, index).
 
     Args:
         source: gives decoded records: a reader, or a cache before one.
-        records: of one split.
-        normalization: of the image's channels.
-        transform: what is done at random to a sample, or None for the whole image.
-        seed: of the random changes, 0 or more.
+        records: the records of one split.
+        normalization: that of the image's channels.
+        transform: what is done at random to a sample, or None for the image as it is validated.
+        seed: seed of the random changes, 0 or more.
     """
 
     def __init__(
@@ -66,7 +52,7 @@ class SegmentationDataset(Dataset[ItemOrError]):
         return len(self.records)
 
     def __getitem__(self, key: Key) -> ItemOrError:
-        """Return the sample `index` as `epoch` sees it, or the error that a user must be told."""
+        """Return the sample `index` as `epoch` sees it, or the error to report to the user."""
         try:
             return self.item(*key)
         except XsegError as error:
@@ -78,17 +64,32 @@ class SegmentationDataset(Dataset[ItemOrError]):
         An index beyond the last is a repetition: the same record, changed otherwise.
 
         Raises:
-            DataError: if the record cannot be read, has no mask, or does not fit the normalization.
+            DataError: if the record cannot be read, has no label, or does not fit the normalization.
         """
         record = self.records[index % len(self.records)]
-        sample = self.source.read(record)
+        image, label = self.prepare(self.source.read(record), record, epoch, index)
+        return {"image": to_tensor(image, self.normalization, str(record.image)), **label, "name": record.name}
+
+    @abstractmethod
+    def prepare(self, sample: Sample, record: Record, epoch: int, index: int) -> tuple[Array, dict[str, Any]]:
+        """Return the image (H, W, C) as `epoch` sees it, and its label by the batch's names."""
+
+
+class SegmentationDataset(RecordDataset):
+    """Images with masks: items have `mask`, (H, W) int64 train ids."""
+
+    def prepare(self, sample: Sample, record: Record, epoch: int, index: int) -> tuple[Array, dict[str, Any]]:
+        """Return the image and the mask, changed alike.
+
+        Raises:
+            DataError: if there is no mask.
+        """
         if sample.mask is None:
             raise DataError(f"{record.image} has no mask", expected="a labelled image")
         image, mask = sample.image, sample.mask
         if self.transform is not None:
             image, mask = transform_sample(self.transform, image, mask, seed=self.seed, epoch=epoch, index=index)
-        tensor = to_tensor(image, self.normalization, str(record.image))
-        return {"image": tensor, "mask": torch.from_numpy(mask.astype(np.int64)), "name": sample.name}
+        return image, {"mask": torch.from_numpy(mask.astype(np.int64))}
 
 
 def collate(items: Sequence[ItemOrError]) -> Batch | XsegError:
@@ -103,14 +104,17 @@ def collate(items: Sequence[ItemOrError]) -> Batch | XsegError:
         return DataError(
             f"images of sizes {sizes} in one batch", expected="one size", remedy="use a batch of 1 for whole images"
         )
-    return {
-        "image": torch.stack([item["image"] for item in sound]),
-        "mask": torch.stack([item["mask"] for item in sound]),
-        "name": [item["name"] for item in sound],
-    }
+    return {name: _stacked([item[name] for item in sound]) for name in sound[0]}
 
 
-class SegmentationLoader(DataLoader[Any]):
+def _stacked(values: list[Any]) -> Any:
+    """Return tensors of one shape stacked, numbers as a tensor, and names as they are."""
+    if isinstance(values[0], torch.Tensor):
+        return torch.stack(values)
+    return torch.tensor(values) if isinstance(values[0], int) else values
+
+
+class RecordLoader(DataLoader[Any]):
     """A data loader that raises an error of a worker process as it was meant, in one line."""
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]

@@ -163,10 +163,15 @@ def transform_sample(
     Returns:
         The changed image (h, w, C) and mask (h, w), both of the crop's size.
     """
-    state = np.random.SeedSequence((seed, epoch, index)).generate_state(1, np.uint32)
-    transform.set_random_seed(int(state[0]))
+    seed_transform(transform, seed=seed, epoch=epoch, index=index)
     changed = transform(image=image, mask=mask)
     return changed["image"], changed["mask"]
+
+
+def seed_transform(transform: Transform, *, seed: int, epoch: int, index: int) -> None:
+    """Make what a pipeline draws next a pure function of (seed, epoch, index), each 0 or more."""
+    state = np.random.SeedSequence((seed, epoch, index)).generate_state(1, np.uint32)
+    transform.set_random_seed(int(state[0]))
 
 
 def to_tensor(image: Array, normalization: Normalization, name: str) -> torch.Tensor:

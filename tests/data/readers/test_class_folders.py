@@ -7,13 +7,13 @@ import shutil
 import pytest
 from PIL import Image
 
-from xseg.classification.folders import list_classes
-from xseg.classification.options import ClassificationDataOptions
+from xseg.data.options import ClassDataOptions
+from xseg.data.readers.class_folders import list_classes
 from xseg.errors import DataError
 
 
 def read(root, *, seed=0, **changes):
-    return list_classes(ClassificationDataOptions(root=str(root), **changes), seed=seed)
+    return list_classes(ClassDataOptions(root=str(root), **changes), seed=seed)
 
 
 def test_classes_are_the_folders_sorted_and_images_know_theirs(folders):

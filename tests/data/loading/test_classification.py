@@ -7,16 +7,16 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from xseg.classification.dataset import ClassificationData
-from xseg.classification.folders import list_classes
-from xseg.classification.options import ClassificationDataOptions
-from xseg.classification.preprocessing import Preprocessing, preprocessing_of
+from xseg.data.loading.classification import Preprocessing, preprocessing_of
+from xseg.data.loading.datamodule import ClassificationData
+from xseg.data.options import ClassDataOptions
+from xseg.data.readers.class_folders import list_classes
 from xseg.errors import DataError
 from xseg.images.normalization import Normalization
 
 
 def data(root, seed=0, **changes):
-    options = ClassificationDataOptions(root=str(root), **{"size": 36, "batch_size": 3, "workers": 0, **changes})
+    options = ClassDataOptions(root=str(root), **{"size": 36, "batch_size": 3, "workers": 0, **changes})
     return ClassificationData(list_classes(options), options, Normalization(), seed)
 
 
@@ -33,7 +33,7 @@ def test_a_training_image_is_a_function_of_seed_epoch_and_index(folders):
 def test_a_validation_image_is_the_middle_of_the_resized_one(folders):
     loaded = data(folders, resize=40)
     record = loaded.dataset("val").records[0]
-    image = loaded.folders.read(record).image  # 40 x 44: its short side is 40 already
+    image = loaded.reader.read(record).image  # 40 x 44: its short side is 40 already
     expected = torch.from_numpy(image[2:38, 4:40].transpose(2, 0, 1).copy()).float() / 127.5 - 1
     assert_close(loaded.dataset("val").item(0, 0)["image"], expected)
 
@@ -84,5 +84,5 @@ def test_any_image_gets_the_size_of_the_input(shape):
 
 
 def test_the_evaluation_sees_seven_eighths_unless_told_otherwise():
-    assert preprocessing_of(ClassificationDataOptions(size=299)).resize == 342
-    assert preprocessing_of(ClassificationDataOptions(size=299, resize=299)).resize == 299
+    assert preprocessing_of(ClassDataOptions(size=299)).resize == 342
+    assert preprocessing_of(ClassDataOptions(size=299, resize=299)).resize == 299

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
-from xseg.classification.options import ClassificationDataOptions
+from xseg.data.options import ClassDataOptions
 from xseg.data.pairs import root_folder
 from xseg.data.sample import Record, Sample
 from xseg.errors import DataError
@@ -19,27 +19,6 @@ from xseg.types import Split
 
 Listing: TypeAlias = dict[str, list[Path]]
 _SHOWN = 4  # names in a message
-
-
-class ClassReader(Protocol):
-    """What the loaders need of a data set of classes; safe to copy to worker processes and to call from threads."""
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """The classes' names."""
-
-    def records(self, split: Split) -> tuple[Record, ...]:
-        """Return the images of a split."""
-
-    def targets(self, split: Split) -> tuple[int, ...]:
-        """Return the classes of a split's images, in the order of `records`."""
-
-    def read(self, record: Record) -> Sample:
-        """Decode an image.
-
-        Raises:
-            DataError: if the file cannot be read.
-        """
 
 
 @dataclass(frozen=True)
@@ -105,7 +84,7 @@ class ClassFolders:
         return replace(self, files=files)
 
 
-def list_classes(options: ClassificationDataOptions, *, seed: int = 0) -> ClassFolders:
+def list_classes(options: ClassDataOptions, *, seed: int = 0) -> ClassFolders:
     """Look at the folders of a data set.
 
     Args:

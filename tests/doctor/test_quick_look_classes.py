@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from xseg.classification.check import look_at
-from xseg.classification.folders import list_classes
-from xseg.classification.options import ClassificationDataOptions
+from xseg.data.options import ClassDataOptions
+from xseg.data.readers.class_folders import list_classes
+from xseg.doctor.quick_look import look_at_classes
 from xseg.errors import DataError
 
 
 def look(root, check="auto", **changes):
-    return look_at(list_classes(ClassificationDataOptions(root=str(root), **changes)), check)
+    return look_at_classes(list_classes(ClassDataOptions(root=str(root), **changes)), check)
 
 
 def truncate(path):
@@ -57,8 +57,8 @@ def test_odd_but_whole_images_are_sound(folders):
     exif = Image.Exif()
     exif[274] = 6
     picture.save(red / "turned.jpg", exif=exif)
-    found = list_classes(ClassificationDataOptions(root=str(folders)))
-    assert not look_at(found, "pixels").broken
+    found = list_classes(ClassDataOptions(root=str(folders)))
+    assert not look_at_classes(found, "pixels").broken
     shapes = {record.image.name: found.read(record).image.shape for record in found.records("train")}
     assert shapes["turned.jpg"] == (44, 40, 3)
     assert shapes["cmyk.jpg"] == shapes["palette.gif"] == shapes["grey.png"] == shapes["alpha.webp"] == (40, 44, 3)
