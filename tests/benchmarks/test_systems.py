@@ -30,7 +30,7 @@ def counted():
 
 def test_xception_and_inception_have_the_papers_parameters(counted):
     """Chollet 2017, Table 3."""
-    for name in ("Xception", "Inception V3, as the paper counts"):
+    for name in ("Xception", "Inception V3, as in the paper"):
         assert counted[name].parameters == counted[name].published_parameters
     assert counted["Inception V3"].parameters == 23_834_568
 

@@ -73,5 +73,5 @@ def test_a_study_that_is_not_there_is_told_with_the_nearest():
 
 
 def test_two_variants_need_two_names():
-    with pytest.raises(ConfigError, match="a name of its own"):
+    with pytest.raises(ConfigError, match="a different name"):
         Study("x", "", "", "", (Variant("a"), Variant("a")))

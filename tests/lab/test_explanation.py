@@ -73,7 +73,7 @@ def test_turning_the_knob_leads_from_a_full_convolution_to_a_separable_one():
     assert [knob.parameters for knob in found] == [
         9 * CHANNELS * CHANNELS // knob.segments + CHANNELS * CHANNELS for knob in found
     ]
-    assert found[0].name == "a full convolution"
+    assert found[0].name == "full convolution"
     assert found[-1].multiply_adds == found[-1].parameters * 35 * 35
 
 

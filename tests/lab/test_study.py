@@ -63,7 +63,7 @@ def test_an_interrupted_study_goes_on(pretend, tmp_path, monkeypatch):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run_study(STUDIES["residual"], TINY, tmp_path, tell=interrupt)
+        run_study(STUDIES["residual"], TINY, tmp_path, on_curve=interrupt)
     assert remaining(STUDIES["residual"], TINY, tmp_path) == 2
     (tmp_path / "runs" / "not-residual-0.json").write_text("{")  # torn, as no run of ours leaves it
     run_study(STUDIES["residual"], TINY, tmp_path)
@@ -123,13 +123,13 @@ def test_the_table_and_the_band_are_of_the_seeds():
     assert (band.values, band.low, band.high) == (pytest.approx((0.3, 0.85)), (0.2, 0.8), (0.4, 0.9))
     said = verdict([first, second])
     assert said.startswith(
-        "residual ended highest, at 0.850. not residual ended at 0.600: lower, the seeds' ranges do not"
+        "residual ended highest, at 0.850. not residual ended at 0.600: lower (the ranges of the seeds do not"
     )
 
 
 def test_a_difference_within_the_seeds_range_is_called_none():
     table = rows(trained_of([[(0.2, 0.8), (0.4, 0.6)], [(0.1, 0.65), (0.5, 0.65)]]))
-    assert "not residual ended at 0.650: the seeds' ranges overlap, no difference is shown." in verdict(table)
+    assert "not residual ended at 0.650: no clear difference (the ranges of the seeds overlap)." in verdict(table)
     assert "not residual was highest" not in verdict(table[:1])
 
 
@@ -149,7 +149,7 @@ def test_the_command_writes_figure_table_and_page(pretend, tmp_path, capsys):
         assert variant.name in figure
     assert "currentColor" not in figure
     assert lab.main(["activation", "--output_dir", str(out), *OPTIONS]) == 0
-    assert "6 of 6 trainings are there already" in capsys.readouterr().out
+    assert "6 of 6 trainings are already done" in capsys.readouterr().out
     assert len(pretend) == 6
 
 
@@ -162,7 +162,7 @@ def test_overwriting_forgets_a_study_and_nothing_else(pretend, tmp_path):
     assert (out / "notes.txt").read_text() == "mine"
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "thesis.txt").touch()
-    with pytest.raises(ConfigError, match="holds something else than a study"):
+    with pytest.raises(ConfigError, match="holds other files than a study"):
         lab.main(["residual", "--output_dir", str(tmp_path / "other"), *OPTIONS, "--overwrite"])
 
 

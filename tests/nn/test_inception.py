@@ -109,7 +109,7 @@ def test_1x7_then_7x1_sees_as_far_as_7x7_with_14_of_49_parameters():
     ("wrong", "message"),
     [
         (lambda: Convolution(8, (2, 3)), "odd kernels"),
-        (lambda: Convolution(0), "at least 1"),
+        (lambda: Convolution(0), "1 or more"),
         (lambda: Convolution(8, (3, 3), segments=3), "divisor"),
         (lambda: Inception((), ""), "one or more"),
         (lambda: InceptionModule(5, Inception(((Convolution(8, (3, 3), 4),),), "")), "4 segments of 5"),

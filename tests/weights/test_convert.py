@@ -85,7 +85,7 @@ def bundle(small_model, tmp_path_factory):
     ("extra", "said"),
     [
         (["--encoder", "xception65"], "holds xception41; expected xception65"),
-        (["--source", "keras"], "is of xseg"),
+        (["--source", "keras"], "comes from xseg"),
         (["--classes", "a", "b"], "2 names in classes for 5 outputs"),
         (["--adapt_head", "a", "a"], "used twice"),
         (["--atrous_rates", "6"], "three rates"),

@@ -1,1 +1,1 @@
-"""Timing, memory and counts, beside peers."""
+"""Benchmarks of speed and size against other libraries."""

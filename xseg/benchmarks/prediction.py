@@ -1,4 +1,4 @@
-"""How fast folders are predicted on: against the bare model, and against SMP as its documentation shows it."""
+"""Speed of prediction on folders, compared with the bare model and with SMP's documented usage."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ from xseg.predict.job import predict_images
 from xseg.predict.outputs.images import PredictionWriter
 from xseg.predict.sources import Source
 
-ROUNDS = 5  # of both ways in turns: a machine's speed drifts
+ROUNDS = 5  # interleaved, because the speed of a machine drifts
 PEER_CLASSES = 11
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two ways to do the same, measured in turns.
+    """Speeds of two implementations, measured in interleaved rounds.
 
     Args:
-        name: what is compared.
-        ours: images per second of each round.
-        other: images per second of the other way.
-        details: what was run.
+        name: name of the comparison.
+        ours: images per second in each round.
+        other: images per second of the other implementation in each round.
+        details: settings of the runs.
     """
 
     name: str
@@ -52,20 +52,20 @@ class Comparison:
 
     @property
     def ratio(self) -> float:
-        """The median over the rounds of ours over the other."""
+        """Median ratio of our speed to the other, over the rounds."""
         return statistics.median(a / b for a, b in zip(self.ours, self.other, strict=True))
 
 
 def overlap(predictor: Predictor, files: Sequence[Path], *, rounds: int = ROUNDS) -> Comparison:
-    """Compare predicting on files, from the file to the mask's file, with the bare model.
+    """Compare prediction from image files to mask files with the bare model.
 
-    The bare model is the same backend on a batch that lies ready in memory, in as many threads as it wants, up to the
-    logits at the image's size, which is what a model returns.
+    The bare model is the same backend on a batch in memory, with as many threads as it uses by default, up to the
+    logits at the size of the image.
 
     Args:
-        predictor: predicts.
+        predictor: predictor to measure.
         files: images of one size.
-        rounds: how often both are measured.
+        rounds: number of rounds.
     """
     backend, size = predictor.backend, predictor.options.batch_size
     image = to_array(files[0], predictor.normalization)
@@ -87,7 +87,7 @@ def overlap(predictor: Predictor, files: Sequence[Path], *, rounds: int = ROUNDS
                     raise RuntimeError(row.error)
 
         return _in_turns(
-            "whole run over bare model",
+            "complete run / bare model",
             (whole, len(files)),
             (bare, batches * size),
             rounds,
@@ -102,9 +102,9 @@ def against_smp(files: Sequence[Path], options: InferenceOptions, *, rounds: int
     Both have random weights, the same encoder, output stride 16 and `PEER_CLASSES` classes, and write a mask per image.
 
     Args:
-        files: images whose sides are multiples of 16, which SMP asks for.
-        options: how ours is run.
-        rounds: how often both are measured.
+        files: images whose sides are multiples of 16, as SMP requires.
+        options: inference options of xseg.
+        rounds: number of rounds.
     """
     import segmentation_models_pytorch as smp
 
@@ -117,7 +117,7 @@ def against_smp(files: Sequence[Path], options: InferenceOptions, *, rounds: int
         sources = [Source(path, str(index)) for index, path in enumerate(files)]
         requests = [Request(index, path) for index, path in enumerate(files)]
         return _in_turns(
-            "xseg over SMP's DeepLabV3Plus tu-xception65",
+            "xseg / SMP's DeepLabV3Plus tu-xception65",
             (lambda: list(predict_images(predictor, sources, writer, requests)), len(files)),
             (lambda: _loop(peer, files, Path(directory)), len(files)),
             rounds,
@@ -128,7 +128,7 @@ def against_smp(files: Sequence[Path], options: InferenceOptions, *, rounds: int
 
 @torch.no_grad()
 def _loop(model: nn.Module, files: Sequence[Path], directory: Path) -> None:
-    """Predict as SMP's documentation does: read, normalise, run, take the best class, write."""
+    """Predict as in SMP's documentation: read, normalise, run, take the best class, write."""
     for path in files:
         image = cv2.cvtColor(_read(path), cv2.COLOR_BGR2RGB)
         normalized = (image / 255.0 - 0.5) / 0.5
@@ -144,7 +144,7 @@ def _in_turns(
     rounds: int,
     details: str,
 ) -> Comparison:
-    """Measure two ways in turns, after one run of each that is not counted."""
+    """Measure two implementations in turns, after one uncounted run of each."""
     speeds: tuple[list[float], list[float]] = ([], [])
     for index in range(rounds + 1):
         for (run, count), found in zip((ours, other), speeds, strict=True):
@@ -157,7 +157,7 @@ def _in_turns(
 
 @contextmanager
 def resized(files: Sequence[Path], side: int) -> Iterator[list[Path]]:
-    """Give copies of images as PNGs of `side` x `side` pixels."""
+    """Yield copies of images as PNGs of `side` x `side` pixels."""
     with tempfile.TemporaryDirectory() as directory:
         copies = []
         for index, path in enumerate(files):
@@ -168,7 +168,7 @@ def resized(files: Sequence[Path], side: int) -> Iterator[list[Path]]:
 
 
 def _read(path: Path) -> Any:
-    """Read an image as OpenCV does, (H, W, 3) uint8 in BGR order."""
+    """Read an image with OpenCV, (H, W, 3) uint8 in BGR order."""
     image = cv2.imread(str(path))
     if image is None:
         raise DataError(f"{path} cannot be decoded", expected="an image")

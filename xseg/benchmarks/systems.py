@@ -1,4 +1,4 @@
-"""The classifiers that the Xception paper compares with: counted and timed here, beside what is published."""
+"""Parameters and speed of the classifiers in the Xception paper, beside the published numbers."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ JSON_FILE, TABLE_FILE = "systems.json", "systems.csv"
 
 @dataclass(frozen=True)
 class Published:
-    """What the paper prints; nothing of it is measured here.
+    """Numbers published in the paper.
 
     Args:
-        top1: accuracy on ImageNet's validation images, one crop, one model; None if not printed.
-        top5: the same for the five highest scores.
-        parameters: number of weights; None if not printed.
-        steps_per_second: gradient updates, on 60 K80 GPUs; None if not printed.
-        source: where.
+        top1: accuracy on ImageNet's validation images, one crop, one model; None if not published.
+        top5: top-5 accuracy under the same conditions; None if not published.
+        parameters: number of parameters; None if not published.
+        steps_per_second: gradient steps per second on 60 K80 GPUs; None if not published.
+        source: table of the paper.
     """
 
     top1: float | None
@@ -47,11 +47,11 @@ class System:
     """A classifier of 1000 classes.
 
     Args:
-        name: as tables call it.
-        build: returns it with random weights.
-        size: height and width in pixels of the images that it is known for.
-        published: what is printed about it.
-        implementation: whose network it is.
+        name: name in tables.
+        build: function that returns the network with random weights.
+        size: usual height and width of the images in pixels.
+        published: published numbers.
+        implementation: library of the network.
     """
 
     name: str
@@ -83,14 +83,14 @@ def _inception_v3() -> nn.Module:
 
 
 def papers_inception_v3() -> nn.Module:
-    """Return the Inception V3 whose parameters the paper counts: 23,626,728.
+    """Return the Inception V3 with the number of parameters in the paper: 23,626,728.
 
-    It is the one of the first Keras port, not that of the Inception paper, which torchvision has with 23,834,568:
+    This is the network of the first Keras port. The Inception paper's network, as in torchvision, has 23,834,568:
 
-    - Mixed_5c and Mixed_5d pool to 32 channels, as Mixed_5b does, not to 64; so they give 256 channels, and Mixed_6b
-      reads 736 instead of 768: 157,184 weights less and 64 channels less to normalise.
-    - Mixed_6e reduces to 160 channels before its double 7x7 tower, not to 192: 67,584 weights and 32 channels less.
-    - Every convolution has a bias beside the scale and shift of its normalisation: 17,120 more.
+    - Mixed_5c and Mixed_5d pool to 32 channels, like Mixed_5b, not to 64. They give 256 channels, and Mixed_6b reads
+      736 instead of 768: 157,184 weights and 64 normalised channels fewer.
+    - Mixed_6e reduces to 160 channels before its double 7x7 tower, not to 192: 67,584 weights and 32 channels fewer.
+    - Every convolution has a bias in addition to the scale and shift of its normalisation: 17,120 more.
 
     Source: fchollet/deep-learning-models, `inception_v3.py` at 134615a.
     """
@@ -124,28 +124,28 @@ SYSTEMS = (
     System("VGG-16", _vgg16, 224, Published(0.715, 0.901), "torchvision"),
     System("ResNet-152", _resnet152, 224, Published(0.770, 0.933), "torchvision"),
     System("Inception V3", _inception_v3, 299, _INCEPTION, "torchvision, without its auxiliary tower"),
-    System("Inception V3, as the paper counts", papers_inception_v3, 299, _INCEPTION, "as the first Keras port"),
+    System("Inception V3, as in the paper", papers_inception_v3, 299, _INCEPTION, "as in the first Keras port"),
     System("Xception", _xception, 299, Published(0.790, 0.945, 22_855_952, 28.0, f"{TABLE_1} and 3"), "xseg"),
 )
 
 
 @dataclass(frozen=True)
 class SystemRow:
-    """What was counted and timed here, and what is published.
+    """Measured and published numbers of a classifier.
 
     Args:
-        name: the system's.
-        implementation: whose network it is.
-        size: of the images in pixels.
-        parameters: number of weights that learn, counted.
-        multiply_adds: of one image, counted: convolutions and dense layers.
+        name: name of the classifier.
+        implementation: library of the network.
+        size: height and width of the images in pixels.
+        parameters: counted number of trainable parameters.
+        multiply_adds: counted multiply-adds per image, for convolutions and dense layers.
         steps_per_second: training steps (forward, backward, SGD) of one batch on this CPU; None if not timed.
         batch_size: images per step.
-        published_parameters: as printed in the paper.
-        published_top1: as printed in the paper.
-        published_top5: as printed in the paper.
-        published_steps_per_second: as printed in the paper, on its 60 GPUs.
-        source: where it is printed.
+        published_parameters: number of parameters in the paper.
+        published_top1: top-1 accuracy in the paper.
+        published_top5: top-5 accuracy in the paper.
+        published_steps_per_second: steps per second in the paper, on 60 GPUs.
+        source: table of the paper.
     """
 
     name: str
@@ -167,15 +167,15 @@ def measure_systems(
     *,
     batch_size: int = 2,
     steps: int = 3,
-    tell: Callable[[SystemRow], None] | None = None,
+    on_system: Callable[[SystemRow], None] | None = None,
 ) -> list[SystemRow]:
-    """Count and time classifiers.
+    """Count the parameters and multiply-adds of classifiers, and time their training steps.
 
     Args:
-        systems: which.
+        systems: classifiers to measure.
         batch_size: images per training step.
-        steps: number of timed training steps, after one that is not; 0 to count only.
-        tell: called after every system.
+        steps: number of timed training steps, after an untimed one; 0 to count only.
+        on_system: function that is called with each result.
     """
     rows = []
     for system in systems:
@@ -197,13 +197,13 @@ def measure_systems(
             system.published.source,
         )
         rows.append(row)
-        if tell is not None:
-            tell(row)
+        if on_system is not None:
+            on_system(row)
     return rows
 
 
 def steps_per_second(system: System, *, batch_size: int, steps: int) -> float:
-    """Return the training steps per second of a system on this CPU: forward, backward and SGD with momentum."""
+    """Return the training steps (forward, backward, SGD with momentum) per second on this CPU."""
     model = system.build().train()
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9)
     images = torch.randn(batch_size, 3, system.size, system.size)
@@ -219,7 +219,7 @@ def steps_per_second(system: System, *, batch_size: int, steps: int) -> float:
 
 
 def table_lines(rows: Sequence[SystemRow]) -> list[str]:
-    """Return the table for a terminal; what is published is marked so."""
+    """Return the table for a terminal, with published numbers marked."""
     head = f"{'':<34}{'size':>5}{'parameters':>13}{'multiply-adds':>15}{'steps/s':>9}   published: top-1 / top-5"
     lines = [head]
     for row in rows:
@@ -236,7 +236,7 @@ def _share(value: float | None) -> str:
 
 
 def write_systems(rows: Sequence[SystemRow], folder: Path) -> None:
-    """Write systems.csv and systems.json, each whole or not at all."""
+    """Write systems.csv and systems.json, each completely or not at all."""
     text = io.StringIO()
     writer = csv.DictWriter(text, [field.name for field in fields(SystemRow)], lineterminator="\n")
     writer.writeheader()

@@ -1,4 +1,4 @@
-"""How long a training step takes: against SMP as its documentation uses it, and against what the processor can do."""
+"""Time of a training step, compared with SMP's documented usage and with a lower bound of the processor."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from xseg.types import OutputStride
 
 ENCODER, PEER_ENCODER = "xception65", "tu-xception65"
 OUTPUT_STRIDE: OutputStride = 16
-MIDDLE_CHANNELS = 728  # of the convolutions that most of the time is spent in
+MIDDLE_CHANNELS = 728  # channels of the convolutions that take most of the time
 RATE_REPEATS = 20
 
 
 @dataclass(frozen=True)
 class StepTimes:
-    """Training steps of both, measured in turns on one machine.
+    """Times of training steps, measured in turns on one machine.
 
     Args:
-        size: height and width in pixels of the images.
+        size: height and width of the images in pixels.
         batch_size: images per step.
-        threads: that PyTorch computes with.
-        ours: seconds of each step, in bfloat16 and channels_last.
+        threads: number of PyTorch's threads.
+        ours: seconds of each step of xseg, in bfloat16 and channels_last.
         peer: seconds of each step of SMP's DeepLabV3Plus, eager in float32, in the same turns.
-        floor: seconds that three forward passes would take if every operation ran as fast as the encoder's own
-            pointwise convolution of 728 channels does in bfloat16.
+        floor: seconds of three forward passes if every operation were as fast as the encoder's pointwise convolution
+            of 728 channels in bfloat16.
     """
 
     size: int
@@ -48,25 +48,25 @@ class StepTimes:
 
     @property
     def speedup(self) -> float:
-        """The median over the turns of SMP's time over ours."""
+        """Median ratio of SMP's time to ours, over the turns."""
         return statistics.median(peer / own for own, peer in zip(self.ours, self.peer, strict=True))
 
     @property
     def over_floor(self) -> float:
-        """Our median time over the floor."""
+        """Ratio of our median time to the floor."""
         return statistics.median(self.ours) / self.floor
 
 
 def measure_train_step(*, size: int = 320, batch_size: int = 8, rounds: int = 3, classes: int = 11) -> StepTimes:
-    """Time training steps (forward, cross-entropy, backward, optimiser) of DeepLabV3+ over Xception-65 on the CPU.
+    """Time training steps (forward, cross-entropy, backward, optimiser) of DeepLabV3+ with Xception-65 on the CPU.
 
-    Ours is what `xseg train` runs with bf16-mixed: bfloat16, channels_last, AdamW in one pass. The peer is SMP's
-    DeepLabV3Plus on timm's xception65 with the settings of its documentation: float32, Adam. Both have random weights.
+    Our step equals that of `xseg train` with bf16-mixed: bfloat16, channels_last, fused AdamW. The peer is SMP's
+    DeepLabV3Plus with timm's xception65 and the settings of its documentation: float32, Adam. Both have random weights.
 
     Args:
-        size: height and width in pixels of the images, a multiple of 16, which SMP asks for.
+        size: height and width of the images in pixels, a multiple of 16, as SMP requires.
         batch_size: images per step.
-        rounds: timed steps of each, in turns, after one that is not timed.
+        rounds: timed steps of each, in turns, after an untimed one.
         classes: number of classes.
 
     Raises:
@@ -75,7 +75,7 @@ def measure_train_step(*, size: int = 320, batch_size: int = 8, rounds: int = 3,
     if size < 64 or size % 16 or min(batch_size, rounds, classes) < 1:
         raise ConfigError(
             f"size={size}, batch_size={batch_size}, rounds={rounds}, classes={classes}",
-            expected="a size of 64 or more that 16 divides, and the rest 1 or more",
+            expected="a size of at least 64 that is a multiple of 16, and other values of at least 1",
         )
     import segmentation_models_pytorch as smp
 
@@ -118,10 +118,10 @@ def _step(
 
 
 def forward_floor(size: int, batch_size: int) -> float:
-    """Return the seconds of a forward pass at the rate of the middle's pointwise convolution, in bfloat16.
+    """Return the seconds of a forward pass at the speed of the middle flow's pointwise convolution, in bfloat16.
 
     Args:
-        size: height and width in pixels of the images.
+        size: height and width of the images in pixels.
         batch_size: number of images.
     """
     with torch.device("meta"):

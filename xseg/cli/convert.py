@@ -1,4 +1,4 @@
-"""`xseg convert`: any public Xception or DeepLabV3+ weights to a bundle or an encoder's file."""
+"""`xseg convert`: convert public Xception or DeepLabV3+ weights to a bundle or an encoder file."""
 
 from __future__ import annotations
 
@@ -29,22 +29,20 @@ WHOLE_MODEL_ONLY = ("classes", "adapt_head", "in_channels", "output_stride", "at
 
 @dataclass(frozen=True)
 class ConvertOptions:
-    """What is converted, and how.
+    """Options of the conversion.
 
     Args:
-        source: whose weights they are; auto recognises them by their keys.
-        encoder: which encoder they must be of, for example xception65; any if not given.
-        check: run the original, if its framework is installed, and ours on the same images, and print the largest
-            relative differences at the encoder's maps and at the logits; exit status 1 if one is 1e-4 or more.
-        classes: names of the classes, in the order of the outputs, where they are not those of a known set.
-        adapt_head: names of the classes that the bundle is to have instead: rows of classes with the same name are
-            kept, the others are new.
-        in_channels: channels of the images, where they are to be others than the weights': the first kernels are
-            repeated over them.
+        source: origin of the weights; auto recognises it by the keys.
+        encoder: expected encoder, for example xception65; any if not given.
+        check: whether to run the original, if its framework is installed, and the converted network on the same images
+            and print the largest relative differences; exit status 1 if one is 1e-4 or more.
+        classes: class names in the order of the outputs, if they are not those of a known set.
+        adapt_head: new class names of the bundle; classes with the same name keep their rows, others get new ones.
+        in_channels: number of image channels, if it differs from the weights; the first kernels are repeated.
         output_stride: output stride of the bundle's model.
-        atrous_rates: the three rates of the ASPP at that output stride, where the network was trained with others
-            than 6, 12, 18 at 16; the files do not tell them.
-        multi_grid: factors of the rates of the encoder's last block; a frozen graph tells them itself.
+        atrous_rates: three rates of the ASPP at this output stride, if the network was trained with others than
+            6, 12, 18 at 16; files do not contain them.
+        multi_grid: factors for the rates of the encoder's last block; frozen graphs contain them.
     """
 
     source: Literal["auto", "tensorflow", "keras", "timm", "cadene", "smp", "bonlime", "segmentron", "xseg"] = "auto"
@@ -62,13 +60,13 @@ def main(arguments: Sequence[str]) -> int:
     """Convert public Xception and DeepLabV3+ weights to a bundle or an encoder file.
 
     Args:
-        arguments: what follows `xseg convert`.
+        arguments: arguments after `xseg convert`.
 
     Returns:
-        0, or 1 if `--check` found a difference; the result has been written then.
+        0, or 1 if `--check` found a difference; the result is written in both cases.
 
     Raises:
-        XsegError: if an option or the source is wrong; nothing has been written then.
+        XsegError: if an option or the source is wrong; nothing is written then.
     """
     values = vars(parse_arguments(_parser(), arguments))
     if values["list"]:
@@ -79,7 +77,7 @@ def main(arguments: Sequence[str]) -> int:
         raise ConfigError(
             f"no {'SOURCE' if values['weights'] is None else 'DESTINATION'}",
             expected="xseg convert SOURCE DESTINATION",
-            remedy="xseg convert --list names what is published",
+            remedy="run xseg convert --list for published weights",
         )
     destination = Path(values["destination"])
     _check_destination(destination, options)
@@ -88,7 +86,7 @@ def main(arguments: Sequence[str]) -> int:
     if options.check:
         from xseg.weights.check.originals import original_runner
 
-        original = original_runner(conversion)  # before anything is written: its framework may be missing
+        original = original_runner(conversion)  # before writing, because its framework may be missing
     if destination.suffix == ENCODER_SUFFIX:
         return _write_encoder(conversion, destination, original)
     return _write_bundle(conversion, destination, options, entry=entry, original=original)
@@ -102,16 +100,16 @@ def _parser() -> ArgumentParser:
         type=str,
         nargs="?",
         help="a file (.keras, .h5, .pth, .ckpt, .safetensors, .pb, .tar.gz), a TensorFlow checkpoint, a bundle, a run, "
-        "or a name of the catalogue",
+        "or a name from the catalogue",
     )
     parser.add_argument(
         "destination",
         metavar="DESTINATION",
         type=str,
         nargs="?",
-        help="a folder, for a bundle of the whole model, or a file NAME.safetensors, for the encoder alone",
+        help="a folder for a bundle of the whole model, or a file NAME.safetensors for the encoder",
     )
-    parser.add_argument("--list", action="store_true", help="show the catalogue of published weights, and stop")
+    parser.add_argument("--list", action="store_true", help="show the catalogue of published weights and exit")
     add_options(parser, ConvertOptions)
     return parser
 
@@ -123,10 +121,10 @@ def _list_catalogue() -> None:
 
 
 def _convert(weights: str, options: ConvertOptions) -> tuple[Conversion, Entry | None]:
-    """Find, read and recognise a source, and print what became of its tensors.
+    """Find, read and recognise a source, and print a summary of the conversion.
 
     Returns:
-        The conversion, and the source's entry in the catalogue, if it has one.
+        The conversion, and the source's catalogue entry, if it has one.
     """
     from xseg.weights.catalogue.entries import find_entry
     from xseg.weights.catalogue.fetch import locate
@@ -137,7 +135,7 @@ def _convert(weights: str, options: ConvertOptions) -> tuple[Conversion, Entry |
     path = locate(weights, encoder=options.encoder, show=show_progress)
     conversion = convert(read_source(path))
     _check_wanted(conversion, options)
-    if options.multi_grid and conversion.plan.config:  # the original is run with it too
+    if options.multi_grid and conversion.plan.config:  # also for the original
         config = replace(conversion.plan.config, multi_grid=options.multi_grid)
         conversion = replace(conversion, plan=replace(conversion.plan, config=config))
     for line in describe(conversion):
@@ -150,29 +148,30 @@ def _plain(value: Any) -> Any:
 
 
 def _check_destination(destination: Path, options: ConvertOptions) -> None:
-    """Find what is wrong before anything is read.
+    """Check destination and options before reading.
 
     Raises:
-        ConfigError: if the destination is of the wrong kind, or an option has no meaning for it.
+        ConfigError: if the destination is of the wrong kind, or an option does not apply to it.
     """
     whole = [name for name in WHOLE_MODEL_ONLY if getattr(options, name)]
     if destination.suffix == ENCODER_SUFFIX:
         if destination.is_dir():
-            raise ConfigError(f"{destination} is a folder", expected="a file name that is free or a file")
+            raise ConfigError(f"{destination} is a folder", expected="a new file or an existing file")
         if whole:
-            raise ConfigError(f"--{whole[0]} for an encoder's file", expected="a folder as destination")
+            raise ConfigError(f"--{whole[0]} with an encoder file as destination", expected="a folder as destination")
     elif destination.is_file():
         raise ConfigError(
             f"{destination} is a file", expected=f"a folder for a bundle, or a name that ends in {ENCODER_SUFFIX}"
         )
     elif destination.is_dir() and any(destination.iterdir()) and not (destination / "config.json").is_file():
-        raise ConfigError(f"{destination} holds other files", expected="a folder that is new, empty or a bundle")
+        raise ConfigError(f"{destination} holds other files", expected="a new or empty folder, or a bundle")
 
 
 def _check_wanted(conversion: Conversion, options: ConvertOptions) -> None:
     if options.source not in ("auto", conversion.plan.origin):
         raise ConfigError(
-            f"{conversion.source.name} is of {conversion.plan.origin}", expected=f"--source {conversion.plan.origin}"
+            f"{conversion.source.name} comes from {conversion.plan.origin}",
+            expected=f"--source {conversion.plan.origin}",
         )
     if options.encoder not in (None, conversion.encoder):
         raise ConfigError(f"{conversion.source.name} holds {conversion.encoder}", expected=f"{options.encoder}")
@@ -183,7 +182,7 @@ def _write_encoder(conversion: Conversion, destination: Path, original: Original
 
     state = conversion.encoder_state()
     if conversion.plan.config:
-        print("note: the decoder and the head are left out; name a folder to keep them in a bundle")
+        print("note: decoder and head are left out; pass a folder as destination to keep them in a bundle")
     save_encoder(
         destination,
         state,
@@ -204,7 +203,7 @@ def _write_bundle(
     entry: Entry | None,
     original: Original | None,
 ) -> int:
-    """Build the model, save the bundle, and compare."""
+    """Build the model, save the bundle, and compare with the original."""
     from xseg.bundles.bundle import save_bundle
     from xseg.bundles.converted import Changes, build_bundle
 
@@ -251,7 +250,7 @@ def _model_runner(model: SegmentationModel, stride: int) -> Any:
 
 
 def _check(original: Original | None, build_runner: Any) -> int:
-    """Compare with the original if it is to be, print the differences, and return the exit status."""
+    """Compare with the original, if any, print the differences, and return the exit status."""
     if original is None:
         return EXIT_OK
     from xseg.weights.check.compare import compare, table

@@ -25,13 +25,13 @@ EXPLAIN = "explain"
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run a study of the Xception paper at equal parameters, or write the page that explains its modules.
+    """Run a study of the Xception paper at equal parameters, or write a page that explains its modules.
 
     Args:
-        arguments: what follows `xseg lab`.
+        arguments: arguments after `xseg lab`.
 
     Returns:
-        0 when all is done.
+        0.
 
     Raises:
         XsegError: if an option or the data are wrong.
@@ -53,28 +53,33 @@ def main(arguments: Sequence[str]) -> int:
 def _parser() -> ArgumentParser:
     parser = new_parser("lab", (main.__doc__ or "").splitlines()[0])
     names = ", ".join(STUDIES)
-    parser.add_argument("study", metavar="STUDY", type=str, help=f"{names}; or {EXPLAIN}, for the page on the modules")
-    parser.add_argument("--output_dir", type=str, default="", help="folder of the results; runs/lab/STUDY by default")
-    parser.add_argument("--overwrite", action="store_true", help="forget what an earlier study left in output_dir")
-    parser.add_argument("--jobs", type=int, default=1, help="trainings side by side; they share the cores")
     parser.add_argument(
-        "--data.root", type=str, default="", help="a folder of classes (train/CLASS, val/CLASS); generated if not given"
+        "study", metavar="STUDY", type=str, help=f"{names}; or {EXPLAIN} for the page about the modules"
+    )
+    parser.add_argument("--output_dir", type=str, default="", help="folder of the results; runs/lab/STUDY by default")
+    parser.add_argument("--overwrite", action="store_true", help="delete an earlier study in output_dir")
+    parser.add_argument("--jobs", type=int, default=1, help="number of parallel trainings, which share the cores")
+    parser.add_argument(
+        "--data.root",
+        type=str,
+        default="",
+        help="a folder of classes (train/CLASS, val/CLASS); generated images if not given",
     )
     add_options(parser, StudySettings)
     return parser
 
 
 def _clear(folder: Path) -> None:
-    """Remove what an earlier study left, and nothing else.
+    """Remove the files of an earlier study, and no others.
 
     Raises:
-        ConfigError: if the folder holds something, and no study.
+        ConfigError: if the folder holds files but no study.
     """
     from xseg.lab.results import FIGURE_FILE, JSON_FILE, PAGE_FILE, TABLE_FILE
     from xseg.lab.study import RUNS, SETTINGS_FILE
 
     if folder.is_dir() and any(folder.iterdir()) and not (folder / SETTINGS_FILE).is_file():
-        raise ConfigError(f"output_dir={folder} holds something else than a study", expected="a study to overwrite")
+        raise ConfigError(f"output_dir={folder} holds other files than a study", expected="a study to overwrite")
     shutil.rmtree(folder / RUNS, ignore_errors=True)
     for name in (SETTINGS_FILE, TABLE_FILE, JSON_FILE, FIGURE_FILE, PAGE_FILE):
         (folder / name).unlink(missing_ok=True)
@@ -87,11 +92,11 @@ def _run(study: Study, settings: StudySettings, folder: Path, *, root: str, jobs
     total, left = len(study.variants) * len(settings.seeds), remaining(study, settings, folder)
     print(f"study: {study.name}, {len(study.variants)} networks, {len(settings.seeds)} seeds", flush=True)
     if left < total:
-        print(f"{total - left} of {total} trainings are there already", flush=True)
+        print(f"{total - left} of {total} trainings are already done", flush=True)
     done, start = 0, time.monotonic()
 
-    def tell(curve: Curve) -> None:
-        """Print a training's line."""
+    def on_curve(curve: Curve) -> None:
+        """Print one line for a training."""
         nonlocal done
         done += 1
         ahead = (left - done) * (time.monotonic() - start) / done
@@ -101,7 +106,7 @@ def _run(study: Study, settings: StudySettings, folder: Path, *, root: str, jobs
             flush=True,
         )
 
-    trained = run_study(study, settings, folder, root=root, jobs=jobs, tell=tell)
+    trained = run_study(study, settings, folder, root=root, jobs=jobs, on_curve=on_curve)
     write_results(trained, folder)
     table = rows(trained)
     width = max(len(row.variant) for row in table)

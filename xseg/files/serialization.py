@@ -50,7 +50,9 @@ def _value(hint: Any, value: Any, where: str) -> Any:
         ConfigError: if it has another type.
     """
     if isinstance(value, int) and not -LARGEST - 1 <= value <= LARGEST:
-        raise ConfigError(f"{where} is an integer of {value.bit_length()} bits", expected="at most 64 bits")
+        raise ConfigError(
+            f"{where} is an integer of {value.bit_length()} bits", expected="a number from -2**63 to 2**63 - 1"
+        )
     origin, arguments = get_origin(hint), get_args(hint)
     if origin in (Union, UnionType):
         return _one_of(arguments, value, where)

@@ -1,1 +1,1 @@
-"""The Xception paper as a laboratory: its argument as studies that run, and as a page that explains itself."""
+"""The Xception paper as a laboratory: its studies, and a page that explains its modules."""

@@ -1,4 +1,4 @@
-"""Networks of equal size: a variant's width is solved for, on the meta device, so that the parameters agree."""
+"""Networks of equal size: finds the width that gives each variant the same number of parameters."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from xseg.lab.studies import FULLY_CONNECTED, Study, Variant
 from xseg.models.classifier import ClassifierConfig, XceptionClassifier
 
 ENCODER = "xception"
-TOLERANCE = 0.02  # of the parameters
-_STEPS, _WIDER = 7, 1.3  # of the search for a width; factor away from a network that is too narrow
+TOLERANCE = 0.02  # relative difference of the parameters
+_STEPS, _WIDER = 7, 1.3  # steps of the search for a width, and factor after a network that is too narrow
 
 
 @dataclass(frozen=True)
 class Network:
-    """A variant at a width.
+    """A variant with a width.
 
     Args:
-        variant: what it is.
+        variant: variant of the study.
         width: multiplier of the encoder's channels, rounded to whole channels.
         classes: number of outputs.
-        dropout: of the outputs' input.
-        parameters: number of weights that learn.
-        multiply_adds: of one image; 0 until counted.
+        dropout: dropout before the output layer.
+        parameters: number of trainable parameters.
+        multiply_adds: multiply-adds per image; 0 until counted.
     """
 
     variant: Variant
@@ -55,7 +55,7 @@ class Network:
         return XceptionClassifier(config, spec=spec)
 
     def counted(self, size: int) -> Network:
-        """Return the same network with its parameters, and its multiply-adds for images of `size` x `size`."""
+        """Return the same network with counted parameters, and multiply-adds for images of `size` x `size`."""
         with torch.device("meta"):
             model = self.build().eval()
             images = torch.empty(1, 3, size, size)
@@ -63,7 +63,7 @@ class Network:
 
 
 def to_single_channels(spec: EncoderSpec, width: float) -> EncoderSpec:
-    """Return a table with `width` times the channels, rounded to 1: rounding to 8 would not meet a budget."""
+    """Return a table with `width` times the channels, rounded to integers; multiples of 8 would miss the budget."""
 
     def scaled(stage: Stage) -> Stage:
         return replace(stage, widths=tuple(_scaled(channels, width) for channels in stage.widths))
@@ -82,17 +82,17 @@ def _scaled(channels: int, width: float) -> int:
 
 @cache
 def solve(study: Study, *, width: float, classes: int, dropout: float, size: int) -> tuple[Network, ...]:
-    """Return the networks of a study, all of about as many parameters as the first at `width`.
+    """Return the networks of a study, with about as many parameters as the first at `width`.
 
     Args:
-        study: the variants.
-        width: of the first one.
+        study: study with the variants.
+        width: width of the first variant.
         classes: number of outputs.
-        dropout: of the outputs' input.
-        size: of the images in pixels, for the multiply-adds.
+        dropout: dropout before the output layer.
+        size: height and width of the images in pixels, for the multiply-adds.
 
     Raises:
-        ConfigError: if a variant cannot be built at a width that gives as many parameters, within 2 %.
+        ConfigError: if no width gives a variant the same number of parameters within 2 %.
     """
     first, *others = study.variants
     reference = Network(first, width, classes, dropout).counted(size)
@@ -103,7 +103,7 @@ def solve(study: Study, *, width: float, classes: int, dropout: float, size: int
             raise ConfigError(
                 f"{variant.name} has {network.parameters} parameters at its nearest width and {first.name} "
                 f"{reference.parameters}",
-                expected=f"a difference of {TOLERANCE:.0%} at most",
+                expected=f"a difference of at most {TOLERANCE:.0%}",
                 remedy="use a larger width",
             )
         networks.append(network.counted(size))
@@ -111,9 +111,9 @@ def solve(study: Study, *, width: float, classes: int, dropout: float, size: int
 
 
 def _solved(network: Network, parameters: int) -> Network:
-    """Return the network at the width whose parameters are nearest.
+    """Return the network at the width with the nearest number of parameters.
 
-    They grow nearly with the square of the width, so that a few steps get there.
+    The number grows almost with the square of the width, so a few steps are enough.
     """
     best = network
     for _ in range(_STEPS):
@@ -122,7 +122,7 @@ def _solved(network: Network, parameters: int) -> Network:
             best = network
         if network.parameters == parameters:
             break
-        # 0 is a network that cannot be built: it has more segments than channels
+        # 0 stands for a network that cannot be built, because it has more segments than channels
         step = sqrt(parameters / network.parameters) if network.parameters else _WIDER
         network = replace(network, width=network.width * step)
     return best

@@ -1,4 +1,4 @@
-"""The page that explains how an Inception module becomes an Xception, with drawings made from the tables."""
+"""Page that explains how an Inception module becomes an Xception, with diagrams drawn from the tables."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from xseg.nn.segmented import SegmentedConv2d
 from xseg.reports.diagram import Diagram, draw_encoder, draw_inception, separable_module
 from xseg.reports.pages import render_page
 
-CHANNELS, TOWER, SIZE = 192, 64, 35  # of the input and of each tower; rows and columns of the map
+CHANNELS, TOWER, SIZE = 192, 64, 35  # channels of the input and of each tower; height and width of the map
 IMAGE = 299
 
 
@@ -29,9 +29,9 @@ class Module:
     """A module on the page.
 
     Args:
-        title: its heading.
-        table: what is drawn and counted.
-        paragraphs: what it is for.
+        title: heading.
+        table: table of the module, for the diagram and the counts.
+        paragraphs: explanation.
     """
 
     title: str
@@ -40,7 +40,7 @@ class Module:
 
     @property
     def diagram(self) -> Diagram:
-        """Its drawing."""
+        """Diagram of the module."""
         return draw_inception(self.table)
 
     @property
@@ -50,7 +50,7 @@ class Module:
             "output channels": str(self.table.out_channels(CHANNELS)),
             "parameters": f"{self.table.parameters(CHANNELS):,}",
             f"multiply-adds, {SIZE}×{SIZE}": f"{self.table.multiply_adds(CHANNELS, SIZE, SIZE) / 1e6:.1f} M",
-            "drawn after": self.table.source,
+            "source": self.table.source,
         }
 
 
@@ -59,77 +59,77 @@ MODULES = (
         "The naive module",
         inception.naive(TOWER),
         (
-            "What kernel fits is not known beforehand, so several look at the same input and their outputs are "
-            "concatenated. A pooling tower passes the input's channels on whole: the output has more channels than the "
-            "input, and the next module pays for them.",
+            "The best kernel size is not known in advance, so kernels of several sizes read the same input and their "
+            "outputs are concatenated. A pooling tower keeps all channels of the input: the output has more channels "
+            "than the input, and the next module becomes more expensive.",
         ),
     ),
     Module(
         "With 1×1 reductions",
         inception.reduced(TOWER),
         (
-            "GoogLeNet puts 1×1 convolutions in front of the large kernels. They look across channels only, and leave "
-            "fewer of them to the kernels that look across space.",
+            "GoogLeNet adds 1×1 convolutions before the large kernels. They combine channels only, and leave fewer "
+            "channels for the spatial kernels.",
         ),
     ),
     Module(
         "Factorised",
         inception.factorised(TOWER),
         (
-            "Two 3×3 convolutions see as far as a 5×5 one, with 18 weights per pair of channels in place of 25, and a "
-            "non-linearity more.",
+            "Two 3×3 convolutions have the same receptive field as a 5×5 one, with 18 instead of 25 weights per pair "
+            "of channels and one more non-linearity.",
         ),
     ),
     Module(
         "Asymmetric",
         inception.asymmetric(TOWER),
         (
-            "An n×n kernel becomes a 1×n and an n×1 one: 2n weights in place of n². On maps of medium size, 12 to 20 "
-            "pixels, n = 7 served Inception V3 best.",
+            "An n×n kernel becomes a 1×n and an n×1 kernel: 2n instead of n² weights. On maps of medium size, 12 to 20 "
+            "pixels, n = 7 worked best in Inception V3.",
         ),
     ),
     Module(
         "The canonical module of Inception V3",
         inception.canonical(TOWER),
         (
-            "A convolution has to map correlations across channels and across space at once, with one kernel. A module "
-            "like this one factors that: 1×1 convolutions map the input into a few smaller spaces, and 3×3 or 5×5 "
-            "convolutions then map each of these. The hypothesis behind Inception, in the paper's words: that both "
-            "kinds of correlations “are sufficiently decoupled that it is preferable not to map them jointly”.",
+            "A convolution maps correlations across channels and across space at once, with one kernel. This module "
+            "separates them: 1×1 convolutions map the input into a few smaller spaces, and 3×3 or 5×5 convolutions "
+            "then map each of these. The hypothesis of Inception, in the paper's words: both kinds of correlations "
+            "“are sufficiently decoupled that it is preferable not to map them jointly”.",
         ),
     ),
     Module(
         "Simplified",
         inception.simplified(TOWER),
-        ("Towers of one size, and no pooling: what is left is 1×1, then 3×3, three times side by side.",),
+        ("With towers of one size and without pooling, three parallel towers of 1×1 and 3×3 remain.",),
     ),
     Module(
-        "Strictly equivalent to it",
+        "A strictly equivalent module",
         inception.equivalent(TOWER),
         (
-            "The 1×1 convolutions all read the same input, so they are one large 1×1 convolution; the 3×3 ones then "
-            "each see a segment of its output that overlaps no other. Nothing is computed differently: with the same "
-            "weights, both modules give the same numbers, which a test of this project shows.",
-            "Drawn like this, a question asks itself: how many segments should there be, and how large? Is a stronger "
-            "hypothesis reasonable, that the two kinds of correlations can be mapped entirely separately?",
+            "All 1×1 convolutions read the same input, so they form one large 1×1 convolution; each 3×3 convolution "
+            "then reads its own segment of the output. With the same weights, both modules give the same values, as a "
+            "test of this project shows.",
+            "This view raises a question: how many segments should there be, and how large? Is the stronger hypothesis "
+            "reasonable that both kinds of correlations can be mapped entirely separately?",
         ),
     ),
     Module(
         "Extreme",
         inception.extreme(CHANNELS),
         (
-            "One segment per channel: the 1×1 convolution maps correlations across channels, and a spatial kernel of "
-            "its own then looks at every output channel.",
+            "One segment per channel: the 1×1 convolution maps correlations across channels, and each output channel "
+            "then has its own spatial kernel.",
         ),
     ),
     Module(
         "The separable convolution",
         separable_module(CHANNELS, CHANNELS),
         (
-            "Almost the same thing, and known for years before. Two differences are left. The order: a separable "
-            "convolution does the depthwise half first. And the non-linearity: both halves of an Inception module have "
-            "a ReLU behind them, a separable convolution has none between its halves. The first difference should not "
-            "matter, as modules are stacked; the second does, and is measured in the paper's Figure 10.",
+            "This operation is almost the same and had been known for years. Two differences remain. The order: a "
+            "separable convolution starts with the depthwise half. The non-linearity: both halves of an Inception "
+            "module are followed by a ReLU, while a separable convolution has none between its halves. The first "
+            "difference should not matter, as modules are stacked; the second does, as the paper's Figure 10 shows.",
         ),
     ),
 )
@@ -138,13 +138,13 @@ SEGMENTS = (1, 2, 3, 4, 8, 16, 64, CHANNELS)
 
 @dataclass(frozen=True)
 class Knob:
-    """The same layer at one number of segments.
+    """A separable layer with a number of segments.
 
     Args:
-        segments: of the spatial half.
-        name: what it is at that number; empty between the known points.
-        parameters: of both halves.
-        multiply_adds: of both halves over a map of `SIZE` x `SIZE`.
+        segments: number of segments in the spatial half.
+        name: name of the layer; empty between the known points.
+        parameters: number of weights of both halves.
+        multiply_adds: multiply-adds of both halves on a map of `SIZE` x `SIZE`.
     """
 
     segments: int
@@ -154,8 +154,8 @@ class Knob:
 
 
 def knobs() -> list[Knob]:
-    """Return what turning the number of segments costs, from a full convolution to a depthwise one."""
-    names = {1: "a full convolution", 3: "Inception's", 4: "Inception's", CHANNELS: "Xception's"}
+    """Return the costs of the layer by number of segments, from a full to a depthwise convolution."""
+    names = {1: "full convolution", 3: "Inception", 4: "Inception", CHANNELS: "Xception"}
     found = []
     for segments in SEGMENTS:
         with torch.device("meta"):
@@ -169,7 +169,7 @@ def knobs() -> list[Knob]:
 
 
 def classifier_counts(*, fully_connected: Sequence[int] = (), ablation: Ablation | None = None) -> dict[str, str]:
-    """Return what an Xception for 1000 classes counts."""
+    """Return the parameters and multiply-adds of an Xception for 1000 classes."""
     config = ClassifierConfig(fully_connected=tuple(fully_connected), ablation=ablation or Ablation())
     with torch.device("meta"):
         model = XceptionClassifier(config).eval()
@@ -179,14 +179,14 @@ def classifier_counts(*, fully_connected: Sequence[int] = (), ablation: Ablation
 
 
 def write_explanation(path: Path) -> Path:
-    """Write the page, whole or not at all; it needs no other file and no network.
+    """Write the page, completely or not at all. It is self-contained and needs no network.
 
     Returns:
         The path.
     """
     spec = encoder_spec("xception")
     variants = {
-        "as it is": classifier_counts(),
+        "unchanged": classifier_counts(),
         "without residual connections": classifier_counts(ablation=Ablation(residual=False)),
         "with two layers of 4096 units": classifier_counts(fully_connected=(4096, 4096)),
     }

@@ -1,4 +1,4 @@
-"""What a study found: a table, a figure and a page."""
+"""Results of a study as a table, a figure and a page."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ TABLE_FILE, JSON_FILE, FIGURE_FILE, PAGE_FILE = "table.csv", "results.json", "fi
 
 
 @dataclass(frozen=True)
-class Row:
-    """What one network reached; accuracies are shares of the validation images.
+class NetworkResult:
+    """Results of one network; accuracies are shares of the validation images.
 
     Args:
-        variant: its name.
-        parameters: number of weights that learn.
-        multiply_adds: of one image.
+        variant: name of the variant.
+        parameters: number of trainable parameters.
+        multiply_adds: multiply-adds per image.
         width: multiplier of Xception's channels.
         seeds: number of trainings.
-        final: mean accuracy at the end.
-        final_low: lowest of the seeds.
-        final_high: highest of the seeds.
-        mean: accuracy averaged over the training, mean of the seeds: higher for what converges faster.
-        seconds: mean of a training.
+        final: mean final accuracy.
+        final_low: lowest final accuracy of a seed.
+        final_high: highest final accuracy of a seed.
+        mean: accuracy averaged over training and seeds; higher for faster convergence.
+        seconds: mean time of a training.
     """
 
     variant: str
@@ -50,12 +50,12 @@ class Row:
     seconds: float
 
 
-def rows(trained: Trained) -> list[Row]:
-    """Return the table, in the order of the study."""
+def rows(trained: Trained) -> list[NetworkResult]:
+    """Return the rows of the table in the order of the study."""
     table = []
     for network, curves in zip(trained.networks, trained.curves, strict=True):
         finals = [curve.accuracy[-1] for curve in curves]
-        row = Row(
+        row = NetworkResult(
             network.variant.name,
             network.parameters,
             network.multiply_adds,
@@ -72,7 +72,7 @@ def rows(trained: Trained) -> list[Row]:
 
 
 def series(variant: str, curves: Sequence[Curve]) -> Series:
-    """Return the mean of the seeds' curves, with their range as a band."""
+    """Return the mean curve of the seeds, with their range as a band."""
     accuracies = list(zip(*(curve.accuracy for curve in curves), strict=True))
     return Series(
         variant,
@@ -83,8 +83,8 @@ def series(variant: str, curves: Sequence[Curve]) -> Series:
     )
 
 
-def verdict(table: Sequence[Row]) -> str:
-    """Say in words which network ended highest, and from which others the seeds' ranges tell it."""
+def verdict(table: Sequence[NetworkResult]) -> str:
+    """Return a sentence about the best network, and whether the ranges of the seeds overlap with others."""
     first, *others = sorted(table, key=lambda row: -row.final)
     if not others:
         return f"{first.variant} ended at {first.final:.3f}."
@@ -95,14 +95,14 @@ def verdict(table: Sequence[Row]) -> str:
     return " ".join(said)
 
 
-def _apart(first: Row, other: Row) -> str:
+def _apart(first: NetworkResult, other: NetworkResult) -> str:
     if first.final_low > other.final_high:
-        return "lower, the seeds' ranges do not overlap"
-    return "the seeds' ranges overlap, no difference is shown"
+        return "lower (the ranges of the seeds do not overlap)"
+    return "no clear difference (the ranges of the seeds overlap)"
 
 
 def write_results(trained: Trained, folder: Path) -> None:
-    """Write table.csv, results.json, figure.svg and report.html, each whole or not at all."""
+    """Write table.csv, results.json, figure.svg and report.html, each completely or not at all."""
     table = rows(trained)
     text = io.StringIO()
     writer = csv.DictWriter(text, list(asdict(table[0])), lineterminator="\n")
@@ -128,12 +128,14 @@ def write_results(trained: Trained, folder: Path) -> None:
         y="validation accuracy",
         size=(4.0, 6.4),
     )
-    write_text(folder / FIGURE_FILE, figure.replace("currentColor", "#1c2128"))  # alone, it has no page's colour
+    write_text(
+        folder / FIGURE_FILE, figure.replace("currentColor", "#1c2128")
+    )  # outside a page there is no text colour
     write_text(folder / PAGE_FILE, _page(trained, table, figure))
 
 
-def _page(trained: Trained, table: Sequence[Row], figure: str) -> str:
-    data = trained.root or "generated pictures of ten shapes in clutter"
+def _page(trained: Trained, table: Sequence[NetworkResult], figure: str) -> str:
+    data = trained.root or "generated images of ten shapes in clutter"
     values = {
         "title": trained.study.title,
         "study": trained.study,

@@ -1,4 +1,4 @@
-"""How a study is run, as plain values; these docstrings are the help. Imports no torch."""
+"""Settings of a study; the docstrings are also the help texts. Imports no torch."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from xseg.errors import ConfigError
 
 @dataclass(frozen=True)
 class StudySettings:
-    """How every network of a study is trained.
+    """Training settings for all networks of a study.
 
     Args:
-        width: multiplier of Xception's channels, of the study's first network; the others get as many parameters.
+        width: multiplier of Xception's channels for the first network; the others get as many parameters.
         size: height and width of the images in pixels.
-        images: number of generated training images, over ten classes; not used with a folder.
+        images: number of generated training images in ten classes; not used with a folder.
         val_images: number of generated validation images.
-        epochs: number of times that training sees every image.
+        epochs: number of passes over the training images.
         batch_size: images per step.
         optimizer: "sgd" with momentum 0.9, "rmsprop" or "adamw".
-        lr: learning rate at the start; it falls to 0 in a straight line.
-        weight_decay: of dense kernels.
-        warmup_steps: number of first steps over which the rate rises.
-        dropout: share of the outputs' input that is dropped while training.
-        points: number of validations, evenly over the steps.
-        seeds: of weights, order and augmentation; each is a training of every network.
+        lr: initial learning rate, which falls linearly to 0.
+        weight_decay: weight decay of dense kernels.
+        warmup_steps: number of warm-up steps.
+        dropout: dropout before the output layer.
+        points: number of validations, spread evenly over the steps.
+        seeds: seeds of weights, order and augmentation; each network is trained once per seed.
 
     Raises:
         ConfigError: if a value is out of range.
@@ -51,8 +51,12 @@ class StudySettings:
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name}={getattr(self, name)}", expected="1 or more")
         if self.size < 33 or self.width <= 0:
-            raise ConfigError(f"size={self.size}, width={self.width}", expected="33 or more, and a width above 0")
+            raise ConfigError(
+                f"size={self.size}, width={self.width}", expected="a size of at least 33 and a width above 0"
+            )
         if min(self.seeds, default=-1) < 0 or len(set(self.seeds)) < len(self.seeds):
-            raise ConfigError(f"seeds={self.seeds}", expected="one or more, each once, 0 or more")
+            raise ConfigError(f"seeds={self.seeds}", expected="one or more different seeds of at least 0")
         if min(self.images, self.val_images) < 2 * 10:
-            raise ConfigError(f"{self.images} and {self.val_images} images", expected="20 or more for ten classes")
+            raise ConfigError(
+                f"{self.images} and {self.val_images} images", expected="at least 20 each, for ten classes"
+            )

@@ -1,4 +1,4 @@
-"""The studies: which networks are compared, and what the paper found. Imports no torch."""
+"""Studies: networks to compare, and the findings of the paper. Imports no torch."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from xseg.errors import ConfigError
 from xseg.nn.ablation import Ablation
 
-FULLY_CONNECTED = 2.0  # units of a fully connected layer over the encoder's features: 4096 over 2048 in the paper
+FULLY_CONNECTED = 2.0  # ratio of a fully connected layer's units to the encoder's features: 4096 / 2048 in the paper
 
 
 @dataclass(frozen=True)
@@ -16,9 +16,9 @@ class Variant:
     """One network of a study.
 
     Args:
-        name: as legends and files call it.
-        ablation: how its encoder differs from Xception's table.
-        fully_connected: number of layers between pooling and the outputs, each of twice the encoder's features.
+        name: name in legends and file names.
+        ablation: changes to the Xception encoder.
+        fully_connected: number of layers between pooling and outputs, each with twice the encoder's features.
     """
 
     name: str
@@ -28,17 +28,17 @@ class Variant:
 
 @dataclass(frozen=True)
 class Study:
-    """Networks of equal numbers of parameters, side by side.
+    """A comparison of networks with equal numbers of parameters.
 
     Args:
-        name: how it is asked for.
-        title: of its figure.
-        question: what it asks.
-        paper: what the paper says, and where.
-        variants: the networks; the first one's parameters are what the others' widths are solved for.
+        name: name of the study.
+        title: title of its figure.
+        question: question of the study.
+        paper: finding of the paper, with section.
+        variants: networks; the widths of the others are chosen to match the parameters of the first.
 
     Raises:
-        ConfigError: if two variants have one name.
+        ConfigError: if two variants have the same name.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Study:
     def __post_init__(self) -> None:
         names = [variant.name for variant in self.variants]
         if len(set(names)) < len(names):
-            raise ConfigError(f"variants {names}", expected="a name of its own for each")
+            raise ConfigError(f"variants {names}", expected="a different name for each")
 
 
 XCEPTION = Variant("Xception")
@@ -63,8 +63,8 @@ STUDIES = {
             "Does accuracy rise as the spatial convolution sees ever smaller segments of the channels?",
             "Inception modules lie between a full convolution (one segment) and a separable one (a segment per "
             "channel); the paper's hypothesis is that cross-channel and spatial correlations can be mapped entirely "
-            "separately (section 1.2). It compares the two ends through Inception V3 and Xception only, and leaves the "
-            "points between open (section 5).",
+            "separately (section 1.2). It compares only the two ends, as Inception V3 and Xception, and does not test "
+            "the points between (section 5).",
             (
                 XCEPTION,
                 Variant("8 segments", Ablation(segments=8)),
@@ -76,16 +76,16 @@ STUDIES = {
             "order",
             "Order of the two halves",
             "Does it matter whether the 1x1 convolution comes before or after the spatial one?",
-            "The paper holds the order to be unimportant, because the operations are stacked (section 1.2); it does "
+            "The paper considers the order unimportant, because the operations are stacked (section 1.2), but does "
             "not measure it.",
             (XCEPTION, Variant("pointwise first", Ablation(order="pointwise_first"))),
         ),
         Study(
             "activation",
-            "What lies between the two halves",
+            "Non-linearity between the two halves",
             "Does a non-linearity between depthwise and pointwise convolution help?",
-            "Without any, training converges faster and ends higher than with ReLU or ELU (section 4.7, Figure 10). "
-            "The paper's guess: a non-linearity loses information where each feature map is one channel deep.",
+            "Without one, training converges faster and ends higher than with ReLU or ELU (section 4.7, Figure 10). "
+            "The paper suggests that a non-linearity loses information if feature maps are one channel deep.",
             (
                 Variant("no intermediate activation"),
                 Variant("intermediate ReLU", Ablation(between="relu")),
@@ -96,8 +96,8 @@ STUDIES = {
             "residual",
             "Residual connections",
             "Do the residual connections help convergence and final accuracy?",
-            "They are essential in helping with convergence, both in speed and in final accuracy (section 4.6, "
-            "Figure 9) - for this architecture, and with the optimisation settings of the residual one.",
+            "They are essential for convergence, both in speed and in final accuracy (section 4.6, Figure 9), for this "
+            "architecture and with the optimisation settings of the residual network.",
             (Variant("residual"), Variant("not residual", Ablation(residual=False))),
         ),
         Study(
@@ -105,8 +105,8 @@ STUDIES = {
             "Fully connected layers before the outputs",
             "Do two fully connected layers before logistic regression help?",
             "On JFT, two layers of 4096 units made both Inception V3 and Xception better: 6.70 to 6.78 FastEval14k "
-            "MAP@100 for Xception (section 4.5.1, Table 2). There they are added; here the network around them is made "
-            "smaller in exchange.",
+            "MAP@100 for Xception (section 4.5.1, Table 2). The paper adds these layers; here the rest of the network "
+            "is made smaller in exchange.",
             (XCEPTION, Variant("two fully connected layers", fully_connected=2)),
         ),
     )
@@ -117,7 +117,7 @@ def study_named(name: str) -> Study:
     """Return a study.
 
     Raises:
-        ConfigError: if there is none of that name.
+        ConfigError: if no study has this name.
     """
     if name not in STUDIES:
         near = difflib.get_close_matches(name, STUDIES, n=1)

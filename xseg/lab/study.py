@@ -1,4 +1,4 @@
-"""Running a study: every network with every seed, each result kept as soon as it is there."""
+"""Run a study: train every network with every seed, and save each result immediately."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ SETTINGS_FILE, RUNS = "study.json", "runs"
 
 @dataclass(frozen=True)
 class Trained:
-    """A study that has run.
+    """A completed study.
 
     Args:
-        study: what was asked.
-        settings: how the networks were trained.
-        root: the folder of classes; empty for generated images.
-        networks: one per variant.
-        curves: of every network, those of its seeds in order.
+        study: study.
+        settings: training settings of the networks.
+        root: folder of classes; empty for generated images.
+        networks: one network per variant.
+        curves: curves of every network, in the order of the seeds.
     """
 
     study: Study
@@ -47,20 +47,20 @@ def run_study(
     *,
     root: str = "",
     jobs: int = 1,
-    tell: Callable[[Curve], None] | None = None,
+    on_curve: Callable[[Curve], None] | None = None,
 ) -> Trained:
-    """Train what is not trained yet, and return all.
+    """Run the missing trainings of a study, and return all results.
 
     Args:
-        study: the networks.
-        settings: how each is trained.
-        folder: receives study.json and a file per training; a study that was interrupted there is gone on with.
-        root: a folder of classes; empty for generated images.
-        jobs: trainings side by side, each in a process of its own with its share of the cores.
-        tell: called after every training.
+        study: study with the networks.
+        settings: training settings.
+        folder: folder for study.json and one file per training; an interrupted study in it is resumed.
+        root: folder of classes; empty for generated images.
+        jobs: number of parallel trainings, each in its own process with its share of the cores.
+        on_curve: function that is called with the curve of each training.
 
     Raises:
-        ConfigError: if the folder holds a study of other settings, or the networks cannot have equal parameters.
+        ConfigError: if the folder holds a study with other settings, or the networks cannot have equal parameters.
         DataError: if the images cannot be used.
     """
     reader, _ = data_of(settings, root)
@@ -71,14 +71,14 @@ def run_study(
     wanted = [(network, seed) for seed in settings.seeds for network in networks]
     missing = [pair for pair in wanted if load_curve(_path(folder, *pair)) is None]
     for curve in _trained(missing, settings, root, folder, jobs):
-        if tell is not None:
-            tell(curve)
+        if on_curve is not None:
+            on_curve(curve)
     curves = tuple(tuple(_saved(folder, network, seed) for seed in settings.seeds) for network in networks)
     return Trained(study, settings, root, networks, curves)
 
 
 def remaining(study: Study, settings: StudySettings, folder: Path) -> int:
-    """Return the number of trainings that are not in the folder yet."""
+    """Return the number of trainings that are missing in the folder."""
     names = [(variant.name, seed) for variant in study.variants for seed in settings.seeds]
     return sum(load_curve(_file(folder, *pair)) is None for pair in names)
 
@@ -86,7 +86,7 @@ def remaining(study: Study, settings: StudySettings, folder: Path) -> int:
 def _trained(
     pairs: Sequence[tuple[Network, int]], settings: StudySettings, root: str, folder: Path, jobs: int
 ) -> Iterator[Curve]:
-    """Train, side by side if that was asked for, and yield each curve when it is done and saved."""
+    """Train, with several jobs in parallel, and yield each curve when it is saved."""
     if jobs == 1:
         for network, seed in pairs:
             yield _train_and_save(network, settings, seed, root, _path(folder, network, seed))
@@ -126,7 +126,7 @@ def _train_and_save(network: Network, settings: StudySettings, seed: int, root: 
 def _saved(folder: Path, network: Network, seed: int) -> Curve:
     curve = load_curve(_path(folder, network, seed))
     if curve is None:
-        raise ConfigError(f"{_path(folder, network, seed)} is gone", remedy="run the study again")
+        raise ConfigError(f"{_path(folder, network, seed)} is missing", remedy="run the study again")
     return curve
 
 
@@ -140,17 +140,17 @@ def _file(folder: Path, variant: str, seed: int) -> Path:
 
 
 def _description(study: Study, settings: StudySettings, root: str) -> dict[str, Any]:
-    """Return what two runs of a study must share for their curves to be put together: all but the seeds."""
+    """Return the settings that runs must share to combine their curves: all except the seeds."""
     values = {"study": study.name, "root": str(Path(root).absolute()) if root else "", **asdict(settings)}
     del values["seeds"]
     return values
 
 
 def _require_same(path: Path, description: dict[str, Any]) -> None:
-    """Write down what is run, or compare it with what was.
+    """Save the description of the study, or compare it with the saved one.
 
     Raises:
-        ConfigError: if it differs.
+        ConfigError: if they differ.
     """
     if not path.is_file():
         write_text(path, json.dumps(description, indent=2) + "\n")
@@ -158,11 +158,11 @@ def _require_same(path: Path, description: dict[str, Any]) -> None:
     try:
         earlier = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}", remedy="name another --output_dir") from error
+        raise ConfigError(f"{path} cannot be read: {error}", remedy="pass another --output_dir") from error
     differing = [name for name in description if earlier.get(name) != description[name]]
     if differing:
         was = ", ".join(f"{name}={earlier.get(name)!r}" for name in differing)
         now = ", ".join(f"{name}={description[name]!r}" for name in differing)
         raise ConfigError(
-            f"{path.parent} holds a study with {was}", expected=now, remedy="name another --output_dir, or --overwrite"
+            f"{path.parent} holds a study with {was}", expected=now, remedy="pass another --output_dir, or --overwrite"
         )

@@ -1,4 +1,4 @@
-"""One training of a study: a network, a seed, and the curve that it gives."""
+"""One training of a study: a network with a seed, and its curve."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ from xseg.training.classification import ClassificationTask
 
 @dataclass(frozen=True)
 class Curve:
-    """What one training gave.
+    """Results of one training.
 
     Args:
-        variant: the network's name.
-        seed: the training's seed.
-        steps: after which it was validated, ascending.
-        accuracy: share of validation images that were right, at each.
-        loss: cross-entropy of the validation images, at each.
-        seconds: that the training took, validation included.
+        variant: name of the network.
+        seed: seed of the training.
+        steps: steps of the validations, ascending.
+        accuracy: accuracy on the validation images at each of these steps.
+        loss: cross-entropy on the validation images at each of these steps.
+        seconds: duration of the training, including validation.
     """
 
     variant: str
@@ -48,12 +48,12 @@ class Curve:
     seconds: float
 
     def save(self, path: Path) -> None:
-        """Write the curve as JSON, whole or not at all."""
+        """Write the curve as JSON, completely or not at all."""
         write_text(path, json.dumps(asdict(self)) + "\n")
 
 
 def load_curve(path: Path) -> Curve | None:
-    """Return a curve that was saved; None if the file is not there or is no curve."""
+    """Return a saved curve; None if the file is missing or not a curve."""
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         lists = {name: tuple(values[name]) for name in ("steps", "accuracy", "loss")}
@@ -63,24 +63,24 @@ def load_curve(path: Path) -> Curve | None:
 
 
 class _Validations(Callback):
-    """Notes what each validation found."""
+    """Records the scores of each validation."""
 
     def __init__(self) -> None:
         self.points: list[tuple[int, float, float]] = []
 
     def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
-        """Note it."""
+        """Record the scores."""
         if isinstance(module, ClassificationTask) and module.scores is not None:
             self.points.append((trainer.global_step, module.scores.accuracy, module.scores.loss))
 
 
 def data_of(settings: StudySettings, root: str, *, check: FileCheck = "auto") -> tuple[ClassReader, Normalization]:
-    """Return the images of a study: a folder's, or generated ones if `root` is empty.
+    """Return the images of a study, from a folder or generated.
 
     Args:
-        settings: how many are generated, and how large.
-        root: a folder of classes, or empty.
-        check: how closely a folder's files are looked at.
+        settings: settings with number and size of generated images.
+        root: folder of classes; empty for generated images.
+        check: thoroughness of the check of the folder's files.
 
     Raises:
         DataError: if the folder's images cannot be used.
@@ -90,7 +90,7 @@ def data_of(settings: StudySettings, root: str, *, check: FileCheck = "auto") ->
     folders = list_classes(ClassDataOptions(root=root))
     look = look_at_classes(folders, check)
     if look.broken:
-        raise DataError(look.summary(), expected="whole image files", remedy="replace or remove them")
+        raise DataError(look.summary(), expected="complete image files", remedy="replace or remove them")
     return folders, look.normalization
 
 
@@ -98,16 +98,16 @@ def train(network: Network, settings: StudySettings, *, seed: int, root: str = "
     """Train a network once.
 
     Args:
-        network: what to train.
-        settings: how.
-        seed: of weights, order and augmentation.
-        root: a folder of classes; empty for generated images.
+        network: network to train.
+        settings: training settings.
+        seed: seed of weights, order and augmentation.
+        root: folder of classes; empty for generated images.
 
     Raises:
         DataError: if the folder's images cannot be used.
     """
     silence_lightning()
-    reader, normalization = data_of(settings, root, check="none")  # a study looks at the files once, before
+    reader, normalization = data_of(settings, root, check="none")  # a study checks the files once, before the trainings
     seed_everything(seed, verbose=False)
     options = ClassDataOptions(
         batch_size=settings.batch_size,
@@ -144,7 +144,7 @@ def _trainer(seed: int, noted: _Validations, *, steps: int, every: int) -> Train
         devices=1,
         max_steps=steps,
         val_check_interval=every,
-        check_val_every_n_epoch=None,  # steps are counted over the epochs
+        check_val_every_n_epoch=None,  # validation is scheduled by steps across epochs
         callbacks=[StepSeed(seed), noted],
         logger=False,
         enable_checkpointing=False,

@@ -30,7 +30,7 @@ class Convolution:
 
     def __post_init__(self) -> None:
         if min(self.channels, self.segments, *self.kernel) < 1 or not all(side % 2 for side in self.kernel):
-            raise ConfigError(f"{self}", expected="odd kernels, and values of at least 1")
+            raise ConfigError(f"{self}", expected="odd kernels, and values of 1 or more")
         if self.segments > 1 and self.channels % self.segments:
             raise ConfigError(f"{self.segments} segments of {self.channels} channels", expected="a divisor")
 

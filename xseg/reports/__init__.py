@@ -1,1 +1,1 @@
-"""Pages and charts: one style, one environment."""
+"""HTML pages and charts in one style."""

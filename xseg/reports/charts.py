@@ -1,4 +1,4 @@
-"""Curves as SVG that takes its colours from the page, so that it reads on light and dark; one style of axes for all."""
+"""Curves as SVG that uses the page's colours, for light and dark pages; one style of axes for all charts."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-INK = "#010203"  # stands for the page's text colour until the SVG is written
-LINES = ("#3b82f6", "#f59e0b", "#10b981", "#ef4444", "#8b5cf6", "#06b6d4")  # read on white and on near-black
+INK = "#010203"  # placeholder for the page's text colour until the SVG is written
+LINES = ("#3b82f6", "#f59e0b", "#10b981", "#ef4444", "#8b5cf6", "#06b6d4")  # readable on white and on near-black
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,9 @@ class Series:
 
     Args:
         name: text in the legend.
-        steps: ascending.
-        values: one per step.
-        low: lower edge of the band around the curve, one per step; empty for no band.
+        steps: steps in ascending order.
+        values: one value per step.
+        low: lower edge of a band around the curve, one value per step; empty for no band.
         high: upper edge of the band.
     """
 
@@ -45,17 +45,17 @@ def draw_curves(
     size: tuple[float, float] = (2.5, 3.9),
     logarithmic: bool = False,
 ) -> str:
-    """Return an SVG element.
+    """Return a chart of curves as an SVG element.
 
     Args:
         title: text above the axes and for screen readers.
-        series: the curves.
-        x: name of the steps.
-        y: name of the values.
+        series: curves to draw.
+        x: label of the steps.
+        y: label of the values.
         size: height and width in inches; the page scales it.
-        logarithmic: whether values are drawn by powers of ten, which needs all of them above 0.
+        logarithmic: whether to use a logarithmic scale, for values above 0.
     """
-    # hashsalt: the ids inside are the same every time, and differ from those of the page's other charts
+    # hashsalt: ids that are reproducible and differ from those of other charts on the page
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": title, "font.family": "sans-serif"}):
         figure = Figure(figsize=size[::-1], layout="constrained")
         axes = figure.add_subplot()
@@ -78,15 +78,15 @@ def draw_curves(
 def style_axes(
     axes: Axes, title: str, *, x: str, y: str = "", ink: str = "#1c2128", grid: Literal["both", "x"] = "both"
 ) -> None:
-    """Give axes the style of all charts.
+    """Apply the style of all charts.
 
     Args:
-        axes: axes with everything drawn.
-        title: text above them.
-        x: name of the horizontal values.
-        y: name of the vertical values.
+        axes: axes after drawing.
+        title: text above the axes.
+        x: label of the horizontal axis.
+        y: label of the vertical axis.
         ink: colour of texts and lines.
-        grid: direction of the grid's values.
+        grid: axes with grid lines.
     """
     axes.set_title(title, color=ink, fontsize=11, loc="left")
     axes.set_xlabel(x, color=ink, fontsize=9)
@@ -101,10 +101,10 @@ def style_axes(
 
 
 def _for_page(svg: str, title: str) -> str:
-    """Return the SVG element alone, in the page's text colour and at the width of its column."""
+    """Return the SVG element in the page's text colour and at the width of its column."""
     element = svg[svg.index("<svg") :].strip()
     element = re.sub(r"<metadata>.*?</metadata>", "", element, flags=re.DOTALL)
-    # the ids of groups ("axes_1") repeat between charts, and nothing refers to them
+    # ids of groups ("axes_1") repeat between charts and are not referenced
     element = re.sub(r'<g id="[^"]*"', "<g", element)
     element = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", element, count=1)
     element = re.sub(r'(<svg[^>]*?) height="[^"]*"', rf'\1 role="img" aria-label="{title}"', element, count=1)

@@ -1,4 +1,4 @@
-"""The report of a classifier: one HTML page that holds everything it shows."""
+"""Report of a classifier as one self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ def write_report(
     history: Path,
     pictures: Sequence[Array],
 ) -> None:
-    """Write the report, whole or not at all. The page needs no other file and no network.
+    """Write the report, completely or not at all. The page is self-contained and needs no network.
 
     Args:
-        path: the HTML file.
+        path: path of the HTML file.
         title: heading of the page.
         scores: scores of the best epoch.
         classes: class names.
-        history: the training's metrics.csv.
-        pictures: images of the worst mistakes, (H, W, C) uint8, in their order.
+        history: metrics.csv of the training.
+        pictures: images of the worst mistakes in order, (H, W, C) uint8.
 
     Raises:
         DataError: if the history cannot be read.
         OSError: if the file cannot be written.
     """
     measured = read_history(history)
-    if len(classes) <= TOP:  # every prediction is among the best five
+    if len(classes) <= TOP:  # every class is among the best five
         measured = replace(measured, curves={name: c for name, c in measured.curves.items() if name != "val/top5"})
     values = {
         "title": title,

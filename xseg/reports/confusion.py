@@ -1,4 +1,4 @@
-"""The confusion matrix of a report."""
+"""Confusion matrix for a report."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from xseg.reports.pages import format_count, format_percent
 
-NUMBERED_CLASSES = 40  # beyond, the cells are too small for numbers
+NUMBERED_CLASSES = 40  # with more classes, cells are too small for numbers
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Cell:
     Args:
         count: number of pixels or images.
         share: fraction of the row, 0 to 1; None if the row is empty.
-        hint: the cell in words.
+        hint: tooltip text.
         diagonal: whether prediction and label agree.
     """
 
@@ -28,7 +28,7 @@ class Cell:
 
     @property
     def percent(self) -> str:
-        """The share in whole percent; blank below one half."""
+        """Share in whole percent; blank below 0.5."""
         return "" if not self.share or self.share < 0.005 else f"{100 * self.share:.0f}"
 
 
@@ -36,9 +36,9 @@ def confusion_cells(confusion: Sequence[Sequence[int]], names: Sequence[str], un
     """Return the confusion matrix with shares of each row.
 
     Args:
-        confusion: counts, a row per label and a column per prediction.
+        confusion: counts with one row per label and one column per prediction.
         names: class names.
-        unit: unit of the counts in the plural, for the hints.
+        unit: unit of the counts in the plural, for tooltips.
     """
     rows = []
     for label, counts in enumerate(confusion):

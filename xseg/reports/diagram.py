@@ -1,4 +1,4 @@
-"""Drawings of modules, laid out from the tables that the networks are built from: boxes and arrows, no pixels yet."""
+"""Diagrams of modules as boxes and arrows, laid out from the tables of the networks."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from xseg.nn.inception import Convolution, Inception, Operation, Tower
 
 Kind: TypeAlias = Literal["conv", "spatial", "pool", "join"]
 BOX = (118.0, 30.0)  # width and height
-GAP = (16.0, 26.0)  # between boxes, across and along
-DRAWN_SEGMENTS = 4  # more are told by an ellipsis
-WIDE_BOX = 196.0  # of a whole network's drawing
-SKIP = 74.0  # room beside a block for its shortcut
+GAP = (16.0, 26.0)  # horizontal and vertical space between boxes
+DRAWN_SEGMENTS = 4  # an ellipsis stands for more
+WIDE_BOX = 196.0  # width in the diagram of a whole network
+SKIP = 74.0  # space beside a block for its shortcut
 
 
 @dataclass(frozen=True)
 class Box:
-    """A labelled box; x and y are its upper left corner."""
+    """A labelled box; (x, y) is its upper left corner."""
 
     x: float
     y: float
@@ -34,19 +34,19 @@ class Box:
 
 @dataclass(frozen=True)
 class Arrow:
-    """A line along points, with a head at the last one."""
+    """A line along points with an arrowhead at the last one."""
 
     points: tuple[tuple[float, float], ...]
 
     @property
     def path(self) -> str:
-        """The points as an SVG path."""
+        """Points as an SVG path."""
         return "M" + " L".join(f"{x:.1f} {y:.1f}" for x, y in self.points)
 
 
 @dataclass(frozen=True)
 class Note:
-    """A text without a box, centred at x."""
+    """A text without box, centred at x."""
 
     x: float
     y: float
@@ -55,7 +55,7 @@ class Note:
 
 @dataclass(frozen=True)
 class Diagram:
-    """A drawing of `width` x `height` units."""
+    """A diagram of `width` x `height` units."""
 
     width: float
     height: float
@@ -66,14 +66,14 @@ class Diagram:
 
 @dataclass(frozen=True)
 class _Slot:
-    """One box of a tower's row; an operation over segments has several."""
+    """One box in the row of an operation; an operation with segments has several."""
 
     text: str
     kind: Kind
 
 
 def draw_inception(table: Inception) -> Diagram:
-    """Draw a module as the papers do: the input below, towers side by side, the concatenation above."""
+    """Draw a module as in the papers: input below, parallel towers, concatenation above."""
     rows = [[_slots(operation) for operation in tower] for tower in table.towers]
     widths = [max(len(slots) for slots in tower) for tower in rows]
     height = max(len(tower) for tower in rows)
@@ -100,7 +100,7 @@ def draw_inception(table: Inception) -> Diagram:
 
 
 def _slots(operation: Operation) -> list[_Slot]:
-    """Return what one operation is drawn as."""
+    """Return the boxes of one operation."""
     if not isinstance(operation, Convolution):
         return [_Slot(f"3×3 {operation.kind} pool", "pool")]
     height, width = operation.kernel
@@ -120,19 +120,19 @@ def _centred(x: float, y: float, text: str, kind: Kind) -> Box:
 
 
 def _spread(center: float, x: float, total: float) -> float:
-    """Return where on the width of the shared box a line from x meets it, so that lines do not meet in one point."""
+    """Return the point at which a line from x meets the shared box; lines are spread over its width."""
     share = (x - center) / max(total / 2, 1.0)
     return center + share * BOX[0] * 0.4
 
 
 def _leave(start: tuple[float, float], x: float) -> tuple[float, float]:
-    """Return where a line leaves the box that it starts from: nearer to where it goes."""
+    """Return the point at which a line leaves its first box, closer to its target."""
     reach = BOX[0] * 0.4
     return start[0] + max(-reach, min(reach, (x - start[0]) * 0.2)), start[1]
 
 
 def draw_encoder(spec: EncoderSpec, classes: int = 1000) -> Diagram:
-    """Draw a whole Xception in three columns, as Figure 5 does: entry flow, middle flow, exit flow."""
+    """Draw a whole Xception in three columns, as in Figure 5: entry flow, middle flow, exit flow."""
     groups = [(stage, len(list(same))) for stage, same in groupby(spec.stages)]
     middle = max(range(len(groups)), key=lambda index: groups[index][1])
     stem = [f"conv {spec.stem[0]}, 3×3, stride 2", f"conv {spec.stem[1]}, 3×3"]
@@ -160,10 +160,10 @@ def draw_encoder(spec: EncoderSpec, classes: int = 1000) -> Diagram:
 
 
 class _Column:
-    """One flow, filled from the top; positions are relative to the column's left edge.
+    """One flow, filled from the top; positions are relative to the left edge of the column.
 
     Args:
-        title: above it.
+        title: text above the column.
     """
 
     def __init__(self, title: str) -> None:
@@ -173,17 +173,17 @@ class _Column:
         self.y = 30.0
 
     def heads(self, text: str) -> _Column:
-        """Add a box for what goes in or comes out."""
+        """Add a box for input or output."""
         return self._box(text, "join")
 
     def plain(self, texts: Sequence[str], kind: Kind) -> _Column:
-        """Add boxes in a row."""
+        """Add a sequence of boxes."""
         for text in texts:
             self._box(text, kind)
         return self
 
     def stages(self, groups: Sequence[tuple[Stage, int]], spec: EncoderSpec) -> _Column:
-        """Add blocks, with what is beside them; equal ones in a row are drawn once."""
+        """Add blocks with their shortcuts; consecutive equal blocks are drawn once."""
         for stage, times in groups:
             top = self.y
             for text, kind in _stage_texts(stage, spec):
@@ -203,7 +203,7 @@ class _Column:
         return self
 
     def _skip(self, stage: Stage, top: float) -> None:
-        """Draw the residual connection on the left, from above the block to behind it."""
+        """Draw the residual connection on the left, from above the block to below it."""
         x, begin, end = SKIP * 0.45, top - 6, self.y - 10
         middle = SKIP + WIDE_BOX / 2
         self.arrows.append(Arrow(((middle, begin), (x, begin), (x, end), (middle, end))))
@@ -211,7 +211,7 @@ class _Column:
         self.notes.append(Note(x, (begin + end) / 2, text))
 
     def at(self, left: float) -> Diagram:
-        """Return the column moved to its place."""
+        """Return the column moved to `left`."""
         return Diagram(
             WIDE_BOX + 2 * SKIP,
             self.y + 12,
@@ -234,6 +234,6 @@ def _stage_texts(stage: Stage, spec: EncoderSpec) -> list[tuple[str, Kind]]:
 
 
 def separable_module(in_channels: int, channels: int) -> Inception:
-    """Return the separable convolution of Xception as a module: depthwise first, pointwise second."""
+    """Return Xception's separable convolution as a module: depthwise, then pointwise."""
     tower: Tower = (Convolution(in_channels, (3, 3), in_channels), Convolution(channels))
     return Inception((tower,), "Chollet 2017, section 1.2")

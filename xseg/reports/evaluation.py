@@ -1,4 +1,4 @@
-"""The report of an evaluation: one HTML page that holds everything it shows, for a person to judge a model by."""
+"""Report of an evaluation as one self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from xseg.reports.pages import format_count, render_page
 from xseg.reports.training_charts import draw_charts
 from xseg.types import PathArgument
 
-LEARNING_PICTURES = 4  # of the same images over a training
+LEARNING_PICTURES = 4  # pictures of the same images over a training
 BARS = ("iou", "accuracy", "precision", "recall", "f1", "boundary_iou")
 
 
 @dataclass(frozen=True, eq=False)
 class ExamplePictures:
-    """One image of the split with its label and prediction over it, each (H, W, 3) uint8.
+    """Pictures of one image of the split, each (H, W, 3) uint8.
 
     Args:
         name: name of the image.
-        score: its mean IoU; None without labelled pixels.
-        image: the image alone.
+        score: mean IoU of the image; None without labelled pixels.
+        image: image without overlay.
         label: image with label.
         prediction: image with prediction.
     """
@@ -52,14 +52,14 @@ def write_report(
     facts: Mapping[str, str] | None = None,
     history: PathArgument | None = None,
 ) -> None:
-    """Write the report, whole or not at all. The page needs no other file and no network.
+    """Write the report, completely or not at all. The page is self-contained and needs no network.
 
     Args:
-        evaluation: what to report.
-        path: the HTML file.
-        title: the page's heading, for example the model's name.
-        facts: shown in the head: what to know about model and data, each with its name.
-        history: a training's metrics.csv, whose curves are shown, and of the pictures in pictures/ beside it a few.
+        evaluation: results to report.
+        path: path of the HTML file.
+        title: heading of the page, for example the name of the model.
+        facts: properties of model and data for the head of the page, by name.
+        history: metrics.csv of a training, for curves and a few of the pictures in pictures/ beside it.
 
     Raises:
         DataError: if the history cannot be read.
@@ -110,7 +110,7 @@ def render_report(
 
 
 def select_pictures(folder: Path) -> list[Path]:
-    """Return a few of a training's pictures in their order, the first and the last among them; none without any."""
+    """Return a few pictures of a training in order, including the first and the last; none if there are none."""
     files = sorted(folder.glob("epoch_*.png"))
     places = np.linspace(0, len(files) - 1, min(LEARNING_PICTURES, len(files)))
     return [files[round(place)] for place in places.tolist()]
@@ -126,7 +126,7 @@ def read_picture(file: Path) -> Pixels:
         with Image.open(file) as picture:
             return np.asarray(picture.convert("RGB"))
     except (OSError, ValueError) as error:
-        raise DataError(f"{file} cannot be read: {error}", expected="a picture of the training") from error
+        raise DataError(f"{file} cannot be read: {error}", expected="a picture written by the training") from error
 
 
 def _epoch(file: Path) -> str:

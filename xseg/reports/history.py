@@ -1,4 +1,4 @@
-"""The curves of a training, read from the table that it wrote."""
+"""Curves of a training, read from its metrics.csv."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from xseg.types import PathArgument
 
 @dataclass(frozen=True)
 class History:
-    """The measurements of a training.
+    """Measurements of a training.
 
     Args:
-        unit: unit of the curves' steps: "epoch", or "step" where the table has no epochs.
-        curves: one per column, by its name, where it was measured; values are finite.
+        unit: unit of the steps: "epoch", or "step" if the table has no epochs.
+        curves: one curve per measured column, by name; values are finite.
     """
 
     unit: str
@@ -26,10 +26,10 @@ class History:
 
 
 def read_history(path: PathArgument) -> History:
-    """Read a table as Lightning's CSVLogger writes it: a column per value, empty where it was not measured.
+    """Read a table in the format of Lightning's CSVLogger: one column per value, empty if not measured.
 
     Args:
-        path: metrics.csv, with a column "epoch" or "step". Of several values of one epoch the last is taken.
+        path: path of metrics.csv, with a column "epoch" or "step"; for each epoch, the last value is used.
 
     Returns:
         The curves; cells without a finite number are left out.

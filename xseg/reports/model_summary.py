@@ -1,4 +1,4 @@
-"""What to know about a model and how it was run, for the head of a report."""
+"""Properties of a model and its inference settings, for the head of a report."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from xseg.models.segmentation import SegmentationModel
 
 
 def model_facts(predictor: Predictor) -> dict[str, str]:
-    """Return what the model is and how it is run, each under a name for people."""
+    """Return properties of the model and its inference settings by readable name."""
     model, options = predictor.model, predictor.options
     facts = {}
     if isinstance(model, SegmentationModel):

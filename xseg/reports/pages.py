@@ -1,4 +1,4 @@
-"""HTML pages from templates with one style. A page holds everything that it shows, and needs no network."""
+"""Self-contained HTML pages from templates in one style."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ def render_page(template: str, values: Mapping[str, Any]) -> str:
     """Return a page as HTML.
 
     Args:
-        template: file in templates/.
-        values: names in the template and their values; text is escaped.
+        template: name of a file in templates/.
+        values: values by name in the template; text is escaped.
 
     Raises:
-        jinja2.UndefinedError: if the template uses a name that has no value.
+        jinja2.UndefinedError: if the template uses a name without value.
     """
     return _environment().get_template(template).render({**values, "version": __version__})
 
@@ -46,11 +46,11 @@ def _environment() -> Environment:
 
 
 def jpeg_address(picture: NDArray[np.uint8], longest: int | None = None) -> str:
-    """Return a picture as the data: address of a JPEG, to stand in a page.
+    """Return a picture as the data: URL of a JPEG.
 
     Args:
-        picture: (H, W, C) uint8; the first three channels are shown as RGB, a single one as grey.
-        longest: number of pixels of the longer side at most; None keeps the size.
+        picture: picture, (H, W, C) uint8; the first three channels are shown as RGB, a single one as grey.
+        longest: largest length of the longer side in pixels; None keeps the size.
     """
     image = Image.fromarray(picture[..., :3] if picture.shape[2] >= 3 else picture[..., 0])
     if longest is not None:
@@ -71,8 +71,8 @@ def format_percent(value: float | None) -> str:
 
 
 def format_count(value: int) -> str:
-    """Return a number with its thousands apart."""
-    return f"{value:,}".replace(",", "\u202f")  # narrow no-break space: no language's decimal mark
+    """Return an integer with separated thousands."""
+    return f"{value:,}".replace(",", "\u202f")  # narrow no-break space, which is no decimal mark in any language
 
 
 def _color(value: RGB) -> str:

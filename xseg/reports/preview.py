@@ -1,4 +1,4 @@
-"""The samples that a preview shows, drawn with their masks."""
+"""Samples of a preview, drawn with their masks."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from xseg.types import Split
 
 @dataclass(frozen=True, eq=False)
 class PreviewSample:
-    """One sample to look at.
+    """One sample of a preview.
 
     Args:
-        name: the record's name, with what was done to it.
-        image: (H, W, C) uint8, uint16 or float32.
-        mask: (H, W) train ids; None if the image has no label.
+        name: name of the record, with the epoch if augmented.
+        image: image, (H, W, C) uint8, uint16 or float32.
+        mask: train ids, (H, W); None if the image has no label.
     """
 
     name: str
@@ -39,7 +39,7 @@ def chosen_samples(reader: Reader, split: Split, count: int) -> list[PreviewSamp
     """Return samples spread evenly over a split.
 
     Raises:
-        DataError: if the split cannot be listed, or a sample not be read.
+        DataError: if the split cannot be listed or a sample cannot be read.
     """
     records = reader.records(split)
     samples = [reader.read(records[index]) for index in spread(len(records), count)]
@@ -55,15 +55,15 @@ def augmented_samples(
     variants: int,
     seed: int = 0,
 ) -> list[PreviewSample]:
-    """Return training samples as training sees them in its first epochs.
+    """Return augmented training samples as in the first epochs of a training.
 
     Args:
-        reader: the data set.
-        options: the training's.
-        normalization: the training's; its mean is the padding.
+        reader: reader of the data set.
+        options: data options of the training.
+        normalization: normalisation of the training; its mean is the padding.
         count: number of images, spread evenly over the training split.
-        variants: number of epochs of each.
-        seed: the training's.
+        variants: number of epochs for each image.
+        seed: seed of the training.
 
     Raises:
         ConfigError: if the augmentation is wrong.
@@ -90,7 +90,7 @@ def augmented_samples(
 
 
 def spread(length: int, count: int) -> list[int]:
-    """Return up to `count` places evenly over `length`, the first and the last among them."""
+    """Return up to `count` indices spread evenly over `length`, including the first and the last."""
     if count >= length:
         return list(range(length))
     return sorted({round(place) for place in np.linspace(0, length - 1, count)})
@@ -99,14 +99,14 @@ def spread(length: int, count: int) -> list[int]:
 def preview_sections(
     reader: Reader, options: DataOptions, splits: Sequence[Split], *, count: int, variants: int
 ) -> list[Section]:
-    """Return the samples of each split, and training samples as training sees them.
+    """Return the samples of each split, and augmented training samples.
 
     Args:
-        reader: the data set.
-        options: options of the data.
+        reader: reader of the data set.
+        options: data options.
         splits: splits to show.
         count: number of samples per split.
-        variants: number of augmented versions of a third as many training samples; 0 for none.
+        variants: number of augmented versions for a third as many training samples; 0 for none.
 
     Raises:
         ConfigError: if the augmentation is wrong.
@@ -120,7 +120,7 @@ def preview_sections(
         normalization = normalization_of(reader, options)
         samples = augmented_samples(reader, options, normalization, count=max(1, count // 3), variants=variants)
         note = (
-            f"as training sees them: augmentation {options.augmentation}, crop {options.crop[0]}x{options.crop[1]}, "
+            f"as in training: augmentation {options.augmentation}, crop {options.crop[0]}x{options.crop[1]}, "
             f"scale {options.scale[0]:g} to {options.scale[1]:g}"
         )
         cards = [_card(sample, reader.labels, alone=False) for sample in samples]
@@ -129,7 +129,7 @@ def preview_sections(
 
 
 def _card(sample: PreviewSample, labels: LabelMap, *, alone: bool) -> Card:
-    """Draw a sample: the image with its mask, beside the image alone if asked."""
+    """Draw a sample with its mask, optionally beside the image."""
     image = displayable(sample.image)
     if sample.mask is None:
         return Card(f"{sample.name} (no mask)", (image,))

@@ -1,4 +1,4 @@
-"""The preview as one HTML page that holds everything it shows, and as contact sheets."""
+"""Preview as one self-contained HTML page and as contact sheets."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Card:
     """One sample on the page.
 
     Args:
-        name: below the pictures.
-        pictures: (H, W, 3) uint8 each, side by side.
-        classes: the train ids in its mask.
+        name: text below the pictures.
+        pictures: pictures side by side, each (H, W, 3) uint8.
+        classes: train ids in the mask.
     """
 
     name: str
@@ -39,10 +39,10 @@ class Section:
     """Samples under one heading.
 
     Args:
-        name: of the section's contact sheet.
-        title: the heading.
-        note: what to know about them.
-        cards: the samples.
+        name: name of the contact sheet.
+        title: heading.
+        note: text below the heading.
+        cards: samples.
     """
 
     name: str
@@ -54,14 +54,14 @@ class Section:
 def write_preview(
     folder: Path, title: str, facts: Mapping[str, str], labels: LabelMap, sections: Sequence[Section]
 ) -> Path:
-    """Write preview.html and a contact sheet per section, each whole or not at all.
+    """Write preview.html and a contact sheet per section, each completely or not at all.
 
     Args:
-        folder: receives the files.
+        folder: folder for the files.
         title: heading of the page.
-        facts: facts about the data set, each with its name.
+        facts: properties of the data set, by name.
         labels: names and colours for the legend.
-        sections: the samples.
+        sections: samples to show.
 
     Returns:
         The path of the page.
@@ -78,14 +78,7 @@ def write_preview(
 
 
 def render_preview(title: str, facts: Mapping[str, str], labels: LabelMap, sections: Sequence[Section]) -> str:
-    """Return the page.
-
-    Args:
-        title: its heading.
-        facts: what to know about the data set, each with its name.
-        labels: names and colours for the legend.
-        sections: what is shown.
-    """
+    """Return the page as HTML; see `write_preview`."""
     present = {index for section in sections for card in section.cards for index in card.classes}
     values = {
         "title": title,
@@ -100,15 +93,15 @@ def render_preview(title: str, facts: Mapping[str, str], labels: LabelMap, secti
 def contact_sheet(
     tiles: Sequence[tuple[str, NDArray[np.uint8]]], *, columns: int, width: int = 300
 ) -> NDArray[np.uint8]:
-    """Set pictures in a grid, each with its name below.
+    """Arrange pictures in a grid, each with its name below.
 
     Args:
-        tiles: names and pictures, (H, W, 3) uint8, of any sizes.
-        columns: number of pictures in a row.
-        width: of each picture on the sheet, in pixels.
+        tiles: names and pictures of any sizes, (H, W, 3) uint8.
+        columns: number of pictures per row.
+        width: width of each picture on the sheet in pixels.
 
     Returns:
-        (H, W, 3) uint8 on white.
+        The sheet on white, (H, W, 3) uint8.
     """
     pictures = [_fitted(picture, width) for _, picture in tiles]
     rows = [pictures[start : start + columns] for start in range(0, len(pictures), columns)]
@@ -136,7 +129,7 @@ def _fitted(picture: NDArray[np.uint8], width: int) -> Image.Image:
 
 
 def _shortened(text: str, width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
-    """Return the text's end, as a path's is what tells it apart, so that it is at most `width` pixels wide."""
+    """Return the end of a text, at most `width` pixels wide; paths usually differ at the end."""
     text = text.encode("ascii", "replace").decode()
     if font.getlength(text) <= width:
         return text

@@ -1,4 +1,4 @@
-"""A data set's statistics as pictures."""
+"""Charts of the statistics of a data set."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from xseg.reports.charts import LINES, style_axes
 from xseg.types import SPLITS, Split
 
 _COLORS: dict[Split, str] = dict(zip(SPLITS, LINES, strict=False))
-_MOST_CLASSES = 60  # beyond, names would overlap: the most frequent are shown
+_MOST_CLASSES = 60  # the most frequent ones, as more names would overlap
 
 
 def draw_classes(statistics: Mapping[Split, SplitStatistics], labels: LabelMap, path: Path) -> None:
-    """Write a picture of each class's share of the pixels and of the images, a bar per split.
+    """Write a chart of the share of pixels and images of each class, with one bar per split.
 
     Raises:
         OSError: if the file cannot be written.
@@ -41,14 +41,14 @@ def draw_classes(statistics: Mapping[Split, SplitStatistics], labels: LabelMap, 
     left.invert_yaxis()
     left.set_xscale("symlog", linthresh=0.1)
     left.xaxis.set_major_formatter(mpl.ticker.FormatStrFormatter("%g"))
-    style_axes(left, "Share of the labelled pixels", x="% (logarithmic above 0.1)", grid="x")
-    style_axes(right, "Images that hold the class", x="%", grid="x")
+    style_axes(left, "Share of labelled pixels", x="% (logarithmic above 0.1)", grid="x")
+    style_axes(right, "Images with the class", x="%", grid="x")
     figure.legend(*left.get_legend_handles_labels(), frameon=False, loc="outside upper right", ncols=len(statistics))
     figure.savefig(path)
 
 
 def draw_sizes(statistics: Mapping[Split, SplitStatistics], path: Path) -> None:
-    """Write a picture of the images' widths and heights, a dot per size.
+    """Write a chart of the heights and widths of the images, with one dot per size.
 
     Raises:
         OSError: if the file cannot be written.
@@ -61,6 +61,8 @@ def draw_sizes(statistics: Mapping[Split, SplitStatistics], path: Path) -> None:
         axes.scatter(widths, heights, area, color=_COLORS[split], alpha=0.5, label=f"{split}: {len(found.sizes)} sizes")
     axes.set_xlim(left=0)
     axes.set_ylim(bottom=0)
-    style_axes(axes, "Sizes of the images; a dot's area is their number", x="width in pixels", y="height in pixels")
+    style_axes(
+        axes, "Image sizes; the area of a dot is the number of images", x="width in pixels", y="height in pixels"
+    )
     axes.legend(frameon=False)
     figure.savefig(path)

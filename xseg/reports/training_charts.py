@@ -1,4 +1,4 @@
-"""The charts of a training, drawn from its table of epochs."""
+"""Charts of a training, drawn from its metrics.csv."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from xseg.reports.history import History
 
 @dataclass(frozen=True)
 class Chart:
-    """What one chart shows.
+    """Contents of one chart.
 
     Args:
         title: text above the chart.
-        columns: names in the training's table, each with its name in the legend.
-        logarithmic: whether values are drawn by powers of ten.
+        columns: columns of metrics.csv, each with its name in the legend.
+        logarithmic: whether to use a logarithmic scale.
     """
 
     title: str
@@ -39,7 +39,7 @@ CLASSIFICATION_CHARTS = (
 
 
 def draw_charts(history: History, charts: Sequence[Chart] = SEGMENTATION_CHARTS) -> list[Markup]:
-    """Return an SVG element per chart whose columns were measured."""
+    """Return one SVG element for each chart with measured columns."""
     drawn = []
     for chart in charts:
         curves = [replace(history.curves[name], name=text) for name, text in chart.columns if name in history.curves]

@@ -35,7 +35,7 @@ def test_a_whole_run_is_compared_with_the_bare_model(model, tmp_path, capsys):
     output = tmp_path / "speed.json"
     options = ["--images", "3", "--rounds", "1", "--peer_size", "0", "--backend", "torch", "--output", str(output)]
     assert benchmark_predict.main([str(model), str(tmp_path / "*.png"), *options]) == 0
-    assert "whole run over bare model: " in capsys.readouterr().out
+    assert "complete run / bare model: " in capsys.readouterr().out
     (result,) = json.loads(output.read_text())
     assert result["ratio"] == pytest.approx(result["ours"][0] / result["other"][0])
     assert "3 files of 48x64" in result["details"]

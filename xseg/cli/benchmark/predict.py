@@ -1,4 +1,4 @@
-"""How fast `xseg predict` is: against the bare model, and against SMP used as its documentation shows."""
+"""`xseg benchmark predict`: speed of prediction, compared with the bare model and with SMP."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from xseg.inference.options import InferenceOptions
 
 @dataclass(frozen=True)
 class SpeedOptions:
-    """What is measured.
+    """Options of the measurement.
 
     Args:
-        images: images that are predicted on; a source that holds fewer is gone through several times.
-        rounds: how often both ways are measured, in turns.
-        peer_size: side in pixels of the images that SMP is compared on; 0 leaves SMP out.
+        images: number of images to predict; a smaller source is repeated.
+        rounds: number of interleaved measurements.
+        peer_size: side in pixels of the images for the comparison with SMP; 0 to leave SMP out.
         output: JSON file to write; none if empty.
 
     Raises:
@@ -40,10 +40,10 @@ class SpeedOptions:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Measure how fast predictions are.
+    """Measure the speed of prediction.
 
     Args:
-        arguments: a model, images of one size, and options.
+        arguments: arguments after `xseg benchmark predict`: a model, images of one size, and options.
 
     Returns:
         0.
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str]) -> int:
     Raises:
         XsegError: if an option, the model or a source is wrong.
     """
-    parser = new_parser("benchmark predict", "Measure how fast predictions are.")
+    parser = new_parser("benchmark predict", "Measure the speed of prediction.")
     parser.add_argument("model", type=str, help="a run directory, a bundle directory or a Hugging Face Hub id")
     parser.add_argument("source", type=str, nargs="+", help="images of one size")
     add_options(parser, SpeedOptions)

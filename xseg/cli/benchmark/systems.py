@@ -1,4 +1,4 @@
-"""The classifiers that the Xception paper compares with, beside Xception."""
+"""`xseg benchmark systems`: the classifiers in the Xception paper."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from xseg.errors import ConfigError
 
 @dataclass(frozen=True)
 class SystemsOptions:
-    """What is measured.
+    """Options of the measurement.
 
     Args:
         batch_size: images per training step.
-        steps: timed training steps of each, after one that is not; 0 to count only.
+        steps: timed training steps of each, after an untimed one; 0 to count only.
         output_dir: folder that receives systems.csv and systems.json; none if empty.
 
     Raises:
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str]) -> int:
     """Count VGG-16, ResNet-152, Inception V3 and Xception, and time their training steps on the CPU.
 
     Args:
-        arguments: what follows `xseg benchmark systems`.
+        arguments: arguments after `xseg benchmark systems`.
 
     Returns:
         0.

@@ -1,4 +1,4 @@
-"""How long a training step takes, beside SMP's."""
+"""`xseg benchmark train_step`: time of a training step, compared with SMP."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from xseg.cli.arguments import add_options, new_parser, options_of, parse_argume
 
 @dataclass(frozen=True)
 class TrainStepOptions:
-    """What is measured.
+    """Options of the measurement.
 
     Args:
-        size: height and width in pixels of the images; 16 divides it.
+        size: height and width of the images in pixels, a multiple of 16.
         batch_size: images per step.
         rounds: timed steps of each, in turns.
         output: JSON file to write; none if empty.
@@ -29,10 +29,10 @@ class TrainStepOptions:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Time training steps of DeepLabV3+ over Xception-65 on the CPU, ours and SMP's in turns.
+    """Time training steps of DeepLabV3+ with Xception-65 on the CPU, xseg's and SMP's in turns.
 
     Args:
-        arguments: what follows `xseg benchmark train_step`.
+        arguments: arguments after `xseg benchmark train_step`.
 
     Returns:
         0.
@@ -49,10 +49,10 @@ def main(arguments: Sequence[str]) -> int:
     from xseg.files.atomic import write_text
 
     times = measure_train_step(size=options.size, batch_size=options.batch_size, rounds=options.rounds)
-    print(f"batch {times.batch_size} at {times.size}x{times.size}, {times.threads} threads, seconds a step in turns:")
+    print(f"batch {times.batch_size} at {times.size}x{times.size}, {times.threads} threads, seconds per step in turns:")
     for name, seconds in (("xseg, bfloat16 channels_last", times.ours), ("SMP, float32 eager", times.peer)):
         print(f"  {name:<30}" + " ".join(f"{value:.2f}" for value in seconds))
-    print(f"  {'three forward floors':<30}{times.floor:.2f}")
+    print(f"  {'floor (3 forward passes)':<30}{times.floor:.2f}")
     print(f"{times.speedup:.2f} times as fast as SMP; {times.over_floor:.2f} times the floor")
     if options.output:
         results = {**asdict(times), "speedup": times.speedup, "over_floor": times.over_floor}

@@ -1,4 +1,4 @@
-"""`xseg benchmark`: one study per name, each beside a peer in the same run."""
+"""`xseg benchmark`: studies that compare speed with other libraries in the same run."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from xseg.cli import EXIT_OK
 from xseg.errors import ConfigError
 
 STUDIES = {
-    "predict": ("xseg.cli.benchmark.predict", "predictions on files, beside the bare model and SMP"),
-    "systems": ("xseg.cli.benchmark.systems", "the classifiers that the Xception paper compares with, beside it"),
-    "train_step": ("xseg.cli.benchmark.train_step", "a training step on the CPU, beside SMP and what is possible"),
+    "predict": ("xseg.cli.benchmark.predict", "speed of prediction, compared with the bare model and SMP"),
+    "systems": ("xseg.cli.benchmark.systems", "parameters and speed of the classifiers in the Xception paper"),
+    "train_step": ("xseg.cli.benchmark.train_step", "time of a training step on the CPU, compared with SMP"),
 }
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Measure how fast this is, beside its peers in the same run.
+    """Compare the speed of xseg with other libraries in the same run.
 
     Args:
-        arguments: the study's name, and its own arguments.
+        arguments: name of the study, and its arguments.
 
     Returns:
         0.
