@@ -2,42 +2,40 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 from xseg.bundles.pretrained_classifier import pretrained_classifier
 from xseg.encoders.variants import encoder_spec
 from xseg.encoders.xception import XceptionEncoder
-from xseg.models.architectures import build_model, default_output_stride
+from xseg.files.description import described_by
+from xseg.models.architectures import build_model
 from xseg.models.classifier import ClassifierConfig, XceptionClassifier
-from xseg.models.config import Architecture, ModelConfig
+from xseg.models.config import ModelConfig, ModelOptions
 from xseg.models.segmentation import SegmentationModel
 from xseg.nn.ablation import Ablation
 from xseg.types import OutputStride, Padding, PathArgument
 from xseg.weights.load import load_encoder_weights
 
+PLAIN = Ablation()
 
+
+@described_by(ModelConfig)
 def create_encoder(
     name: str,
     *,
     weights: PathArgument | None = None,
-    in_channels: int = 3,
-    depth: int = 5,
+    in_channels: int = ModelConfig.in_channels,
+    depth: int = ModelOptions.depth,
     output_stride: OutputStride = 32,
-    padding: Padding = "symmetric",
-    width: float = 1.0,
-    ablation: Ablation | None = None,
+    padding: Padding = ModelOptions.padding,
+    width: float = ModelOptions.width,
+    ablation: Ablation = PLAIN,
 ) -> XceptionEncoder:
-    """Create an Xception encoder.
+    """Create an Xception encoder, by its `name` in `xseg.list_encoders()`.
 
-    Args:
-        name: one of `xseg.list_encoders()`.
-        weights: None for random ones, or a file of weights.
-        in_channels: number of input channels; pretrained first kernels are repeated over them.
-        depth: number of maps after the input, 1 to 5.
-        output_stride: size of the image over size of the last map: 4, 8, 16 or 32.
-        padding: "symmetric", or "tf_same" for features equal to Keras's.
-        width: multiplier of the channels, rounded to 8; pretrained weights need 1.
-        ablation: how it differs from its table, for the paper's studies; pretrained weights need None.
+    Its weights are random, or those of `weights`, a file or a name of the catalogue. Pretrained first kernels are
+    repeated over other input channels; pretrained weights need their own width and ablation. The other arguments are
+    those of `xseg.models.config.ModelConfig`.
 
     Returns:
         A module that maps images (N, in_channels, H, W), normalised, to a list of depth + 1 maps, with SMP's
@@ -48,7 +46,7 @@ def create_encoder(
         WeightsError: if the weights cannot be read or do not fit.
     """
     encoder = XceptionEncoder(
-        encoder_spec(name).scaled(width).with_ablation(ablation or Ablation()),
+        encoder_spec(name).scaled(width).with_ablation(ablation),
         in_channels=in_channels,
         depth=depth,
         output_stride=output_stride,
@@ -59,47 +57,32 @@ def create_encoder(
     return encoder
 
 
+@described_by(ModelOptions, ModelConfig)
 def create_model(
-    architecture: Architecture = "deeplabv3plus",
+    architecture: str = ModelOptions.architecture,
     *,
-    encoder: str = "xception65",
+    encoder: str = ModelOptions.encoder,
     encoder_weights: PathArgument | None = None,
-    classes: int = 21,
-    in_channels: int = 3,
-    output_stride: OutputStride | None = None,
-    depth: int = 5,
-    padding: Padding = "symmetric",
-    width: float = 1.0,
-    decoder_channels: int = 256,
-    atrous_rates: tuple[int, ...] | None = None,
-    dropout: float = 0.1,
-    decoder: bool = True,
-    aspp: bool = True,
-    image_pooling: bool = True,
-    multi_grid: tuple[int, ...] = (1, 1, 1),
-    ablation: Ablation | None = None,
+    classes: int = ModelConfig.classes,
+    in_channels: int = ModelConfig.in_channels,
+    output_stride: OutputStride | None = ModelOptions.output_stride,
+    depth: int = ModelOptions.depth,
+    padding: Padding = ModelOptions.padding,
+    width: float = ModelOptions.width,
+    decoder_channels: int = ModelOptions.decoder_channels,
+    atrous_rates: tuple[int, ...] | None = ModelOptions.atrous_rates,
+    dropout: float = ModelOptions.dropout,
+    decoder: bool = ModelOptions.decoder,
+    aspp: bool = ModelOptions.aspp,
+    image_pooling: bool = ModelOptions.image_pooling,
+    multi_grid: tuple[int, ...] = ModelOptions.multi_grid,
+    ablation: Ablation = PLAIN,
 ) -> SegmentationModel:
     """Create a segmentation model.
 
-    Args:
-        architecture: "deeplabv3plus" is the paper's; the others are SMP's decoders.
-        encoder: one of `xseg.list_encoders()`.
-        encoder_weights: None for random ones, or a file of weights.
-        classes: number of output channels.
-        in_channels: number of input channels.
-        output_stride: size of the image over size of the encoder's last map; by default what the architecture is
-            best known at, 16 for DeepLabV3+.
-        depth: number of times the encoder may halve the resolution, 3 to 5.
-        padding: "symmetric", or "tf_same".
-        width: multiplier of the encoder's channels, rounded to 8.
-        decoder_channels: channels of DeepLabV3+'s ASPP and decoder.
-        atrous_rates: DeepLabV3+'s rates; by default they follow the output stride.
-        dropout: share of DeepLabV3+'s ASPP output dropped in training.
-        decoder: False for DeepLabV3+ without its decoder, which is DeepLabV3 (the paper's ablation).
-        aspp: False for DeepLabV3+ without its ASPP.
-        image_pooling: False for an ASPP without the branch of the whole image (the paper's best on Cityscapes).
-        multi_grid: factors of the dilations of the encoder's last block, one per convolution.
-        ablation: how the encoder differs from its table, for the paper's studies.
+    Its weights are random, or those of `encoder_weights`, a file or a name of the catalogue, in the encoder. Pretrained
+    first kernels are repeated over other input channels. The other arguments are those of
+    `xseg.models.config.ModelConfig`.
 
     Returns:
         A module that maps images (N, in_channels, H, W), normalised, to logits (N, classes, H, W), for any H and W
@@ -109,24 +92,18 @@ def create_model(
         ConfigError: if an argument is out of range, or the parts do not fit together.
         WeightsError: if the weights cannot be read or do not fit.
     """
-    config = ModelConfig(
-        architecture=architecture,
-        encoder=encoder,
-        classes=classes,
-        in_channels=in_channels,
-        output_stride=default_output_stride(architecture) if output_stride is None else output_stride,
-        depth=depth,
-        padding=padding,
-        width=width,
-        decoder_channels=decoder_channels,
-        atrous_rates=atrous_rates,
-        dropout=dropout,
-        decoder=decoder,
-        aspp=aspp,
-        image_pooling=image_pooling,
-        multi_grid=multi_grid,
-        ablation=ablation or Ablation(),
-    )
+    given = locals()
+    options = ModelOptions(**{field.name: given[field.name] for field in fields(ModelOptions)})
+    return pretrained_model(options.model_config(classes=classes, in_channels=in_channels), encoder_weights)
+
+
+def pretrained_model(config: ModelConfig, encoder_weights: PathArgument | None) -> SegmentationModel:
+    """Build a model and load weights into its encoder, if there are any.
+
+    Raises:
+        ConfigError: if the parts do not fit together.
+        WeightsError: if the weights cannot be read or do not fit.
+    """
     model = build_model(config)
     if encoder_weights is not None:
         norm = load_encoder_weights(model.encoder, encoder_weights)
@@ -134,32 +111,26 @@ def create_model(
     return model
 
 
+@described_by(ClassifierConfig)
 def create_classifier(
-    encoder: str = "xception",
+    encoder: str = ClassifierConfig.encoder,
     *,
     weights: PathArgument | None = None,
     classes: int | None = None,
-    in_channels: int = 3,
+    in_channels: int = ClassifierConfig.in_channels,
     fully_connected: tuple[int, ...] | None = None,
-    dropout: float = 0.5,
-    padding: Padding = "symmetric",
-    width: float = 1.0,
-    ablation: Ablation | None = None,
+    dropout: float = ClassifierConfig.dropout,
+    padding: Padding = ClassifierConfig.padding,
+    width: float = ClassifierConfig.width,
+    ablation: Ablation = PLAIN,
 ) -> XceptionClassifier:
     """Create an image classifier.
 
-    Args:
-        encoder: one of `xseg.list_encoders()`.
-        weights: None for random ones; or a file of weights, or a classification run. Where it has dense layers behind
-            pooling, they are taken too, unless `classes` or `fully_connected` ask for others.
-        classes: number of outputs; None for as many as the weights have, or 1000.
-        in_channels: number of input channels; pretrained first kernels are repeated over them.
-        fully_connected: units of each layer between pooling and the outputs, (4096, 4096) in the paper's JFT
-            experiments; None for those of the weights, or none.
-        dropout: share of the outputs' input that is dropped while training.
-        padding: "symmetric", or "tf_same" for outputs equal to Keras's.
-        width: multiplier of the encoder's channels, rounded to 8; pretrained weights need their own.
-        ablation: how the encoder differs from its table; pretrained weights need their own.
+    Its weights are random, or those of `weights`: a file, a name of the catalogue, or a classification run. Their dense
+    layers are taken too, unless `classes` or `fully_connected` ask for others; without weights, the defaults of these
+    are 1000 classes and no such layers. Pretrained first kernels are repeated over other input channels;
+    pretrained weights need their own width and ablation. The other arguments are those of
+    `xseg.models.classifier.ClassifierConfig`.
 
     Returns:
         A module that maps images (N, in_channels, H, W), normalised, to logits (N, classes).
@@ -170,13 +141,13 @@ def create_classifier(
     """
     config = ClassifierConfig(
         encoder=encoder,
-        classes=1000 if classes is None else classes,
+        classes=ClassifierConfig.classes if classes is None else classes,
         in_channels=in_channels,
         fully_connected=fully_connected or (),
         dropout=dropout,
         padding=padding,
         width=width,
-        ablation=ablation or Ablation(),
+        ablation=ablation,
     )
     if weights is None:
         return XceptionClassifier(config)

@@ -12,6 +12,7 @@ from PIL import Image
 from torch import nn
 
 from xseg.images.normalization import Normalization
+from xseg.inference.options import InferenceOptions
 from xseg.inference.predictor import Predictor
 from xseg.labels.label_map import LabelMap
 
@@ -25,6 +26,7 @@ class BrightestChannel(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.tensor(4.0))
         self.output_stride = output_stride
+        self.config = SimpleNamespace(output_stride=output_stride)
         self.seen = []
 
     def with_output_stride(self, output_stride):
@@ -44,17 +46,16 @@ class FakeBundle:
     model: nn.Module
     labels: LabelMap
     normalization: Normalization
-    config: SimpleNamespace
 
 
 @pytest.fixture
 def bundle():
-    return FakeBundle(BrightestChannel().train(), LABELS, Normalization(), SimpleNamespace(output_stride=16))
+    return FakeBundle(BrightestChannel().train(), LABELS, Normalization())
 
 
 @pytest.fixture
 def predictor(bundle):
-    return Predictor.from_bundle(bundle, device="cpu", batch_size=2)
+    return Predictor.from_bundle(bundle, InferenceOptions(device="cpu", batch_size=2))
 
 
 @pytest.fixture

@@ -197,8 +197,8 @@ def test_one_channel_takes_an_array_without_a_channel_axis(photo):
 
 
 def test_averaging_is_asked_for_at_the_start_or_later(bundle, photo):
-    plain = Predictor.from_bundle(bundle, device="cpu")
-    averaging = Predictor.from_bundle(bundle, device="cpu", scales=(0.5, 1.0), flip=True)
+    plain = Predictor.from_bundle(bundle, InferenceOptions(device="cpu"))
+    averaging = Predictor.from_bundle(bundle, InferenceOptions(device="cpu", scales=(0.5, 1.0), flip=True))
     later = plain.with_averaging(scales=(0.5, 1.0), flip=True)
     image = photo(16, 16)
     first, second = averaging(image), later(image)
@@ -209,15 +209,15 @@ def test_averaging_is_asked_for_at_the_start_or_later(bundle, photo):
 
 
 def test_another_output_stride_comes_from_the_model_with_the_same_weights(bundle):
-    dense = Predictor.from_bundle(bundle, device="cpu", output_stride=8)
+    dense = Predictor.from_bundle(bundle, InferenceOptions(device="cpu", output_stride=8))
     assert dense.model.output_stride == 8
     assert dense.model.weight is bundle.model.weight
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 def test_lower_precision_gives_nearly_the_same_probabilities(bundle, photo, precision):
-    low = Predictor.from_bundle(bundle, device="cpu", precision=precision)(photo()).probabilities
-    high = Predictor.from_bundle(bundle, device="cpu")(photo()).probabilities
+    low = Predictor.from_bundle(bundle, InferenceOptions(device="cpu", precision=precision))(photo()).probabilities
+    high = Predictor.from_bundle(bundle, InferenceOptions(device="cpu"))(photo()).probabilities
     assert low.dtype == np.float32
     np.testing.assert_allclose(low, high, atol=0.03)
 
@@ -244,7 +244,7 @@ def test_a_model_with_other_outputs_than_labels_is_refused(bundle, photo):
 @pytest.mark.parametrize("device", ["cuda:99", "gpu", "tpu", "cpu:1"])
 def test_a_device_that_is_not_there_is_refused(bundle, device):
     with pytest.raises(ConfigError, match=device):
-        Predictor.from_bundle(bundle, device=device)
+        Predictor.from_bundle(bundle, InferenceOptions(device=device))
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import math
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from itertools import groupby
 from os import PathLike
 from pathlib import Path
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from xseg.bundles.bundle import Bundle, load_bundle
 from xseg.bundles.locate import locate_bundle
 from xseg.errors import DataError, ShapeError, XsegError
+from xseg.files.description import described_by
 from xseg.images.normalization import Normalization
 from xseg.inference.accumulator import tiled_labels, tiled_probabilities
 from xseg.inference.averaging import averaged_probabilities, look
@@ -76,42 +77,19 @@ class Predictor:
         self._creating = threading.Lock()
 
     @classmethod
-    def from_bundle(
-        cls,
-        bundle: Bundle[SegmentationModel],
-        *,
-        device: str = "auto",
-        precision: PrecisionOption = "float32",
-        scales: Sequence[float] = (1.0,),
-        flip: bool = False,
-        output_stride: OutputStride | None = None,
-        batch_size: int = 1,
-        backend: BackendOption = "torch",
-        tile: TileOption = "auto",
-        overlap: int | None = None,
-    ) -> Self:
-        """Return a predictor for a bundle.
+    def from_bundle(cls, bundle: Bundle[SegmentationModel], options: InferenceOptions | None = None) -> Self:
+        """Return a predictor for a bundle; another output stride shares the weights.
 
         Args:
             bundle: model, labels and normalisation.
-            device: see `InferenceOptions`, as for all that follow.
-            precision: of the computation.
-            scales: sizes to average over.
-            flip: average over the mirror image too.
-            output_stride: in place of the model's own; the weights are shared.
-            batch_size: images of one size that go through together.
-            backend: what computes.
-            tile: side of the tiles of large images.
-            overlap: pixels that tiles share.
+            options: how the model is run.
 
         Raises:
-            ConfigError: if a value is out of range or the device is not there.
+            ConfigError: if the device is not there.
         """
-        options = InferenceOptions(
-            tuple(scales), flip, output_stride, batch_size, device, precision, backend, tile, overlap
-        )
-        model = bundle.model
-        if output_stride is not None and output_stride != bundle.model.config.output_stride:
+        options = options or InferenceOptions()
+        model, output_stride = bundle.model, options.output_stride
+        if output_stride is not None and output_stride != model.config.output_stride:
             model = model.with_output_stride(output_stride)
         return cls(model, labels=bundle.labels, normalization=bundle.normalization, options=options)
 
@@ -320,49 +298,32 @@ class Predictor:
         ]
 
 
+@described_by(InferenceOptions)
 def load(
     source: PathArgument,
     *,
-    device: str = "auto",
-    precision: PrecisionOption = "float32",
-    scales: Sequence[float] = (1.0,),
-    flip: bool = False,
-    output_stride: OutputStride | None = None,
-    batch_size: int = 1,
-    backend: BackendOption = "torch",
-    tile: TileOption = "auto",
-    overlap: int | None = None,
+    device: str = InferenceOptions.device,
+    precision: PrecisionOption = InferenceOptions.precision,
+    scales: Sequence[float] = InferenceOptions.scales,
+    flip: bool = InferenceOptions.flip,
+    output_stride: OutputStride | None = InferenceOptions.output_stride,
+    batch_size: int = InferenceOptions.batch_size,
+    backend: BackendOption = InferenceOptions.backend,
+    tile: TileOption = InferenceOptions.tile,
+    overlap: int | None = InferenceOptions.overlap,
 ) -> Predictor:
     """Load a model to use it.
 
-    Args:
-        source: a run directory, whose best epoch is taken; a bundle directory; or a Hugging Face Hub id "owner/name".
-        device: see `InferenceOptions`, as for all that follow.
-        precision: of the computation.
-        scales: sizes to average over.
-        flip: average over the mirror image too.
-        output_stride: in place of the model's own.
-        batch_size: images of one size that go through together.
-        backend: what computes.
-        tile: side of the tiles of large images.
-        overlap: pixels that tiles share.
+    The `source` is a run directory, whose best epoch is taken; a bundle directory; or a Hugging Face Hub id
+    "owner/name". The other arguments are those of `xseg.inference.options.InferenceOptions`.
 
     Raises:
         ConfigError: if a value is out of range or the device is not there.
         WeightsError: if there is no model, or it cannot be read.
     """
-    return Predictor.from_bundle(
-        load_bundle(locate_bundle(source)),
-        device=device,
-        precision=precision,
-        scales=scales,
-        flip=flip,
-        output_stride=output_stride,
-        batch_size=batch_size,
-        backend=backend,
-        tile=tile,
-        overlap=overlap,
-    )
+    given = locals()
+    options = InferenceOptions(**{field.name: given[field.name] for field in fields(InferenceOptions)})
+    return Predictor.from_bundle(load_bundle(locate_bundle(source)), options)
 
 
 def _chunks(items: list[int], size: int) -> Iterator[list[int]]:

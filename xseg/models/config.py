@@ -1,69 +1,48 @@
-"""What a model is made of, as plain values: the part of a bundle that says how to build it. Imports no torch."""
+"""What a model is made of, as plain values. Imports no torch."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal, TypeAlias, get_args
+import math
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any
 
 from xseg.errors import ConfigError
 from xseg.files.serialization import from_plain
+from xseg.models.architectures import find_architecture
 from xseg.nn.ablation import Ablation
 from xseg.types import OUTPUT_STRIDES, OutputStride, Padding
 
-Architecture: TypeAlias = Literal[
-    "deeplabv3plus",
-    "unet",
-    "unetplusplus",
-    "manet",
-    "linknet",
-    "fpn",
-    "pspnet",
-    "pan",
-    "deeplabv3",
-    "smp_deeplabv3plus",
-    "upernet",
-    "segformer",
-]
-ARCHITECTURES: tuple[Architecture, ...] = get_args(Architecture)
-
 
 @dataclass(frozen=True)
-class ModelConfig:
-    """Everything that is needed to build a model, apart from its weights.
+class ModelOptions:
+    """What a user chooses about a model: shared by `xseg.create_model`, the options of a training, and bundles.
 
     Args:
-        architecture: "deeplabv3plus" is the paper's; the others are SMP's decoders, of which "smp_deeplabv3plus" is
-            SMP's own reading of DeepLabV3+.
+        architecture: deeplabv3plus, which is the paper's, or a decoder of SMP: unet, unetplusplus, manet, linknet, fpn,
+            pspnet, pan, deeplabv3, smp_deeplabv3plus (SMP's own reading of DeepLabV3+), upernet or segformer.
         encoder: a name of `xseg.list_encoders()`.
-        classes: number of output channels.
-        in_channels: number of input channels.
-        output_stride: size of the input over the size of the encoder's last features.
+        output_stride: size of the image over size of the encoder's last map, 4, 8, 16 or 32; by default what the
+            architecture is best known at, 16 for DeepLabV3+.
         depth: number of times the encoder may halve the resolution, 1 to 5.
         padding: "symmetric", or "tf_same" for weights of TensorFlow or Keras.
         width: multiplier of the encoder's channels, rounded to 8.
         decoder_channels: channels of DeepLabV3+'s ASPP and decoder; 256 in the paper.
-        atrous_rates: DeepLabV3+'s three rates; by default they follow the output stride (6, 12, 18 at 16). Empty for
-            an ASPP without atrous branches.
-        dropout: share of DeepLabV3+'s ASPP output dropped while training; TF DeepLab keeps 0.9.
+        atrous_rates: three rates of DeepLabV3+'s ASPP; by default they follow the output stride (6, 12, 18 at 16).
+            Empty for an ASPP without atrous branches.
+        dropout: share of DeepLabV3+'s ASPP output that is dropped in training; TF DeepLab keeps 0.9.
         decoder: whether DeepLabV3+ refines with the stride-4 map; without, it is DeepLabV3.
         aspp: whether DeepLabV3+ has its ASPP; without, the decoder takes the encoder's last map as it is.
-        image_pooling: whether the ASPP has its branch of the whole image.
+        image_pooling: whether the ASPP has its branch of the whole image; the paper's best on Cityscapes has none.
         multi_grid: factors of the dilations of the encoder's last block, one per convolution.
         ablation: how the encoder differs from its table, for the paper's studies.
-        encoder_norm_eps: epsilon of the encoder's batch normalisations; None for the encoder's own.
-        encoder_norm_momentum: their momentum, as PyTorch counts it; None for the encoder's own.
-        decoder_norm_eps: epsilon of DeepLabV3+'s other batch normalisations; TF DeepLab `model.py` has 1e-5.
-        decoder_norm_momentum: their momentum.
 
     Raises:
         ConfigError: if a value is out of range.
     """
 
-    architecture: Architecture = "deeplabv3plus"
+    architecture: str = "deeplabv3plus"
     encoder: str = "xception65"
-    classes: int = 21
-    in_channels: int = 3
-    output_stride: OutputStride = 16
+    output_stride: OutputStride | None = None
     depth: int = 5
     padding: Padding = "symmetric"
     width: float = 1.0
@@ -75,28 +54,69 @@ class ModelConfig:
     image_pooling: bool = True
     multi_grid: tuple[int, ...] = (1, 1, 1)
     ablation: Ablation = field(default_factory=Ablation)
+
+    def __post_init__(self) -> None:
+        find_architecture(self.architecture)
+        if self.output_stride not in (None, *OUTPUT_STRIDES):
+            raise ConfigError(f"output_stride={self.output_stride}", expected="4, 8, 16 or 32")
+        if not 1 <= self.depth <= 5:
+            raise ConfigError(f"depth={self.depth}", expected="1 to 5")
+        if not 0 < self.width < math.inf:
+            raise ConfigError(f"width={self.width}", expected="a multiplier above 0")
+        if self.decoder_channels < 1:
+            raise ConfigError(f"decoder_channels={self.decoder_channels}", expected="1 or more")
+        if not 0 <= self.dropout < 1:
+            raise ConfigError(f"dropout={self.dropout}", expected="0 or more and below 1")
+        if self.atrous_rates is not None:
+            object.__setattr__(self, "atrous_rates", tuple(self.atrous_rates))
+            if len(self.atrous_rates) not in (0, 3) or min(self.atrous_rates, default=1) < 1:
+                raise ConfigError(f"atrous_rates={self.atrous_rates}", expected="three rates of 1 or more, or none")
+        object.__setattr__(self, "multi_grid", tuple(self.multi_grid))
+        if min(self.multi_grid, default=0) < 1:
+            raise ConfigError(f"multi_grid={self.multi_grid}", expected="factors of 1 or more")
+
+    def model_config(self, *, classes: int, in_channels: int) -> ModelConfig:
+        """Return the configuration of the model for data of a number of classes and image channels.
+
+        Raises:
+            ConfigError: if a number is below 1.
+        """
+        values = {field.name: getattr(self, field.name) for field in fields(ModelOptions)}
+        if self.output_stride is None:
+            values["output_stride"] = find_architecture(self.architecture).output_stride
+        return ModelConfig(**values, classes=classes, in_channels=in_channels)
+
+
+@dataclass(frozen=True)
+class ModelConfig(ModelOptions):
+    """Everything that is needed to build a model, apart from its weights: the part of a bundle that says it.
+
+    Args:
+        output_stride: size of the image over size of the encoder's last map, 4, 8, 16 or 32.
+        classes: number of output channels.
+        in_channels: number of image channels.
+        encoder_norm_eps: epsilon of the encoder's batch normalisations; None for the encoder's own.
+        encoder_norm_momentum: their momentum, as PyTorch counts it; None for the encoder's own.
+        decoder_norm_eps: epsilon of DeepLabV3+'s other batch normalisations; TF DeepLab `model.py` has 1e-5.
+        decoder_norm_momentum: their momentum.
+
+    Raises:
+        ConfigError: if a value is out of range.
+    """
+
+    output_stride: OutputStride = 16
+    classes: int = 21
+    in_channels: int = 3
     encoder_norm_eps: float | None = None
     encoder_norm_momentum: float | None = None
     decoder_norm_eps: float = 1e-5
     decoder_norm_momentum: float = 0.1
 
     def __post_init__(self) -> None:
-        if self.architecture not in ARCHITECTURES:
-            raise ConfigError(f"architecture={self.architecture!r}", expected=f"one of {', '.join(ARCHITECTURES)}")
-        if self.output_stride not in OUTPUT_STRIDES:
-            raise ConfigError(f"output_stride={self.output_stride}", expected="4, 8, 16 or 32")
-        for name in ("classes", "in_channels", "decoder_channels"):
+        super().__post_init__()
+        for name in ("classes", "in_channels"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name}={getattr(self, name)}", expected="1 or more")
-        if not 0 <= self.dropout < 1:
-            raise ConfigError(f"dropout={self.dropout}", expected="0 or more and below 1")
-        if self.atrous_rates is not None:
-            object.__setattr__(self, "atrous_rates", tuple(self.atrous_rates))
-            if len(self.atrous_rates) not in (0, 3) or min(self.atrous_rates, default=1) < 1:
-                raise ConfigError(f"atrous_rates={self.atrous_rates}", expected="three rates of 1 or more")
-        object.__setattr__(self, "multi_grid", tuple(self.multi_grid))
-        if min(self.multi_grid, default=0) < 1:
-            raise ConfigError(f"multi_grid={self.multi_grid}", expected="factors of 1 or more")
 
     def at_output_stride(self, output_stride: OutputStride) -> ModelConfig:
         """Return the same model at another output stride; rates that were set by hand cover the same context."""

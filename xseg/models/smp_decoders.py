@@ -1,22 +1,10 @@
-"""SMP's decoders over our encoders: the one door from the models to segmentation-models-pytorch."""
+"""SMP's decoders, as a table. Imports no SMP."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-import segmentation_models_pytorch as smp
-from segmentation_models_pytorch import encoders as smp_encoders
-from torch import Tensor, nn
-
-from xseg.errors import ConfigError
-from xseg.models.config import ModelConfig
-from xseg.models.deeplabv3plus import default_rates
-from xseg.models.segmentation import SegmentationModel, build_encoder
-from xseg.models.smp_encoders import SmpEncoder
 from xseg.types import OutputStride
-
-UNET_CHANNELS = (256, 128, 64, 32, 16)  # SMP's default
 
 
 @dataclass(frozen=True)
@@ -57,80 +45,3 @@ SMP_DECODERS: dict[str, SmpDecoder] = {
     "upernet": SmpDecoder("UPerNet", (32, 16, 8, 4)),
     "segformer": SmpDecoder("Segformer", (32, 16, 8, 4)),
 }
-
-
-class SmpModel(SegmentationModel):
-    """One of SMP's models with one of our encoders, for images of any size.
-
-    The weights have SMP's names. Images are padded at the right and the bottom, by repeating the border, to the
-    multiple that the decoder needs, and the logits cut to the images' size.
-
-    Args:
-        config: what to build.
-
-    Raises:
-        ConfigError: if the decoder cannot work at the output stride or depth.
-    """
-
-    def __init__(self, config: ModelConfig) -> None:
-        super().__init__(config)
-        decoder = SMP_DECODERS[config.architecture]
-        _check(config, decoder)
-        network = getattr(smp, decoder.name)(**_arguments(config, decoder))
-        self.encoder = build_encoder(config)
-        self.decoder = network.decoder
-        self.segmentation_head = network.segmentation_head
-        if _is_bilinear(self.segmentation_head[1]):
-            self.segmentation_head[1] = nn.Identity()
-        self.multiple = 2**config.depth
-        self.smallest = decoder.smallest_map * self.encoder.output_stride
-
-    def coarse(self, images: Tensor) -> Tensor:
-        """Score images (N, in_channels, H, W) whose sides are multiples of `multiple`: logits (N, classes, h, w)."""
-        logits: Tensor = self.segmentation_head(self.decoder(self.encoder(images)))
-        return logits
-
-
-def _is_bilinear(module: nn.Module) -> bool:
-    """Return whether a module resizes as `xseg.nn.resize` does, so that the last resize can do its work."""
-    return isinstance(module, nn.Upsample) and module.mode == "bilinear" and module.align_corners is True
-
-
-def _check(config: ModelConfig, decoder: SmpDecoder) -> None:
-    allowed = [stride for stride in decoder.output_strides if not decoder.pyramid or stride >= min(2**config.depth, 32)]
-    if config.output_stride not in allowed:
-        raise ConfigError(
-            f"output_stride={config.output_stride} under {config.architecture} at depth {config.depth}",
-            expected=" or ".join(str(stride) for stride in sorted(allowed)),
-            remedy="its decoder doubles the resolution map by map" if decoder.pyramid else "",
-        )
-    if config.depth < 3:
-        raise ConfigError(f"depth={config.depth} under {config.architecture}", expected="3 to 5")
-
-
-def _arguments(config: ModelConfig, decoder: SmpDecoder) -> dict[str, Any]:
-    """Return the arguments of SMP's constructor. It builds an encoder too, of our names, which is then replaced."""
-    arguments: dict[str, Any] = {
-        "encoder_name": _register(config.encoder, config.width),
-        "encoder_depth": config.depth,
-        "encoder_weights": None,
-        "in_channels": config.in_channels,
-        "classes": config.classes,
-    }
-    if decoder.stride_argument:
-        arguments["encoder_output_stride"] = config.output_stride
-    if decoder.rates_argument:
-        arguments["decoder_atrous_rates"] = config.atrous_rates or default_rates(config.output_stride)
-    if decoder.channels_argument:
-        arguments["decoder_channels"] = UNET_CHANNELS[: config.depth]
-    if decoder.upsampling_argument:
-        arguments["upsampling"] = min(config.output_stride, 2**config.depth)
-    return arguments
-
-
-def _register(name: str, width: float) -> str:
-    """Add an encoder to SMP for the models of this package, and return its name there."""
-    registered = f"xseg model: {name}@{width:g}"
-    parts = {"encoder": SmpEncoder, "pretrained_settings": {}, "params": {"name": name, "width": width}}
-    smp_encoders.encoders.setdefault(registered, parts)
-    return registered

@@ -11,7 +11,7 @@ from torch import Tensor
 from xseg.bundles.bundle import load_bundle
 from xseg.bundles.locate import locate_bundle
 from xseg.errors import WeightsError
-from xseg.factory import create_model
+from xseg.factory import pretrained_model
 from xseg.labels.label_map import LabelMap
 from xseg.models.architectures import build_model
 from xseg.models.config import ModelConfig
@@ -37,7 +37,8 @@ def construct_model(options: TaskOptions, labels: LabelMap, *, in_channels: int)
         WeightsError: if the weights are missing or do not fit.
     """
     if options.start_from is None:
-        model = _create(options, len(labels), in_channels, options.encoder_weights)
+        config = options.model_config(classes=len(labels), in_channels=in_channels)
+        model = pretrained_model(config, options.encoder_weights)
     else:
         model = _start(options, options.start_from, labels, in_channels)
     return _finish(model, options)
@@ -53,37 +54,9 @@ def restored_model(options: TaskOptions, config: ModelConfig) -> SegmentationMod
     Raises:
         WeightsError: if the options describe another model.
     """
-    asked = _asked(options, config.classes, config.in_channels)
+    asked = options.model_config(classes=config.classes, in_channels=config.in_channels)
     _refuse_difference(asked, config, "the checkpoint to resume", FROM_WEIGHTS)
     return _finish(build_model(config), options)
-
-
-def _create(options: TaskOptions, classes: int, in_channels: int, encoder_weights: str | None) -> SegmentationModel:
-    return create_model(
-        options.architecture,
-        encoder=options.encoder,
-        encoder_weights=encoder_weights,
-        classes=classes,
-        in_channels=in_channels,
-        output_stride=options.output_stride,
-        depth=options.depth,
-        padding=options.padding,
-        width=options.width,
-        decoder_channels=options.decoder_channels,
-        atrous_rates=options.atrous_rates,
-        dropout=options.dropout,
-        decoder=options.decoder,
-        aspp=options.aspp,
-        image_pooling=options.image_pooling,
-        multi_grid=options.multi_grid,
-        ablation=options.ablation,
-    )
-
-
-def _asked(options: TaskOptions, classes: int, in_channels: int) -> ModelConfig:
-    """Return what the options' model is made of."""
-    with torch.device("meta"):
-        return _create(options, classes, in_channels, None).config
 
 
 def _start(options: TaskOptions, source: str, labels: LabelMap, in_channels: int) -> SegmentationModel:
@@ -96,7 +69,7 @@ def _start(options: TaskOptions, source: str, labels: LabelMap, in_channels: int
     state: Mapping[str, Tensor] = bundle.model.state_dict()
     if bundle.labels.names != labels.names:
         state = adapt_head(state, bundle.model.config, bundle.labels, labels.names).state
-    asked = _asked(options, len(labels), in_channels)
+    asked = options.model_config(classes=len(labels), in_channels=in_channels)
     free = (*FROM_WEIGHTS, "output_stride", "atrous_rates", "dropout", "classes")  # the weights do not depend on them
     _refuse_difference(asked, bundle.model.config, f"start_from={source}", free)
     model = build_model(replace(asked, **{name: getattr(bundle.model.config, name) for name in FROM_WEIGHTS}))

@@ -16,7 +16,7 @@ OPTIONS = [TaskOptions, RunOptions, OptimizerOptions, ScheduleOptions, LossOptio
 
 @pytest.mark.parametrize("options", OPTIONS)
 def test_every_option_is_explained(options):
-    documented = inspect.getdoc(options)
+    documented = "".join(inspect.getdoc(kind) for kind in options.__mro__)
     for field in dataclasses.fields(options):
         assert f"{field.name}: " in documented
 

@@ -5,38 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from xseg.models.config import Architecture
-from xseg.nn.ablation import Ablation
+from xseg.models.config import ModelOptions
 from xseg.training.options.recipe import LossOptions, OptimizerOptions, ScheduleOptions, require
-from xseg.types import OutputStride, Padding
 
 BatchNormPolicy: TypeAlias = Literal["auto", "train", "frozen"]
 
 
 @dataclass(frozen=True)
-class TaskOptions:
+class TaskOptions(ModelOptions):
     """The model and how it learns; classes and input channels come from the data.
 
     Args:
-        architecture: "deeplabv3plus" is the paper's; the others are SMP's decoders.
-        encoder: a name of `xseg.list_encoders()`.
         encoder_weights: a file with the encoder's weights, a name in the catalogue, or null for random ones.
         start_from: a run, a bundle or a Hub id of a model of the same architecture, trained on other data, whose
             weights are gone on from; its head keeps the rows of classes of the same name. Null for a new model.
-        output_stride: size of the input over the size of the encoder's last features; null for what the architecture
-            is best known at, 16 for DeepLabV3+.
-        depth: number of times the encoder may halve the resolution, 1 to 5.
-        padding: "symmetric", or "tf_same" for weights of TensorFlow or Keras.
-        width: multiplier of the encoder's channels, rounded to 8.
-        decoder_channels: channels of DeepLabV3+'s ASPP and decoder; 256 in the paper.
-        atrous_rates: DeepLabV3+'s three rates; null for those that follow the output stride (6, 12, 18 at 16), [] for
-            an ASPP without atrous branches.
-        dropout: share of DeepLabV3+'s ASPP output dropped while training.
-        decoder: false for DeepLabV3+ without its decoder, which is DeepLabV3.
-        aspp: false for DeepLabV3+ without its ASPP.
-        image_pooling: false for an ASPP without the branch of the whole image.
-        multi_grid: factors of the dilations of the encoder's last block, one per convolution.
-        ablation: how the encoder differs from its table, for the paper's studies.
         optimizer: how weights follow gradients.
         schedule: how the learning rate moves.
         loss: what is minimised.
@@ -63,22 +45,8 @@ class TaskOptions:
         ConfigError: if a value is out of range.
     """
 
-    architecture: Architecture = "deeplabv3plus"
-    encoder: str = "xception65"
     encoder_weights: str | None = None
     start_from: str | None = None
-    output_stride: OutputStride | None = None
-    depth: int = 5
-    padding: Padding = "symmetric"
-    width: float = 1.0
-    decoder_channels: int = 256
-    atrous_rates: tuple[int, ...] | None = None
-    dropout: float = 0.1
-    decoder: bool = True
-    aspp: bool = True
-    image_pooling: bool = True
-    multi_grid: tuple[int, int, int] = (1, 1, 1)
-    ablation: Ablation = field(default_factory=Ablation)
     optimizer: OptimizerOptions = field(default_factory=OptimizerOptions)
     schedule: ScheduleOptions = field(default_factory=ScheduleOptions)
     loss: LossOptions = field(default_factory=LossOptions)
@@ -93,16 +61,12 @@ class TaskOptions:
     channels_last: bool = True
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         require(self.ema_decay is None or 0 <= self.ema_decay < 1, f"ema_decay={self.ema_decay}", "0 to 1, or null")
         momentum = self.batch_norm_momentum
         require(momentum is None or 0 < momentum <= 1, f"batch_norm_momentum={momentum}", "above 0 and up to 1")
-        require(1 <= self.depth <= 5, f"depth={self.depth}", "1 to 5")
-        require(self.width > 0, f"width={self.width}", "a value above 0")
         for name in ("batch_norm_threshold", "freeze_encoder_epochs", "freeze_encoder_blocks"):
             require(getattr(self, name) >= 0, f"{name}={getattr(self, name)}", "0 or more")
-        if self.atrous_rates is not None:
-            object.__setattr__(self, "atrous_rates", tuple(self.atrous_rates))
-            require(len(self.atrous_rates) in (0, 3), f"atrous_rates={self.atrous_rates}", "three rates, or none")
         both = self.start_from is not None and self.encoder_weights is not None
         require(not both, "start_from and encoder_weights", "one of them")
         hooked = self.compile and self.loss.auxiliary > 0
