@@ -140,7 +140,7 @@ def test_an_output_folder_that_is_a_file_is_refused(model, images, tmp_path, cap
 
 
 def test_an_interruption_leaves_the_table_of_what_is_done(model, images, tmp_path, monkeypatch):
-    from xseg.predict.outputs.images import PredictionWriter
+    from xseg.predict.writer import PredictionWriter
 
     write = PredictionWriter.write
 

@@ -9,8 +9,9 @@ from PIL import Image
 from xseg.errors import DataError, MissingExtraError
 from xseg.images.normalization import Normalization
 from xseg.labels.label_map import LabelMap
-from xseg.predict import geotiff
-from xseg.predict.geotiff import geo_environment, is_raster, mask_type, open_raster
+from xseg.predict import geotiff, raster_reader
+from xseg.predict.geotiff import geo_environment, is_raster, mask_type
+from xseg.predict.raster_reader import open_raster
 
 rasterio = pytest.importorskip("rasterio")
 from rasterio.transform import from_origin  # noqa: E402
@@ -91,10 +92,10 @@ def test_a_colour_table_is_refused_with_the_remedy(tmp_path):
 
 def test_blocks_that_do_not_fit_into_memory_are_refused(tmp_path, monkeypatch):
     path = write(tmp_path / "map.tif", height=64, width=64, tiled=True, blockxsize=64, blockysize=64)
-    monkeypatch.setattr(geotiff, "free_memory", lambda: 4 * 64 * 64 * 3 - 1)
+    monkeypatch.setattr(raster_reader, "free_memory", lambda: 4 * 64 * 64 * 3 - 1)
     with pytest.raises(DataError, match=r"blocks of 64x64 pixels.*TILED=YES"):
         open_one(path)
-    monkeypatch.setattr(geotiff, "free_memory", lambda: 4 * 64 * 64 * 3)
+    monkeypatch.setattr(raster_reader, "free_memory", lambda: 4 * 64 * 64 * 3)
     open_one(path)
 
 

@@ -20,7 +20,7 @@ from silent import Silent
 from xseg.bundles.bundle import Bundle, save_bundle
 from xseg.errors import ConfigError, DataError
 from xseg.images.normalization import Normalization
-from xseg.inference.options import InferenceOptions, OutputOptions
+from xseg.inference.options import InferenceOptions
 from xseg.inference.predictor import Predictor
 from xseg.labels.label_map import LabelMap
 from xseg.models.architectures import build_model
@@ -28,6 +28,8 @@ from xseg.models.config import ModelConfig
 from xseg.predict import job as module
 from xseg.predict.job import Job
 from xseg.predict.manifest import describe_run
+from xseg.predict.options import FolderOptions
+from xseg.predict.outputs.registry import create_outputs
 from xseg.predict.sources import expand_sources
 from xseg.predict.table import read_table
 
@@ -59,17 +61,18 @@ def pictures(tmp_path_factory):
     return folder
 
 
-def make_job(model, pictures, directory, *, batch_size=1, **output):
+def make_job(model, pictures, directory, *, batch_size=1, resume=False, **wanted):
     from xseg.bundles.bundle import load_bundle
 
     bundle = load_bundle(model)
     options = InferenceOptions(batch_size=batch_size, device="cpu")
     settings = {"labels": bundle.labels, "normalization": bundle.normalization, "options": options}
-    wanted = OutputOptions(str(directory), **output)
+    outputs = create_outputs(wanted)
     facts = {"device": "cpu", "backend": "torch", "precision": "float32"}
-    description = describe_run("digest", options, wanted, **facts)
+    description = describe_run("digest", options, outputs, **facts)
     sources = expand_sources([str(pictures)], exclude=directory)
-    return Job(Predictor(bundle.model, **settings), sources, wanted, description, Silent())
+    folder = FolderOptions(str(directory), resume=resume)
+    return Job(Predictor(bundle.model, **settings), sources, folder, description, Silent(), outputs)
 
 
 def hashes(directory):

@@ -15,7 +15,9 @@ from xseg.inference import accumulator
 from xseg.inference.tiling import Tiling
 from xseg.labels.label_map import LabelMap
 from xseg.predict import geotiff
-from xseg.predict.raster import RasterOptions, predict_raster, raster_overlay
+from xseg.predict.outputs.overlay import raster_overlay
+from xseg.predict.outputs.probabilities import Probabilities
+from xseg.predict.raster import RasterOptions, predict_raster
 
 rasterio = pytest.importorskip("rasterio")
 from rasterio.control import GroundControlPoint  # noqa: E402
@@ -266,7 +268,8 @@ def test_overviews_show_the_commonest_class(tmp_path):
 
 def test_probabilities_are_a_band_per_class(source, tmp_path):
     predictor = Predictor()
-    predict_raster(predictor, source.path, tmp_path / "m.tif", TILES, probabilities=tmp_path / "p.tif")
+    streams = {tmp_path / "p.tif": Probabilities().stream_raster}
+    predict_raster(predictor, source.path, tmp_path / "m.tif", TILES, streams=streams)
     expected = predictor.run(np.moveaxis(source.bands, 0, -1)[None])[0].numpy()
     with rasterio.open(tmp_path / "p.tif") as probabilities:
         assert probabilities.dtypes == ("float32",) * 3

@@ -15,12 +15,14 @@ from xseg.bundles.bundle import Bundle, save_bundle
 from xseg.errors import ConfigError, MissingExtraError
 from xseg.files.progress import Progress
 from xseg.images.normalization import Normalization
-from xseg.inference.options import EngineOptions, InferenceOptions, OutputOptions
+from xseg.inference.options import InferenceOptions
 from xseg.inference.predictor import load
 from xseg.labels.label_map import LabelMap
 from xseg.models.architectures import build_model
 from xseg.models.config import ModelConfig
 from xseg.predict.job import Job
+from xseg.predict.options import EngineOptions, FolderOptions
+from xseg.predict.outputs.registry import create_outputs
 from xseg.predict.ray import _pieces, ray_engine
 from xseg.predict.sources import Source, expand_sources
 
@@ -74,9 +76,10 @@ def pictures(tmp_path):
     return folder
 
 
-def make_job(bundle, pictures, directory, show, **output):
+def make_job(bundle, pictures, directory, show, **wanted):
     sources = expand_sources([str(item) for item in pictures])
-    return Job(load(bundle, device="cpu", batch_size=2), sources, OutputOptions(str(directory), **output), {}, show)
+    predictor, folder = load(bundle, device="cpu", batch_size=2), FolderOptions(str(directory))
+    return Job(predictor, sources, folder, {}, show, create_outputs(wanted))
 
 
 def hashes(directory):
@@ -104,7 +107,7 @@ def test_a_lost_node_costs_nothing_but_time_from_paths_and_urls(bundle, pictures
 
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setenv("RAY_worker_niceness", "0")  # 15 by default, which starves beside tests in other processes
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("XSEG_CACHE", str(tmp_path / "cache"))
     make_job(bundle, [pictures], tmp_path / "local", Count(), overlay=True).run()
     url, out = pictures.as_uri(), (tmp_path / "ray").as_uri()
     from_both = [pictures / "[0-3]*.png", f"{url}/[4-9]*.png", f"{url}/broken.png"]

@@ -13,11 +13,13 @@ from silent import Silent
 
 from xseg.errors import ConfigError, DataError
 from xseg.files.remote import fetch, files_below, send, staging_folder
-from xseg.inference.options import InferenceOptions, OutputOptions
+from xseg.inference.options import InferenceOptions
 from xseg.predict import staging as output_folder
 from xseg.predict.job import Job
 from xseg.predict.lock import OWNER
 from xseg.predict.manifest import describe_run
+from xseg.predict.options import FolderOptions
+from xseg.predict.outputs.registry import create_outputs
 from xseg.predict.sources import expand_sources
 from xseg.predict.table import read_table
 
@@ -27,7 +29,7 @@ NAMES = ["a/one", "a/b/two", "three"]
 @pytest.fixture
 def photos(tmp_path, monkeypatch):
     """Photographs in a folder of this machine, and the URL of the same ones."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("XSEG_CACHE", str(tmp_path / "cache"))
     here, url = tmp_path / "photos", f"memory://{tmp_path.name}/photos"
     random = np.random.default_rng(0)
     for name in NAMES:
@@ -40,11 +42,13 @@ def photos(tmp_path, monkeypatch):
     fsspec.filesystem("memory").store.clear()
 
 
-def make_job(predictor, sources, place, **output):
-    wanted = OutputOptions(str(place), overlay=True, polygons=True, **output)
+def make_job(predictor, sources, place, *, resume=False, **wanted):
+    outputs = create_outputs({"overlay": True, "polygons": True, **wanted})
     facts = {"device": "cpu", "backend": "torch", "precision": "float32"}
-    description = describe_run("digest", InferenceOptions(batch_size=2), wanted, **facts)
-    return Job(predictor, expand_sources([str(item) for item in sources], exclude=place), wanted, description, Silent())
+    description = describe_run("digest", InferenceOptions(batch_size=2), outputs, **facts)
+    folder = FolderOptions(str(place), resume=resume)
+    found = expand_sources([str(item) for item in sources], exclude=place)
+    return Job(predictor, found, folder, description, Silent(), outputs)
 
 
 def contents(folder):
@@ -208,3 +212,4 @@ def test_a_place_that_takes_nothing_stops_the_run_with_its_url(predictor, photos
     monkeypatch.setattr(fsspec.filesystem("memory").__class__, "put_file", refused)
     with pytest.raises(DataError, match=rf"{url}/out/.* cannot be written: denied"):
         job.run()
+    assert not [path for path in staging_folder().rglob("*") if path.is_file()]

@@ -6,11 +6,10 @@ import pytest
 from PIL import Image
 from silent import Silent
 
-from xseg.inference.options import OutputOptions
 from xseg.predict import video as module
-from xseg.predict.outputs.images import PredictionWriter
 from xseg.predict.sources import Source
 from xseg.predict.video import predict_video
+from xseg.predict.writer import PredictionWriter
 
 COLORS = [(255, 0, 0), (0, 255, 0), (0, 0, 255)]
 SIZE = (48, 64)
@@ -30,8 +29,8 @@ def film(tmp_path):
     return Source(path, "sub/film", "video")
 
 
-def run(predictor, source, directory, **options):
-    return predict_video(predictor, source, PredictionWriter(directory, OutputOptions(**options)), Silent())
+def run(predictor, source, directory, *, reuse=False):
+    return predict_video(predictor, source, PredictionWriter(directory), Silent(), reuse=reuse)
 
 
 def test_every_frame_gets_its_mask_and_the_overlays_are_a_video(predictor, film, tmp_path):
@@ -57,7 +56,7 @@ def test_a_resumed_video_takes_the_masks_that_are_there(predictor, film, tmp_pat
     run(predictor, film, out)
     (out / "masks" / "sub" / "film" / "000005.png").unlink()
     predictor.model.seen.clear()
-    run(predictor, film, out, resume=True)
+    run(predictor, film, out, reuse=True)
     assert [shape for shape, _, _ in predictor.model.seen] == [(2, 3, *SIZE)], "the batch that it belongs to"
     assert len(list((out / "masks" / "sub" / "film").iterdir())) == FRAMES
     predictor.model.seen.clear()
@@ -126,7 +125,7 @@ def test_a_resumed_camera_takes_no_mask_of_frames_that_were_others(predictor, ca
     masks.mkdir(parents=True)
     for number in range(1, 20):
         Image.fromarray(np.full(SIZE, 2, np.uint8)).save(masks / f"{number:06}.png")
-    assert run(predictor, camera, tmp_path / "out", resume=True).status == "ok"
+    assert run(predictor, camera, tmp_path / "out", reuse=True).status == "ok"
     written = sorted(masks.iterdir())
     assert 1 <= len(written) <= 7
     assert all((np.asarray(Image.open(mask)) == 0).all() for mask in written)

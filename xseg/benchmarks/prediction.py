@@ -20,15 +20,15 @@ from torch import nn
 from xseg.errors import DataError
 from xseg.factory import create_model
 from xseg.images.normalization import Normalization
-from xseg.inference.options import InferenceOptions, OutputOptions
+from xseg.inference.options import InferenceOptions
 from xseg.inference.pipeline import Request
 from xseg.inference.predictor import Predictor
 from xseg.inference.preprocessing import to_array, to_batch
 from xseg.labels.label_map import LabelMap
 from xseg.nn.resize import resize
 from xseg.predict.job import predict_images
-from xseg.predict.outputs.images import PredictionWriter
 from xseg.predict.sources import Source
+from xseg.predict.writer import PredictionWriter
 
 ROUNDS = 5  # interleaved, because the speed of a machine drifts
 PEER_CLASSES = 11
@@ -79,7 +79,7 @@ def overlap(predictor: Predictor, files: Sequence[Path], *, rounds: int = ROUNDS
     with tempfile.TemporaryDirectory() as directory:
         sources = [Source(path, str(index)) for index, path in enumerate(files)]
         requests = [Request(index, path) for index, path in enumerate(files)]
-        writer = PredictionWriter(Path(directory), OutputOptions(directory))
+        writer = PredictionWriter(Path(directory))
 
         def whole() -> None:
             for row in predict_images(predictor, sources, writer, requests):
@@ -113,7 +113,7 @@ def against_smp(files: Sequence[Path], options: InferenceOptions, *, rounds: int
     labels = LabelMap(tuple(f"class {index}" for index in range(PEER_CLASSES)))
     predictor = Predictor(own, labels=labels, normalization=Normalization(), options=options)
     with tempfile.TemporaryDirectory() as directory:
-        writer = PredictionWriter(Path(directory), OutputOptions(directory))
+        writer = PredictionWriter(Path(directory))
         sources = [Source(path, str(index)) for index, path in enumerate(files)]
         requests = [Request(index, path) for index, path in enumerate(files)]
         return _in_turns(

@@ -13,10 +13,15 @@ from xseg.cli import EXIT_OK, EXIT_SOME_FAILED
 from xseg.cli.arguments import add_options, new_parser, options_of, parse_arguments
 from xseg.cli.progress import show_progress
 from xseg.errors import ConfigError
-from xseg.inference.options import EngineOptions, InferenceOptions, OutputOptions
+from xseg.inference.options import InferenceOptions
+from xseg.predict.options import EngineOptions, FolderOptions
+from xseg.predict.outputs.registry import create_outputs, name_of, option_names, optional_outputs
 
 if TYPE_CHECKING:
+    from jsonargparse import ArgumentParser
+
     from xseg.inference.predictor import Predictor
+    from xseg.predict.outputs.output import Output
     from xseg.predict.table import Row
 
 # A command is to be quick; in Python and for scores, what a user does not ask for is left exact.
@@ -44,20 +49,22 @@ def main(arguments: Sequence[str]) -> int:
         help="images, folders, globs in quotes, @list.txt, videos, GeoTIFFs, a camera's number, or URLs that fsspec "
         "knows (s3://bucket/photos)",
     )
-    add_options(parser, OutputOptions)
+    add_options(parser, FolderOptions)
+    _add_outputs(parser)
     add_options(parser, InferenceOptions)
     add_options(parser, EngineOptions)
     parser.set_defaults(QUICK)
     values = vars(parse_arguments(parser, arguments))
-    output, options = options_of(OutputOptions, values), options_of(InferenceOptions, values)
+    folder, options = options_of(FolderOptions, values), options_of(InferenceOptions, values)
+    outputs = create_outputs(values, values["output"])
     machines = options_of(EngineOptions, values)
-    directory = Path(output.output_dir)
+    directory = Path(folder.output_dir)
     if directory.exists() and not directory.is_dir():
-        raise ConfigError(f"output_dir={output.output_dir} is a file", expected="a folder, or a name that is free")
+        raise ConfigError(f"output_dir={folder.output_dir} is a file", expected="a folder, or a name that is free")
 
     from xseg.predict.sources import expand_sources  # not before --help is answered: it imports OpenCV
 
-    sources = expand_sources(values["source"], exclude=output.output_dir)
+    sources = expand_sources(values["source"], exclude=folder.output_dir)
 
     from xseg.bundles.locate import locate_bundle  # imports torch, and everything above is checked without it
     from xseg.inference.predictor import load
@@ -67,15 +74,15 @@ def main(arguments: Sequence[str]) -> int:
     bundle = locate_bundle(values["model"])
     predictor = load(bundle, **asdict(options))
     facts = _in_fact(predictor)
-    description = describe_run(bundle_digest(bundle), options, output, **facts)
+    description = describe_run(bundle_digest(bundle), options, outputs, **facts)
     engine = None
     if machines.engine == "ray":
         from xseg.predict.ray import ray_engine
 
         engine = ray_engine(values["model"], replace(options, **facts), machines.address)
     start = time.perf_counter()
-    rows = Job(predictor, sources, output, description, show_progress).run(engine)
-    _tell(rows, output, time.perf_counter() - start)
+    rows = Job(predictor, sources, folder, description, show_progress, outputs).run(engine)
+    _print_summary(rows, folder, outputs, time.perf_counter() - start)
     return EXIT_SOME_FAILED if any(row.status == "failed" for row in rows) else EXIT_OK
 
 
@@ -87,21 +94,35 @@ def _in_fact(predictor: Predictor) -> dict[str, Any]:
     return {"device": device, "backend": backend.name, "precision": backend.precision}
 
 
-def _tell(rows: Sequence[Row], output: OutputOptions, seconds: float) -> None:
+def _add_outputs(parser: ArgumentParser) -> None:
+    """Add an option per kind of output, those of the kinds themselves, and one for a user's own."""
+    for name, kind in optional_outputs().items():
+        parser.add_argument(f"--{name}", action="store_true", help=kind.description)
+        if option_names(kind):
+            add_options(parser, kind)
+    parser.add_argument(
+        "--output",
+        type=str,
+        action="append",
+        default=[],
+        metavar="CLASS_PATH",
+        help="an output of your own to write too, as path/to/file.py:Name or package.module.Name: a subclass of "
+        "xseg.predict.outputs.output.Output; may be given several times",
+    )
+
+
+def _print_summary(rows: Sequence[Row], options: FolderOptions, outputs: Sequence[Output], seconds: float) -> None:
     """Print what was written where and how fast."""
     from xseg.predict.staging import OutputFolder
 
-    folder = OutputFolder.named(output.output_dir)
+    folder = OutputFolder.named(options.output_dir)
     done = sum(row.status == "ok" for row in rows)
-    places = [f"table in {folder.at(folder.directory / 'predictions.csv')}"]
-    if done:
-        wanted = {"masks": True, "overlays": output.overlay, "probabilities": output.probabilities}
-        wanted["polygons"] = output.polygons
-        places = [
-            f"{kind} in {folder.at(folder.directory / kind)}" for kind, is_wanted in wanted.items() if is_wanted
-        ] + places
-    if output.coco:
-        places.append(f"COCO annotations in {folder.at(folder.directory / 'coco.json')}")
+    folders = ["masks", *(output.folder for output in outputs if output.folder)] if done else []
+    places = [f"{name} in {folder.at(folder.directory / name)}" for name in folders]
+    places.append(f"table in {folder.at(folder.directory / 'predictions.csv')}")
+    for output in outputs:
+        if output.summary:
+            places.append(f"{output.title or name_of(output)} in {folder.at(folder.directory / output.summary)}")
     speed = f"{done / seconds:.1f} images/s" if seconds else ""
     failed = f", {len(rows) - done} failed" if done < len(rows) else ""
     print(f"predicted {done} of {len(rows)} images in {seconds:.1f} s ({speed}){failed}: {', '.join(places)}")

@@ -12,7 +12,6 @@ from xseg.types import OUTPUT_STRIDES, OutputStride
 
 BackendName: TypeAlias = Literal["torch", "openvino", "onnxruntime"]
 BackendOption: TypeAlias = Literal["auto", "torch", "openvino", "onnxruntime"]
-Engine: TypeAlias = Literal["local", "ray"]
 PrecisionOption: TypeAlias = Literal["auto", "float32", "bfloat16", "float16"]
 
 
@@ -67,56 +66,3 @@ class InferenceOptions:
 def _either(option: object) -> str:
     *names, last = get_args(option)
     return f"{', '.join(names)} or {last}"
-
-
-@dataclass(frozen=True)
-class OutputOptions:
-    """What is written.
-
-    Args:
-        output_dir: folder to write to, or its URL (s3://bucket/masks): masks/NAME.png, an indexed PNG per image, and
-            predictions.csv, a row per input.
-        overlay: write overlays/NAME.jpg too: the classes drawn over the image, with a legend.
-        probabilities: write probabilities/NAME.npz too: float16 of shape (classes, height, width); NAME.tif for a
-            GeoTIFF.
-        polygons: write polygons/NAME.geojson too: the outlines of the classes, with class and area.
-        tolerance: pixels by which polygons may be simplified; 0 keeps every corner.
-        coco: write coco.json too: the masks of all images as COCO annotations (RLE).
-        resume: go on with an interrupted run: what is done is kept.
-
-    Raises:
-        ConfigError: if a value is out of range.
-    """
-
-    output_dir: str = "predictions"
-    overlay: bool = False
-    probabilities: bool = False
-    polygons: bool = False
-    tolerance: float = 1.0
-    coco: bool = False
-    resume: bool = False
-
-    def __post_init__(self) -> None:
-        if not (math.isfinite(self.tolerance) and self.tolerance >= 0):
-            raise ConfigError(f"tolerance={self.tolerance}", expected="0 or more pixels")
-
-
-@dataclass(frozen=True)
-class EngineOptions:
-    """Which machines predict.
-
-    Args:
-        engine: local (this machine), or ray: the machines of a Ray cluster, which need to see the model, the images and
-            the output folder under the same paths; images and outputs may be URLs that fsspec knows.
-        address: of the Ray cluster, as "ray://head:10001" or "auto"; without, Ray starts on this machine.
-
-    Raises:
-        ConfigError: if an address is given for another engine.
-    """
-
-    engine: Engine = "local"
-    address: str | None = None
-
-    def __post_init__(self) -> None:
-        if self.address is not None and self.engine != "ray":
-            raise ConfigError(f"address={self.address} with engine={self.engine}", expected="engine=ray")

@@ -4,34 +4,30 @@ from __future__ import annotations
 
 import errno
 import re
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import numpy as np
-from PIL import Image
-
 from xseg.errors import DataError, XsegError
-from xseg.files.atomic import TEMPORARY
+from xseg.files.atomic import TEMPORARY, atomic_path
 from xseg.files.progress import Progress, ShowProgress
 from xseg.files.remote import fetch
-from xseg.inference.options import OutputOptions
 from xseg.inference.pipeline import Computed, Decoded, Request, run_pipeline
-from xseg.inference.prediction import Failure, save_image
+from xseg.inference.prediction import Failure
 from xseg.inference.predictor import Predictor
 from xseg.predict.lock import exclusive
 from xseg.predict.manifest import MANIFEST, check_manifest, write_manifest
-from xseg.predict.outputs.coco import CocoImage, coco_annotations, write_coco
-from xseg.predict.outputs.images import MASKS, OVERLAYS, POLYGONS, PROBABILITIES, PredictionWriter, failed_row
-from xseg.predict.outputs.polygons import write_polygons
-from xseg.predict.raster import RasterOptions, predict_raster, raster_overlay
+from xseg.predict.options import FolderOptions
+from xseg.predict.outputs.output import MaskFile, Output
+from xseg.predict.outputs.registry import OUTPUTS, check_outputs
+from xseg.predict.raster import predict_raster_source
 from xseg.predict.sources import Source, forget
 from xseg.predict.staging import OutputFolder, Regularly
 from xseg.predict.table import TABLE, Row, TableWriter, growing_table, read_table
 from xseg.predict.video import predict_video
+from xseg.predict.writer import PredictionWriter, failed_row
 
 ImageEngine: TypeAlias = "Callable[[Job, Sequence[Request]], Iterator[Row]]"
 
@@ -43,21 +39,29 @@ class Job:
     Args:
         predictor: predicts.
         sources: what to predict on, with names of their own.
-        output: where to, and what is written.
+        options: where outputs go.
         description: what the run is made with; see `describe_run`.
         show: shows progress.
+        outputs: what is written beside what is always written.
+
+    Raises:
+        XsegError: if an output cannot be written for a source.
     """
 
     predictor: Predictor
     sources: Sequence[Source]
-    output: OutputOptions
+    options: FolderOptions
     description: dict[str, Any]
     show: ShowProgress
+    outputs: tuple[Output, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_outputs(self.outputs, self.sources)
 
     @property
     def folder(self) -> OutputFolder:
         """The output folder."""
-        return OutputFolder.named(self.output.output_dir)
+        return OutputFolder.named(self.options.output_dir)
 
     @property
     def directory(self) -> Path:
@@ -83,12 +87,11 @@ class Job:
             try:
                 return self._run(engine or local_engine)
             finally:
-                self.folder.clear()
                 forget(self.sources)
 
     def _run(self, engine: ImageEngine) -> list[Row]:
-        kept = self._resumed() if self.output.resume else {}
-        _sweep(self.directory)
+        kept = self._resumed() if self.options.resume else {}
+        _sweep(self.directory, self.outputs)
         order = [source.place for source in self.sources]
         path = self.directory / TABLE
         try:
@@ -99,16 +102,17 @@ class Job:
                 self._images(table, kept, engine)
                 self._rest(table, kept)
                 rows = [table.rows[place] for place in order if place in table.rows]
-                if self.output.coco:
-                    self._write_coco(rows)
+                for output in self.outputs:
+                    if output.summary:
+                        self._summarize(output, rows)
         finally:
             self.folder.send(path)
         return rows
 
     @property
     def writer(self) -> PredictionWriter:
-        """Writes what is wanted of an image."""
-        return PredictionWriter(self.directory, self.output, self.folder.url)
+        """Writes what is wanted for a source."""
+        return PredictionWriter(self.directory, self.outputs, self.folder.url)
 
     def _resumed(self) -> dict[str, Row]:
         """Return the rows of sources that are done, whose files are all there."""
@@ -154,35 +158,41 @@ class Job:
 
     def _predict(self, source: Source) -> Row:
         """Predict on a raster or a video."""
-        predict = predict_raster_source if source.kind == "raster" else predict_video
         if source.url is None:
-            return predict(self.predictor, source, self.writer, self.show)
+            return self._predict_here(source)
         try:
             fetch(source.url, source.path)
         except XsegError as error:
             return failed_row(source, Failure(source.path, error))
         try:
-            return predict(self.predictor, source, self.writer, self.show)
+            return self._predict_here(source)
         finally:
             source.path.unlink(missing_ok=True)
 
-    def _write_coco(self, rows: Sequence[Row]) -> None:
-        """Write one file of all masks, image by image; videos are left out."""
-        labels = self.predictor.labels
+    def _predict_here(self, source: Source) -> Row:
+        if source.kind == "raster":
+            return predict_raster_source(self.predictor, source, self.writer, self.show)
+        return predict_video(self.predictor, source, self.writer, self.show, reuse=self.options.resume)
 
-        def images() -> Iterator[CocoImage]:
+    def _summarize(self, output: Output, rows: Sequence[Row]) -> None:
+        """Write an output's one file for all sources."""
+        media = {source.place: source.medium for source in self.sources}
+
+        def masks() -> Iterator[MaskFile]:
             for row in rows:
-                mask = self.directory / row.mask
-                if row.status != "ok":
+                if row.status != "ok" or media[row.path] not in output.summarized:
                     continue
+                mask = self.directory / row.mask
                 self.folder.bring(mask)
                 if row.height and row.width and mask.is_file():
-                    pixels = mask if mask.suffix == ".tif" else np.asarray(Image.open(mask))
-                    yield CocoImage(row.path, row.height, row.width, coco_annotations(pixels, labels))
+                    yield MaskFile(row.path, row.height, row.width, mask)
                 if self.folder.url:
                     mask.unlink(missing_ok=True)
 
-        self.folder.send(write_coco(images(), self.directory / "coco.json", labels))
+        path = self.directory / output.summary
+        with atomic_path(path) as beside:
+            output.write_summary(masks(), self.predictor.labels, beside)
+        self.folder.send(path)
 
 
 def local_engine(job: Job, requests: Sequence[Request]) -> Iterator[Row]:
@@ -194,7 +204,7 @@ def predict_images(
     predictor: Predictor, sources: Sequence[Source] | Mapping[int, Source], writer: PredictionWriter,
     requests: Sequence[Request],
 ) -> Iterator[Row]:  # fmt: skip
-    """Predict on images and write what is wanted of them.
+    """Predict on images and write what is wanted for them.
 
     Args:
         predictor: predicts.
@@ -208,7 +218,7 @@ def predict_images(
     Raises:
         OSError: if a file cannot be written.
     """
-    wanted = writer.options.probabilities
+    wanted = writer.needs_probabilities
 
     def finish(request: Request, image: Decoded, computed: Computed, seconds: float) -> Row:
         prediction = predictor.finish(image, computed, seconds=seconds, probabilities=wanted)
@@ -221,33 +231,6 @@ def predict_images(
             yield item.result
 
 
-def predict_raster_source(predictor: Predictor, source: Source, writer: PredictionWriter, show: ShowProgress) -> Row:
-    """Predict on a raster by windows, and write what is wanted of it.
-
-    Raises:
-        OSError: if a file cannot be written.
-    """
-    options, mask = predictor.options, writer.file(MASKS, source, ".tif")
-    start = time.perf_counter()
-    try:
-        summary = predict_raster(
-            predictor,
-            source.path,
-            mask,
-            RasterOptions(options.tile, options.overlap, options.batch_size, max(options.scales)),
-            probabilities=writer.file(PROBABILITIES, source, ".tif") if writer.options.probabilities else None,
-            show=show,
-        )
-    except XsegError as error:
-        return failed_row(source, Failure(source.path, error))
-    if writer.options.overlay:
-        save_image(raster_overlay(source.path, mask, predictor.labels), writer.file(OVERLAYS, source, ".jpg"))
-    if writer.options.polygons:
-        path = writer.file(POLYGONS, source, ".geojson")
-        write_polygons(mask, path, predictor.labels, tolerance=writer.options.tolerance)
-    return writer.row(source, summary.height, summary.width, time.perf_counter() - start, summary.pixels, mask)
-
-
 def _take(table: TableWriter, row: Row, progress: Progress) -> None:
     table.append(row)
     progress.advance()
@@ -255,9 +238,10 @@ def _take(table: TableWriter, row: Row, progress: Progress) -> None:
         progress.message(f"xseg predict: failed: {row.error}")
 
 
-def _sweep(directory: Path) -> None:
+def _sweep(directory: Path, outputs: Sequence[Output]) -> None:
     """Remove what a killed run left half-written; no other run is in the folder."""
-    for folder in (MASKS, OVERLAYS, PROBABILITIES, POLYGONS):
+    folders = {kind.folder for kind in OUTPUTS.values()} | {output.folder for output in outputs}
+    for folder in folders - {""}:
         for path in (directory / folder).rglob(".*"):
             if path.is_file() and re.fullmatch(TEMPORARY, path.name):
                 path.unlink(missing_ok=True)

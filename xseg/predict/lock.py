@@ -21,7 +21,7 @@ LOCK, OWNER = ".predict.lock", ".predict.json"
 
 @contextmanager
 def exclusive(folder: OutputFolder) -> Iterator[None]:
-    """Keep other runs out of a folder while the block runs.
+    """Keep other runs out of a folder while the block runs; then nothing of a URL's folder stays on this machine.
 
     The lock is the operating system's, so that it ends with the process that holds it, however that ends. Beside it
     lies a note of who holds it, which tells a run on another machine too, where the file system does not share locks;
@@ -51,6 +51,7 @@ def exclusive(folder: OutputFolder) -> Iterator[None]:
         finally:
             folder.remove(note)
     finally:
+        folder.clear()
         lock.release()
 
 

@@ -1,9 +1,10 @@
-"""run.json: what an output folder was made with, so that a resumed run goes on with the same."""
+"""run.json: what an output folder was made with, so that a resumed run uses the same."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,13 @@ from typing import Any
 from xseg.bundles.locate import FILES
 from xseg.errors import ConfigError
 from xseg.files.atomic import write_text
-from xseg.inference.options import InferenceOptions, OutputOptions
+from xseg.inference.options import InferenceOptions
+from xseg.predict.outputs.output import Output
+from xseg.predict.outputs.registry import describe_outputs
 from xseg.types import Precision
 from xseg.version import __version__
 
 MANIFEST = "run.json"
-_FREE = ("output_dir", "resume")  # what may differ between a run and its continuation
 
 
 def bundle_digest(directory: Path) -> str:
@@ -30,21 +32,27 @@ def bundle_digest(directory: Path) -> str:
 
 
 def describe_run(
-    digest: str, options: InferenceOptions, output: OutputOptions, *, device: str, backend: str, precision: Precision
+    digest: str,
+    options: InferenceOptions,
+    outputs: Sequence[Output] = (),
+    *,
+    device: str,
+    backend: str,
+    precision: Precision,
 ) -> dict[str, Any]:
     """Return what a run is made with, as plain values.
 
     Args:
-        digest: of the model's bundle.
-        options: how it is run.
-        output: what is written.
-        device: where it runs in fact, as for those that follow.
-        backend: what computes.
-        precision: in what.
+        digest: digest of the model's bundle.
+        options: how the model is run.
+        outputs: what is written beside what is always written.
+        device: device that it runs on, where the options say "auto"; so for backend and precision.
+        backend: backend that computes.
+        precision: precision that it computes in.
     """
-    settings = {key: value for key, value in asdict(output).items() if key not in _FREE}
-    settings |= asdict(options) | {"device": device, "backend": backend, "precision": precision}
-    return {"xseg_version": __version__, "model": digest, **json.loads(json.dumps(settings))}
+    settled = {"device": device, "backend": backend, "precision": precision}
+    settings = describe_outputs(outputs) | asdict(options) | settled
+    return {"xseg_version": __version__, "model": digest, **json.loads(json.dumps(settings, default=str))}
 
 
 def write_manifest(description: dict[str, Any], directory: Path) -> Path:

@@ -3,39 +3,44 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from xseg.errors import ConfigError
+from xseg.errors import ConfigError, XsegError
 from xseg.files.atomic import atomic_path
 from xseg.files.progress import NO_PROGRESS, ShowProgress
 from xseg.images.normalization import Normalization
-from xseg.images.overlay import Pixels, add_legend, blend, displayable
 from xseg.inference.accumulator import Piece, stream_pieces
 from xseg.inference.memory import choose_tiling
+from xseg.inference.prediction import Failure
 from xseg.inference.tiling import TileOption, TilePlan, Tiling, check_tiling
 from xseg.labels.label_map import LabelMap
-from xseg.predict.geotiff import (
-    RasterReader,
-    add_colors,
-    add_overviews,
-    create_like,
-    geo_environment,
-    mask_type,
-    open_raster,
-    write_window,
-)
+from xseg.predict.geotiff import geo_environment, mask_type
+from xseg.predict.outputs.mask import Mask
+from xseg.predict.outputs.output import Output, RasterPrediction, WriteTile
+from xseg.predict.raster_reader import RasterReader, open_raster
+from xseg.predict.sources import Source
+from xseg.predict.table import Row
+from xseg.predict.writer import OutputError, PredictionWriter, blaming, blaming_stream, failed_row
 from xseg.types import PathArgument
 
 if TYPE_CHECKING:
-    from rasterio.io import DatasetReader, DatasetWriter
+    from rasterio.io import DatasetReader
+
+    from xseg.inference.predictor import Predictor
+
+StreamRaster: TypeAlias = "Callable[[DatasetReader, LabelMap, Path], AbstractContextManager[WriteTile]]"
+"""Begins to write a file of a raster: see `Output.stream_raster`."""
+NOTHING: Mapping[Path, StreamRaster] = MappingProxyType({})
 
 
 class TilePredictor(Protocol):
@@ -104,7 +109,7 @@ def predict_raster(
     destination: PathArgument,
     options: RasterOptions | None = None,
     *,
-    probabilities: PathArgument | None = None,
+    streams: Mapping[Path, StreamRaster] = NOTHING,
     show: ShowProgress = NO_PROGRESS,
 ) -> RasterSummary:
     """Predict on a GeoTIFF and write its mask as a GeoTIFF, in memory that does not depend on its size.
@@ -117,7 +122,7 @@ def predict_raster(
         source: a GeoTIFF; see `open_raster`.
         destination: the mask's file.
         options: how it is cut.
-        probabilities: a second file, float32, with a band per class; NaN where the source has no data.
+        streams: what else is written tile by tile, by its file.
         show: shows the progress, in tiles.
 
     Returns:
@@ -137,7 +142,7 @@ def predict_raster(
         counts = np.zeros(len(predictor.labels), np.int64)
         with (
             closing(_pieces(predictor, reader, plan, options.batch_size)) as pieces,
-            _outputs(reader.dataset, predictor.labels, Path(destination), probabilities) as write,
+            _written(reader.dataset, predictor.labels, Path(destination), streams) as write,
             show(f"predict {Path(source).name}", plan.count, unit="tiles") as progress,
         ):
             for piece in pieces:
@@ -176,59 +181,60 @@ def _pieces(
 
 
 @contextmanager
-def _outputs(
-    like: DatasetReader, labels: LabelMap, mask: Path, probabilities: PathArgument | None
+def _written(
+    like: DatasetReader, labels: LabelMap, mask: Path, streams: Mapping[Path, StreamRaster]
 ) -> Iterator[Callable[[Piece], NDArray[np.int64]]]:
     """Create the files; give a function that writes a piece to them and counts its pixels per class."""
     kind, nodata = mask_type(labels)
     with ExitStack() as stack:
-        # The mask last: where it is, the rest is too
-        mask_file = stack.enter_context(atomic_path(mask))
-        scores: DatasetWriter | None = None
-        if probabilities is not None:
-            file = stack.enter_context(atomic_path(probabilities))
-            scores = stack.enter_context(
-                create_like(file, like, count=len(labels), dtype="float32", nodata=float("nan"))
-            )
-        with create_like(mask_file, like, count=1, dtype=kind, nodata=nodata) as dataset:
-            add_colors(dataset, labels)
+        # The mask's file first, so that it appears last: where it is, the rest is too
+        files = {path: stack.enter_context(atomic_path(path)) for path in (mask, *streams)}
+        writers = [stack.enter_context(stream(like, labels, files[path])) for path, stream in streams.items()]
+        writers.append(stack.enter_context(Mask().stream_raster(like, labels, files[mask])))
 
-            def write(piece: Piece) -> NDArray[np.int64]:
-                values = piece.labels(nodata).astype(kind, copy=False)
-                write_window(dataset, values, piece.rows, piece.columns)
-                if scores is not None:
-                    write_window(scores, piece.scores(np.nan), piece.rows, piece.columns)
-                return np.bincount(values.ravel(), minlength=nodata + 1)[: len(labels)]
+        def write(piece: Piece) -> NDArray[np.int64]:
+            values = piece.labels(nodata).astype(kind, copy=False)
+            for write_piece in writers:
+                write_piece(piece, values)
+            return np.bincount(values.ravel(), minlength=nodata + 1)[: len(labels)]
 
-            yield write
-        add_overviews(mask_file)
+        yield write
 
 
-def raster_overlay(source: PathArgument, mask: PathArgument, labels: LabelMap, *, side: int = 2048) -> Pixels:
-    """Draw the classes over a reduced copy of a raster, with a legend.
+def _stream(
+    output: Output, source: Source, like: DatasetReader, labels: LabelMap, path: Path
+) -> AbstractContextManager[WriteTile]:
+    return blaming_stream(output.stream_raster(like, labels, path), output, source)
 
-    Args:
-        source: the raster that was predicted on.
-        mask: its mask, as `predict_raster` wrote it.
-        labels: names and colours of the classes.
-        side: of the picture without the legend, at most, in pixels.
+
+def predict_raster_source(predictor: Predictor, source: Source, writer: PredictionWriter, show: ShowProgress) -> Row:
+    """Predict on a raster by windows, and write what is wanted for it.
 
     Returns:
-        (h + legend, w, 3) uint8.
+        The row of the table; failed if the raster cannot be read.
 
     Raises:
-        MissingExtraError: if rasterio is not installed.
+        OutputError: if a user's own output fails.
+        OSError: if a file cannot be written.
     """
-    with geo_environment(f"an overlay of {source}"):
-        import rasterio
-        from rasterio.enums import Resampling
-
-        with rasterio.open(mask, driver="GTiff") as dataset:
-            shrink = max(1.0, max(dataset.height, dataset.width) / side)
-            size = (max(1, round(dataset.height / shrink)), max(1, round(dataset.width / shrink)))
-            small_mask = dataset.read(1, out_shape=size, resampling=Resampling.nearest)
-        with rasterio.open(source, driver="GTiff") as dataset:
-            bands = dataset.read(out_shape=(dataset.count, *size), resampling=Resampling.average)
-    picture = blend(displayable(np.moveaxis(bands, 0, -1)), small_mask, labels)
-    present = [index for index in np.unique(small_mask).tolist() if index < len(labels)]
-    return add_legend(picture, present, labels)
+    options, start = predictor.options, time.perf_counter()
+    mask = writer.file(Mask(), source)
+    others = [output for output in writer.wanted(source) if not isinstance(output, Mask)]
+    streams = {
+        writer.file(output, source): partial(_stream, output, source)
+        for output in others
+        if output.overrides("stream_raster")
+    }
+    cut = RasterOptions(options.tile, options.overlap, options.batch_size, max(options.scales))
+    try:
+        summary = predict_raster(predictor, source.path, mask, cut, streams=streams, show=show)
+    except OutputError:
+        raise
+    except XsegError as error:
+        return failed_row(source, Failure(source.path, error))
+    for output in others:
+        path = writer.file(output, source)
+        if path not in streams:
+            with blaming(output, source), atomic_path(path) as beside:
+                output.write_raster(RasterPrediction(source.path, mask, predictor.labels), beside)
+    return writer.row(source, summary.height, summary.width, time.perf_counter() - start, summary.pixels)

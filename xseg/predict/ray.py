@@ -10,6 +10,7 @@ import logging
 import os
 import re
 import socket
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -22,14 +23,16 @@ from numpy.typing import NDArray
 
 from xseg.errors import ConfigError, MissingExtraError
 from xseg.files.remote import is_url
-from xseg.inference.options import InferenceOptions, OutputOptions
+from xseg.inference.options import InferenceOptions
 from xseg.inference.pipeline import Request, window_of
 from xseg.inference.predictor import load
 from xseg.predict.job import Job, predict_images
-from xseg.predict.outputs.images import PredictionWriter
+from xseg.predict.outputs.output import Output
+from xseg.predict.outputs.registry import OUTPUTS
 from xseg.predict.sources import Source
 from xseg.predict.staging import OutputFolder
 from xseg.predict.table import Row
+from xseg.predict.writer import PredictionWriter
 from xseg.types import PathArgument
 
 Batch = dict[str, NDArray[Any]]
@@ -58,13 +61,14 @@ class Actor:
     Args:
         model: its directory or Hub id.
         options: how it is run.
-        output: what is written, and where.
+        output_dir: folder or URL to write to.
+        outputs: what is written beside what is always written.
     """
 
-    def __init__(self, model: str, options: InferenceOptions, output: OutputOptions) -> None:
+    def __init__(self, model: str, options: InferenceOptions, output_dir: str, outputs: tuple[Output, ...]) -> None:
         self._predictor = load(model, **asdict(options))
-        folder = OutputFolder.named(output.output_dir)
-        self._writer = PredictionWriter(folder.directory, output, folder.url)
+        folder = OutputFolder.named(output_dir)
+        self._writer = PredictionWriter(folder.directory, outputs, folder.url)
 
     def __call__(self, batch: Batch) -> Batch:
         """Predict on pieces and return their rows."""
@@ -110,7 +114,7 @@ def _rows(job: Job, requests: Sequence[Request], model: str, options: InferenceO
     gpus = 1 if job.predictor.device.type == "cuda" else 0
     dataset = ray.data.from_items([{"piece": piece} for piece in pieces], override_num_blocks=len(pieces)).map_batches(
         Actor,
-        fn_constructor_args=(model, options, _absolute(job.output)),
+        fn_constructor_args=(model, options, _absolute(job.options.output_dir), _portable(job.outputs)),
         batch_size=1,
         concurrency=(1, min(workers, len(pieces))),
         num_cpus=CPUS_PER_ACTOR,
@@ -129,10 +133,18 @@ def _pieces(sources: Sequence[Source], requests: Sequence[Request], batch_size: 
             yield Piece(window, {request.index: sources[request.index] for request in window})
 
 
-def _absolute(output: OutputOptions) -> OutputOptions:
-    if is_url(output.output_dir):
-        return output
-    return replace(output, output_dir=os.path.abspath(output.output_dir))  # noqa: PTH100
+def _absolute(output_dir: str) -> str:
+    return output_dir if is_url(output_dir) else os.path.abspath(output_dir)  # noqa: PTH100
+
+
+def _portable(outputs: tuple[Output, ...]) -> tuple[Output, ...]:
+    """Let the code of a user's own outputs travel with them: the machines cannot import a file of this one."""
+    from ray import cloudpickle
+
+    for output in outputs:
+        if type(output) not in OUTPUTS.values():
+            cloudpickle.register_pickle_by_value(sys.modules[type(output).__module__])  # type: ignore[no-untyped-call]
+    return outputs
 
 
 def _objects(items: Sequence[Any]) -> NDArray[Any]:

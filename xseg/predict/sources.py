@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePath, PurePosixPath
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from xseg.errors import DataError
 from xseg.files.remote import (
@@ -27,6 +27,9 @@ from xseg.files.remote import (
 )
 from xseg.images.reading import IMAGE_SUFFIXES
 from xseg.types import PathArgument
+
+if TYPE_CHECKING:
+    from xseg.predict.outputs.output import Medium
 
 Kind: TypeAlias = Literal["image", "raster", "video", "camera"]
 
@@ -55,8 +58,13 @@ class Source:
 
     @property
     def place(self) -> str:
-        """What a user knows it by."""
+        """Path or URL, as the user named it."""
         return self.url or str(self.path)
+
+    @property
+    def medium(self) -> Medium:
+        """Kind of source as far as outputs are concerned."""
+        return "video" if self.kind == "camera" else self.kind
 
 
 @dataclass(frozen=True)
@@ -127,7 +135,7 @@ def _kind(item: _Found) -> Kind:
         return "camera"
     if path.suffix.lower() not in TIFF_SUFFIXES:
         return "image"
-    from xseg.predict.geotiff import is_raster, is_raster_file  # imports torch, which most arguments are told without
+    from xseg.predict.geotiff import is_raster, is_raster_file
 
     if item.url is None:
         return "raster" if is_raster(path) else "image"

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -21,22 +19,20 @@ from PIL import Image
 from xseg.errors import DataError
 from xseg.files.atomic import atomic_path
 from xseg.files.progress import ShowProgress
-from xseg.images.overlay import Pixels, add_legend, blend
+from xseg.images.overlay import Pixels
 from xseg.inference.pipeline import Computed, Decoded
 from xseg.inference.prediction import Failure, save_mask
 from xseg.inference.prefetch import ahead
-from xseg.labels.label_map import LabelMap
-from xseg.predict.outputs.images import MASKS, OVERLAYS, PredictionWriter, failed_row
+from xseg.predict.outputs.mask import Mask
+from xseg.predict.outputs.output import VideoStream, WriteFrame
 from xseg.predict.sources import Source
 from xseg.predict.table import Row
+from xseg.predict.writer import PredictionWriter, blaming_stream, failed_row
 
 if TYPE_CHECKING:
     from xseg.inference.predictor import Predictor
 
 FRAMES_PER_SECOND = 25.0  # of the overlays where the source does not say
-LEGEND_CLASSES = 40  # with more, the legend would be larger than the picture
-CODEC = "mp4v"  # the one for .mp4 that every build of OpenCV has
-DISK_RESERVE = 1 << 24  # bytes under which a disk is taken for full
 MISSING = 0.05  # share of the frames that the header announces and that may not be there: it is an estimate
 
 
@@ -61,40 +57,43 @@ class _Done:
     mask: NDArray[Any]
 
 
-def predict_video(predictor: Predictor, source: Source, writer: PredictionWriter, show: ShowProgress) -> Row:
+def predict_video(
+    predictor: Predictor, source: Source, writer: PredictionWriter, show: ShowProgress, *, reuse: bool = False
+) -> Row:
     """Predict on every frame of a video or a camera.
 
-    Masks go to masks/NAME/000001.png and so on, the overlays to overlays/NAME.mp4. A resumed run reuses the masks of a
-    video that exist already, never those of a camera. A camera's run ends in order when it is interrupted.
+    Masks go to masks/NAME/000001.png and so on, the overlays to overlays/NAME.mp4. A camera's run ends in order when
+    it is interrupted.
 
     Args:
         predictor: predicts.
         source: a video file, or a camera.
         writer: knows where to write.
         show: shows how many frames are done.
+        reuse: reuse the masks of a video that exist already; those of a camera are never reused.
 
     Returns:
         The row of the table; failed if the video cannot be read, or ends before it should.
 
     Raises:
         KeyboardInterrupt: if it is interrupted; a camera's files are whole then.
+        OutputError: if a user's own output fails.
         OSError: if a file cannot be written.
     """
     start = time.perf_counter()
-    folder = writer.directory / MASKS / source.name
+    folder = writer.file(Mask(), source)
     if source.kind == "camera":  # its frames are never those of an earlier run
         shutil.rmtree(folder, ignore_errors=True)
-    reuse = writer.options.resume and source.kind == "video"
     try:
         with (
             _opened(source) as video,
-            _written(writer.file(OVERLAYS, source, ".mp4"), video.rate) as write,
+            _written(writer, source, VideoStream(source.path, video.rate, predictor.labels)) as write,
             show(f"predict {source.path.name}", video.announced, unit="frames") as progress,
         ):
             counts = np.zeros(len(predictor.labels), np.int64)
             try:
-                for done in _masks(predictor, video.frames(), folder, reuse=reuse):
-                    write(_picture(done.frame.image, done.mask, predictor.labels))
+                for done in _masks(predictor, video.frames(), folder, reuse=reuse and source.kind == "video"):
+                    write(done.frame.image, done.mask)
                     counts += np.bincount(done.mask.ravel(), minlength=len(counts))
                     progress.advance()
             except KeyboardInterrupt:
@@ -104,7 +103,7 @@ def predict_video(predictor: Predictor, source: Source, writer: PredictionWriter
     except DataError as error:
         return failed_row(source, Failure(source.path, error))
     pixels = dict(zip(predictor.labels.names, counts.tolist(), strict=True))
-    return writer.row(source, video.height, video.width, time.perf_counter() - start, pixels, folder)
+    return writer.row(source, video.height, video.width, time.perf_counter() - start, pixels)
 
 
 class _Video:
@@ -160,7 +159,7 @@ def _masks(predictor: Predictor, frames: Iterator[Frame], folder: Path, *, reuse
     computer = predictor.computer()
 
     def compute(batch: list[Frame]) -> list[tuple[Frame, Computed | NDArray[Any]]]:
-        ready = [_mask_file(folder, frame) for frame in batch]
+        ready = [Mask.of_frame(folder, frame.number) for frame in batch]
         if reuse and all(path.is_file() for path in ready):
             return [(frame, np.asarray(Image.open(path))) for frame, path in zip(batch, ready, strict=True)]
         results = computer.compute([Decoded(frame.image) for frame in batch])
@@ -176,7 +175,7 @@ def _masks(predictor: Predictor, frames: Iterator[Frame], folder: Path, *, reuse
         for frame, result in batch:
             mask = result if isinstance(result, np.ndarray) else result.labels()
             if not isinstance(result, np.ndarray):
-                save_mask(mask, predictor.labels, _mask_file(folder, frame))
+                save_mask(mask, predictor.labels, Mask.of_frame(folder, frame.number))
             finished.append(_Done(frame, mask))
         return finished
 
@@ -195,46 +194,19 @@ def _mask_file(folder: Path, frame: Frame) -> Path:
     return folder / f"{frame.number:06d}.png"
 
 
-def _picture(image: Pixels, mask: NDArray[Any], labels: LabelMap) -> Pixels:
-    """Draw the classes over a frame; the legend names all classes, so that all frames have one size."""
-    picture = blend(image, mask, labels)
-    return add_legend(picture, list(range(len(labels))), labels) if len(labels) <= LEGEND_CLASSES else picture
-
-
 @contextmanager
-def _written(path: Path, rate: float) -> Iterator[Any]:
-    """Open a video for writing, whole or not at all; give a function that adds a frame (H, W, 3) RGB."""
-    with atomic_path(path) as beside:
-        output: Any = None
-        count = 0
+def _written(writer: PredictionWriter, source: Source, video: VideoStream) -> Iterator[WriteFrame]:
+    """Open what is written of a video beside the masks, whole or not at all; give a function that adds a frame."""
+    with ExitStack() as stack:
+        writers = []
+        for output in writer.wanted(source):
+            if not isinstance(output, Mask):
+                path = stack.enter_context(atomic_path(writer.file(output, source)))
+                stream = blaming_stream(output.stream_video(video, path), output, source)
+                writers.append(stack.enter_context(stream))
 
-        def write(picture: Pixels) -> None:
-            nonlocal output, count
-            height, width = picture.shape[:2]
-            if output is None:
-                output = cv2.VideoWriter(str(beside), cv2.VideoWriter.fourcc(*CODEC), rate, (width, height))
-                if not output.isOpened():
-                    raise OSError(f"{path} cannot be written as a video")
-            output.write(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-            count += 1
+        def write(image: NDArray[Any], mask: NDArray[Any]) -> None:
+            for write_frame in writers:
+                write_frame(image, mask)
 
-        try:
-            yield write
-        finally:
-            if output is not None:
-                output.release()
-        if output is None:
-            raise DataError(f"{path.stem} was interrupted before its first frame", expected="a frame or more")
-        _check_written(beside, path, count)
-
-
-def _check_written(file: Path, path: Path, count: int) -> None:
-    """Raise if frames are missing: OpenCV does not tell when the disk is full."""
-    written = cv2.VideoCapture(str(file))
-    there = int(written.get(cv2.CAP_PROP_FRAME_COUNT)) if written.isOpened() else 0
-    written.release()
-    if there == count:
-        return
-    if shutil.disk_usage(file.parent).free < DISK_RESERVE:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
-    raise OSError(f"{path} was written with {there} of {count} frames")
+        yield write

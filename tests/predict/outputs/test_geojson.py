@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from xseg.errors import ConfigError, DataError
 from xseg.labels.label_map import LabelMap
-from xseg.predict.outputs import polygons
-from xseg.predict.outputs.polygons import PolygonSummary, write_polygons
+from xseg.predict.outputs import geojson, outlining
+from xseg.predict.outputs.geojson import PolygonSummary, write_polygons
 
 rasterio = pytest.importorskip("rasterio")
 shapely = pytest.importorskip("shapely")
@@ -44,7 +44,7 @@ def burnt(found, size, **options):
 
 @pytest.mark.parametrize("block", [2048, 32, 25])
 def test_without_tolerance_the_outlines_are_the_pixels(tmp_path, monkeypatch, block):
-    monkeypatch.setattr(polygons, "BLOCK", block)
+    monkeypatch.setattr(geojson, "BLOCK", block)
     mask = blobs()
     summary = write_polygons(mask, tmp_path / "m.geojson", LABELS, tolerance=0)
     found, content = features(tmp_path / "m.geojson")
@@ -59,7 +59,7 @@ def test_without_tolerance_the_outlines_are_the_pixels(tmp_path, monkeypatch, bl
 
 @pytest.mark.parametrize("block", [2048, 32])
 def test_a_tolerance_makes_outlines_simple_and_leaves_neither_gap_nor_overlap(tmp_path, monkeypatch, block):
-    monkeypatch.setattr(polygons, "BLOCK", block)
+    monkeypatch.setattr(geojson, "BLOCK", block)
     mask = blobs()
     for tolerance in (0, 1.5):
         write_polygons(mask, tmp_path / f"{tolerance}.geojson", LABELS, tolerance=tolerance)
@@ -88,7 +88,7 @@ def test_blocks_of_any_size_give_regions_as_connected_as_the_whole(seed, block, 
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         path = Path(folder, "m.geojson")
         whole = write_polygons(mask, path, LABELS, tolerance=tolerance)
-        patch.setattr(polygons, "BLOCK", block)
+        patch.setattr(geojson, "BLOCK", block)
         parts = write_polygons(mask, path, LABELS, tolerance=tolerance)
         found, _ = features(path)
     assert parts == whole
@@ -145,8 +145,8 @@ def test_feet_become_square_metres_and_degrees_stay_pixels(tmp_path):
 
 
 def test_a_region_that_grows_too_large_is_cut_at_a_seam_and_said_so(tmp_path, monkeypatch):
-    monkeypatch.setattr(polygons, "BLOCK", 20)
-    monkeypatch.setattr(polygons, "MAX_WAITING", 10)
+    monkeypatch.setattr(geojson, "BLOCK", 20)
+    monkeypatch.setattr(outlining, "MAX_WAITING", 10)
     mask = np.ones((60, 40), np.uint8)
     summary = write_polygons(mask, tmp_path / "m.geojson", LABELS)
     found, _ = features(tmp_path / "m.geojson")

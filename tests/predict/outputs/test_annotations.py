@@ -12,8 +12,8 @@ from hypothesis.extra import numpy as arrays
 
 from xseg.errors import DataError
 from xseg.labels.label_map import LabelMap
-from xseg.predict.outputs import coco
-from xseg.predict.outputs.coco import CocoImage, coco_annotations, write_coco
+from xseg.predict.outputs import annotations
+from xseg.predict.outputs.annotations import CocoImage, coco_annotations, write_coco
 
 tools = pytest.importorskip("pycocotools.mask")
 from pycocotools.coco import COCO  # noqa: E402
@@ -59,7 +59,7 @@ def test_a_geotiff_read_in_strips_gives_the_same(tmp_path, monkeypatch):
         crs="EPSG:32633",
     ) as dataset:
         dataset.write(mask, 1)
-    monkeypatch.setattr(coco, "STRIP_PIXELS", 61 * 10)
+    monkeypatch.setattr(annotations, "STRIP_PIXELS", 61 * 10)
     striped, whole = coco_annotations(tmp_path / "m.tif", LABELS), coco_annotations(mask, LABELS)
     for one, other in zip(striped, whole, strict=True):
         np.testing.assert_array_equal(tools.decode(one["segmentation"]), tools.decode(other["segmentation"]))

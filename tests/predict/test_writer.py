@@ -8,10 +8,10 @@ import pytest
 from PIL import Image
 
 from xseg.errors import DataError, ShapeError
-from xseg.inference.options import OutputOptions
 from xseg.inference.prediction import Failure
-from xseg.predict.outputs.images import PredictionWriter
+from xseg.predict.outputs.registry import create_outputs
 from xseg.predict.sources import Source
+from xseg.predict.writer import PredictionWriter
 
 
 @pytest.fixture
@@ -27,8 +27,8 @@ def test_masks_alone_by_default_and_the_rest_on_request(tmp_path, prediction):
     source = Source(Path("in/sub/v1.0.jpg"), "sub/v1.0")
     PredictionWriter(tmp_path / "plain").write(source, prediction)
     assert files(tmp_path / "plain") == ["masks/sub/v1.0.png"]
-    options = OutputOptions(overlay=True, probabilities=True, polygons=True)
-    PredictionWriter(tmp_path / "all", options).write(source, prediction)
+    outputs = create_outputs({"overlay": True, "probabilities": True, "polygons": True})
+    PredictionWriter(tmp_path / "all", outputs).write(source, prediction)
     kinds = {"masks": "png", "overlays": "jpg", "polygons": "geojson", "probabilities": "npz"}
     assert files(tmp_path / "all") == [f"{kind}/sub/v1.0.{suffix}" for kind, suffix in kinds.items()]
     with np.load(tmp_path / "all" / "probabilities" / "sub" / "v1.0.npz", allow_pickle=False) as stored:

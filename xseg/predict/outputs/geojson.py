@@ -1,0 +1,210 @@
+"""Outlines of the classes of a mask, as GeoJSON. Needs the extra `geo` (rasterio and shapely)."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xseg.errors import ConfigError, DataError, MissingExtraError
+from xseg.files.atomic import atomic_path
+from xseg.labels.label_map import LabelMap
+from xseg.predict.geotiff import geo_environment
+from xseg.predict.outputs.outlining import Joiner, Mask, outline_block
+from xseg.types import PathArgument
+
+if TYPE_CHECKING:
+    from affine import Affine
+    from rasterio.io import DatasetReader
+
+BLOCK = 2048  # side of the blocks that are outlined one by one, in pixels
+
+ReadBlock: TypeAlias = Callable[[slice, slice], Mask]
+
+
+@dataclass(frozen=True)
+class PolygonSummary:
+    """What was written.
+
+    Args:
+        polygons: number of features.
+        area_unit: "m2" for a projected coordinate system, else "px2".
+        cut: joins that were given up, as the polygon grew too large for the memory: it goes on as another feature.
+    """
+
+    polygons: int
+    area_unit: str
+    cut: int
+
+
+@dataclass(frozen=True)
+class Georeference:
+    """Where a mask lies.
+
+    Args:
+        crs: name of its coordinate system, "" for none.
+        unit: metres per unit of its coordinates; 0 where they are no lengths.
+        transform: from columns and rows to coordinates; None for none.
+    """
+
+    crs: str = ""
+    unit: float = 0.0
+    transform: Affine | None = None
+
+
+def write_polygons(
+    mask: Mask | PathArgument, destination: PathArgument, labels: LabelMap, *, tolerance: float = 1.0
+) -> PolygonSummary:
+    """Write the outlines of a mask's classes as GeoJSON, whole or not at all.
+
+    Each polygon is a region of one class whose pixels touch at their sides, with its holes, and has the properties
+    `class`, `class_id` (the train id), `area` and `area_unit`. Pixels that are no class are left out.
+
+    Args:
+        mask: (H, W) integer train ids, outlined in pixels, x to the right and y downwards from the top left corner;
+            or a GeoTIFF of them, outlined in its own coordinates, which the file names as GDAL and QGIS read it.
+        destination: the file.
+        labels: what the train ids mean.
+        tolerance: in pixels: corners that span a triangle of less than its square are dropped (Visvalingam and Whyatt
+            1993), for both neighbours alike. 1 makes stairs straight; 0 keeps the pixels' outlines.
+
+    Raises:
+        ConfigError: if the tolerance is negative.
+        DataError: if the mask cannot be read.
+        MissingExtraError: if rasterio or shapely is not installed.
+        OSError: if the file cannot be written.
+    """
+    if not tolerance >= 0:
+        raise ConfigError(f"tolerance={tolerance}", expected="0 or more pixels")
+    require_shapely()
+    with geo_environment("outlining a mask"), _opened(mask) as (read, size, place), atomic_path(destination) as beside:
+        count, cut = _write(beside, labels, read, size=size, place=place, tolerance=tolerance)
+    return PolygonSummary(count, "m2" if place.unit else "px2", cut)
+
+
+def _write(
+    path: Path, labels: LabelMap, read: ReadBlock, *, size: tuple[int, int], place: Georeference, tolerance: float
+) -> tuple[int, int]:
+    """Write the file; return the number of features and of joins that were given up."""
+    with path.open("w", encoding="utf-8") as file:
+        features = _FeatureFile(file, labels, place)
+        joiner = Joiner(size, features.write)
+        for top in range(0, size[0], BLOCK):
+            for left in range(0, size[1], BLOCK):
+                rows, columns = _range(top, size[0]), _range(left, size[1])
+                joiner.add(outline_block(read(rows, columns), (top, left), len(labels), tolerance), rows, columns)
+            joiner.end_row()
+        features.close()
+    return features.count, joiner.cut
+
+
+def require_shapely() -> None:
+    """Require what outlines masks.
+
+    Raises:
+        MissingExtraError: if shapely is not installed.
+    """
+    try:
+        import shapely  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError("shapely", extra="geo", purpose="outlining a mask") from error
+
+
+def _range(start: int, end: int) -> slice:
+    return slice(start, min(start + BLOCK, end))
+
+
+@contextmanager
+def _opened(mask: Mask | PathArgument) -> Iterator[tuple[ReadBlock, tuple[int, int], Georeference]]:
+    """Give a function that reads a block, height and width, and where the mask lies."""
+    if isinstance(mask, np.ndarray):
+        if mask.ndim != 2:
+            raise DataError(f"a mask of shape {mask.shape}", expected="(height, width)")
+        yield (lambda rows, columns: mask[rows, columns]), (mask.shape[0], mask.shape[1]), Georeference()
+        return
+    import rasterio
+    from rasterio.errors import RasterioError
+    from rasterio.windows import Window
+
+    try:
+        dataset = rasterio.open(mask, driver="GTiff")
+    except RasterioError as error:
+        raise DataError(f"{mask} cannot be read: {error}", expected="a GeoTIFF of train ids") from error
+    with dataset:
+        yield (
+            lambda rows, columns: dataset.read(1, window=Window.from_slices(rows, columns)),
+            dataset.shape,
+            _located(dataset),
+        )
+
+
+def _located(dataset: DatasetReader) -> Georeference:
+    from rasterio.transform import from_gcps
+
+    points, points_crs = dataset.gcps
+    crs, transform = (points_crs, from_gcps(points)) if points else (dataset.crs, dataset.transform)
+    if transform.is_identity and not crs:
+        return Georeference()
+    name = ""
+    if crs:
+        code = crs.to_epsg()
+        name = f"urn:ogc:def:crs:EPSG::{code}" if code else crs.to_wkt()
+    unit = crs.linear_units_factor[1] if crs and crs.is_projected else 0.0
+    return Georeference(name, float(unit), transform)
+
+
+class _FeatureFile:
+    """A GeoJSON file that grows feature by feature.
+
+    Source: RFC 7946; the coordinate system is named as in its predecessor of 2008, which GDAL and QGIS read.
+    """
+
+    def __init__(self, file: TextIO, labels: LabelMap, place: Georeference) -> None:
+        self.count = 0
+        self._file, self._labels, self._place = file, labels, place
+        head: dict[str, Any] = {"type": "FeatureCollection"}
+        if place.crs:
+            head["crs"] = {"type": "name", "properties": {"name": place.crs}}
+        file.write(json.dumps(head)[:-1] + ', "features": [')
+
+    def write(self, polygons: NDArray[Any], classes: Sequence[int] | NDArray[np.int64]) -> None:
+        """Add polygons in pixels of the mask."""
+        import shapely
+
+        polygons = shapely.simplify(polygons, 0)  # drops what lies on straight lines
+        placed = shapely.transform(polygons, self._coordinates) if self._place.transform else polygons
+        areas = shapely.area(placed) * self._place.unit**2 if self._place.unit else shapely.area(polygons)
+        outlines = shapely.to_geojson(shapely.orient_polygons(placed))
+        for outline, area, class_id in zip(outlines, areas.tolist(), np.asarray(classes).tolist(), strict=True):
+            properties = {
+                "class": self._labels.names[class_id],
+                "class_id": class_id,
+                "area": round(area, 3),
+                "area_unit": "m2" if self._place.unit else "px2",
+            }
+            start = "\n" if not self.count else ",\n"
+            text = json.dumps(properties, ensure_ascii=False)
+            self._file.write(f'{start}{{"type": "Feature", "properties": {text}, "geometry": {outline}}}')
+            self.count += 1
+
+    def close(self) -> None:
+        """End the file."""
+        self._file.write("\n]}\n")
+
+    def _coordinates(self, corners: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Turn columns and rows into coordinates, to a hundredth of a pixel."""
+        transform = self._place.transform
+        if transform is None:
+            return corners
+        columns, rows = corners.T
+        x = transform.a * columns + transform.b * rows + transform.c
+        y = transform.d * columns + transform.e * rows + transform.f
+        pixel = math.sqrt(abs(transform.determinant)) or 1.0
+        return np.stack([x, y], axis=1).round(2 - math.floor(math.log10(pixel)))

@@ -1,0 +1,134 @@
+"""Classes drawn over the source."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from xseg.predict.outputs.output import Medium, Output, RasterPrediction, VideoStream, WriteFrame
+from xseg.types import PathArgument
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from xseg.images.overlay import Pixels
+    from xseg.inference.prediction import Prediction
+    from xseg.labels.label_map import LabelMap
+
+LEGEND_CLASSES = 40  # with more, the legend would be larger than the picture
+CODEC = "mp4v"  # the one for .mp4 that every build of OpenCV has
+DISK_RESERVE = 1 << 24  # bytes; a disk with less free space counts as full
+
+
+class Overlay(Output):
+    """Classes drawn over the source, with a legend; a video of them for a video, also without being asked for."""
+
+    description: ClassVar[str] = "write overlays/NAME.jpg too: the classes drawn over the image, with a legend"
+    folder: ClassVar[str] = "overlays"
+    suffixes: ClassVar[Mapping[Medium, str]] = {"image": ".jpg", "raster": ".jpg", "video": ".mp4"}
+    always: ClassVar[frozenset[Medium]] = frozenset({"video"})
+
+    def write_image(self, prediction: Prediction, path: Path) -> None:
+        """Write a JPEG of the image's size, with a legend below."""
+        _save(prediction.overlay(), path)
+
+    def write_raster(self, raster: RasterPrediction, path: Path) -> None:
+        """Write a JPEG of a reduced copy."""
+        _save(raster_overlay(raster.path, raster.mask, raster.labels), path)
+
+    @contextmanager
+    def stream_video(self, video: VideoStream, path: Path) -> Iterator[WriteFrame]:
+        """Write a video; the legend names all classes, so that all frames have one size.
+
+        Raises:
+            OSError: if frames are missing afterwards: OpenCV does not report a full disk.
+        """
+        import cv2
+
+        output: Any = None
+        count = 0
+
+        def write(image: NDArray[Any], mask: NDArray[Any]) -> None:
+            nonlocal output, count
+            picture = _frame_overlay(image, mask, video.labels)
+            if output is None:
+                height, width = picture.shape[:2]
+                output = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*CODEC), video.rate, (width, height))
+                if not output.isOpened():
+                    raise OSError(f"the overlays of {video.path} cannot be written as a video")
+            output.write(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+            count += 1
+
+        try:
+            yield write
+        finally:
+            if output is not None:
+                output.release()
+        _check_written(path, video.path, count)
+
+
+def raster_overlay(source: PathArgument, mask: PathArgument, labels: LabelMap, *, side: int = 2048) -> Pixels:
+    """Draw the classes over a reduced copy of a raster, with a legend.
+
+    Args:
+        source: the raster that was predicted on.
+        mask: its mask, as `predict_raster` wrote it.
+        labels: names and colours of the classes.
+        side: longest side of the picture without the legend, in pixels.
+
+    Returns:
+        (h + legend, w, 3) uint8.
+
+    Raises:
+        MissingExtraError: if rasterio is not installed.
+    """
+    import numpy as np
+
+    from xseg.images.overlay import add_legend, blend, displayable
+    from xseg.predict.geotiff import geo_environment
+
+    with geo_environment(f"an overlay of {source}"):
+        import rasterio
+        from rasterio.enums import Resampling
+
+        with rasterio.open(mask, driver="GTiff") as dataset:
+            shrink = max(1.0, max(dataset.height, dataset.width) / side)
+            size = (max(1, round(dataset.height / shrink)), max(1, round(dataset.width / shrink)))
+            small_mask = dataset.read(1, out_shape=size, resampling=Resampling.nearest)
+        with rasterio.open(source, driver="GTiff") as dataset:
+            bands = dataset.read(out_shape=(dataset.count, *size), resampling=Resampling.average)
+    picture = blend(displayable(np.moveaxis(bands, 0, -1)), small_mask, labels)
+    present = [index for index in np.unique(small_mask).tolist() if index < len(labels)]
+    return add_legend(picture, present, labels)
+
+
+def _save(picture: Pixels, path: Path) -> None:
+    from xseg.inference.prediction import save_image
+
+    save_image(picture, path)
+
+
+def _frame_overlay(image: Pixels, mask: NDArray[Any], labels: LabelMap) -> Pixels:
+    from xseg.images.overlay import add_legend, blend
+
+    picture = blend(image, mask, labels)
+    return add_legend(picture, list(range(len(labels))), labels) if len(labels) <= LEGEND_CLASSES else picture
+
+
+def _check_written(file: Path, source: Path, count: int) -> None:
+    """Raise if frames are missing."""
+    import cv2
+
+    written = cv2.VideoCapture(str(file))
+    there = int(written.get(cv2.CAP_PROP_FRAME_COUNT)) if written.isOpened() else 0
+    written.release()
+    if there == count:
+        return
+    if shutil.disk_usage(file.parent).free < DISK_RESERVE:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(file.parent))
+    raise OSError(f"the overlays of {source} were written with {there} of {count} frames")

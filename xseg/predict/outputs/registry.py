@@ -1,0 +1,158 @@
+"""The kinds of output, and those of a user's own.
+
+To add one inside the package, write its file and add a line to `OUTPUTS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from xseg.errors import ConfigError
+from xseg.files.objects import load_object
+from xseg.predict.outputs.coco import Coco
+from xseg.predict.outputs.mask import Mask
+from xseg.predict.outputs.output import Medium, Output
+from xseg.predict.outputs.overlay import Overlay
+from xseg.predict.outputs.polygons import Polygons
+from xseg.predict.outputs.probabilities import Probabilities
+
+if TYPE_CHECKING:
+    from xseg.predict.sources import Source
+
+OUTPUTS: Mapping[str, type[Output]] = {
+    "mask": Mask,
+    "overlay": Overlay,
+    "probabilities": Probabilities,
+    "polygons": Polygons,
+    "coco": Coco,
+}
+"""By the name of the option that asks for it."""
+
+MEDIA: Mapping[Medium, str] = {"image": "images", "raster": "GeoTIFFs", "video": "videos and cameras"}
+
+
+def optional_outputs() -> dict[str, type[Output]]:
+    """Return the kinds that have to be asked for, by the option's name."""
+    return {name: kind for name, kind in OUTPUTS.items() if kind.always != frozenset(MEDIA)}
+
+
+def option_names(kind: Any) -> list[str]:
+    """Return the names of the options that an output's class has of its own: its fields, if it is a dataclass."""
+    return [field.name for field in fields(kind)] if is_dataclass(kind) else []
+
+
+def option_values(output: Output) -> dict[str, Any]:
+    """Return the values of an output's own options."""
+    return {name: getattr(output, name) for name in option_names(output)}
+
+
+def create_outputs(values: Mapping[str, Any], own: Sequence[str] = ()) -> tuple[Output, ...]:
+    """Return the outputs that options ask for.
+
+    Args:
+        values: true for the name of each output that is wanted, and the values of the outputs' own options.
+        own: class paths of a user's own outputs.
+
+    Raises:
+        ConfigError: if a value is out of range, or a class path gives no output.
+    """
+    wanted: list[Output] = []
+    for name, kind in optional_outputs().items():
+        if values.get(name):
+            wanted.append(kind(**{option: values[option] for option in option_names(kind) if option in values}))
+    return (*wanted, *map(load_output, own))
+
+
+def load_output(path: str) -> Output:
+    """Return the output at a class path: an `Output`, or a class or function that makes one without arguments.
+
+    Raises:
+        ConfigError: if there is none, or making it fails.
+    """
+    found = load_object(path)
+    if not isinstance(found, Output) and callable(found):
+        try:
+            found = found()
+        except TypeError as error:
+            raise ConfigError(f"output {path}: {error}", expected="a class that needs no arguments") from error
+    if not isinstance(found, Output):
+        raise ConfigError(
+            f"output {path} is {type(found).__name__}", expected="a subclass of xseg.predict.outputs.output.Output"
+        )
+    return found
+
+
+def name_of(output: Output) -> str:
+    """Return the name of an output: its option's, or its class's if it is a user's own."""
+    return next((name for name, kind in OUTPUTS.items() if type(output) is kind), type(output).__qualname__)
+
+
+def describe_outputs(outputs: Sequence[Output]) -> dict[str, Any]:
+    """Return which outputs are written and with which options, as plain values for a run's manifest."""
+    described: dict[str, Any] = {}
+    asked = {name_of(output): output for output in outputs}
+    for name, kind in optional_outputs().items():
+        described |= {name: name in asked, **option_values(asked[name] if name in asked else kind())}
+    own = {name: option_values(output) for name, output in asked.items() if name not in OUTPUTS}
+    return described | ({"output": own} if own else {})
+
+
+def check_outputs(outputs: Sequence[Output], sources: Sequence[Source]) -> None:
+    """Refuse outputs that contradict each other or their sources, before the work starts.
+
+    Args:
+        outputs: those that are asked for.
+        sources: all that will be predicted on.
+
+    Raises:
+        ConfigError: if an output is not written for a kind of source, or is not complete.
+        XsegError: as `Output.check`.
+    """
+    taken = {kind.folder or kind.summary for kind in OUTPUTS.values()}
+    for output in outputs:
+        name = name_of(output)
+        if name not in OUTPUTS:
+            _check_own(output, taken)
+            taken |= {output.folder, output.summary} - {""}
+        refused = next((source for source in sources if source.medium not in output.supported()), None)
+        if refused is not None:
+            known = [words for medium, words in MEDIA.items() if medium in output.supported()]
+            raise ConfigError(
+                f"{name} cannot be written for {refused.place}, which is one of the {MEDIA[refused.medium]}",
+                expected=" or ".join(known),
+                remedy=f"leave out {refused.place}, or predict on it without {name}",
+            )
+        output.check(sources)
+
+
+_METHODS: Mapping[Medium, tuple[str, ...]] = {
+    "image": ("write_image",),
+    "raster": ("write_raster", "stream_raster"),
+    "video": ("stream_video",),
+}
+
+
+def _check_own(output: Output, taken: set[str]) -> None:
+    """Refuse a user's own output that does not say what it writes, or would write over others."""
+    name = name_of(output)
+    if not output.suffixes and not output.summary:
+        raise ConfigError(f"output {name} has no suffixes", expected='as suffixes = {"image": ".txt"}')
+    for place in filter(None, (output.folder, output.summary)):
+        if place in taken or place.startswith(".") or PurePosixPath(place).name != place:
+            raise ConfigError(f"output {name} has folder or summary {place!r}", expected="a name that is free")
+    if output.suffixes and not output.folder:
+        raise ConfigError(f"output {name} has no folder", expected='as folder = "texts"')
+    for medium, suffix in output.suffixes.items():
+        if medium not in _METHODS:
+            raise ConfigError(f"output {name} has a suffix for {medium!r}", expected=f"one of {', '.join(_METHODS)}")
+        if not suffix.startswith(".") or "/" in suffix:
+            raise ConfigError(f"output {name} has the suffix {suffix!r}", expected='as ".txt"')
+        if not any(map(output.overrides, _METHODS[medium])):
+            raise ConfigError(
+                f"output {name} has no {' or '.join(_METHODS[medium])}", expected=f"one, for {MEDIA[medium]}"
+            )
+    if output.summary and not output.overrides("write_summary"):
+        raise ConfigError(f"output {name} has no write_summary", expected=f"one, for {output.summary}")

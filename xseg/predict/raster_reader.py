@@ -1,0 +1,195 @@
+"""Windows of a GeoTIFF, as a model takes them. Needs the extra `geo` (rasterio)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xseg.errors import DataError
+from xseg.files.memory import free_memory
+from xseg.images.normalization import Normalization
+from xseg.inference.accumulator import TileInput
+from xseg.inference.preprocessing import at_depth, float_scale
+from xseg.inference.tiling import Tile
+from xseg.predict.geotiff import reason
+from xseg.types import PathArgument
+
+if TYPE_CHECKING:
+    from rasterio.io import DatasetReader
+
+SAMPLE = 64  # side of the windows by which a raster's scale is judged, in pixels
+
+
+@dataclass(frozen=True, eq=False)
+class RasterReader:
+    """Windows of a GeoTIFF, as a model takes them.
+
+    Args:
+        path: the file.
+        dataset: the open file.
+        bands: numbers of the bands to read, from 1, in the order of the model's channels.
+        normalization: channels and values that the model takes.
+        scale: factor that brings the values to the model's scale.
+        lock: held while a window is read.
+    """
+
+    path: Path
+    dataset: DatasetReader
+    bands: tuple[int, ...]
+    normalization: Normalization
+    scale: float = 1.0
+    lock: Lock = field(default_factory=Lock)
+
+    @property
+    def height(self) -> int:
+        """Of the raster, in pixels."""
+        return int(self.dataset.height)
+
+    @property
+    def width(self) -> int:
+        """Of the raster, in pixels."""
+        return int(self.dataset.width)
+
+    def read(self, tile: Tile) -> TileInput:
+        """Read what a model is to see of a tile.
+
+        A pixel is without data if all its bands are: by the file's nodata value, mask or alpha band, or not a number.
+        It is filled with the mean that the normalisation subtracts.
+
+        Raises:
+            DataError: if the file is damaged there, or values are out of range.
+        """
+        from rasterio.errors import RasterioError
+        from rasterio.windows import Window
+
+        try:
+            with self.lock:
+                bands = self.dataset.read(self.bands, window=Window.from_slices(*tile.pixels), masked=True)
+        except RasterioError as error:
+            raise DataError(f"{self.path} cannot be read: {reason(error)}", expected="a whole GeoTIFF") from error
+        values = at_depth(_supported(bands.data), self.normalization.maximum)
+        values = values if self.scale == 1 else values * np.float32(self.scale)
+        missing = np.ma.getmaskarray(bands)
+        if values.dtype.kind == "f":
+            missing = missing | np.isnan(values)
+        valid: NDArray[np.bool_] = np.logical_not(missing.all(axis=0))
+        if not valid.any():
+            return TileInput(tile, None, valid)
+        if missing.any():
+            mean = np.asarray(self.normalization.mean[: len(self.bands)]) * self.normalization.maximum
+            mean = mean.round() if values.dtype.kind == "u" else mean
+            values = np.where(missing, mean[:, None, None].astype(values.dtype), values)
+        self._check_range(values, tile)
+        pixels = np.ascontiguousarray(values.transpose(1, 2, 0))
+        if len(self.bands) < self.normalization.channels:
+            pixels = np.repeat(pixels, self.normalization.channels, axis=2)
+        return TileInput(tile, pixels, None if valid.all() else valid)
+
+    def _check_range(self, values: NDArray[Any], tile: Tile) -> None:
+        lowest, highest = float(values.min()), float(values.max())
+        if lowest < 0 or highest > self.normalization.maximum:
+            raise DataError(
+                f"{self.path} has values from {lowest:g} to {highest:g} near row {tile.row.start}, column "
+                f"{tile.column.start}",
+                expected=f"0 to {self.normalization.maximum:g}, as the model was trained",
+                remedy="is its nodata value set? gdal_edit.py -a_nodata sets it",
+            )
+
+
+@contextmanager
+def open_raster(path: PathArgument, normalization: Normalization) -> Iterator[RasterReader]:
+    """Open a GeoTIFF for a model; inside `geo_environment`.
+
+    Args:
+        path: a GeoTIFF whose bands are the model's channels, an alpha band not counted; one grey band does for a
+            model of three.
+        normalization: says which channels and values the model takes.
+
+    Raises:
+        DataError: if the file is missing, damaged, no TIFF, has other bands, or is stored in blocks that are too large.
+    """
+    import rasterio
+    from rasterio.errors import RasterioError
+
+    path = Path(path)
+    if not path.is_file():
+        raise DataError(f"{path} does not exist", remedy="check the path")
+    try:
+        # The driver is named, as others open what is no image, such as a list of further files
+        dataset = rasterio.open(path, driver="GTiff")
+    except RasterioError as error:
+        raise DataError(f"{path} cannot be read: {reason(error)}", expected="a whole GeoTIFF") from error
+    with dataset:
+        bands = _bands(dataset, normalization.channels, path)
+        _check_blocks(dataset, path)
+        reader = RasterReader(path, dataset, bands, normalization, _scale(dataset, bands, normalization, path))
+        try:
+            yield reader
+        finally:
+            with reader.lock:  # a thread may still read ahead, and GDAL does not bear that its file is closed then
+                dataset.close()
+
+
+def _bands(dataset: DatasetReader, channels: int, path: Path) -> tuple[int, ...]:
+    from rasterio.enums import ColorInterp
+
+    colors = [interpretation for interpretation in dataset.colorinterp if interpretation != ColorInterp.alpha]
+    if ColorInterp.palette in colors:
+        raise DataError(
+            f"{path} has a colour table", expected="bands of colours", remedy="gdal_translate -expand rgb makes them"
+        )
+    if any(np.dtype(kind).kind not in "uif" for kind in dataset.dtypes):
+        raise DataError(f"{path} has {dataset.dtypes[0]} values", expected="integers or floats")
+    if len(colors) not in {channels, 1 if channels == 3 else channels}:
+        raise DataError(
+            f"{path} has {len(colors)} bands", expected=f"{channels}", remedy="gdal_translate -b 1 -b 2 … selects bands"
+        )
+    return tuple(
+        number for number, interpretation in enumerate(dataset.colorinterp, 1) if interpretation != ColorInterp.alpha
+    )
+
+
+def _scale(dataset: DatasetReader, bands: tuple[int, ...], normalization: Normalization, path: Path) -> float:
+    """Return the factor that brings a raster's floats to the model's scale, judged by windows all over it."""
+    from rasterio.errors import RasterioError
+    from rasterio.windows import Window
+
+    if not any(np.dtype(kind).kind == "f" for kind in dataset.dtypes):
+        return 1.0
+    height, width = min(SAMPLE, dataset.height), min(SAMPLE, dataset.width)
+    rows = np.unique(np.linspace(0, dataset.height - height, 4, dtype=int)).tolist()
+    columns = np.unique(np.linspace(0, dataset.width - width, 4, dtype=int)).tolist()
+    try:
+        windows = [
+            dataset.read(bands, window=Window(column, row, width, height), masked=True)
+            for row in rows
+            for column in columns
+        ]
+    except RasterioError:  # reading the tile reports it, with the place
+        return 1.0
+    sample = np.concatenate([window.compressed() for window in windows])
+    return float_scale(_supported(sample), normalization.maximum, str(path))
+
+
+def _check_blocks(dataset: DatasetReader, path: Path) -> None:
+    """Refuse a file whose smallest readable part does not fit into memory."""
+    height, width = dataset.block_shapes[0]
+    size = height * width * dataset.count * np.dtype(dataset.dtypes[0]).itemsize
+    if size > free_memory() // 4:
+        raise DataError(
+            f"{path} is stored in blocks of {height}x{width} pixels ({size / 2**30:.1f} GiB)",
+            expected="blocks that fit into memory",
+            remedy="gdal_translate -co TILED=YES makes them",
+        )
+
+
+def _supported(values: NDArray[Any]) -> NDArray[Any]:
+    """Return (C, h, w) as uint8, uint16 or float32."""
+    return values if values.dtype in (np.uint8, np.uint16) else values.astype(np.float32)
