@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import mmap
 import os
 import re
 from pathlib import Path
@@ -29,16 +30,23 @@ def test_free_memory_is_that_of_the_machine_or_of_the_container_without_its_page
     assert free_memory() == 1000
 
 
+def allocate(mebibytes):
+    """Return an array of ones over pages of its own, which no allocator had before or keeps after it."""
+    held = np.frombuffer(mmap.mmap(-1, mebibytes * MEBIBYTE), np.uint8)
+    held[:] = 1
+    return held
+
+
 def test_what_the_process_holds_grows_by_what_it_allocates():
     before = held_memory()
-    held = np.ones(100 * MEBIBYTE, np.uint8)
+    held = allocate(100)
     assert 90 * MEBIBYTE < held_memory() - before < 150 * MEBIBYTE
     assert held.all()
 
 
 @pytest.mark.skipif(not os.access("/proc/self/clear_refs", os.W_OK), reason="the system records no peak to forget")
 def test_the_peak_outlives_the_memory_until_it_is_forgotten():
-    held = np.ones(200 * MEBIBYTE, np.uint8)
+    held = allocate(200)
     high = held_memory()
     del held
     assert peak_memory() > high - MEBIBYTE * 8 > held_memory()  # the kernel counts in batches of pages
