@@ -186,6 +186,7 @@ def test_torchscript_gives_the_same_features(encoder_name, waves):
         assert_close(torch.jit.script(encoder)(images), encoder(images))
 
 
+@pytest.mark.slow
 def test_strict_export_gives_the_same_features(encoder_name, waves):
     encoder = small(encoder_name, output_stride=8).eval()
     images = waves(1, 3, 64, 64)

@@ -139,6 +139,7 @@ def test_smp_compiles_an_encoder():
         assert_close(compiled(images), encoder(images))
 
 
+@pytest.mark.slow
 def test_every_encoder_compiles_as_one_graph(encoder_name):
     encoder = xseg.create_encoder(encoder_name, width=0.125, output_stride=16).eval()
     compiled = torch.compile(encoder, fullgraph=True, dynamic=True, backend="eager")

@@ -90,6 +90,7 @@ def test_a_constant_map_stays_in_place_when_resized():
 
 
 @pytest.mark.parametrize("encoder", ["xception", "xception41"])
+@pytest.mark.slow
 def test_torchscript_and_export_agree_with_the_model(encoder, waves):
     model = small(encoder).eval()
     images = waves(1, 3, 64, 96)

@@ -161,6 +161,7 @@ def test_a_missing_file_and_a_missing_repository_are_one_line_each(server, tmp_p
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_smp_loads_an_encoders_weights_from_the_hub_as_this_project_does(server, tmp_path):
     behaviour, endpoint = server
     state = {**get_encoder("xception", weights=None).state_dict(), "fc.weight": torch.zeros(1000, 2048)}
