@@ -56,7 +56,7 @@ def test_damage_anywhere_in_any_format_is_told_or_harmless(clean, tmp_path, suff
     path.write_bytes(data[:start] + damage + (b"" if cut else data[start + len(damage) :]))
     examination = doctor(root)
     json.dumps(examination.to_dict())
-    assert len(examination.facts.splits["train"].pairs) == 8
+    assert len(examination.summary.splits["train"].pairs) == 8
 
 
 def test_names_that_are_no_utf_8_are_told_as_text(clean, tmp_path):

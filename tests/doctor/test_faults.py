@@ -60,7 +60,9 @@ def test_a_corrected_copy_is_sound_and_the_original_untouched(fault, copy, tmp_p
     fault.plant(copy)
     before = snapshot(copy)
     examination = doctor(copy)
-    correction = write_corrected(examination.facts, examination.findings, root=copy, destination=tmp_path / "corrected")
+    correction = write_corrected(
+        examination.summary, examination.findings, root=copy, destination=tmp_path / "corrected"
+    )
     assert snapshot(copy) == before
     assert correction.changed + correction.left_out > 0
     assert doctor(correction.root).findings == ()
@@ -71,7 +73,7 @@ def test_masks_of_one_class_in_a_whole_split_are_an_error(copy):
     constant_masks(copy)
     found = {finding.check: finding for finding in doctor(copy).findings}
     assert found["constant-masks"].severity == "error"
-    assert found["constant-masks"].title == "masks of a single class: 8 of 8"
+    assert found["constant-masks"].title == "masks with a single class: 8 of 8"
 
 
 def test_faults_are_told_with_file_value_count_and_place(copy):
@@ -99,4 +101,4 @@ def test_processes_find_what_one_process_finds(tmp_path):
     FAULTS[2].plant(root)
     alone, shared = doctor(root), doctor(root, workers=2)
     assert alone.findings == shared.findings
-    assert alone.facts == shared.facts
+    assert alone.summary == shared.summary

@@ -22,9 +22,9 @@ from xseg.doctor.checks import files, labels, masks
 from xseg.doctor.correction import check_destination, require_correctable, write_corrected
 from xseg.doctor.examination import examine, list_splits
 from xseg.doctor.finding import Finding, Repair, by_severity
-from xseg.doctor.look import mask_facts, share_between
-from xseg.doctor.parallel import each
-from xseg.doctor.summary import Facts, FileFacts, ImageFacts, MaskFacts, PairFacts, SplitFacts, Unknown
+from xseg.doctor.look import share_between, summarize_mask
+from xseg.doctor.parallel import parallel_map
+from xseg.doctor.summary import DataSummary, FileSummary, ImageSummary, MaskSummary, PairSummary, SplitSummary, Unknown
 from xseg.doctor.thumbnail import SAME, CopyIndex, distance, thumbnail
 from xseg.errors import ConfigError, DataError
 from xseg.labels.label_map import LabelMap
@@ -32,21 +32,21 @@ from xseg.labels.label_map import LabelMap
 LABELS = LabelMap(("ground", "house", "tree", "water"), ignored_raw_ids=(9,))
 
 
-def facts_of(*found: MaskFacts, label_map: LabelMap = LABELS, split="train", crop=(1, 1)) -> Facts:
+def summary_of(*found: MaskSummary, label_map: LabelMap = LABELS, split="train", crop=(1, 1)) -> DataSummary:
     pairs = tuple(
-        PairFacts(
+        PairSummary(
             str(index),
-            image=ImageFacts.of_size(mask.size),
-            mask_file=FileFacts(Path(f"{index}.png"), 1, bytes([index]), format="PNG", mode="L"),
+            image=ImageSummary.of_size(mask.size),
+            mask_file=FileSummary(Path(f"{index}.png"), 1, bytes([index]), format="PNG", mode="L"),
             mask=mask,
         )
         for index, mask in enumerate(found)
     )
-    return Facts(label_map, 3, crop, {split: SplitFacts(pairs)})
+    return DataSummary(label_map, 3, crop, {split: SplitSummary(pairs)})
 
 
-def counted(**values: int) -> MaskFacts:
-    return MaskFacts((10, 10), "uint8", {int(value[1:]): count for value, count in values.items()})
+def counted(**values: int) -> MaskSummary:
+    return MaskSummary((10, 10), "uint8", {int(value[1:]): count for value, count in values.items()})
 
 
 def recompressed(image: np.ndarray, quality: int) -> np.ndarray:
@@ -107,9 +107,9 @@ def test_the_work_for_a_copy_does_not_grow_with_the_number_of_images(monkeypatch
     st.lists(st.lists(st.integers(0, 5), min_size=8, max_size=8), min_size=8, max_size=8),
     st.sets(st.integers(0, 5)),
 )
-def test_mask_facts_count_every_pixel_once(rows, known):
+def test_mask_summaries_count_every_pixel_once(rows, known):
     mask = np.array(rows, np.uint8)
-    found = mask_facts(mask, known)
+    found = summarize_mask(mask, known)
     assert sum(found.values.values()) + found.unknown_pixels == 64
     assert set(found.values) == set(np.unique(mask).tolist()) & known
     for entry in found.unknown:
@@ -146,7 +146,7 @@ def test_interpolation_is_told_from_thin_things():
 )
 def test_numbers_are_explained_by_what_they_probably_are(numbers, label_map, expected):
     known = set(label_map.train_ids())
-    mask = MaskFacts(
+    mask = MaskSummary(
         (10, 10),
         "uint8",
         {number: 10 for number in numbers if number in known},
@@ -154,35 +154,35 @@ def test_numbers_are_explained_by_what_they_probably_are(numbers, label_map, exp
         sum(number not in known for number in numbers),
         10 * sum(number not in known for number in numbers),
     )
-    found = [finding.check for finding in masks.values(facts_of(mask, label_map=label_map))]
+    found = [finding.check for finding in masks.values(summary_of(mask, label_map=label_map))]
     assert found == ([] if expected is None else [expected])
 
 
 def test_rare_classes_come_with_weights_that_balance_them():
-    (finding,) = labels.imbalance(facts_of(counted(_0=900_000, _1=90_000, _2=9_000, _3=100)))
-    assert finding.title == "classes with next to no training pixels: water 0.01 %"
+    (finding,) = labels.imbalance(summary_of(counted(_0=900_000, _1=90_000, _2=9_000, _3=100)))
+    assert finding.title == "classes with very few training pixels: water 0.01 %"
     weights = finding.numbers["weights"]
     assert weights["water"] > weights["tree"] > 1 > weights["ground"]
     assert weights["water"] == round((49_500 / 100) ** 0.5, 2)
-    assert list(labels.imbalance(facts_of(counted(_0=9000, _1=900, _2=90, _3=9)))) == []
+    assert list(labels.imbalance(summary_of(counted(_0=9000, _1=900, _2=90, _3=9)))) == []
 
 
 def test_classes_of_one_split_are_told_about_that_split():
-    (finding,) = labels.absent(facts_of(counted(_0=5, _1=5, _2=5), split="val"))
+    (finding,) = labels.absent(summary_of(counted(_0=5, _1=5, _2=5), split="val"))
     assert (finding.check, finding.severity, finding.split) == ("class-absent-in-split", "note", "val")
 
 
 def test_ignored_pixels_are_no_class():
-    assert facts_of(counted(_0=3, _9=5, _255=7)).class_pixels("train") == [3, 0, 0, 0]
-    assert [f.check for f in labels.ignore_share(facts_of(counted(_0=3, _9=5, _255=7)))] == ["ignored-pixels"]
+    assert summary_of(counted(_0=3, _9=5, _255=7)).class_pixels("train") == [3, 0, 0, 0]
+    assert [f.check for f in labels.ignore_share(summary_of(counted(_0=3, _9=5, _255=7)))] == ["ignored-pixels"]
 
 
 @pytest.mark.parametrize(("split", "told"), [("train", ["image-without-mask"]), ("test", [])])
 def test_a_layout_may_keep_its_test_labels_back_but_not_those_of_training(split, told):
-    image = FileFacts(Path("a.png"), 1, b"a", format="PNG", mode="RGB")
-    pair = PairFacts("a", image, ImageFacts.of_size((4, 4)), unlabelled=True)
-    facts = Facts(LABELS, 3, (1, 1), {split: SplitFacts((pair,))})
-    assert [finding.check for finding in files.unpaired(facts)] == told
+    image = FileSummary(Path("a.png"), 1, b"a", format="PNG", mode="RGB")
+    pair = PairSummary("a", image, ImageSummary.of_size((4, 4)), unlabelled=True)
+    summary = DataSummary(LABELS, 3, (1, 1), {split: SplitSummary((pair,))})
+    assert [finding.check for finding in files.unpaired(summary)] == told
 
 
 def test_findings_are_sorted_by_severity_and_keep_their_order():
@@ -215,8 +215,8 @@ def test_a_copy_that_fails_leaves_nothing(tmp_path):
     reader = create_reader(options)
     examination = examine(reader, options, list_splits(reader))
     impossible = Finding("x", "error", "train", "", "", repairs=(Repair(root / "train/images/000001.png", "colors"),))
-    with pytest.raises(DataError, match="colours that no class has"):
-        write_corrected(examination.facts, [impossible], root=root, destination=tmp_path / "copy")
+    with pytest.raises(DataError, match="colours that belong to no class"):
+        write_corrected(examination.summary, [impossible], root=root, destination=tmp_path / "copy")
     assert [path.name for path in tmp_path.iterdir()] == ["street"]
 
 
@@ -226,9 +226,9 @@ def test_generated_data_cannot_be_corrected():
 
 
 def test_processes_keep_the_order():
-    assert list(each(operator.neg, range(200), workers=2)) == [-number for number in range(200)]
+    assert list(parallel_map(operator.neg, range(200), workers=2)) == [-number for number in range(200)]
 
 
 def test_a_killed_process_is_one_line():
     with pytest.raises(DataError, match="a worker process was killed"):
-        list(each(os._exit, [9] * 100, workers=1))  # as a decoder that crashes
+        list(parallel_map(os._exit, [9] * 100, workers=1))  # as a decoder that crashes

@@ -26,8 +26,8 @@ def test_a_sound_copy_of_a_layout_gives_no_alarm(name, tmp_path):
     told = [finding for finding in examination.findings if finding.severity != "note"]
     assert told == []
     assert {finding.check for finding in examination.findings} <= {"split-unlisted", "shared-split"}
-    assert all(len(examination.facts.splits[split].pairs) >= 2 for split in ("train", "val"))
-    assert sum(examination.facts.class_pixels("train")) > 0
+    assert all(len(examination.summary.splits[split].pairs) >= 2 for split in ("train", "val"))
+    assert sum(examination.summary.class_pixels("train")) > 0
 
 
 @pytest.mark.slow
@@ -35,7 +35,7 @@ def test_a_sound_copy_of_a_layout_gives_no_alarm(name, tmp_path):
 def test_the_real_camvid_gives_no_alarm_though_its_frames_follow_each_other():
     examination = examined(workers=2, reader="camvid", root=str(CAMVID))
     assert examination.findings == ()
-    assert {split: len(found.pairs) for split, found in examination.facts.splits.items()} == {
+    assert {split: len(found.pairs) for split, found in examination.summary.splits.items()} == {
         "train": 367,
         "val": 101,
         "test": 0,

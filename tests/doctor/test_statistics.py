@@ -63,7 +63,7 @@ def test_classes_sizes_and_what_is_ignored_are_counted():
 
 def test_images_of_two_kinds_have_no_common_statistics():
     mixed = [next(samples(np.uint8, 3)), next(samples(np.uint16, 3))]
-    with pytest.raises(DataError, match="images of uint8 with 3 channels and of uint16 with 3; expected one kind"):
+    with pytest.raises(DataError, match="images of uint8 with 3 channels and of uint16 with 3; expected one type"):
         combined((measured(sample, LABELS) for sample in mixed), LABELS)
 
 

@@ -1,1 +1,1 @@
-"""The data set doctor: what is wrong with a data set, where, and how to put it right."""
+"""Checks of a data set: faults, their places, and how to correct them."""

@@ -1,4 +1,4 @@
-"""A corrected copy of a data set: what can be put right without judgement. The originals stay as they are."""
+"""Corrected copy of a data set, with all faults that need no judgement; the originals are not changed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from xseg.data.masks.numbers import read_mask
 from xseg.data.pairs import PairReader
 from xseg.data.sample import Array, Reader
 from xseg.doctor.finding import Finding, Repair, RepairKind
-from xseg.doctor.summary import Facts
+from xseg.doctor.summary import DataSummary
 from xseg.errors import ConfigError, DataError
 from xseg.images.reading import oriented
 from xseg.labels.label_map import LabelMap
@@ -41,13 +41,13 @@ _ORDER: tuple[RepairKind, ...] = (
 
 @dataclass(frozen=True)
 class Correction:
-    """What became of the files of a corrected copy.
+    """Summary of a corrected copy.
 
     Args:
-        root: the copy.
-        copied: number of files that are as they were.
-        changed: number of files that were changed.
-        left_out: number of files that the copy does not have.
+        root: folder of the copy.
+        copied: number of unchanged files.
+        changed: number of changed files.
+        left_out: number of files left out.
     """
 
     root: Path
@@ -56,20 +56,22 @@ class Correction:
     left_out: int
 
 
-def write_corrected(facts: Facts, findings: Sequence[Finding], *, root: Path, destination: PathArgument) -> Correction:
-    """Write a copy of a data set with every mechanical repair applied, whole or not at all.
+def write_corrected(
+    summary: DataSummary, findings: Sequence[Finding], *, root: Path, destination: PathArgument
+) -> Correction:
+    """Write a copy of a data set with all mechanical repairs, completely or not at all.
 
-    Beside the data the copy holds corrections.json: what was changed or left out, and for which finding.
+    The copy also holds corrections.json, which lists changed and left out files by finding.
 
     Args:
-        facts: what was collected of the data set.
-        findings: whose repairs are applied.
-        root: the data set's folder; files below it that belong to no split (class names, notes) are copied too.
-        destination: the copy's folder, which must not exist or be empty, and not lie in the data set.
+        summary: summary of the data set.
+        findings: findings with the repairs.
+        root: folder of the data set; other files in it (class names, notes) are copied too.
+        destination: new or empty folder for the copy, outside the data set.
 
     Raises:
         ConfigError: if the destination is not free.
-        DataError: if a file that is to be changed cannot be read.
+        DataError: if a file to be changed cannot be read.
         OSError: if the copy cannot be written.
     """
     destination = check_destination(destination, root)
@@ -80,10 +82,10 @@ def write_corrected(facts: Facts, findings: Sequence[Finding], *, root: Path, de
                 repairs[repair.path].append((finding.check, repair))
     beside = destination.with_name(f".{destination.name}.{uuid.uuid4().hex[:8]}")
     try:
-        correction = _write(root, beside, repairs, facts.labels)
+        correction = _write(root, beside, repairs, summary.labels)
         if destination.is_dir():
             destination.rmdir()
-        os.replace(beside, destination)  # noqa: PTH105 - says that the copy appears at once
+        os.replace(beside, destination)  # noqa: PTH105 - the name says that it replaces
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     return Correction(destination, *correction)
@@ -104,12 +106,12 @@ def check_destination(destination: PathArgument, root: Path) -> Path:
             remedy="the data set itself is never changed",
         )
     if destination.exists() and (not destination.is_dir() or any(destination.iterdir())):
-        raise ConfigError(f"{destination} exists and is not empty", expected="a new folder", remedy="name another")
+        raise ConfigError(f"{destination} exists and is not empty", expected="a new folder", remedy="choose another")
     return destination
 
 
 def is_correctable(reader: Reader) -> bool:
-    """Tell whether a corrected copy of what a reader reads can be written: folders of images and masks of numbers."""
+    """Return whether a corrected copy can be written, which needs folders of images and masks of class numbers."""
     return isinstance(reader, PairReader)
 
 
@@ -117,12 +119,12 @@ def require_correctable(reader: Reader) -> Path:
     """Return the folder of a data set that can be corrected.
 
     Raises:
-        ConfigError: if its masks are not files of numbers below one folder.
+        ConfigError: if its masks are not files of class numbers in one folder.
     """
     if not isinstance(reader, PairReader):
         raise ConfigError(
             "a corrected copy of this layout",
-            expected="folders of images and of masks of numbers, divided into train, val and test",
+            expected="folders of images and masks of class numbers, split into train, val and test",
         )
     return reader.root
 
@@ -155,7 +157,7 @@ def _write(
 
 
 def _apply(path: Path, repairs: Sequence[Repair], labels: LabelMap, target: Path) -> Path:
-    """Write a repaired file and return where: a repaired mask is a PNG, whatever it was."""
+    """Write a repaired file and return its path; repaired masks are always PNG."""
     suffixes = [repair.suffix for repair in repairs if repair.kind == "suffix"]
     pixels = [repair for repair in repairs if repair.kind != "suffix"]
     if not pixels:
@@ -183,7 +185,7 @@ def _decode(path: Path, kinds: set[RepairKind], labels: LabelMap) -> Array:
         here = (pixels == np.asarray(color, np.uint8)).all(axis=2)
         mask[here], unknown[here] = raw, False
     if unknown.any():
-        raise DataError(f"mask {path} has colours that no class has", expected="the label map's colours")
+        raise DataError(f"mask {path} has colours that belong to no class", expected="colours of the label map")
     return mask
 
 

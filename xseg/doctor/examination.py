@@ -1,4 +1,4 @@
-"""The doctor's examination: list, look once at every file, judge."""
+"""Examination of a data set: list its files, decode each once, and run the checks."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from xseg.data.sample import Reader
 from xseg.doctor.correction import is_correctable
 from xseg.doctor.finding import SEVERITIES, Finding, Severity
 from xseg.doctor.listing import Listing, list_split
-from xseg.doctor.look import Look, is_plain
-from xseg.doctor.parallel import each
-from xseg.doctor.summary import Facts, PairFacts, SplitFacts
+from xseg.doctor.look import PairSummarizer, has_numeric_masks
+from xseg.doctor.parallel import parallel_map
+from xseg.doctor.summary import DataSummary, PairSummary, SplitSummary
 from xseg.doctor.table import run_checks
 from xseg.files.progress import NO_PROGRESS, ShowProgress
 from xseg.types import SPLITS, Split
@@ -22,14 +22,14 @@ from xseg.types import SPLITS, Split
 
 @dataclass(frozen=True)
 class Examination:
-    """What the doctor found.
+    """Result of an examination.
 
     Args:
-        facts: what was collected.
-        findings: what is wrong or worth knowing, errors first.
+        summary: summary of the data set.
+        findings: findings, errors first.
     """
 
-    facts: Facts
+    summary: DataSummary
     findings: tuple[Finding, ...]
 
     def count(self, severity: Severity) -> int:
@@ -37,17 +37,17 @@ class Examination:
         return sum(finding.severity == severity for finding in self.findings)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, for JSON."""
+        """Return a dictionary that JSON can hold."""
         return {
-            "splits": {split: len(found.pairs) for split, found in self.facts.splits.items() if found.exists},
-            "classes": list(self.facts.labels.names),
+            "splits": {split: len(found.pairs) for split, found in self.summary.splits.items() if found.exists},
+            "classes": list(self.summary.labels.names),
             "counts": {severity: self.count(severity) for severity in SEVERITIES},
             "findings": [finding.to_dict() for finding in self.findings],
         }
 
 
 def list_splits(reader: Reader, splits: Sequence[Split] = SPLITS) -> dict[Split, Listing]:
-    """Return the files of every split; a split that does not exist is empty."""
+    """Return the files of every split; a missing split is empty."""
     return {split: list_split(reader, split) for split in splits}
 
 
@@ -59,33 +59,33 @@ def examine(
     workers: int = 0,
     show: ShowProgress = NO_PROGRESS,
 ) -> Examination:
-    """Look at every file of a data set and judge what was found. Nothing is changed.
+    """Decode every file of a data set and run all checks, without changing anything.
 
     Args:
-        reader: the data set.
-        options: the training's; of them `crop`.
-        listings: from `list_splits`.
-        workers: processes that decode; 0 decodes in this one.
-        show: shows the progress, in pairs.
+        reader: reader of the data set.
+        options: data options of the training, for `crop`.
+        listings: result of `list_splits`.
+        workers: number of processes that decode; 0 for the main process.
+        show: progress display, in pairs.
 
     Raises:
-        DataError: if a process that decodes was killed.
+        DataError: if a worker process was killed.
     """
     tasks = [task for listing in listings.values() for task in listing.tasks]
-    looked: list[PairFacts] = []
+    looked: list[PairSummary] = []
     with show("check", len(tasks), unit="pairs") as progress:
-        for facts in each(Look(reader), tasks, workers=workers):
-            looked.append(facts)
+        for pair in parallel_map(PairSummarizer(reader), tasks, workers=workers):
+            looked.append(pair)
             progress.advance()
-    splits: dict[Split, SplitFacts] = {}
+    splits: dict[Split, SplitSummary] = {}
     start = 0
     for split, listing in listings.items():
         end = start + len(listing.tasks)
-        splits[split] = SplitFacts(tuple(looked[start:end]), listing.strays, listing.fault, listing.exists)
+        splits[split] = SplitSummary(tuple(looked[start:end]), listing.strays, listing.fault, listing.exists)
         start = end
     raw = isinstance(reader, FileReader)
-    facts_of_all = Facts(reader.labels, reader.channels, options.crop, splits, is_plain(reader), raw)
-    findings = run_checks(facts_of_all)
+    summary = DataSummary(reader.labels, reader.channels, options.crop, splits, has_numeric_masks(reader), raw)
+    findings = run_checks(summary)
     if not is_correctable(reader):
         findings = [replace(finding, repairs=()) for finding in findings]
-    return Examination(facts_of_all, tuple(findings))
+    return Examination(summary, tuple(findings))

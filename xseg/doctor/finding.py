@@ -1,4 +1,4 @@
-"""What the doctor tells: a finding, its places, and the repairs that need no judgement."""
+"""Findings of the doctor, with their places and mechanical repairs."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from xseg.types import Split
 Severity: TypeAlias = Literal["error", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 RepairKind: TypeAlias = Literal["leave_out", "one_channel", "colors", "renumber", "shallow", "turn", "resize", "suffix"]
-SHOWN = 5  # places that a finding lists
+SHOWN = 5  # places listed per finding
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One file or group of files that a finding is about.
+    """One file or group of files of a finding.
 
     Args:
-        path: the file; the split's name where it is no single file.
-        detail: what is there, for example "value 37 in 768 pixels, the first at row 3, column 5".
+        path: path of the file, or name of the split if it is not a single file.
+        detail: details, for example "value 37 in 768 pixels, the first at row 3, column 5".
     """
 
     path: str
@@ -34,14 +34,14 @@ class Repair:
     """One mechanical change to one file of a corrected copy.
 
     Args:
-        path: the file as it is.
+        path: path of the original file.
         kind: "leave_out" does not copy it; "one_channel" keeps the first of equal channels and drops transparency;
-            "colors" turns the label map's colours into numbers; "renumber" replaces numbers; "shallow" writes 8 bits;
-            "turn" applies an orientation; "resize" makes another size with nearest neighbours; "suffix" renames.
-        table: what "renumber" replaces: pairs of an old and a new number.
-        number: the EXIF orientation of "turn".
-        size: height and width in pixels of "resize".
-        suffix: the suffix of "suffix", with its dot.
+            "colors" converts the label map's colours to numbers; "renumber" replaces numbers; "shallow" writes 8 bits;
+            "turn" applies an orientation; "resize" changes the size with nearest neighbour; "suffix" renames the file.
+        table: pairs of an old and a new number for "renumber".
+        number: EXIF orientation for "turn".
+        size: height and width in pixels for "resize".
+        suffix: new suffix for "suffix", with its dot.
     """
 
     path: Path
@@ -54,19 +54,19 @@ class Repair:
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong or worth knowing.
+    """One fault or note about a data set.
 
     Args:
-        check: the name of the check, for example "unknown-values".
-        severity: "error": training would stop or learn something wrong; "warning": probably not meant; "note": good
-            to know.
-        split: the split that it is about, or None for several.
-        title: what is wrong, in one sentence with counts.
-        remedy: what to do about it.
+        check: name of the check, for example "unknown-values".
+        severity: "error": training would stop or learn something wrong; "warning": probably not intended; "note": for
+            information.
+        split: split of the finding; None for several.
+        title: description of the fault in one sentence, with counts.
+        remedy: suggested action.
         count: number of places.
-        places: the first of them.
-        repairs: what `--write-fixed` does about it; empty where judgement is needed.
-        numbers: figures for programs, plain values.
+        places: first places.
+        repairs: changes by `--write-fixed`; empty if judgement is needed.
+        numbers: figures for JSON output.
     """
 
     check: str
@@ -81,11 +81,11 @@ class Finding:
 
     @property
     def fixable(self) -> bool:
-        """Whether `--write-fixed` puts it right."""
+        """Whether `--write-fixed` corrects the fault."""
         return bool(self.repairs)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, for JSON."""
+        """Return a dictionary that JSON can hold."""
         return {
             "check": self.check,
             "severity": self.severity,
@@ -100,12 +100,12 @@ class Finding:
 
 
 def printable(path: Path | str) -> str:
-    """Return a path as text that any terminal and file takes, also if its bytes are no UTF-8."""
+    """Return a path as text for any terminal and file, even if its bytes are not UTF-8."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def first_places(places: Iterable[tuple[Path | str, str]]) -> tuple[Place, ...]:
-    """Return the first places of (path, detail) pairs, as many as a finding lists."""
+    """Return the first places from (path, detail) pairs, as many as a finding lists."""
     found = []
     for path, detail in places:
         found.append(Place(printable(path), printable(detail)))
@@ -115,5 +115,5 @@ def first_places(places: Iterable[tuple[Path | str, str]]) -> tuple[Place, ...]:
 
 
 def by_severity(findings: Sequence[Finding]) -> list[Finding]:
-    """Return findings with errors first and notes last; otherwise in their order."""
+    """Return findings with errors first and notes last, in stable order."""
     return sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))

@@ -1,4 +1,4 @@
-"""Which files a split has, told without stopping at the first that is wrong."""
+"""List the files of a split without stopping at the first fault."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _DESKTOP_FILES = frozenset({"thumbs.db", "desktop.ini"})
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One image and mask to look at.
+    """One image and mask to examine.
 
     Args:
-        name: the record's.
-        image: the image's file, None if there is none.
-        mask: the mask's file, None if there is none.
-        record: what the reader reads; None for a file that has no partner.
-        similar: for an image without a mask, the file whose name is most like that of its mask, if any.
+        name: name of the record.
+        image: path of the image; None if there is none.
+        mask: path of the mask; None if there is none.
+        record: record for the reader; None for a file without partner.
+        similar: for an image without a mask, the file with the name most similar to the expected mask, if any.
     """
 
     name: str
@@ -43,10 +43,10 @@ class Listing:
     """The files of a split.
 
     Args:
-        tasks: its pairs, by name; of a pair one may be missing.
-        strays: files that are no part of it.
-        fault: why it cannot be listed; empty if it can.
-        exists: whether there is anything of this split.
+        tasks: pairs by name; one file of a pair may be missing.
+        strays: files that do not belong to the split.
+        fault: reason why the split cannot be listed; empty if it can.
+        exists: whether the split exists.
     """
 
     tasks: tuple[Task, ...] = ()
@@ -56,7 +56,7 @@ class Listing:
 
 
 def list_split(reader: Reader, split: Split) -> Listing:
-    """List a split's files: all that lie in its folders, or else the records of its reader."""
+    """List the files of a split: all files in its folders, or else the records of its reader."""
     if isinstance(reader, FileReader) and isinstance(reader.listing, FolderListing) and not reader.listing.classes:
         return _list_folders(reader.splits, reader.listing, split)
     try:
@@ -67,7 +67,7 @@ def list_split(reader: Reader, split: Split) -> Listing:
 
 
 def _file(path: Path | None) -> Path | None:
-    """Return an image file that is there; not a text with the shapes of many images."""
+    """Return an existing image file; None for a text file with the shapes of many images."""
     return path if path is not None and path.suffix.lower() in IMAGE_SUFFIXES and path.is_file() else None
 
 
@@ -75,13 +75,13 @@ def _list_folders(plan: SplitPlan, listing: FolderListing, split: Split) -> List
     part = plan.names[SPLITS.index(split)]
     patterns = [pattern.replace(SPLIT, part) for pattern in (listing.images, listing.masks)]
     (images, image_strays), (masks, mask_strays) = (_list_folder(listing.root, pattern) for pattern in patterns)
-    # of a part that several splits share, the first one has the files that belong to no image
+    # if several splits share a part, the first one gets the files without image
     first = plan.names.index(part) == SPLITS.index(split)
     strays = tuple(dict.fromkeys((*image_strays, *mask_strays))) if first else ()
     if images is None or (masks is None and not images):
         folder = listing.root / split_pattern(patterns[0 if images is None else 1])[0]
         exists = images is not None or masks is not None
-        return Listing(fault=f"{folder} does not exist or is no folder", strays=strays, exists=exists)
+        return Listing(fault=f"{folder} does not exist or is not a folder", strays=strays, exists=exists)
     masks = masks or {}
     paired = [masks[name] for name in images if name in masks]
     similar = listing.similar_masks(part, [name for name in images if name not in masks], {*images.values(), *paired})
@@ -96,13 +96,13 @@ def _list_folders(plan: SplitPlan, listing: FolderListing, split: Split) -> List
 
 
 def _task(record: Record, similar: Path | None, *, optional: bool) -> Task:
-    """Return a task of a record, whose mask may be missing."""
+    """Return the task of a record, whose mask may be missing."""
     whole = record.mask is not None or optional
     return Task(record.name, record.image, record.mask, record if whole else None, similar)
 
 
 def _list_folder(root: Path, pattern: str) -> tuple[dict[str, Path] | None, list[Stray]]:
-    """Return the files that a folder or glob gives by name, None without the folder; and what lies beside them."""
+    """Return the files of a folder or glob by name (None if the folder is missing), and the stray files."""
     folder, glob = split_pattern(pattern)
     base = root / folder
     if not base.is_dir():
@@ -125,8 +125,8 @@ def _list_folder(root: Path, pattern: str) -> tuple[dict[str, Path] | None, list
 
 
 def _stray(path: Path) -> Stray | None:
-    """Return what keeps a path from being a split's file, None for a folder or a good file."""
-    if path.is_symlink() and not path.exists():  # also for a circle of links
+    """Return a path as a stray file if it is one; None for a folder or a good file."""
+    if path.is_symlink() and not path.exists():  # also for circular links
         return Stray("broken_link", path, f"points to {path.readlink()}")
     if path.is_dir():
         return None
@@ -138,7 +138,7 @@ def _stray(path: Path) -> Stray | None:
 
 
 def _other_letter_case(base: Path, glob: str, matched: set[Path]) -> Iterator[Stray]:
-    """Yield files that a glob passes over for their letters' case alone: a.PNG for *.png."""
+    """Yield files that do not match a glob only because of upper or lower case: a.PNG for *.png."""
     if glob == "**/*":
         return
     lowered = glob.replace(NAME, "*").lower().replace("**/", "*")

@@ -1,4 +1,4 @@
-"""The one look at a pair of files: decoded whole, and reduced to facts."""
+"""Summaries of pairs of files, which are decoded once and completely."""
 
 from __future__ import annotations
 
@@ -14,41 +14,41 @@ from xseg.data.masks.numbers import mask_of, read_index_mask
 from xseg.data.pairs import FileReader
 from xseg.data.sample import Array, Reader, Record
 from xseg.doctor.listing import Task
-from xseg.doctor.summary import FileFacts, ImageFacts, MaskFacts, PairFacts, Unknown
+from xseg.doctor.summary import FileSummary, ImageSummary, MaskSummary, PairSummary, Unknown
 from xseg.doctor.thumbnail import thumbnail
 from xseg.errors import DataError
 from xseg.images.reading import orientation_of
 from xseg.types import RGB
 
 _LISTED_VALUES, _LISTED_COLORS = 16, 64
-_ROW_STEP = 3  # borders are judged on every third row: enough for a share
-_PAGED_FORMATS = ("TIFF", "GIF")  # of others, counting the frames would decode them
+_ROW_STEP = 3  # borders are examined on every third row, which is enough for a share
+_PAGED_FORMATS = ("TIFF", "GIF")  # in other formats, counting the frames would decode them
 _TRANSPARENT_MODES = ("LA", "PA", "La", "RGBA", "RGBa")
 
 
 @dataclass(frozen=True)
-class Look:
-    """Looks at pairs. It is sent to worker processes once.
+class PairSummarizer:
+    """Summarizes pairs; sent to each worker process once.
 
     Args:
-        reader: the data set.
+        reader: reader of the data set.
     """
 
     reader: Reader
 
-    def __call__(self, task: Task) -> PairFacts:
-        """Return the facts of a pair; what cannot be decoded is a fact too."""
+    def __call__(self, task: Task) -> PairSummary:
+        """Return the summary of a pair, with the faults of files that cannot be decoded."""
         unlabelled = task.record is not None and task.record.mask is None
         return replace(self._look(task), unlabelled=unlabelled, unpaired=task.record is None, similar=task.similar)
 
-    def _look(self, task: Task) -> PairFacts:
-        image_file = None if task.image is None else file_facts(task.image)
-        mask_file = None if task.mask is None else file_facts(task.mask)
+    def _look(self, task: Task) -> PairSummary:
+        image_file = None if task.image is None else summarize_file(task.image)
+        mask_file = None if task.mask is None else summarize_file(task.mask)
         if task.record is None or not isinstance(self.reader, FileReader):
-            return self._of_sample(task, PairFacts(task.name, image_file, mask_file=mask_file))
+            return self._of_sample(task, PairSummary(task.name, image_file, mask_file=mask_file))
         reader, fault, image, mask = self.reader, "", None, None
         try:
-            image = image_facts(reader.read_image(task.record))
+            image = summarize_image(reader.read_image(task.record))
         except DataError as error:
             fault = str(error)
             image_file = None if image_file is None else replace(image_file, fault=fault)
@@ -57,24 +57,24 @@ class Look:
         except DataError as error:
             fault = str(error)
             mask_file = None if mask_file is None else replace(mask_file, fault=fault)
-        told = any(file is not None and file.fault for file in (image_file, mask_file))
-        return PairFacts(task.name, image_file, image, mask_file, mask, "" if told else fault)
+        reported = any(file is not None and file.fault for file in (image_file, mask_file))
+        return PairSummary(task.name, image_file, image, mask_file, mask, "" if reported else fault)
 
-    def _mask(self, reader: FileReader, record: Record) -> MaskFacts:
+    def _mask(self, reader: FileReader, record: Record) -> MaskSummary:
         known = set(reader.labels.train_ids())
         path = mask_of(record)
-        if not is_plain(reader):
-            return mask_facts(reader.decode(record), known)
+        if not has_numeric_masks(reader):
+            return summarize_mask(reader.decode(record), known)
         try:
-            return _with_palette(mask_facts(reader.decode(record), known), path)
+            return _with_palette(summarize_mask(reader.decode(record), known), path)
         except DataError:
             colors = _color_mask(path, known)
             if colors is None:
                 raise
             return colors
 
-    def _of_sample(self, task: Task, files: PairFacts) -> PairFacts:
-        """Look at a record through what its reader returns, whose masks hold train ids."""
+    def _of_sample(self, task: Task, files: PairSummary) -> PairSummary:
+        """Summarize a record from the sample of its reader, whose masks hold train ids."""
         if task.record is None:
             return files
         try:
@@ -83,26 +83,26 @@ class Look:
             return replace(files, fault=str(error))
         labels = self.reader.labels
         known = {*range(len(labels)), labels.ignore_index}
-        mask = None if sample.mask is None else mask_facts(sample.mask, known)
-        return replace(files, image=image_facts(sample.image), mask=mask)
+        mask = None if sample.mask is None else summarize_mask(sample.mask, known)
+        return replace(files, image=summarize_image(sample.image), mask=mask)
 
 
-def is_plain(reader: Reader) -> bool:
-    """Tell whether a mask's file holds one number per pixel, so that the file itself can be judged."""
+def has_numeric_masks(reader: Reader) -> bool:
+    """Return whether mask files hold one class number per pixel, so that the files can be checked directly."""
     return isinstance(reader, FileReader) and reader.decode is read_index_mask
 
 
-def file_facts(path: Path) -> FileFacts:
-    """Return what a file's content and header tell; it is not decoded."""
+def summarize_file(path: Path) -> FileSummary:
+    """Return the summary of a file from its content and header, without decoding."""
     try:
         length = path.stat().st_size
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).digest()
     except OSError as error:
-        return FileFacts(path, 0, b"", f"{path} cannot be read ({error.strerror})")
+        return FileSummary(path, 0, b"", f"{path} cannot be read ({error.strerror})")
     try:
         with Image.open(path) as picture:
-            return FileFacts(
+            return FileSummary(
                 path,
                 length,
                 digest,
@@ -113,14 +113,14 @@ def file_facts(path: Path) -> FileFacts:
                 stored=(picture.height, picture.width),
                 orientation=orientation_of(picture, header_only=True),
             )
-    except Exception:  # a header that Pillow cannot read raises nearly anything; decoding tells what is wrong
-        return FileFacts(path, length, digest)
+    except Exception:  # unreadable headers raise almost any exception; decoding reports the fault
+        return FileSummary(path, length, digest)
 
 
-def image_facts(image: Array) -> ImageFacts:
-    """Return the facts of decoded pixels (H, W, C)."""
+def summarize_image(image: Array) -> ImageSummary:
+    """Return the summary of an image (H, W, C)."""
     finite = bool(np.isfinite(image).all()) if image.dtype.kind == "f" else True
-    return ImageFacts(
+    return ImageSummary(
         size=(image.shape[0], image.shape[1]),
         kind=str(image.dtype),
         low=float(image.min()),
@@ -131,17 +131,17 @@ def image_facts(image: Array) -> ImageFacts:
     )
 
 
-def mask_facts(mask: Array, known: set[int]) -> MaskFacts:
-    """Return the facts of a mask of numbers.
+def summarize_mask(mask: Array, known: set[int]) -> MaskSummary:
+    """Return the summary of a mask of class numbers.
 
     Args:
-        mask: (H, W) uint8 or uint16.
-        known: the numbers that have a meaning.
+        mask: mask, (H, W) uint8 or uint16.
+        known: numbers with a meaning.
     """
     counts = np.bincount(mask.ravel())
     present = [int(value) for value in np.flatnonzero(counts)]
     unknown = sorted((value for value in present if value not in known), key=lambda value: -int(counts[value]))
-    return MaskFacts(
+    return MaskSummary(
         size=(mask.shape[0], mask.shape[1]),
         kind=str(mask.dtype),
         values={value: int(counts[value]) for value in present if value in known},
@@ -158,10 +158,10 @@ def share_between(mask: Array) -> float:
     """Return the share of borders between two numbers at which a pixel lies strictly between both.
 
     A border is a pixel whose left and right neighbours differ by 2 or more. Masks that were resized with
-    interpolation have a number between at 20 to 90 in 100 of them, CamVid's real ones at 2 at most.
+    interpolation have a number between at 20 to 90 of 100 borders, CamVid's real masks at most at 2.
 
     Args:
-        mask: (H, W) of whole numbers.
+        mask: mask, (H, W) integers.
 
     Returns:
         0 to 1; 0 for a mask with fewer than 20 borders.
@@ -177,25 +177,27 @@ def share_between(mask: Array) -> float:
     return float(np.count_nonzero(between)) / borders
 
 
-def _with_palette(facts: MaskFacts, path: Path) -> MaskFacts:
-    """Add the colours of a palette image's numbers."""
+def _with_palette(summary: MaskSummary, path: Path) -> MaskSummary:
+    """Add the palette colours of the numbers."""
     if path.suffix.lower() == ".npy":
-        return facts
+        return summary
     with Image.open(path) as picture:
         table = picture.getpalette("RGB") if picture.mode == "P" else None
     if not table:
-        return facts
+        return summary
     colors = list(zip(table[::3], table[1::3], table[2::3], strict=True))
-    return replace(facts, palette={number: colors[number] for number in sorted(facts.numbers) if number < len(colors)})
+    return replace(
+        summary, palette={number: colors[number] for number in sorted(summary.numbers) if number < len(colors)}
+    )
 
 
-def _color_mask(path: Path, known: set[int]) -> MaskFacts | None:
-    """Return the facts of a mask of colours or with transparency; None if it is no such image or damaged."""
+def _color_mask(path: Path, known: set[int]) -> MaskSummary | None:
+    """Return the summary of a mask with colours or transparency; None for other or damaged files."""
     try:
         with Image.open(path) as picture:
             transparent = picture.mode in _TRANSPARENT_MODES
             pixels = np.asarray(picture.convert("RGB"))
-    except Exception:  # the reader's own error tells what is wrong
+    except Exception:  # the reader reports the fault
         return None
     packed = (pixels.astype(np.uint32) << np.array([16, 8, 0], np.uint32)).sum(axis=2, dtype=np.uint32)
     found, counts = np.unique(packed, return_counts=True)
@@ -204,9 +206,9 @@ def _color_mask(path: Path, known: set[int]) -> MaskFacts | None:
         (int(found[i]) >> 16, int(found[i]) >> 8 & 255, int(found[i]) & 255): int(counts[i]) for i in order
     }
     equal = bool((pixels == pixels[..., :1]).all())
-    numbers = mask_facts(np.ascontiguousarray(pixels[..., 0]), known)
+    numbers = summarize_mask(np.ascontiguousarray(pixels[..., 0]), known)
     if not equal:
-        numbers = MaskFacts(numbers.size, numbers.kind, {})
+        numbers = MaskSummary(numbers.size, numbers.kind, {})
     return replace(
         numbers,
         colors=colors,

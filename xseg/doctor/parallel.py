@@ -1,4 +1,4 @@
-"""Looking at many files at once, in processes, without holding more than a few of them."""
+"""Parallel map over processes that keeps only a few results in memory."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _CHUNK = 16  # items per message to a worker
-_AHEAD = 3  # chunks per worker that wait
-_FEW = 64  # items below which starting processes takes longer than the work
+_PREFETCH = 3  # waiting chunks per worker
+_FEW = 64  # with fewer items, starting processes takes longer than the work
 
 _work: Callable[[Any], Any] | None = None
 
 
-def each(work: Callable[[Item], Result], items: Sequence[Item], *, workers: int) -> Iterator[Result]:
+def parallel_map(work: Callable[[Item], Result], items: Sequence[Item], *, workers: int) -> Iterator[Result]:
     """Yield `work` of every item, in order.
 
     Args:
-        work: a picklable function or object, sent to each process once.
-        items: picklable, small.
-        workers: number of processes; with 0, or with few items, everything is done in this one.
+        work: picklable function or object, sent to each process once.
+        items: small picklable items.
+        workers: number of processes; with 0 or few items, the main process does all work.
 
     Raises:
-        DataError: if a process was killed, as by a decoder that crashes or for lack of memory.
+        DataError: if a process was killed, for example by a crash of a decoder or lack of memory.
     """
     if workers == 0 or len(items) < _FEW:
         yield from map(work, items)
         return
-    # not "fork": a process whose threads (OpenCV's, PyTorch's) hold a lock while it forks hangs
+    # not "fork": a process hangs if threads of OpenCV or PyTorch hold a lock while it forks
     method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
     context = multiprocessing.get_context(method)
     try:
@@ -45,20 +45,20 @@ def each(work: Callable[[Item], Result], items: Sequence[Item], *, workers: int)
             waiting: deque[Future[list[Result]]] = deque()
             for start in range(0, len(items), _CHUNK):
                 waiting.append(pool.submit(_do, items[start : start + _CHUNK]))
-                if len(waiting) >= _AHEAD * workers:
+                if len(waiting) >= _PREFETCH * workers:
                     yield from waiting.popleft().result()
             while waiting:
                 yield from waiting.popleft().result()
     except BrokenProcessPool as error:
         raise DataError(
-            "a worker process was killed while it decoded files", remedy="use --workers 0 to see at which file"
+            "a worker process was killed while it decoded files", remedy="use --workers 0 to find the file"
         ) from error
 
 
 def _start(work: Callable[[Any], Any]) -> None:
     global _work
     _work = work
-    cv2.setNumThreads(0)  # the processes are the parallelism
+    cv2.setNumThreads(0)  # parallelism comes from the processes
 
 
 def _do(chunk: Sequence[Any]) -> list[Any]:

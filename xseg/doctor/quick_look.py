@@ -1,7 +1,6 @@
-"""The look at every file before work begins, so that a wrong one costs seconds and not a night.
+"""Quick check of all files before training, so that a wrong file costs seconds instead of a night.
 
-It is the cheap half of the doctor: masks are decoded, images are not, and those of the doctor's checks are run that
-need no more.
+It decodes masks but not images, and runs the doctor's checks that need no more.
 """
 
 from __future__ import annotations
@@ -20,8 +19,8 @@ from xseg.data.options import FileCheck
 from xseg.data.readers.class_folders import ClassFolders
 from xseg.data.sample import Array, InspectableReader, Inspection, Reader, Record
 from xseg.doctor.finding import Finding
-from xseg.doctor.look import is_plain
-from xseg.doctor.summary import Facts, ImageFacts, MaskFacts, PairFacts, SplitFacts
+from xseg.doctor.look import has_numeric_masks
+from xseg.doctor.summary import DataSummary, ImageSummary, MaskSummary, PairSummary, SplitSummary
 from xseg.doctor.table import CHEAP_CHECKS, run_checks
 from xseg.errors import DataError
 from xseg.images.normalization import Normalization
@@ -38,14 +37,14 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, eq=False)
 class SplitCheck:
-    """What a sound split holds.
+    """Summary of a split without errors.
 
     Args:
         images: number of images.
         sizes: number of images per height and width in pixels.
-        values: number of pixels per number of the labels; empty where nothing is stored.
+        values: number of pixels per label number; empty if no numbers are stored.
         class_pixels: labelled pixels of each image and class, (images, classes) int64.
-        findings: what the doctor's cheap checks have to say, short of errors: "warning" and "note".
+        findings: warnings and notes of the quick checks.
     """
 
     images: int
@@ -56,24 +55,24 @@ class SplitCheck:
 
 
 def check_split(reader: InspectableReader, split: Split, *, crop: tuple[int, int] = _ANY_CROP) -> SplitCheck:
-    """Look at every record of a split, in threads.
+    """Check every record of a split, in threads.
 
     Args:
-        reader: the data set.
+        reader: reader of the data set.
         split: train, val or test.
-        crop: height and width in pixels of a training crop, which images should not be smaller than.
+        crop: height and width of a training crop in pixels; smaller images give a warning.
 
     Returns:
-        The sizes and values that were found.
+        The summary of the split.
 
     Raises:
-        DataError: if records are wrong: one line with their number, the first one's fault, and further names; or if
-            the masks as a whole leave nothing to learn.
+        DataError: if records are wrong, with their number, the first fault and further names in one line; or if the
+            masks leave nothing to learn.
     """
     records = reader.records(split)
 
     def look(record: Record) -> Inspection | DataError:
-        """Inspect one pair; an error is a result, for the others to be looked at too."""
+        """Inspect one pair; errors are returned, so that all pairs are inspected."""
         try:
             return reader.inspect(record)
         except DataError as error:
@@ -82,10 +81,10 @@ def check_split(reader: InspectableReader, split: Split, *, crop: tuple[int, int
     looks = _in_threads(look, records)
     wrong = [(record, found) for record, found in zip(records, looks, strict=True) if isinstance(found, DataError)]
     if wrong:
-        raise _summary(wrong, len(records), split)
+        raise _joint_error(wrong, len(records), split)
     sound = [found for found in looks if isinstance(found, Inspection)]
-    facts = _facts(reader, split, records, sound, crop)
-    findings = run_checks(facts, CHEAP_CHECKS)
+    summary = _data_summary(reader, split, records, sound, crop)
+    findings = run_checks(summary, CHEAP_CHECKS)
     for finding in findings:
         if finding.severity == "error":
             raise DataError(finding.title, remedy=finding.remedy)
@@ -96,7 +95,7 @@ def check_split(reader: InspectableReader, split: Split, *, crop: tuple[int, int
         len(sound),
         dict(Counter(found.size for found in sound)),
         dict(sorted(values.items())),
-        np.stack([_class_pixels(found.values, facts.train_ids(), reader.labels) for found in sound]),
+        np.stack([_class_pixels(found.values, summary.train_ids(), reader.labels) for found in sound]),
         tuple(findings),
     )
 
@@ -112,7 +111,7 @@ def count_class_pixels(reader: Reader, records: Sequence[Record]) -> NDArray[np.
     """
 
     def count(record: Record) -> NDArray[np.int64]:
-        """Count one record's pixels, without decoding its image where that is possible."""
+        """Count the pixels of one record, if possible without decoding its image."""
         if isinstance(reader, InspectableReader):
             values = reader.inspect(record).values
             if values:
@@ -131,22 +130,22 @@ def _in_threads(work: Callable[[Record], Result], records: Sequence[Record]) -> 
         return list(threads.map(work, records))
 
 
-def _facts(
+def _data_summary(
     reader: InspectableReader,
     split: Split,
     records: Sequence[Record],
     sound: Sequence[Inspection],
     crop: tuple[int, int],
-) -> Facts:
+) -> DataSummary:
     pairs = tuple(
-        PairFacts(
+        PairSummary(
             record.name,
-            image=ImageFacts.of_size(found.size),
-            mask=MaskFacts(found.size, "", found.values) if found.values else None,
+            image=ImageSummary.of_size(found.size),
+            mask=MaskSummary(found.size, "", found.values) if found.values else None,
         )
         for record, found in zip(records, sound, strict=True)
     )
-    return Facts(reader.labels, reader.channels, crop, {split: SplitFacts(pairs)}, is_plain(reader))
+    return DataSummary(reader.labels, reader.channels, crop, {split: SplitSummary(pairs)}, has_numeric_masks(reader))
 
 
 def _class_pixels(values: dict[int, int], train_ids: dict[int, int], labels: LabelMap) -> NDArray[np.int64]:
@@ -157,8 +156,8 @@ def _class_pixels(values: dict[int, int], train_ids: dict[int, int], labels: Lab
     return counts
 
 
-def _summary(wrong: list[tuple[Record, DataError]], total: int, split: Split) -> DataError:
-    """Return one error for all wrong records; a single one is told as it is."""
+def _joint_error(wrong: list[tuple[Record, DataError]], total: int, split: Split) -> DataError:
+    """Return one error for all wrong records; a single error is returned unchanged."""
     (_, first), *others = wrong
     if not others:
         return first
@@ -176,10 +175,10 @@ def _and_more(names: Sequence[str]) -> str:
 
 @dataclass(frozen=True)
 class ClassCheck:
-    """What a look at images of classes found.
+    """Result of a check of class folders.
 
     Args:
-        normalization: that of the images' channels and range.
+        normalization: normalisation for channels and range of the images.
         broken: name and fault of each broken image, by split.
     """
 
@@ -187,7 +186,7 @@ class ClassCheck:
     broken: Mapping[Split, Mapping[str, DataError]] = field(default_factory=dict)
 
     def summary(self) -> str:
-        """Return the number of broken images, the first one's fault and further names, as one line."""
+        """Return the number of broken images, the first fault and further names in one line."""
         faults = [(name, error) for found in self.broken.values() for name, error in found.items()]
         (_, first), *others = faults
         then = f" (then {_and_more([name for name, _ in others])})" if others else ""
@@ -195,21 +194,21 @@ class ClassCheck:
 
 
 def look_at_classes(folders: ClassFolders, check: FileCheck) -> ClassCheck:
-    """Look at every image of every split, in threads.
+    """Check every image of every split, in threads.
 
     Args:
-        folders: the data set.
-        check: how closely.
+        folders: reader of the data set.
+        check: thoroughness of the check.
 
     Raises:
-        DataError: if not one training image can be read.
+        DataError: if no training image can be read.
     """
     total = sum(len(files) for files in folders.files.values())
     closely = check == "pixels" or (check == "auto" and total <= MOST_DECODED)
     normalization = _normalization(folders)
 
     def look(record: Record) -> DataError | None:
-        """Return what is wrong with an image."""
+        """Return the fault of an image; None if there is none."""
         try:
             if closely:
                 _require_range(record, folders.read(record).image, normalization)
@@ -230,7 +229,7 @@ def look_at_classes(folders: ClassFolders, check: FileCheck) -> ClassCheck:
 
 
 def _normalization(folders: ClassFolders) -> Normalization:
-    """Return the normalisation to [-1, 1] of what the first readable training image holds."""
+    """Return the normalisation to [-1, 1] for the type of the first readable training image."""
     fault = "none there"
     for record in folders.records("train"):
         try:
@@ -240,7 +239,7 @@ def _normalization(folders: ClassFolders) -> Normalization:
             continue
         return Normalization.for_channels(folders.channels, _maximum(image))
     raise DataError(
-        f"no training image of {folders.root} can be read, the first: {fault}", expected="whole image files"
+        f"no training image of {folders.root} can be read, the first: {fault}", expected="complete image files"
     )
 
 
@@ -249,10 +248,10 @@ def _maximum(image: Array) -> float:
 
 
 def _require_range(record: Record, image: Array, normalization: Normalization) -> None:
-    """Refuse an image of another depth than the first one's: their numbers would not mean the same.
+    """Check that an image has the same depth as the first one.
 
     Raises:
-        DataError: if it has one.
+        DataError: if it has another depth.
     """
     if _maximum(image) != normalization.maximum:
         raise DataError(

@@ -1,4 +1,4 @@
-"""What a data set holds in numbers: pixels and images per class, sizes, and the channels' means and deviations."""
+"""Statistics of a data set: pixels and images per class, image sizes, and means and deviations of channels."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from xseg.data.cache import cache_folder, file_stamp, reader_identity
 from xseg.data.options import DataOptions
 from xseg.data.sample import Reader, Record, Sample
-from xseg.doctor.parallel import each
+from xseg.doctor.parallel import parallel_map
 from xseg.errors import DataError
 from xseg.files.atomic import write_text
 from xseg.files.progress import NO_PROGRESS, Progress, ShowProgress
@@ -25,19 +25,19 @@ from xseg.images.normalization import Normalization
 from xseg.labels.label_map import LabelMap
 from xseg.types import SPLITS, Split
 
-_LEAST_DEVIATION = 1e-6  # of values scaled to 1: a channel of one value cannot be divided by its deviation
+_LEAST_DEVIATION = 1e-6  # of values scaled to 1; a constant channel cannot be divided by its deviation
 
 
 @dataclass(frozen=True)
 class ChannelStatistics:
-    """The values of each channel, over all pixels of a split.
+    """Statistics of each channel over all pixels of a split.
 
     Args:
-        mean: one per channel, of values scaled to 0 to 1.
-        std: one per channel, of values scaled to 0 to 1.
-        low: smallest value as stored.
-        high: largest value as stored.
-        maximum: the stored value that is 1: 255 for 8-bit images, 65535 for 16-bit ones, 1 for float images.
+        mean: mean of each channel, for values scaled to 0 to 1.
+        std: standard deviation of each channel, for values scaled to 0 to 1.
+        low: smallest stored value of each channel.
+        high: largest stored value of each channel.
+        maximum: stored value that is scaled to 1: 255 for 8-bit images, 65535 for 16-bit ones, 1 for float images.
     """
 
     mean: tuple[float, ...]
@@ -47,22 +47,22 @@ class ChannelStatistics:
     maximum: float
 
     def normalization(self) -> Normalization:
-        """Return the normalisation to mean 0 and deviation 1; a channel of a single value becomes 0."""
+        """Return the normalisation to mean 0 and deviation 1; a constant channel becomes 0."""
         return Normalization(self.mean, tuple(max(value, _LEAST_DEVIATION) for value in self.std), self.maximum)
 
 
 @dataclass(frozen=True)
 class SplitStatistics:
-    """A split in numbers.
+    """Statistics of a split.
 
     Args:
         images: number of images.
         sizes: number of images per height and width in pixels, the most frequent first.
-        class_pixels: labelled pixels of each class.
-        class_images: number of images in which each class occurs.
+        class_pixels: number of labelled pixels of each class.
+        class_images: number of images with each class.
         ignored: number of ignored pixels.
         unlabelled: number of images without a mask.
-        channels: the values of the images; None for a split without images.
+        channels: statistics of the channels; None for a split without images.
     """
 
     images: int
@@ -74,7 +74,7 @@ class SplitStatistics:
     channels: ChannelStatistics | None
 
     def to_dict(self, labels: LabelMap) -> dict[str, Any]:
-        """Return plain values, for JSON."""
+        """Return a dictionary that JSON can hold."""
         total = sum(self.class_pixels)
         classes = {
             name: {"pixels": pixels, "share": pixels / total if total else None, "images": images}
@@ -92,7 +92,7 @@ class SplitStatistics:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Measured:
-    """One image in numbers; sums are of stored values, in float64."""
+    """Measurements of one image; sums of stored values are in float64."""
 
     size: tuple[int, int]
     kind: str
@@ -106,7 +106,7 @@ class _Measured:
 
 @dataclass(frozen=True)
 class _Measure:
-    """Reads and measures one record; sent to worker processes once."""
+    """Reads and measures records; sent to each worker process once."""
 
     reader: Reader
 
@@ -120,21 +120,21 @@ def split_statistics(
     """Measure a split, reading every file once.
 
     Args:
-        reader: the data set.
+        reader: reader of the data set.
         split: train, val or test.
-        workers: processes that decode; 0 decodes in this one.
-        show: shows the progress.
+        workers: number of processes that decode; 0 for the main process.
+        show: progress display.
 
     Raises:
         DataError: if a record cannot be read, or images have different bit depths.
     """
     records = reader.records(split)
     with show(f"stats {split}", len(records)) as progress:
-        return combined(_counted(each(_Measure(reader), records, workers=workers), progress), reader.labels)
+        return combined(_counted(parallel_map(_Measure(reader), records, workers=workers), progress), reader.labels)
 
 
 def measured(sample: Sample, labels: LabelMap) -> _Measured:
-    """Return one sample in numbers."""
+    """Return the measurements of one sample."""
     flat = sample.image.reshape(-1, sample.image.shape[2])
     if flat.dtype == np.uint8:
         sums, squares, low, high = _of_bytes(flat)
@@ -149,7 +149,7 @@ def measured(sample: Sample, labels: LabelMap) -> _Measured:
 
 
 def combined(found: Iterable[_Measured], labels: LabelMap) -> SplitStatistics:
-    """Return the statistics of many images, which are held one at a time.
+    """Return the statistics of many images, which are consumed one at a time.
 
     Raises:
         DataError: if images have different bit depths or channels.
@@ -180,12 +180,12 @@ def combined(found: Iterable[_Measured], labels: LabelMap) -> SplitStatistics:
 
 
 def channel_statistics(reader: Reader, options: DataOptions, *, workers: int = 0) -> ChannelStatistics:
-    """Return the channels' values over the training split: measured once, then kept for the same files.
+    """Return the channel statistics of the training split, measured once and cached for the same files.
 
     Args:
-        reader: the data set.
-        options: which data set, and where what is measured is kept.
-        workers: processes that decode; 0 decodes in this one.
+        reader: reader of the data set.
+        options: data options, for data set and cache.
+        workers: number of processes that decode; 0 for the main process.
 
     Raises:
         DataError: if a record cannot be read, or images have different bit depths or channels.
@@ -205,13 +205,13 @@ def channel_statistics(reader: Reader, options: DataOptions, *, workers: int = 0
 
 
 def normalization_of(reader: Reader, options: DataOptions, *, workers: int = 0) -> Normalization:
-    """Return the normalisation that the options ask for.
+    """Return the normalisation selected by the options.
 
     Args:
-        reader: the data set.
-        options: `normalization` is "fixed" for the Xceptions' own, to -1 to 1, with the range of the training images'
-            type; or "auto" for mean 0 and deviation 1 of each channel over the training split.
-        workers: processes that decode; 0 decodes in this one.
+        reader: reader of the data set.
+        options: data options; `normalization` is "fixed" for the Xceptions' own range -1 to 1, from the range of the
+            training images' type, or "auto" for mean 0 and deviation 1 of each channel over the training split.
+        workers: number of processes that decode; 0 for the main process.
 
     Raises:
         DataError: if a record cannot be read, or images have different bit depths or channels.
@@ -226,7 +226,7 @@ def existing_splits(reader: Reader) -> dict[Split, int]:
     """Return the splits that can be listed, with their number of records.
 
     Raises:
-        DataError: if none can be, as the training split cannot.
+        DataError: if none can be listed, with the fault of the training split.
     """
     found: dict[Split, int] = {}
     for split in SPLITS:
@@ -239,7 +239,7 @@ def existing_splits(reader: Reader) -> dict[Split, int]:
 
 
 class _Channels:
-    """Sums of channels over images of one kind."""
+    """Sums of the channels over images of one type."""
 
     def __init__(self, image: _Measured) -> None:
         self._kind, self._pixels = image.kind, image.size[0] * image.size[1]
@@ -250,13 +250,13 @@ class _Channels:
         """Add an image and return self.
 
         Raises:
-            DataError: if it is of another bit depth or has other channels.
+            DataError: if it has another bit depth or number of channels.
         """
         if image.kind != self._kind or len(image.sums) != len(self._sums):
             raise DataError(
                 f"images of {self._kind} with {len(self._sums)} channels and of {image.kind} with {len(image.sums)}",
-                expected="one kind",
-                remedy="xseg data check lists them",
+                expected="one type",
+                remedy="run xseg data check to list them",
             )
         self._pixels += image.size[0] * image.size[1]
         self._sums += image.sums
@@ -265,7 +265,7 @@ class _Channels:
         return self
 
     def statistics(self) -> ChannelStatistics:
-        """Return the means and deviations of all that was added."""
+        """Return the statistics of all added images."""
         maximum = _maximum(self._kind)
         mean = self._sums / self._pixels
         variance = np.maximum(self._squares / self._pixels - mean**2, 0)
@@ -279,7 +279,7 @@ class _Channels:
 
 
 def _of_bytes(flat: NDArray[np.uint8]) -> tuple[NDArray[np.float64], ...]:
-    """Return sums, squares, lows and highs of bytes (pixels, channels), by their histograms."""
+    """Return sums, squares, lows and highs of bytes (pixels, channels) from their histograms."""
     values = np.arange(256, dtype=np.float64)
     histograms = np.stack([np.bincount(flat[:, channel], minlength=256) for channel in range(flat.shape[1])])
     met = histograms > 0
@@ -305,7 +305,7 @@ def _fingerprint(reader: Reader, options: DataOptions) -> str:
 
 
 def _read_kept(path: Path) -> ChannelStatistics | None:
-    """Return what was kept, None if there is nothing or it is damaged."""
+    """Return cached statistics; None if there are none or the file is damaged."""
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         maximum = float(values.pop("maximum"))

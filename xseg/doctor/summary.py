@@ -1,4 +1,4 @@
-"""What one pass through the files collects: small values without pixels, which all checks share."""
+"""Summaries of files, without pixels, collected in one pass and shared by all checks."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ StrayKind: TypeAlias = Literal["hidden", "broken_link", "no_image", "same_name",
 
 
 @dataclass(frozen=True, slots=True)
-class FileFacts:
-    """A file as it is stored.
+class FileSummary:
+    """Summary of a stored file.
 
     Args:
-        path: the file.
-        length: its size in bytes.
-        digest: of its content; two files with the same digest are the same.
-        fault: why it cannot be decoded; empty if it can.
-        format: Pillow's name of what it really is ("PNG", "JPEG"); empty if Pillow does not know.
-        mode: Pillow's name of its pixels ("L", "RGB", "I;16"); empty if Pillow does not know.
-        lossy: whether its compression changes pixels.
+        path: path of the file.
+        length: size in bytes.
+        digest: digest of the content; equal for equal files.
+        fault: reason why the file cannot be decoded; empty if it can.
+        format: actual format by Pillow's name ("PNG", "JPEG"); empty if unknown to Pillow.
+        mode: Pillow's pixel mode ("L", "RGB", "I;16"); empty if unknown to Pillow.
+        lossy: whether the compression changes pixels.
         frames: number of pages or frames.
-        stored: height and width as stored, before any orientation is applied.
+        stored: stored height and width, before any orientation is applied.
         orientation: EXIF orientation, 1 to 8.
     """
 
@@ -44,16 +44,16 @@ class FileFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class ImageFacts:
-    """The pixels of an image.
+class ImageSummary:
+    """Summary of an image's pixels.
 
     Args:
-        size: height and width as a person sees it.
+        size: height and width after EXIF orientation.
         kind: "uint8", "uint16" or "float32".
         low: smallest value.
         high: largest value.
-        finite: whether no value is infinite or not a number.
-        digest: of the pixels.
+        finite: whether all values are finite.
+        digest: digest of the pixels.
         thumbnail: 32 x 32 bytes of grey with mean 128 and standard deviation 40; empty for an image without contrast.
     """
 
@@ -66,14 +66,14 @@ class ImageFacts:
     thumbnail: bytes
 
     @classmethod
-    def of_size(cls, size: tuple[int, int]) -> ImageFacts:
-        """Return the facts of an image of which no more than the size is known."""
+    def of_size(cls, size: tuple[int, int]) -> ImageSummary:
+        """Return the summary of an image of which only the size is known."""
         return cls(size, kind="", low=0.0, high=0.0, finite=True, digest=b"", thumbnail=b"")
 
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """A mask value without a meaning: how many pixels have it, and where the first is."""
+    """A mask value that belongs to no class, with its number of pixels and first position."""
 
     value: int
     pixels: int
@@ -82,25 +82,25 @@ class Unknown:
 
 
 @dataclass(frozen=True, slots=True)
-class MaskFacts:
-    """The pixels of a mask.
+class MaskSummary:
+    """Summary of a mask's pixels.
 
     Args:
         size: height and width.
-        kind: the numbers' type, "uint8" or "uint16".
-        values: pixels per number of the file that has a meaning.
-        unknown: the numbers without a meaning, the most frequent first, at most 16.
-        unknown_values: number of different numbers without a meaning.
-        unknown_pixels: number of their pixels.
-        between: share, 0 to 1, of the borders between two numbers at which a pixel lies strictly between both, as
-            interpolation makes it.
-        shape: how much shape the mask has: the bytes that its numbers, of every other row, compress to.
-        colors: pixels per colour, the most frequent first, at most 64; empty for a mask of numbers.
+        kind: type of the numbers, "uint8" or "uint16".
+        values: number of pixels per known value.
+        unknown: unknown values, the most frequent first, at most 16.
+        unknown_values: number of different unknown values.
+        unknown_pixels: number of pixels with unknown values.
+        between: share, 0 to 1, of borders between two numbers at which a pixel lies strictly between both, as after
+            interpolation.
+        shape: complexity of the mask: compressed size of every other row in bytes.
+        colors: number of pixels per colour, the most frequent first, at most 64; empty for a mask of class numbers.
         more_colors: number of further colours.
-        equal_channels: whether all channels of colour are equal: numbers stored as grey RGB.
+        equal_channels: whether all colour channels are equal, as for class numbers stored as grey RGB.
         transparency: whether the file has an alpha channel.
-        palette: the colour of each number that occurs, for a palette image.
-        digest: of the numbers.
+        palette: palette colour of each number in the mask, for a palette image.
+        digest: digest of the numbers.
     """
 
     size: tuple[int, int]
@@ -120,31 +120,31 @@ class MaskFacts:
 
     @property
     def numbers(self) -> set[int]:
-        """The numbers that the mask holds, with a meaning or without (of these, those that are listed)."""
+        """Numbers in the mask: known ones and the listed unknown ones."""
         return {*self.values, *(unknown.value for unknown in self.unknown)}
 
 
 @dataclass(frozen=True, slots=True)
-class PairFacts:
-    """An image and its mask.
+class PairSummary:
+    """Summary of an image and its mask.
 
     Args:
-        name: the record's.
-        image_file: the image's file; None if there is none.
-        image: its pixels; None if they cannot be decoded.
-        mask_file: the mask's file; None if there is none.
-        mask: its pixels; None if they cannot be decoded.
-        fault: why the reader refuses the pair, where files and masks are not looked at one by one.
-        unlabelled: whether the layout lets this image be without a mask.
+        name: name of the record.
+        image_file: file of the image; None if there is none.
+        image: pixels of the image; None if they cannot be decoded.
+        mask_file: file of the mask; None if there is none.
+        mask: pixels of the mask; None if they cannot be decoded.
+        fault: reason why the reader refuses the pair, if files and masks are not examined separately.
+        unlabelled: whether the layout allows this image to have no mask.
         unpaired: whether the image lacks its mask, or the mask its image.
-        similar: for an image without a mask, the file whose name is most like that of its mask, if any.
+        similar: for an image without a mask, the file with the name most similar to the expected mask, if any.
     """
 
     name: str
-    image_file: FileFacts | None = None
-    image: ImageFacts | None = None
-    mask_file: FileFacts | None = None
-    mask: MaskFacts | None = None
+    image_file: FileSummary | None = None
+    image: ImageSummary | None = None
+    mask_file: FileSummary | None = None
+    mask: MaskSummary | None = None
     fault: str = ""
     unlabelled: bool = False
     unpaired: bool = False
@@ -152,14 +152,14 @@ class PairFacts:
 
     @property
     def same_file(self) -> bool:
-        """Whether the mask's file has the content of the image's."""
+        """Whether the mask file has the same content as the image file."""
         image, mask = self.image_file, self.mask_file
         return image is not None and mask is not None and image.length > 0 and image.digest == mask.digest
 
 
 @dataclass(frozen=True, slots=True)
 class Stray:
-    """A file that the reader passes over, or that hides another."""
+    """A file that the reader ignores, or that hides another file."""
 
     kind: StrayKind
     path: Path
@@ -167,36 +167,36 @@ class Stray:
 
 
 @dataclass(frozen=True)
-class SplitFacts:
-    """What a split holds.
+class SplitSummary:
+    """Summary of a split.
 
     Args:
-        pairs: its images and masks, by name.
-        strays: files that are no part of it.
-        fault: why it cannot be listed; empty if it can.
-        exists: whether there is anything of this split.
+        pairs: images and masks by name.
+        strays: files that do not belong to the split.
+        fault: reason why the split cannot be listed; empty if it can.
+        exists: whether the split exists.
     """
 
-    pairs: tuple[PairFacts, ...] = ()
+    pairs: tuple[PairSummary, ...] = ()
     strays: tuple[Stray, ...] = ()
     fault: str = ""
     exists: bool = True
 
-    def images(self) -> Iterator[tuple[PairFacts, ImageFacts]]:
-        """Yield the pairs whose image was decoded, with its pixels' facts."""
+    def images(self) -> Iterator[tuple[PairSummary, ImageSummary]]:
+        """Yield the pairs with a decoded image, with its summary."""
         return ((pair, pair.image) for pair in self.pairs if pair.image is not None)
 
-    def masks(self) -> Iterator[tuple[PairFacts, MaskFacts]]:
-        """Yield the pairs whose mask was decoded, with its pixels' facts."""
+    def masks(self) -> Iterator[tuple[PairSummary, MaskSummary]]:
+        """Yield the pairs with a decoded mask, with its summary."""
         return ((pair, pair.mask) for pair in self.pairs if pair.mask is not None)
 
-    def files(self) -> Iterator[FileFacts]:
+    def files(self) -> Iterator[FileSummary]:
         """Yield the files of images and masks."""
         for pair in self.pairs:
             yield from (file for file in (pair.image_file, pair.mask_file) if file is not None)
 
     def values(self) -> Counter[int]:
-        """Return the pixels per number of all masks, of the numbers that have a meaning."""
+        """Return the number of pixels per known value over all masks."""
         total: Counter[int] = Counter()
         for _, mask in self.masks():
             total.update(mask.values)
@@ -204,27 +204,27 @@ class SplitFacts:
 
 
 @dataclass(frozen=True)
-class Facts:
-    """What a data set holds, as far as the checks need it.
+class DataSummary:
+    """Summary of a data set for the checks.
 
     Args:
-        labels: the classes.
-        channels: of the images that the reader returns.
-        crop: height and width in pixels of a training crop.
-        splits: by name.
-        plain: whether a mask's file holds one number per pixel, so that the file itself can be judged.
-        raw: whether the masks' numbers are the label map's raw ids; otherwise they are train ids.
+        labels: classes of the data set.
+        channels: number of image channels from the reader.
+        crop: height and width of a training crop in pixels.
+        splits: summaries of the splits by name.
+        numeric_masks: whether mask files hold one class number per pixel, so that the files can be checked directly.
+        raw: whether mask numbers are the label map's raw ids instead of train ids.
     """
 
     labels: LabelMap
     channels: int
     crop: tuple[int, int]
-    splits: dict[Split, SplitFacts]
-    plain: bool = True
+    splits: dict[Split, SplitSummary]
+    numeric_masks: bool = True
     raw: bool = True
 
     def class_pixels(self, split: Split) -> list[int]:
-        """Return the labelled pixels of each class in a split; all 0 for a split that does not exist."""
+        """Return the number of labelled pixels of each class in a split; all 0 for a missing split."""
         pixels = [0] * len(self.labels)
         train_ids = self.train_ids()
         for value, count in self.splits[split].values().items() if split in self.splits else ():
@@ -233,7 +233,7 @@ class Facts:
         return pixels
 
     def train_ids(self) -> dict[int, int]:
-        """Return the train id of each number that the facts' masks may hold."""
+        """Return the train id of each possible number in the masks."""
         if self.raw:
             return self.labels.train_ids()
         own = {index: index for index in range(len(self.labels))}

@@ -1,4 +1,4 @@
-"""All checks. A new one is a function of facts in `checks` and a row here."""
+"""Table of all checks. A new check is a function of the summary in `checks` and a row here."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import TypeAlias
 
 from xseg.doctor.checks import files, images, labels, masks, pairs
 from xseg.doctor.finding import Finding, by_severity
-from xseg.doctor.summary import Facts
+from xseg.doctor.summary import DataSummary
 
-Check: TypeAlias = Callable[[Facts], Iterable[Finding]]
+Check: TypeAlias = Callable[[DataSummary], Iterable[Finding]]
 
 CHECKS: tuple[Check, ...] = (
     files.splits,
@@ -54,9 +54,9 @@ CHEAP_CHECKS: tuple[Check, ...] = (
     labels.imbalance,
     images.small,
 )
-"""Those that need no more than sizes and the masks' numbers, which training looks at before its first step."""
+"""Checks that need only sizes and mask numbers, which `xseg train` runs before its first step."""
 
 
-def run_checks(facts: Facts, checks: Iterable[Check] = CHECKS) -> list[Finding]:
-    """Return what the checks find, errors first."""
-    return by_severity([finding for check in checks for finding in check(facts)])
+def run_checks(summary: DataSummary, checks: Iterable[Check] = CHECKS) -> list[Finding]:
+    """Return the findings of the checks, errors first."""
+    return by_severity([finding for check in checks for finding in check(summary)])

@@ -1,4 +1,4 @@
-"""Telling copies of an image from other images, whatever their size, compression, brightness and contrast."""
+"""Detection of image copies with another size, compression, brightness or contrast."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ Array: TypeAlias = NDArray[Any]
 SIDE = 32
 CONTRAST = 40.0  # standard deviation of a thumbnail
 SAME = 0.03
-"""Distance up to which two images are copies. Measured on CamVid: its frames 1/15 s apart differ by 0.066 or more; an
-image differs from itself by 0.021 at most after JPEG at quality 30, 0.017 at half size, 0.014 with noise of 5 grey
-levels. Images of less than about 150 pixels have too few pixels per thumbnail's for a strong compression to cancel
-out. A crop, a mirror image or another gamma is not found."""
-_BANDS = 4  # of 16 bits each: copies that differ in up to 3 of the 64 bits share a band
-_RECENT = 48  # images that one is compared with per band; keeps the work linear in their number
+"""Largest distance of two copies. Measured on CamVid: frames 1/15 s apart differ by 0.066 or more; an image differs
+from itself by at most 0.021 after JPEG at quality 30, 0.017 at half size, and 0.014 with noise of 5 grey levels. In
+images below about 150 pixels, each thumbnail pixel averages too few pixels to cancel strong compression. Crops, mirror
+images and another gamma are not detected."""
+_BANDS = 4  # of 16 bits each; copies that differ in up to 3 of the 64 bits share a band
+_RECENT = 48  # comparisons per image and band, which keeps the work linear in the number of images
 
 
 def thumbnail(image: Array) -> bytes:
-    """Return an image in 32 x 32 bytes of grey, with mean 128 and standard deviation 40.
+    """Return a grey thumbnail of 32 x 32 bytes with mean 128 and standard deviation 40.
 
     Args:
-        image: (H, W, C) of any number type.
+        image: image, (H, W, C) of any number type.
 
     Returns:
-        1024 bytes; none for an image that has next to no contrast, as all of these would look alike.
+        1024 bytes; empty for an image with almost no contrast, as all such thumbnails would look alike.
     """
     small = cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_AREA) if image.shape[2] <= 4 else _by_planes(image)
     grey = small.reshape(SIDE, SIDE, -1).astype(np.float32).mean(axis=2)
@@ -49,13 +49,13 @@ def _by_planes(image: Array) -> Array:
 
 
 def distance(one: bytes, other: bytes) -> float:
-    """Return the root mean square difference of two thumbnails in standard deviations: 0 the same, 1.4 unrelated."""
+    """Return the root mean square difference of two thumbnails in standard deviations: 0 equal, 1.4 unrelated."""
     difference = np.frombuffer(one, np.uint8).astype(np.float32) - np.frombuffer(other, np.uint8)
     return float(np.sqrt(np.mean(difference**2))) / CONTRAST
 
 
 def signature(image: bytes) -> tuple[int, ...]:
-    """Return the bits of a thumbnail's falling and rising brightness from left to right, in bands of 16.
+    """Return bits for falling or rising brightness from left to right in a thumbnail, in bands of 16.
 
     Source: the difference hash of Krawetz, "Kind of like that" (2013), 9 x 8 grey pixels.
     """
@@ -66,17 +66,17 @@ def signature(image: bytes) -> tuple[int, ...]:
 
 
 class CopyIndex:
-    """Finds earlier images that one is a copy of. The work per image does not grow with their number."""
+    """Finds the earlier copies of an image, with constant work per image."""
 
     def __init__(self) -> None:
         self._bands: list[dict[int, list[int]]] = [{} for _ in range(_BANDS)]
         self._thumbnails: list[bytes] = []
 
     def add(self, image: bytes) -> list[int]:
-        """Return the numbers of the earlier images that this thumbnail is a copy of, and remember it.
+        """Add a thumbnail, and return the indices of earlier images of which it is a copy.
 
-        The number of an image is how many were added before it. An image that is a copy is found by its original:
-        it is not itself an original for later ones.
+        Indices count the added images from 0. Copies are compared with the original only: a copy does not become an
+        original for later images.
         """
         number = len(self._thumbnails)
         self._thumbnails.append(image)

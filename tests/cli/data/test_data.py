@@ -52,7 +52,7 @@ def test_findings_are_told_with_what_where_and_what_to_do(street, config, capsys
     spoil(street)
     assert main(["data", "check", *config]) == 1
     shown = capsys.readouterr().out
-    assert "error unknown-values (train)\n  masks with values without a meaning: 1 of 8\n" in shown
+    assert "error unknown-values (train)\n  masks with values that belong to no class: 1 of 8\n" in shown
     assert f"{street}/train/masks/000002.png: value 77 in 5 pixels, the first at row 3, column 4\n" in shown
     assert "warning mask-without-image (val)" in shown
     assert "to do: add the images or remove the masks; --write-fixed DIR writes a copy with that done" in shown

@@ -175,7 +175,7 @@ def test_masks_of_0_and_255_are_not_silently_ignored(tmp_path, save):
 
 def test_a_split_of_ignored_pixels_alone_is_refused(tmp_path, save):
     reader = binary(tmp_path, save, raw_ids=(1, 2), ignored_raw_ids=(0,))
-    with pytest.raises(DataError, match=r"every pixel .* is ignored \(values \[0, 255\]\)"):
+    with pytest.raises(DataError, match=r"all mask pixels .* are ignored \(values \[0, 255\]\)"):
         check_split(reader, "train")
 
 

@@ -52,7 +52,7 @@ def check(arguments: Sequence[str]) -> int:
     correction = None
     if values["write_fixed"]:
         correction = write_corrected(
-            examination.facts, examination.findings, root=root, destination=values["write_fixed"]
+            examination.summary, examination.findings, root=root, destination=values["write_fixed"]
         )
     if values["json"]:
         print(json.dumps(_plain_values(examination, correction, seconds), indent=2))
@@ -91,11 +91,11 @@ def _tell(examination: Examination, correction: Correction | None, seconds: floa
     console = Console(highlight=False, markup=False, soft_wrap=True)
     for finding in examination.findings:
         _tell_finding(finding, correction is None, console)
-    splits = [(split, found) for split, found in examination.facts.splits.items() if found.exists]
+    splits = [(split, found) for split, found in examination.summary.splits.items() if found.exists]
     pairs = sum(len(found.pairs) for _, found in splits)
     sizes = ", ".join(f"{split} {len(found.pairs)}" for split, found in splits)
     counts = ", ".join(_counted(examination.count(severity), severity) for severity in _STYLES)
-    console.print(f"{sizes}; {len(examination.facts.labels)} classes; {pairs} pairs in {seconds:.1f} s")
+    console.print(f"{sizes}; {len(examination.summary.labels)} classes; {pairs} pairs in {seconds:.1f} s")
     console.print(counts if examination.findings else "nothing wrong was found", style="bold")
     if correction is not None:
         console.print(

@@ -96,11 +96,11 @@ def _print_tables(found: dict[Split, SplitStatistics], labels: LabelMap) -> None
         console = Console(width=120)
     console.print(table)
     for split, entry in found.items():
-        for line in _told(split, entry):
+        for line in _lines(split, entry):
             console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
-def _told(split: Split, entry: SplitStatistics) -> list[str]:
+def _lines(split: Split, entry: SplitStatistics) -> list[str]:
     sizes = ", ".join(f"{height}x{width} ({count})" for (height, width), count in list(entry.sizes.items())[:4])
     more = f" and {len(entry.sizes) - 4} more sizes" if len(entry.sizes) > 4 else ""
     total = sum(entry.class_pixels) + entry.ignored

@@ -1,1 +1,1 @@
-"""The doctor's checks, by what they look at. Each is a pure function of collected facts."""
+"""Checks by subject; each is a pure function of the collected summary."""
