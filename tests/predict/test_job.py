@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -61,7 +63,7 @@ def pictures(tmp_path_factory):
     return folder
 
 
-def make_job(model, pictures, directory, *, batch_size=1, resume=False, **wanted):
+def make_job(model, pictures, directory, *, batch_size=1, resume=False, overwrite=False, **wanted):
     from xseg.bundles.bundle import load_bundle
 
     bundle = load_bundle(model)
@@ -71,7 +73,7 @@ def make_job(model, pictures, directory, *, batch_size=1, resume=False, **wanted
     facts = {"device": "cpu", "backend": "torch", "precision": "float32"}
     description = describe_run("digest", options, outputs, **facts)
     sources = expand_sources([str(pictures)], exclude=directory)
-    folder = FolderOptions(str(directory), resume=resume)
+    folder = FolderOptions(str(directory), resume=resume, overwrite=overwrite)
     return Job(Predictor(bundle.model, **settings), sources, folder, description, Silent(), outputs)
 
 
@@ -168,7 +170,7 @@ def test_rows_of_an_earlier_run_never_pass_for_those_of_a_run_that_was_killed_at
     model, pictures, tmp_path, monkeypatch
 ):
     make_job(model, pictures, tmp_path).run()
-    job = make_job(model, pictures, tmp_path, batch_size=2)
+    job = make_job(model, pictures, tmp_path, batch_size=2, overwrite=True)
     for step in ("write_manifest", "local_engine"):
 
         def killed(*_):
@@ -178,14 +180,96 @@ def test_rows_of_an_earlier_run_never_pass_for_those_of_a_run_that_was_killed_at
             patch.setattr(module, step, killed)
             with pytest.raises(SystemExit):
                 job.run()
-        assert read_table(tmp_path / "predictions.csv") == []
+        table = tmp_path / "predictions.csv"
+        assert not table.exists() or read_table(table) == []
     assert len(make_job(model, pictures, tmp_path, batch_size=2, resume=True).run()) == 17
 
 
 def test_without_resume_everything_is_done_again(model, pictures, tmp_path):
     make_job(model, pictures, tmp_path).run()
-    job = make_job(model, pictures, tmp_path, batch_size=2)
+    job = make_job(model, pictures, tmp_path)
     assert len(job.run()) == job.show.done == 17
+
+
+def test_another_run_is_refused_and_nothing_changes_but_overwriting_leaves_nothing_of_the_earlier_one(
+    model, pictures, tmp_path, undisturbed
+):
+    (tmp_path / "notes.txt").write_text("mine")
+    make_job(model, pictures, tmp_path, overlay=True, polygons=True, coco=True).run()
+    before = hashes(tmp_path), (tmp_path / "predictions.csv").read_bytes()
+    same = make_job(model, pictures, tmp_path, overlay=True, polygons=True, coco=True)
+    others = {
+        "was made with coco=True, and this run has coco=False; .*add --overwrite": make_job(
+            model, pictures, tmp_path, overlay=True, polygons=True
+        ),
+        "was made with model=digest, and this run has model=another": replace(
+            same, description=same.description | {"model": "another"}
+        ),
+        "holds a run on other sources": replace(same, sources=same.sources[1:]),
+    }
+    for message, job in others.items():
+        with pytest.raises(ConfigError, match=message):
+            job.run()
+    assert before == (hashes(tmp_path), (tmp_path / "predictions.csv").read_bytes())
+    job = make_job(model, pictures, tmp_path, overlay=True, overwrite=True)
+    job.run()
+    assert hashes(tmp_path) == hashes(undisturbed(1))
+    names = {path.name for path in tmp_path.iterdir() if not path.name.startswith(".")}
+    assert names == {"masks", "overlays", "predictions.csv", "run.json", "notes.txt"}
+
+
+def test_more_sources_may_be_resumed_and_fewer_or_renamed_ones_may_not(model, pictures, tmp_path):
+    whole = make_job(model, pictures, tmp_path)
+    replace(whole, sources=whole.sources[:5]).run()
+    resumed = replace(make_job(model, pictures, tmp_path, resume=True), show=Silent())
+    assert len(resumed.run()) == 17
+    assert len(list((tmp_path / "masks").iterdir())) == 16
+    with pytest.raises(ConfigError, match=r"holds masks/00.png of .*00.png, which is not among this run's sources"):
+        replace(resumed, sources=whole.sources[1:]).run()
+    renamed = [replace(source, name=f"x/{source.name}") for source in whole.sources]
+    with pytest.raises(ConfigError, match=r"holds masks/00.png of .*, which is called masks/x/00.png now"):
+        replace(resumed, sources=renamed).run()
+
+
+@pytest.mark.parametrize("options", [{}, {"resume": True}, {"overwrite": True}])
+def test_files_that_no_run_made_are_neither_mixed_with_nor_overwritten(model, pictures, tmp_path, options):
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "masks" / "00.png").write_bytes(b"ground truth")
+    with pytest.raises(ConfigError, match=r"masks/00.png exists, and .* holds no run"):
+        make_job(model, pictures, tmp_path, **options).run()
+    (tmp_path / "run.json").write_text('{"mine": 1}')
+    with pytest.raises(ConfigError, match=r"run\.json describes no run of xseg"):
+        make_job(model, pictures, tmp_path, **options).run()
+    assert (tmp_path / "masks" / "00.png").read_bytes() == b"ground truth"
+
+
+def test_a_manifest_never_leads_out_of_the_folder(model, pictures, tmp_path):
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "file").write_text("theirs")
+    (tmp_path / "out").mkdir()
+    values = {"xseg_version": "0", "places": ["../theirs", str(tmp_path / "theirs"), ".", "..", "", 3]}
+    (tmp_path / "out" / "run.json").write_text(json.dumps(values))
+    assert len(make_job(model, pictures, tmp_path / "out", overwrite=True).run()) == 17
+    assert (tmp_path / "theirs" / "file").is_file()
+
+
+def test_an_image_that_fails_now_keeps_no_mask_of_an_earlier_try(model, pictures, tmp_path):
+    folder = tmp_path / "pictures"
+    shutil.copytree(pictures, folder)
+    make_job(model, folder, tmp_path / "out", overlay=True).run()
+    (folder / "02.png").write_bytes(b"broken")
+    (tmp_path / "out" / "overlays" / "02.jpg").unlink()
+    rows = make_job(model, folder, tmp_path / "out", overlay=True, resume=True).run()
+    assert [row.path[-6:] for row in rows if row.status == "failed"] == ["02.png", "zz.png"]
+    assert not (tmp_path / "out" / "masks" / "02.png").exists()
+    (folder / "03.png").write_bytes(b"broken")
+    make_job(model, folder, tmp_path / "out", overlay=True).run()
+    assert not (tmp_path / "out" / "masks" / "03.png").exists()
+
+
+def test_a_run_is_either_resumed_or_overwritten():
+    with pytest.raises(ConfigError, match="resume with overwrite; expected one of them"):
+        FolderOptions(resume=True, overwrite=True)
 
 
 def test_two_runs_on_one_folder_notice_each_other(model, pictures, tmp_path):

@@ -42,11 +42,11 @@ def photos(tmp_path, monkeypatch):
     fsspec.filesystem("memory").store.clear()
 
 
-def make_job(predictor, sources, place, *, resume=False, **wanted):
+def make_job(predictor, sources, place, *, resume=False, overwrite=False, **wanted):
     outputs = create_outputs({"overlay": True, "polygons": True, **wanted})
     facts = {"device": "cpu", "backend": "torch", "precision": "float32"}
     description = describe_run("digest", InferenceOptions(batch_size=2), outputs, **facts)
-    folder = FolderOptions(str(place), resume=resume)
+    folder = FolderOptions(str(place), resume=resume, overwrite=overwrite)
     found = expand_sources([str(item) for item in sources], exclude=place)
     return Job(predictor, found, folder, description, Silent(), outputs)
 
@@ -193,6 +193,22 @@ def test_a_url_with_other_options_is_not_gone_on_with(predictor, photos):
     make_job(predictor, [url], f"{url}/out").run()
     with pytest.raises(ConfigError, match=r"was made with coco=False, and this run has coco=True"):
         make_job(predictor, [url], f"{url}/out", coco=True, resume=True).run()
+
+
+def test_a_url_of_another_run_is_refused_or_overwritten_as_a_folder_is(predictor, photos):
+    _, url = photos
+    out = f"{url}/out"
+    make_job(predictor, [url], out, coco=True).run()
+    make_job(predictor, [url], out, coco=True).run()
+    before = files_below(out)
+    with pytest.raises(ConfigError, match="holds a run on other sources"):
+        make_job(predictor, [f"{url}/a"], out, coco=True).run()
+    with pytest.raises(ConfigError, match="add --overwrite"):
+        make_job(predictor, [url], out).run()
+    assert files_below(out) == before
+    make_job(predictor, [f"{url}/a"], out, overwrite=True).run()
+    names = ["masks/b/two.png", "masks/one.png", "overlays/b/two.jpg", "overlays/one.jpg", "polygons/b/two.geojson"]
+    assert files_below(out) == [*names, "polygons/one.geojson", "predictions.csv", "run.json"]
 
 
 def test_a_run_of_another_machine_is_believed(predictor, photos, tmp_path):

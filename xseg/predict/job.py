@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -17,15 +17,17 @@ from xseg.files.remote import fetch
 from xseg.inference.pipeline import Computed, Decoded, Request, run_pipeline
 from xseg.inference.prediction import Failure
 from xseg.inference.predictor import Predictor
+from xseg.predict.earlier import PLACES, SOURCES, EarlierRun, describe_sources
 from xseg.predict.lock import exclusive
-from xseg.predict.manifest import MANIFEST, check_manifest, write_manifest
+from xseg.predict.manifest import write_manifest
 from xseg.predict.options import FolderOptions
+from xseg.predict.outputs.mask import Mask
 from xseg.predict.outputs.output import MaskFile, Output
 from xseg.predict.outputs.registry import OUTPUTS, check_outputs
 from xseg.predict.raster import predict_raster_source
 from xseg.predict.sources import Source, forget
 from xseg.predict.staging import OutputFolder, Regularly
-from xseg.predict.table import TABLE, Row, TableWriter, growing_table, read_table
+from xseg.predict.table import TABLE, Row, TableWriter, growing_table
 from xseg.predict.video import predict_video
 from xseg.predict.writer import PredictionWriter, failed_row
 
@@ -79,7 +81,7 @@ class Job:
             A row per source, in order.
 
         Raises:
-            ConfigError: if the output folder is in use, or was made with something else than what is to be resumed.
+            ConfigError: if the output folder is in use, or holds another run or other files.
             DataError: if the disk is full, or a URL cannot be written to.
             OSError: if something cannot be written.
         """
@@ -90,15 +92,16 @@ class Job:
                 forget(self.sources)
 
     def _run(self, engine: ImageEngine) -> list[Row]:
-        kept = self._resumed() if self.options.resume else {}
+        kept = self._kept()
         _sweep(self.directory, self.outputs)
         order = [source.place for source in self.sources]
         path = self.directory / TABLE
         try:
-            with _full_disk_told(self.directory), growing_table(path, kept.values(), order) as table:
-                # After the table: killed in between, no row of an earlier run passes for one of this run
+            with _full_disk_told(self.directory), ExitStack() as stack:
+                # Before the table: killed in between, the folder is that of a run in which nothing is done
+                self.folder.send(write_manifest(self.manifest, self.directory))
+                table = stack.enter_context(growing_table(path, kept.values(), order))
                 self.folder.send(path, keep=True)
-                self.folder.send(write_manifest(self.description, self.directory))
                 self._images(table, kept, engine)
                 self._rest(table, kept)
                 rows = [table.rows[place] for place in order if place in table.rows]
@@ -114,20 +117,50 @@ class Job:
         """Writes what is wanted for a source."""
         return PredictionWriter(self.directory, self.outputs, self.folder.url)
 
-    def _resumed(self) -> dict[str, Row]:
-        """Return the rows of sources that are done, whose files are all there."""
-        table = self.directory / TABLE
-        for path in (table, self.directory / MANIFEST):
-            self.folder.bring(path)
-        if not check_manifest(self.description, self.directory) or not table.is_file():
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """What the run is made with, its sources, and the folders and files that it writes."""
+        return {**self.description, SOURCES: describe_sources(self.sources), PLACES: self._places()}
+
+    def _places(self) -> list[str]:
+        media = {source.medium for source in self.sources}
+        found = {output.folder for medium in media for output in self.writer.wanted(medium)}
+        return sorted(found | {output.summary for output in self.outputs} - {""})
+
+    def _kept(self) -> dict[str, Row]:
+        """Return the rows of sources that stay as an earlier run left them; all else that it left is removed.
+
+        Raises:
+            ConfigError: if the folder holds another run that is neither resumed nor overwritten, or other files.
+        """
+        earlier, resume = EarlierRun.find(self.folder), self.options.resume
+        if earlier.manifest is None:
+            earlier.require_nothing([*self._places(), TABLE])
             return {}
-        rows = {row.path: row for row in read_table(table) if row.status == "ok"}
+        if not self.options.overwrite:
+            earlier.require_same(self.manifest, resume=resume)
+        if not resume:
+            earlier.remove()
+            return {}
+        rows = earlier.rows()
+        files = {source.place: self.writer.file(Mask(), source) for source in self.sources}
+        masks = {place: file.relative_to(self.directory).as_posix() for place, file in files.items()}
+        earlier.require_sources(rows, masks)
+        return self._done(rows)
+
+    def _done(self, rows: Sequence[Row]) -> dict[str, Row]:
+        """Return the rows of sources whose files are all there, and remove those of other images."""
+        earlier = {row.path: row for row in rows if row.status == "ok"}
         done: dict[str, Row] = {}
         sent, writer = self.folder.listing(), self.writer
         for source in self.sources:
-            row = rows.get(source.place)
-            if row and all(path.exists() if sent is None else path in sent for path in writer.files(source)):
-                done[row.path] = row
+            files = writer.files(source)
+            there = [path for path in files if (path.exists() if sent is None else path in sent)]
+            if source.place in earlier and len(there) == len(files):
+                done[source.place] = earlier[source.place]
+            elif source.kind == "image":  # a video reuses what it has
+                for path in there:
+                    self.folder.remove(path)
         return done
 
     def _images(self, table: TableWriter, kept: dict[str, Row], engine: ImageEngine) -> None:

@@ -64,26 +64,19 @@ def write_manifest(description: dict[str, Any], directory: Path) -> Path:
     return write_text(directory / MANIFEST, json.dumps(description, indent=2) + "\n")
 
 
-def check_manifest(description: dict[str, Any], directory: Path) -> bool:
-    """Return whether there is a run to go on with, which was made with the same.
+def read_manifest(directory: Path) -> dict[str, Any] | None:
+    """Return what a folder's run was made with; None if there was no run.
 
     Raises:
-        ConfigError: if it was made with something else.
+        ConfigError: if the file cannot be read, or is another program's.
     """
     path = directory / MANIFEST
     try:
-        earlier = json.loads(path.read_text(encoding="utf-8"))
+        values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        return False
+        return None
     except (OSError, ValueError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}", remedy="run without --resume") from error
-    if not isinstance(earlier, dict):
-        raise ConfigError(f"{path} holds no object", remedy="run without --resume")
-    for key, value in description.items():
-        if earlier.get(key) != value:
-            raise ConfigError(
-                f"{directory} was made with {key}={earlier.get(key)}, and this run has {key}={value}",
-                expected="the same model and options",
-                remedy="run without --resume, or into another folder",
-            )
-    return True
+        raise ConfigError(f"{path} cannot be read: {error}", remedy="remove it, or name another folder") from error
+    if not isinstance(values, dict) or "xseg_version" not in values:
+        raise ConfigError(f"{path} describes no run of xseg", remedy="name another folder")
+    return values

@@ -18,10 +18,19 @@ class FolderOptions:
         output_dir: folder to write to, or its URL (s3://bucket/masks): masks/NAME.png, an indexed PNG per image, and
             predictions.csv, a row per input.
         resume: resume an interrupted run: what is done is kept.
+        overwrite: remove what another run left in the folder, and begin anew.
+
+    Raises:
+        ConfigError: if a run is to be resumed and overwritten.
     """
 
     output_dir: str = "predictions"
     resume: bool = False
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        if self.resume and self.overwrite:
+            raise ConfigError("resume with overwrite", expected="one of them")
 
 
 @dataclass(frozen=True)

@@ -219,7 +219,7 @@ def predict_raster_source(predictor: Predictor, source: Source, writer: Predicti
     """
     options, start = predictor.options, time.perf_counter()
     mask = writer.file(Mask(), source)
-    others = [output for output in writer.wanted(source) if not isinstance(output, Mask)]
+    others = [output for output in writer.wanted("raster") if not isinstance(output, Mask)]
     streams = {
         writer.file(output, source): partial(_stream, output, source)
         for output in others

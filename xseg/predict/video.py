@@ -199,7 +199,7 @@ def _written(writer: PredictionWriter, source: Source, video: VideoStream) -> It
     """Open what is written of a video beside the masks, whole or not at all; give a function that adds a frame."""
     with ExitStack() as stack:
         writers = []
-        for output in writer.wanted(source):
+        for output in writer.wanted("video"):
             if not isinstance(output, Mask):
                 path = stack.enter_context(atomic_path(writer.file(output, source)))
                 stream = blaming_stream(output.stream_video(video, path), output, source)

@@ -13,7 +13,7 @@ from xseg.errors import ConfigError, XsegError
 from xseg.files.atomic import atomic_path
 from xseg.inference.prediction import Failure, Prediction
 from xseg.predict.outputs.mask import Mask
-from xseg.predict.outputs.output import Output
+from xseg.predict.outputs.output import Medium, Output
 from xseg.predict.outputs.registry import OUTPUTS, name_of
 from xseg.predict.sources import Source
 from xseg.predict.staging import OutputFolder
@@ -46,11 +46,11 @@ class PredictionWriter:
         """Whether predictions need the probabilities of all classes."""
         return any(output.needs_probabilities for output in self.outputs)
 
-    def wanted(self, source: Source) -> list[Output]:
-        """Return the outputs with a file for a source, the mask last: where the mask is, the rest is too."""
+    def wanted(self, medium: Medium) -> list[Output]:
+        """Return the outputs with a file for a kind of source, the mask last: where the mask is, the rest is too."""
         asked = {type(output) for output in self.outputs}
-        unasked = [kind() for kind in OUTPUTS.values() if source.medium in kind.always and kind not in asked]
-        found = [output for output in (*self.outputs, *unasked) if source.medium in output.suffixes]
+        unasked = [kind() for kind in OUTPUTS.values() if medium in kind.always and kind not in asked]
+        found = [output for output in (*self.outputs, *unasked) if medium in output.suffixes]
         return sorted(found, key=lambda output: isinstance(output, Mask))
 
     def write(self, source: Source, result: Prediction | Failure) -> Row:
@@ -63,7 +63,7 @@ class PredictionWriter:
         """
         if isinstance(result, Failure):
             return failed_row(source, result)
-        for output in self.wanted(source):
+        for output in self.wanted(source.medium):
             with blaming(output, source), atomic_path(self.file(output, source)) as path:
                 output.write_image(result, path)
         self.folder.send(*self.files(source))
@@ -93,7 +93,7 @@ class PredictionWriter:
 
     def files(self, source: Source) -> list[Path]:
         """Return the files and folders that exist when a source is done."""
-        return [self.file(output, source) for output in self.wanted(source)]
+        return [self.file(output, source) for output in self.wanted(source.medium)]
 
     def file(self, output: Output, source: Source) -> Path:
         """Return the file that an output of a source goes to."""

@@ -74,18 +74,22 @@ def test_a_source_is_either_written_or_refused_before_the_work_starts(name, sour
             check_outputs(outputs, [SOURCES[0], source])
 
 
-def test_a_raster_that_coco_cannot_count_is_refused_before_the_work_starts(monkeypatch, tmp_path):
-    from xseg.predict import geotiff
-
-    (tmp_path / "map.tif").write_bytes(b"")
-    source = Source(tmp_path / "map.tif", "map", "raster")
-    outputs = create_outputs({"coco": True})
-    monkeypatch.setattr(geotiff, "raster_size", lambda _: (65536, 65536))
-    with pytest.raises(DataError, match=r"map.tif has 65536x65536 pixels; expected 4294967295 pixels or fewer"):
-        check_outputs(outputs, [source])
-    monkeypatch.setattr(geotiff, "raster_size", lambda _: (65535, 65536))
-    check_outputs(outputs, [source])
-    check_outputs(create_outputs({"polygons": True}), [source])
+@pytest.mark.parametrize(("height", "width", "refused"), [(65536, 65536, True), (65535, 65536, False)])
+def test_a_raster_that_coco_cannot_count_is_refused_before_the_work_starts(tmp_path, height, width, refused):
+    rasterio = pytest.importorskip("rasterio")
+    profile = {"height": height, "width": width, "count": 1, "dtype": "uint8", "sparse_ok": True, "tiled": True}
+    with rasterio.open(tmp_path / "map.tif", "w", driver="GTiff", **profile, blockxsize=4096, blockysize=4096):
+        pass
+    for source in (
+        Source(tmp_path / "map.tif", "map", "raster"),
+        Source(tmp_path / "fetched.tif", "map", "raster", url=(tmp_path / "map.tif").as_uri()),
+    ):
+        check_outputs(create_outputs({"polygons": True}), [source])
+        if not refused:
+            check_outputs(create_outputs({"coco": True}), [source])
+            continue
+        with pytest.raises(DataError, match=r"map.tif has 65536x65536 pixels; expected 4294967295 pixels or fewer"):
+            check_outputs(create_outputs({"coco": True}), [source])
 
 
 def test_the_tolerance_of_polygons_is_checked():

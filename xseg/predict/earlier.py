@@ -1,0 +1,152 @@
+"""What an earlier run left in an output folder: resumed, replaced or refused, and never mixed with another run."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from xseg.errors import ConfigError
+from xseg.predict.manifest import MANIFEST, read_manifest
+from xseg.predict.sources import Source
+from xseg.predict.staging import OutputFolder
+from xseg.predict.table import TABLE, Row, read_table
+
+SOURCES, PLACES = "sources", "places"  # keys of a manifest beside those of `describe_run`
+
+
+@dataclass(frozen=True)
+class EarlierRun:
+    """What an output folder holds.
+
+    Args:
+        folder: the output folder.
+        manifest: what its run was made with; None if there was no run.
+    """
+
+    folder: OutputFolder
+    manifest: Mapping[str, Any] | None
+
+    @classmethod
+    def find(cls, folder: OutputFolder) -> EarlierRun:
+        """Read what is in a folder.
+
+        Raises:
+            ConfigError: if the manifest is not one of a run.
+        """
+        folder.bring(folder.directory / MANIFEST)
+        return cls(folder, read_manifest(folder.directory))
+
+    def rows(self) -> list[Row]:
+        """Return the rows of the run's table.
+
+        Raises:
+            DataError: if the table is another program's, or damaged.
+        """
+        table = self.folder.directory / TABLE
+        self.folder.bring(table)
+        return read_table(table) if table.is_file() else []
+
+    def require_same(self, manifest: Mapping[str, Any], *, resume: bool) -> None:
+        """Refuse a run with another model, options or, unless it is resumed, sources.
+
+        Args:
+            manifest: what the new run is made with.
+            resume: whether the new run keeps what is done. It may have more sources then.
+
+        Raises:
+            ConfigError: if the runs differ.
+        """
+        for key, value in manifest.items():
+            earlier = (self.manifest or {}).get(key)
+            if earlier == value or key == PLACES or (key == SOURCES and resume):
+                continue
+            if key == SOURCES:
+                raise ConfigError(
+                    f"{self.folder.place} holds a run on other sources",
+                    expected="the same ones",
+                    remedy=_remedy(resume),
+                )
+            raise ConfigError(
+                f"{self.folder.place} was made with {key}={earlier}, and this run has {key}={value}",
+                expected="the same model and options",
+                remedy=_remedy(resume),
+            )
+
+    def require_sources(self, rows: Sequence[Row], masks: Mapping[str, str]) -> None:
+        """Refuse a run to resume whose masks would not all be this run's.
+
+        Args:
+            rows: the rows of the run's table.
+            masks: the mask of each source of the new run, as its row names it.
+
+        Raises:
+            ConfigError: if a source is gone, or its mask is now called something else.
+        """
+        for row in rows:
+            if row.status == "ok" and masks.get(row.path) != row.mask:
+                known = f"is called {masks[row.path]} now" if row.path in masks else "is not among this run's sources"
+                raise ConfigError(
+                    f"{self.folder.place} holds {row.mask} of {row.path}, which {known}",
+                    expected="the sources of the run to resume, or more of them in the same folders",
+                    remedy=_remedy(resume=True),
+                )
+
+    def require_nothing(self, places: Iterable[str]) -> None:
+        """Refuse a folder without a run that holds files where this run writes.
+
+        Raises:
+            ConfigError: if there is such a file.
+        """
+        found = next((path for path in self._files(places) if not path.name.startswith(".")), None)
+        if found is not None:
+            raise ConfigError(
+                f"{self.folder.at(found)} exists, and {self.folder.place} holds no run (it has no {MANIFEST})",
+                expected="a new folder, or one of an earlier run",
+                remedy="name another folder",
+            )
+
+    def remove(self) -> None:
+        """Remove all that the run wrote, its manifest last, and nothing else."""
+        if self.manifest is None:
+            return
+        known = self.manifest.get(PLACES)
+        places = [place for place in known if _is_name(place)] if isinstance(known, list) else []
+        for path in self._files([*places, TABLE]):
+            self.folder.remove(path)
+        for place in places:
+            shutil.rmtree(self.folder.directory / place, ignore_errors=True)
+        self.folder.remove(self.folder.directory / MANIFEST)
+
+    def _files(self, places: Iterable[str]) -> list[Path]:
+        """Return the files in folders or of names below the output folder."""
+        listing = self.folder.listing()
+        found: list[Path] = []
+        for place in places:
+            path = self.folder.directory / place
+            if listing is not None:
+                found += [file for file in listing if file == path or path in file.parents]
+            elif path.is_dir():
+                found += [file for file in path.rglob("*") if file.is_file()]
+            elif path.exists():
+                found.append(path)
+        return found
+
+
+def describe_sources(sources: Sequence[Source]) -> str:
+    """Return a text that differs where sources or the names of their outputs differ."""
+    digest = hashlib.blake2b(digest_size=16)
+    for source in sources:
+        digest.update(f"{source.place}\n{source.name}\n{source.kind}\n".encode(errors="surrogateescape"))
+    return f"{len(sources)}, {digest.hexdigest()}"
+
+
+def _remedy(resume: bool) -> str:
+    return f"name another folder, or add --overwrite {'instead of --resume ' if resume else ''}to replace what it holds"
+
+
+def _is_name(place: object) -> bool:
+    return isinstance(place, str) and PurePosixPath(place).name == place and not place.startswith(".")
