@@ -218,21 +218,21 @@ def test_deep_colours_are_read_to_the_last_bit_interlaced_or_not(height, width, 
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (png(bytes(4 * 19), width=3, height=5), "its header says 95 bytes of pixels"),
-        (png(bytes(5 * 19), width=3, height=4), "its header says 76 bytes of pixels"),
-        (png(bytes(5 * 19), width=13000, height=13000), "its header says 1014013000 bytes of pixels"),
+        (png(bytes(4 * 19), width=3, height=5), "its header specifies 95 bytes of pixels"),
+        (png(bytes(5 * 19), width=3, height=4), "its header specifies 76 bytes of pixels"),
+        (png(bytes(5 * 19), width=13000, height=13000), "its header specifies 1014013000 bytes of pixels"),
         (png(b"\5" + bytes(18), width=3, height=1), "a row has an unknown filter"),
-        (png(bytes(19), width=3, height=1)[:-20], "it is cut off"),
+        (png(bytes(19), width=3, height=1)[:-20], "it is truncated"),
         (
             re.sub(b"....IDAT", b"\xff\xff\xff\xf0IDAT", png(bytes(19), width=3, height=1), flags=re.DOTALL),
-            "it is cut off",
+            "it is truncated",
         ),
         (re.sub(b"IDAT...", b"IDATxxx", png(bytes(19), width=3, height=1), flags=re.DOTALL), "checksum of IDAT"),
     ],
 )
 def test_a_deep_png_that_is_not_what_its_header_says_reaches_no_decoder(content, reason, monkeypatch):
     monkeypatch.setattr(images.cv2, "imdecode", lambda *_: pytest.fail("decoded all the same"))
-    with pytest.raises(DataError, match=f"row 7 cannot be decoded .*{reason}.*whole PNG"):
+    with pytest.raises(DataError, match=f"row 7 cannot be decoded .*{reason}.*complete PNG"):
         read_image(content, name="row 7")
 
 

@@ -1,1 +1,1 @@
-"""Image files become arrays, arrays become network input, and masks are drawn over images."""
+"""Images: reading, normalisation, and drawing of masks."""

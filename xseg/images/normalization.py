@@ -1,4 +1,4 @@
-"""How stored pixel values become a network's input. It travels with the weights, in the bundle."""
+"""Normalisation of stored pixel values to network input; stored with the weights in the bundle."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ class Normalization:
     """Scale stored values to [0, 1], then subtract the mean and divide by the standard deviation.
 
     Args:
-        mean: one value per channel, of values scaled to [0, 1].
-        std: one value per channel, of values scaled to [0, 1]; above 0.
-        maximum: the stored value that becomes 1: 255 for 8-bit images, 65535 for 16-bit ones, 1 for float images.
+        mean: mean of each channel, for values scaled to [0, 1].
+        std: standard deviation of each channel, for values scaled to [0, 1]; above 0.
+        maximum: stored value that is scaled to 1: 255 for 8-bit images, 65535 for 16-bit ones, 1 for float images.
 
-    The default is the Xceptions' own, x / 127.5 - 1 for 8-bit RGB (Keras `preprocess_input` mode "tf";
-    TF DeepLab `feature_extractor._preprocess_zero_mean_unit_range`).
+    The default is that of the Xceptions, x / 127.5 - 1 for 8-bit RGB (Keras `preprocess_input` mode "tf"; TF DeepLab
+    `feature_extractor._preprocess_zero_mean_unit_range`).
 
     Raises:
         ConfigError: if the lengths differ, or a scale is not positive.
@@ -47,5 +47,5 @@ class Normalization:
 
     @classmethod
     def for_channels(cls, channels: int, maximum: float = 255.0) -> Normalization:
-        """Return the Xceptions' normalisation, to [-1, 1], for images of `channels` channels."""
+        """Return the Xceptions' normalisation to [-1, 1] for images with `channels` channels."""
         return cls((0.5,) * channels, (0.5,) * channels, maximum)

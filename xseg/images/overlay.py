@@ -1,4 +1,4 @@
-"""Drawing masks over images, with a legend that a person can read."""
+"""Draw masks over images, with a legend."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ OUTLINE: RGB = (150, 152, 156)
 
 
 def displayable(image: NDArray[Any]) -> Pixels:
-    """Return an image of any kind as 8-bit RGB to look at.
+    """Return an image of any type as 8-bit RGB for display.
 
     Args:
-        image: (H, W, C) of any number type; 8-bit values are kept, others are stretched from the 2nd to the 98th
-            percentile. One channel is shown as grey, of more than three the first three.
+        image: image, (H, W, C) of any number type; 8-bit values are kept, others are stretched from the 2nd to the 98th
+            percentile. A single channel is shown as grey; of more than three channels, the first three are shown.
 
     Returns:
-        (H, W, 3) uint8.
+        RGB image, (H, W, 3) uint8.
     """
     image = image[..., :3] if image.shape[2] >= 3 else image[..., :1]
     if image.dtype != np.uint8:
@@ -46,13 +46,14 @@ def blend(image: Pixels, mask: NDArray[Any], labels: LabelMap, alpha: float = 0.
     """Tint the pixels of each class in its colour, and draw the outlines between classes more strongly.
 
     Args:
-        image: (H, W, 3) uint8.
-        mask: (H, W) integer train ids; `ignore_index` and other values that are no class leave the image as it is.
-        labels: gives the colours.
+        image: RGB image, (H, W, 3) uint8.
+        mask: train ids, (H, W) integers; `ignore_index` and other values that are not classes leave the image
+            unchanged.
+        labels: label map with the colours.
         alpha: strength of the tint, 0 (none) to 1 (only colour).
 
     Returns:
-        (H, W, 3) uint8.
+        RGB image, (H, W, 3) uint8.
     """
     known = (mask >= 0) & (mask < len(labels))
     colors = np.asarray(labels.colors, np.float32)[np.where(known, mask, 0)]
@@ -62,15 +63,15 @@ def blend(image: Pixels, mask: NDArray[Any], labels: LabelMap, alpha: float = 0.
 
 
 def hatch_ignored(picture: Pixels, mask: NDArray[Any], ignore_index: int) -> Pixels:
-    """Darken stripes where a mask is ignored.
+    """Draw dark stripes over ignored pixels.
 
     Args:
-        picture: (H, W, 3) uint8.
-        mask: (H, W) integer train ids.
-        ignore_index: the ignored value.
+        picture: RGB image, (H, W, 3) uint8.
+        mask: train ids, (H, W) integers.
+        ignore_index: ignored value.
 
     Returns:
-        (H, W, 3) uint8.
+        RGB image, (H, W, 3) uint8.
     """
     rows, columns = np.arange(mask.shape[0])[:, None], np.arange(mask.shape[1])
     stripes = (mask == ignore_index) & ((rows + columns) % 8 < 4)
@@ -78,7 +79,7 @@ def hatch_ignored(picture: Pixels, mask: NDArray[Any], ignore_index: int) -> Pix
 
 
 def colorize(mask: NDArray[Any], labels: LabelMap) -> Pixels:
-    """Return the mask in its colours, (H, W, 3) uint8; `ignore_index` and other values that are no class are black."""
+    """Return a mask in its colours, (H, W, 3) uint8; `ignore_index` and other values that are not classes are black."""
     known = (mask >= 0) & (mask < len(labels))
     return np.asarray(labels.colors, np.uint8)[np.where(known, mask, 0)] * known[..., None].astype(np.uint8)
 
@@ -93,8 +94,8 @@ def _outlines(mask: NDArray[Any]) -> NDArray[np.bool_]:
 
 @lru_cache(maxsize=32)
 def _font(size: int) -> Font:
-    # matplotlib brings DejaVu Sans, which has Latin, Greek and Cyrillic letters; found without importing matplotlib,
-    # which is slow. Pillow's own font, if ever it moves, has Latin letters.
+    # matplotlib contains DejaVu Sans, with Latin, Greek and Cyrillic letters. The path is found without importing
+    # matplotlib, which is slow. The fallback, Pillow's own font, has Latin letters only.
     package = find_spec("matplotlib")
     for folder in (package and package.submodule_search_locations) or ():
         file = Path(folder) / "mpl-data" / "fonts" / "ttf" / "DejaVuSans.ttf"
@@ -105,7 +106,7 @@ def _font(size: int) -> Font:
 
 @dataclass(frozen=True)
 class Entry:
-    """One class in a legend: where it stands, in pixels from the strip's top left corner."""
+    """One class in a legend, with its position in pixels from the top left corner of the strip."""
 
     text: str
     color: RGB
@@ -114,20 +115,20 @@ class Entry:
 
 
 def font_size(height: int, width: int) -> int:
-    """Return the legend's font size in pixels: readable beside an image of this size."""
+    """Return the font size of the legend in pixels for an image of this size."""
     return min(64, max(11, round(math.sqrt(height * width) / 32)))
 
 
 def add_legend(picture: Pixels, present: list[int], labels: LabelMap) -> Pixels:
-    """Put a strip with the names and colours of classes below a picture; the picture itself stays free.
+    """Add a strip with the names and colours of classes below a picture.
 
     Args:
-        picture: (H, W, 3) uint8.
-        present: train ids to name, in this order.
-        labels: gives names and colours.
+        picture: RGB image, (H, W, 3) uint8.
+        present: train ids to list, in this order.
+        labels: label map with names and colours.
 
     Returns:
-        (H + strip, W, 3) uint8; the picture unchanged if no class is present.
+        RGB image, (H + strip, W, 3) uint8; the unchanged picture if no class is present.
     """
     height, width = picture.shape[:2]
     if not present:
@@ -141,14 +142,14 @@ def add_legend(picture: Pixels, present: list[int], labels: LabelMap) -> Pixels:
         top = height + entry.top
         box = (entry.left, top, entry.left + size - 1, top + size - 1)
         draw.rectangle(box, fill=entry.color, outline=OUTLINE)
-        # "lm": the text's middle on the swatch's middle, whatever letters it has
+        # "lm": aligns the middle of the text with the middle of the swatch for all letters
         middle = (entry.left + size + size // 2, top + size // 2)
         draw.text(middle, entry.text, fill=INK, font=_font(size), anchor="lm")
     return np.asarray(canvas)
 
 
 def _lay_out(present: list[int], labels: LabelMap, width: int, size: int) -> tuple[list[Entry], int]:
-    """Set entries in equal columns, row by row; return them and the strip's height."""
+    """Arrange entries in equal columns, row by row, and return them with the height of the strip."""
     gap, row_height = size // 2, size + size // 2
     room = width - 2 * gap
     texts = [_shortened(labels.names[index], room - size - gap, size) for index in present]
@@ -164,7 +165,7 @@ def _lay_out(present: list[int], labels: LabelMap, width: int, size: int) -> tup
 
 
 def _shortened(text: str, room: int, size: int) -> str:
-    """Return the text, or its beginning and an ellipsis, so that it is at most `room` pixels wide."""
+    """Return the text, shortened with an ellipsis if it is wider than `room` pixels."""
     text = " ".join(text.split())
     if _font(size).getlength(text) <= room:
         return text

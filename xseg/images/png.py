@@ -1,4 +1,4 @@
-"""PNG files checked before a decoder sees them: size, checksums and length of the pixels, all bounded by the header.
+"""Checks of PNG files before decoding: size, checksums and length of the pixel data, bounded by the header.
 
 Source: PNG specification, third edition (W3C 2025): sections 5.3 (chunks), 8 (interlacing), 9 (filters), 11.2 (IHDR).
 """
@@ -13,7 +13,7 @@ from typing import NamedTuple
 from xseg.errors import DataError
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")  # what the pixels depend on; other chunks are dropped
+_PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")  # chunks that affect the pixels; others are dropped
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type
 _LAST_FILTER = 4
 # First row, first column, row step and column step of the seven interlaced passes; section 8.1
@@ -31,23 +31,23 @@ class _Header(NamedTuple):
 
 
 def is_png(content: bytes) -> bool:
-    """Return whether a file's content starts as a PNG."""
+    """Return whether the content starts like a PNG."""
     return content.startswith(_SIGNATURE)
 
 
 def checked_png(content: bytes, name: str, *, pixel_limit: int) -> bytes:
-    """Return a PNG's pixels as a PNG that a decoder has nothing to complain about.
+    """Check a PNG and return it with only the chunks that affect its pixels, so that decoders print no warnings.
 
     Args:
-        content: the file.
-        name: what errors call it.
+        content: content of the file.
+        name: name of the file in error messages.
         pixel_limit: largest number of pixels.
 
     Returns:
-        The same image without the chunks that its pixels do not depend on, such as text and colour profiles.
+        The same image without other chunks, such as text and colour profiles.
 
     Raises:
-        DataError: if a chunk is cut off or has a wrong checksum, or the pixels are more or fewer than the header says.
+        DataError: if a chunk is truncated or has a wrong checksum, or the number of pixels differs from the header.
     """
     chunks = list(_chunks(content, name))
     if not chunks or chunks[0][0] != b"IHDR" or len(chunks[0][1]) != struct.calcsize(">IIBBBBB"):
@@ -63,13 +63,13 @@ def checked_png(content: bytes, name: str, *, pixel_limit: int) -> bytes:
 
 
 def _chunks(content: bytes, name: str) -> Iterator[tuple[bytes, bytes]]:
-    """Give the chunks up to the last, IEND, each with its kind and its data."""
+    """Yield kind and data of each chunk up to the last one, IEND."""
     position, kind = len(_SIGNATURE), b""
     while kind != b"IEND":
         length, kind = struct.unpack_from(">I4s", content, position) if position + 12 <= len(content) else (0, b"")
         end = position + 8 + length
         if not kind or end + 4 > len(content):
-            raise _damaged(name, "it is cut off")
+            raise _damaged(name, "it is truncated")
         data = content[position + 8 : end]
         if kind in _PIXELS and zlib.crc32(kind + data) != struct.unpack_from(">I", content, end)[0]:
             raise _damaged(name, f"the checksum of {kind.decode()} is wrong")
@@ -78,17 +78,17 @@ def _chunks(content: bytes, name: str) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _check_rows(header: _Header, compressed: bytes, name: str) -> None:
-    """Raise unless the compressed rows are those that the header announces, each after a filter that exists."""
+    """Raise unless the compressed rows match the header and have known filters."""
     lengths = [(rows, 1 + (width * header.depth * _CHANNELS[header.color] + 7) // 8) for rows, width in _sizes(header)]
     expected = sum(rows * length for rows, length in lengths)
     decoder = zlib.decompressobj()
     try:
-        # Deflate shrinks to a 1032nd at best, so that the header cannot make a small file take much memory
+        # Deflate compresses by at most 1032, so that a small file with a wrong header cannot take much memory
         raw = decoder.decompress(compressed, expected + 1) if expected <= 1032 * len(compressed) else b""
     except zlib.error as error:
         raise _damaged(name, str(error)) from error
     if len(raw) != expected or not decoder.eof:
-        raise _damaged(name, f"its header says {expected} bytes of pixels, and there are others")
+        raise _damaged(name, f"its header specifies {expected} bytes of pixels, but the file holds another number")
     start = 0
     for rows, length in lengths:
         if max(raw[start : start + rows * length : length], default=0) > _LAST_FILTER:
@@ -97,7 +97,7 @@ def _check_rows(header: _Header, compressed: bytes, name: str) -> None:
 
 
 def _sizes(header: _Header) -> list[tuple[int, int]]:
-    """Return the rows and columns of each pass that is not empty."""
+    """Return the rows and columns of each non-empty pass."""
     passes = _PASSES if header.interlace else ((0, 0, 1, 1),)
     sizes = [(-(-(header.height - r) // down), -(-(header.width - c) // across)) for r, c, down, across in passes]
     return [(rows, columns) for rows, columns in sizes if rows > 0 and columns > 0]
@@ -108,4 +108,4 @@ def _packed(kind: bytes, data: bytes) -> bytes:
 
 
 def _damaged(name: str, reason: str) -> DataError:
-    return DataError(f"{name} cannot be decoded ({reason})", expected="a whole PNG", remedy="replace or remove it")
+    return DataError(f"{name} cannot be decoded ({reason})", expected="a complete PNG", remedy="replace or remove it")

@@ -1,4 +1,4 @@
-"""Decoders of images kept from printing: errors become exceptions with the file's name, so theirs would only repeat."""
+"""Suppress messages of image decoders; errors are raised as exceptions with the file name."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from PIL import Image
 
 def silence_decoders() -> None:
     """Silence tifffile, Pillow and Pillow's libtiff for the rest of this process."""
-    for name in ("tifffile", "PIL"):  # a log that the user has set up still gets their messages
+    for name in ("tifffile", "PIL"):  # logging handlers of the user still get their messages
         logging.getLogger(name).addHandler(logging.NullHandler())
     warnings.filterwarnings("ignore", module=r"PIL\b")
-    with suppress(AttributeError, OSError):  # Windows, where libtiff is a part of Pillow's own library
+    with suppress(AttributeError, OSError):  # Windows, where libtiff is part of Pillow's own library
         library = ctypes.CDLL(Image.core.__file__)  # type: ignore[attr-defined]
         for setter in (library.TIFFSetErrorHandler, library.TIFFSetWarningHandler):
             setter.argtypes, setter.restype = [ctypes.c_void_p], ctypes.c_void_p
@@ -26,7 +26,7 @@ def silence_decoders() -> None:
 
 @contextmanager
 def quiet_opencv() -> Iterator[None]:
-    """Silence OpenCV's log while the block runs."""
+    """Silence OpenCV's log while the context is open."""
     level = _set_log_level(0)
     try:
         yield
@@ -35,6 +35,6 @@ def quiet_opencv() -> Iterator[None]:
 
 
 def _set_log_level(level: int) -> int:
-    """Set the level of OpenCV's log, where 0 is silence, and return the one before."""
-    module = cv2.utils.logging if hasattr(cv2.utils, "logging") else cv2  # OpenCV 5 has moved it
+    """Set the level of OpenCV's log (0: silent) and return the previous one."""
+    module = cv2.utils.logging if hasattr(cv2.utils, "logging") else cv2  # moved in OpenCV 5
     return int(module.setLogLevel(level))

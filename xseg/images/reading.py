@@ -1,4 +1,4 @@
-"""Image files become arrays: the one place that knows formats, colour modes, bit depths and orientation."""
+"""Read image files as arrays, with formats, colour modes, bit depths and orientation."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ silence_decoders()
 
 
 def read_image(source: PathArgument | bytes, channels: int = 3, *, name: str = "") -> Array:
-    """Read an image file as a person sees it: with its EXIF orientation applied.
+    """Read an image file with its EXIF orientation applied.
 
     Args:
-        source: the path of a file, or a file's content: PNG, JPEG, WebP or whatever else Pillow reads; a TIFF of any
-            bands, one page or a page per band; or a .npy array (H, W) or (H, W, C).
-        channels: what to return. 3 turns grey, palette, CMYK and transparent images into RGB (transparency is
-            dropped); 1 turns colour into grey; another number must be what the file has.
-        name: what errors call the image; the path if empty.
+        source: path or content of a file: PNG, JPEG, WebP or another format of Pillow; a TIFF with any bands, as one
+            page or one page per band; or a .npy array (H, W) or (H, W, C).
+        channels: number of channels to return. 3 converts grey, palette, CMYK and transparent images to RGB
+            (transparency is dropped); 1 converts colour to grey; any other number must match the file.
+        name: name of the image in error messages; the path if empty.
 
     Returns:
-        (H, W, channels), contiguous and writable: uint8, or uint16 for 16-bit files, or float32. Three channels are in
-        RGB order. Of an animation it is the first frame.
+        Contiguous, writable array (H, W, channels) in uint8, uint16 (16-bit files) or float32. Three channels are in
+        RGB order. For an animation, the first frame.
 
     Raises:
         DataError: if the file is missing, empty, truncated, too large, no image, or has other channels.
@@ -68,18 +68,18 @@ def read_image(source: PathArgument | bytes, channels: int = 3, *, name: str = "
 
 
 def image_array(picture: Image.Image, channels: int = 3, *, name: str = "image") -> Array:
-    """Turn a Pillow image into an array, as `read_image` does for a file.
+    """Convert a Pillow image to an array, as `read_image` does for a file.
 
     Args:
-        picture: any mode; its EXIF orientation is applied.
-        channels: as for `read_image`.
-        name: what errors call the image.
+        picture: image of any mode; its EXIF orientation is applied.
+        channels: number of channels, as for `read_image`.
+        name: name of the image in error messages.
 
     Returns:
-        (H, W, channels) uint8, uint16 or float32.
+        Array (H, W, channels) in uint8, uint16 or float32.
 
     Raises:
-        DataError: if the image has other channels, or integers that 16 bits do not hold.
+        DataError: if the image has other channels, or integers beyond 16 bits.
     """
     if picture.mode in ("I", "F") or picture.mode.startswith("I;16"):
         array = np.asarray(picture)
@@ -91,7 +91,7 @@ def image_array(picture: Image.Image, channels: int = 3, *, name: str = "image")
 
 
 def image_size(path: PathArgument) -> tuple[int, int]:
-    """Return height and width in pixels of an image as a person sees it, from the file's header alone.
+    """Return height and width of an image in pixels after EXIF orientation, from the header of the file.
 
     Raises:
         DataError: if the file is missing, empty, too large or no image.
@@ -112,7 +112,7 @@ def image_size(path: PathArgument) -> tuple[int, int]:
 
 @contextmanager
 def opened(source: PathArgument | bytes) -> Iterator[BinaryIO]:
-    """Open a file, or its content, for reading."""
+    """Open a file or its content for reading."""
     if isinstance(source, bytes):
         yield BytesIO(source)
         return
@@ -122,10 +122,10 @@ def opened(source: PathArgument | bytes) -> Iterator[BinaryIO]:
 
 @contextmanager
 def decoding(name: PathArgument) -> Iterator[None]:
-    """Turn whatever goes wrong while a file is decoded into one line that names the file.
+    """Turn exceptions during decoding into one line with the name of the file.
 
     Raises:
-        XsegError: for every exception inside the block.
+        XsegError: for any exception inside the context.
     """
     try:
         yield
@@ -136,28 +136,28 @@ def decoding(name: PathArgument) -> Iterator[None]:
     except IsADirectoryError as error:
         raise DataError(f"{name} is a folder", expected="an image file") from error
     except PermissionError as error:
-        raise DataError(f"{name} may not be read", remedy="check its permissions") from error
+        raise DataError(f"{name} cannot be read: permission denied", remedy="check its permissions") from error
     except Image.DecompressionBombError as error:
         raise DataError(f"{name} is too large: {error}", remedy="cut it into smaller images") from error
-    except Exception as error:  # decoders of damaged files raise nearly anything: SyntaxError, struct.error, KeyError
+    except Exception as error:  # damaged files raise almost any exception: SyntaxError, struct.error, KeyError
         reason = "is empty" if _is_empty(Path(name)) else f"cannot be decoded ({error or type(error).__name__})"
-        raise DataError(f"{name} {reason}", expected="a whole image file", remedy="replace or remove it") from error
+        raise DataError(f"{name} {reason}", expected="a complete image file", remedy="replace or remove it") from error
 
 
 def pixel_limit() -> int:
-    """Return how many pixels an image may have: Pillow's own guard against files that unpack to fill the memory."""
+    """Return the largest number of pixels of an image: Pillow's limit against decompression bombs."""
     return 2 * (Image.MAX_IMAGE_PIXELS or 2**62)
 
 
 def is_array_file(file: BinaryIO) -> bool:
-    """Tell whether a file is a NumPy array; its position is left at the start."""
+    """Return whether a file is a NumPy array, and leave its position at the start."""
     start = file.read(len(_ARRAY_START))
     file.seek(0)
     return start == _ARRAY_START
 
 
 def read_array(file: BinaryIO) -> Array:
-    """Read a .npy array; never unpickles."""
+    """Read a .npy array without unpickling."""
     array: Array = np.load(file, allow_pickle=False)
     return array
 
@@ -167,7 +167,7 @@ def _is_empty(path: Path) -> bool:
 
 
 def _is_plain_tiff(picture: Image.Image, channels: int) -> bool:
-    """Tell whether Pillow gives all that a TIFF holds: one page of 1, 3 or 4 bands of 8 bits, or one band."""
+    """Return whether Pillow reads a TIFF completely: one page of 1, 3 or 4 bands of 8 bits, or one band."""
     bits, bands = picture.tag_v2.get(258, (1,)), int(picture.tag_v2.get(277, 1))  # type: ignore[attr-defined]
     if getattr(picture, "n_frames", 1) > 1 or (bands > 1 and channels not in (1, 3)):
         return False
@@ -175,25 +175,25 @@ def _is_plain_tiff(picture: Image.Image, channels: int) -> bool:
 
 
 def _is_deep_color(picture: Image.Image) -> bool:
-    """Tell whether Pillow would narrow 16-bit colours to 8 bits; known only before the pixels are loaded."""
+    """Return whether Pillow would reduce 16-bit colours to 8 bits; known only before the pixels are loaded."""
     return len(picture.getbands()) > 1 and any(";16" in str(tile[3]) for tile in getattr(picture, "tile", ()))
 
 
 def orientation_of(picture: Image.Image, *, header_only: bool = False) -> int:
-    """Return the EXIF orientation, 1 to 8, that is still to be applied to Pillow's pixels."""
+    """Return the EXIF orientation, 1 to 8, that must still be applied to Pillow's pixels."""
     if picture.format == "TIFF":  # Pillow and OpenCV apply a TIFF's orientation themselves
         return 1
     if header_only and picture.format == "PNG" and not {"exif", "Raw profile type exif"} & set(picture.info):
-        return 1  # asking a PNG for EXIF data that its header lacks would decode all its pixels
+        return 1  # reading EXIF data that is not in the header of a PNG would decode all its pixels
     try:
         orientation = int(picture.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # damaged EXIF data, which raises nearly anything, must not cost a good image
+    except Exception:  # damaged EXIF data raise almost any exception, but the image may be fine
         return 1
     return orientation if 1 <= orientation <= 8 else 1
 
 
 def oriented(array: Array, orientation: int) -> Array:
-    """Turn and mirror (H, W, ...) as EXIF 2.32, section 4.6.4, tag 274, says."""
+    """Rotate and mirror (H, W, ...) according to EXIF 2.32, section 4.6.4, tag 274."""
     if orientation >= 5:
         array = np.swapaxes(array, 0, 1)
     if orientation in (3, 4, 7, 8):
@@ -204,21 +204,21 @@ def oriented(array: Array, orientation: int) -> Array:
 
 
 def _decode_with_opencv(file: BinaryIO, name: str) -> Array:
-    """Decode colours of 16 bits, which Pillow would narrow. Returns RGB order, (H, W) or (H, W, C)."""
+    """Decode 16-bit colours, which Pillow would reduce to 8 bits, as (H, W) or (H, W, C) in RGB order."""
     content = file.read()
     if is_png(content):
         content = checked_png(content, name, pixel_limit=pixel_limit())
     with quiet_opencv():
         array = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     if array is None:
-        raise DataError(f"{name} cannot be decoded", expected="a whole image file", remedy="replace or remove it")
+        raise DataError(f"{name} cannot be decoded", expected="a complete image file", remedy="replace or remove it")
     channels = array.shape[2] if array.ndim == 3 else 1
     order = {3: [2, 1, 0], 4: [2, 1, 0, 3]}.get(channels)
     return array[..., order] if order else array
 
 
 def _read_unidentified(file: BinaryIO, name: str) -> Array:
-    """Read a TIFF that Pillow does not know; anything else is no image."""
+    """Read a TIFF that Pillow does not recognise; any other file is not an image."""
     _require_tiff(file, name)
     array, orientation = read_tiff(file, name, pixel_limit=pixel_limit())
     return oriented(array, orientation)
@@ -227,14 +227,14 @@ def _read_unidentified(file: BinaryIO, name: str) -> Array:
 def _require_tiff(file: BinaryIO, name: str) -> None:
     file.seek(0)
     if not file.read(1):
-        raise DataError(f"{name} is empty", expected="a whole image file", remedy="replace or remove it")
+        raise DataError(f"{name} is empty", expected="a complete image file", remedy="replace or remove it")
     file.seek(0)
     if not is_tiff(file):
         raise DataError(f"{name} is not an image", expected="PNG, JPEG, TIFF or another picture format")
 
 
 def _fit_channels(array: Array, channels: int, name: str) -> Array:
-    """Return (H, W, channels), contiguous, of a supported type: grey repeated as colour, or colour turned into grey."""
+    """Return a contiguous (H, W, channels) array of a supported type, with grey repeated or colour made grey."""
     array = array[..., None] if array.ndim == 2 else array
     if array.ndim != 3 or 0 in array.shape:
         raise DataError(f"{name} has shape {array.shape}", expected="(height, width) or (height, width, channels)")
@@ -249,9 +249,9 @@ def _fit_channels(array: Array, channels: int, name: str) -> Array:
         raise DataError(
             f"{name} has {array.shape[2]} channels",
             expected=str(channels),
-            remedy="set channels to what the files have",
+            remedy="set channels to the number in the files",
         )
-    return np.require(array, requirements=["C", "W"])  # Pillow's own memory may not be written
+    return np.require(array, requirements=["C", "W"])  # Pillow's own memory is read-only
 
 
 def _supported(array: Array, name: str) -> Array:
@@ -261,7 +261,7 @@ def _supported(array: Array, name: str) -> Array:
     if array.dtype.kind == "f":
         return array.astype(np.float32)
     if array.dtype.kind not in "iu":
-        raise DataError(f"{name} has {array.dtype} values", expected="whole numbers or floats")
+        raise DataError(f"{name} has {array.dtype} values", expected="integers or floats")
     if array.min() < 0 or array.max() > np.iinfo(np.uint16).max:
         raise DataError(f"{name} has values from {array.min()} to {array.max()}", expected="0 to 65535")
     return array.astype(np.uint16)

@@ -1,4 +1,4 @@
-"""TIFF files that Pillow does not read as they are: many bands, deep or float colours, a page per band."""
+"""TIFF files that Pillow does not read completely: many bands, 16-bit or float colours, one page per band."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ if TYPE_CHECKING:
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
 _STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_BAND_AXES = frozenset("SCQIZT")  # samples, channels, and what programs call a page: other, sequence, depth, time
+_BAND_AXES = frozenset("SCQIZT")  # samples, channels, and names of page axes: other, sequence, depth, time
 _ORIENTATION = 274
 
 
 def is_tiff(file: BinaryIO) -> bool:
-    """Tell whether a file starts as a TIFF or BigTIFF does; its position is left at the start."""
+    """Return whether a file starts like a TIFF or BigTIFF, and leave its position at the start."""
     start = file.read(4)
     file.seek(0)
     return start in _STARTS
 
 
 def read_tiff(file: BinaryIO, name: str, *, pixel_limit: int) -> tuple[Array, int]:
-    """Read a TIFF's bands, whatever their number and type.
+    """Read the bands of a TIFF of any number and type.
 
     Args:
-        file: open for reading.
-        name: what errors call it.
-        pixel_limit: largest number of pixels that is decoded.
+        file: file open for reading.
+        name: name of the file in error messages.
+        pixel_limit: largest number of pixels to decode.
 
     Returns:
-        (H, W) or (H, W, bands) of the file's own type, and the orientation, 1 to 8, that is still to be applied. Pages
-        of one size are bands; pages that are smaller copies of the first (overviews, thumbnails) are left out.
+        Array (H, W) or (H, W, bands) of the file's own type, and the orientation, 1 to 8, that must still be applied.
+        Pages of one size are bands; smaller copies of the first page (overviews, thumbnails) are left out.
 
     Raises:
         DataError: if the pages are of several sizes or kinds, or have more pixels than the limit.
@@ -65,7 +65,7 @@ def read_tiff(file: BinaryIO, name: str, *, pixel_limit: int) -> tuple[Array, in
 
 
 def tiff_size(file: BinaryIO, name: str) -> tuple[int, int]:
-    """Return height and width in pixels from the header, as a person sees the image.
+    """Return height and width in pixels after orientation, from the header.
 
     Raises:
         DataError: if the pages are of several sizes or kinds.
@@ -79,7 +79,7 @@ def tiff_size(file: BinaryIO, name: str) -> tuple[int, int]:
 
 
 def _only_series(tiff: TiffFile, name: str) -> TiffPageSeries:
-    """Return the file's one picture; masks and smaller copies do not count."""
+    """Return the single image of the file; masks and smaller copies are ignored."""
     first, *others = tiff.series
     others = [series for series in others if not series.keyframe.is_reduced and not series.keyframe.is_mask]
     if others:
@@ -89,7 +89,7 @@ def _only_series(tiff: TiffFile, name: str) -> TiffPageSeries:
 
 
 def _band_axis(series: TiffPageSeries) -> int | None:
-    """Return the place of the axis that is neither height nor width and longer than 1, None without one."""
+    """Return the index of the axis that is neither height nor width and longer than 1; None if there is none."""
     found = enumerate(zip(series.axes, series.shape, strict=True))
     return next((place for place, (axis, size) in found if axis not in "YX" and size > 1), None)
 
@@ -104,7 +104,7 @@ def _shape(series: TiffPageSeries, name: str) -> tuple[int, int, int]:
     others = [axis for axis, size in sizes.items() if axis not in "YX" and size > 1]
     if not {"Y", "X"} <= set(sizes) or len(others) > 1 or not _BAND_AXES.issuperset(others):
         got = f"{name} is a stack of shape {'x'.join(map(str, series.shape))} (axes {series.axes})"
-        raise DataError(got, expected="height, width and at most one more axis, the channels")
+        raise DataError(got, expected="height, width and at most one other axis, the channels")
     return sizes["Y"], sizes["X"], sizes[others[0]] if others else 1
 
 
@@ -114,7 +114,7 @@ def _orientation(series: TiffPageSeries) -> int:
 
 
 def _decode_otherwise(file: BinaryIO, name: str, bands: int) -> tuple[Array, int]:
-    """Decode a compression that tifffile lacks: OpenCV does for up to 4 bands, GDAL for any."""
+    """Decode a compression that tifffile lacks, with OpenCV for up to 4 bands and GDAL for any number."""
     file.seek(0)
     if bands <= 4:
         with quiet_opencv():

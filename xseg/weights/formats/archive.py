@@ -60,7 +60,7 @@ def extract_checkpoint(path: Path, folder: Path) -> Path:
         raise
     except (tarfile.TarError, EOFError, OSError, zlib.error, ValueError) as error:
         raise WeightsError(
-            f"{path} cannot be unpacked: {error}", expected="a whole tar", remedy="copy or download it again"
+            f"{path} cannot be unpacked: {error}", expected="a complete tar", remedy="copy or download it again"
         ) from error
     if not any(folder.iterdir()):
         raise WeightsError(

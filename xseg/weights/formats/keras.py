@@ -56,7 +56,7 @@ def read_keras(path: Path) -> Source:
     except Exception as error:  # h5py's exceptions for damaged files have no common class
         raise WeightsError(
             f"{path} cannot be read as a Keras file: {error or type(error).__name__}",
-            expected="a whole .keras, .weights.h5 or .h5 file",
+            expected="a complete .keras, .weights.h5 or .h5 file",
             remedy="copy or download it again",
         ) from error
 
