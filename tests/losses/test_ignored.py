@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xseg.losses.cross_entropy import hard_pixel_cross_entropy, labelled_cross_entropy
-from xseg.losses.smp_losses import smp_loss
+from xseg.losses.registry import LOSSES as REGISTRY
+from xseg.losses.terms import Term
 
 IGNORED = 255
 WEIGHTS = torch.tensor([0.5, 1.0, 3.0, 1.5])
@@ -18,13 +19,17 @@ def hard(logits, mask, **options):
     return hard_pixel_cross_entropy(logits, mask, share=max(0.5 * labelled, 1e-6), ignore_index=IGNORED, **options)
 
 
+def registered(name):
+    term = Term(name, 1.0, given={"ignore_index": IGNORED, "classes": 4}, arguments={})
+    return lambda *pair: term(*pair, {"step": 0})
+
+
 LOSSES = {
-    "cross_entropy": lambda *pair: labelled_cross_entropy(*pair, ignore_index=IGNORED),
+    **{name: registered(name) for name in REGISTRY},
     "weighted": lambda *pair: labelled_cross_entropy(*pair, ignore_index=IGNORED, class_weights=WEIGHTS),
     "smoothed": lambda *pair: labelled_cross_entropy(*pair, ignore_index=IGNORED, label_smoothing=0.1),
     "hard_pixels": hard,
     "weighted_hard_pixels": lambda *pair: hard(*pair, class_weights=WEIGHTS),
-    **{name: smp_loss(name, ignore_index=IGNORED) for name in ("focal", "dice", "lovasz", "tversky")},
 }
 
 

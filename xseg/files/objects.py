@@ -20,6 +20,12 @@ def is_class_path(name: str) -> bool:
     return "." in name or ":" in name
 
 
+def absolute_class_path(path: str) -> str:
+    """Return a class path that means the same object in every working directory, if it names a file that exists."""
+    file, separator, name = path.rpartition(":")
+    return f"{Path(file).absolute()}:{name}" if separator and Path(file).is_file() else path
+
+
 def load_object(path: str) -> Any:
     """Import the object at a class path.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from xseg.errors import ConfigError
@@ -100,6 +100,61 @@ def hard_pixel_cross_entropy(
     hardest, places = torch.topk(losses, max(1, int(share * losses.numel())), sorted=False)
     weights = _weights(mask, ignore_index, class_weights).flatten()[places]
     return _divided(hardest.sum(), weights.sum(), across)
+
+
+class CrossEntropy(nn.Module):
+    """The weighted mean cross-entropy, in training of the hardest pixels alone if that is asked for.
+
+    Args:
+        ignore_index: the value of pixels without a label.
+        label_smoothing: share of the target spread over all classes, 0 to 1.
+        hard_pixels: share of all pixels that count in training, above 0 and up to 1.
+        hard_pixel_steps: number of steps over which the share falls from 1 to `hard_pixels`.
+        across: see `labelled_cross_entropy`; used in training alone.
+    """
+
+    def __init__(
+        self,
+        *,
+        ignore_index: int,
+        label_smoothing: float = 0.0,
+        hard_pixels: float = 1.0,
+        hard_pixel_steps: int = 0,
+        across: Callable[[Tensor], Tensor] | None = None,
+    ) -> None:
+        super().__init__()
+        self.ignore_index, self.label_smoothing, self.across = ignore_index, label_smoothing, across
+        self.hard_pixels, self.hard_pixel_steps = hard_pixels, hard_pixel_steps
+
+    def forward(
+        self, logits: Tensor, mask: Tensor, *, class_weights: Tensor | None = None, step: int | None = None
+    ) -> Tensor:
+        """Return the loss, a scalar, of logits (N, C, H, W) and a mask (N, H, W) int64.
+
+        Args:
+            logits: (N, C, H, W), any floating type.
+            mask: (N, H, W) int64, 0 to C - 1 or the ignored value.
+            class_weights: (C,) float32, above 0; None for 1.
+            step: number of optimiser steps taken; None for validation, which looks at all pixels.
+        """
+        if step is None or self.hard_pixels == 1:
+            return labelled_cross_entropy(
+                logits,
+                mask,
+                ignore_index=self.ignore_index,
+                class_weights=class_weights,
+                label_smoothing=self.label_smoothing,
+                across=None if step is None else self.across,
+            )
+        return hard_pixel_cross_entropy(
+            logits,
+            mask,
+            share=hard_pixel_share(step, share=self.hard_pixels, steps=self.hard_pixel_steps),
+            ignore_index=self.ignore_index,
+            class_weights=class_weights,
+            label_smoothing=self.label_smoothing,
+            across=self.across,
+        )
 
 
 def hard_pixel_share(step: int, *, share: float, steps: int) -> float:

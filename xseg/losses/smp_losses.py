@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
-
 from torch import Tensor, nn
 
 from xseg.losses.cross_entropy import single
-
-SmpLossName: TypeAlias = Literal["focal", "dice", "lovasz", "tversky"]
 
 
 class LabelledPixels(nn.Module):
@@ -37,28 +33,47 @@ class LabelledPixels(nn.Module):
         return loss
 
 
-def smp_loss(
-    name: SmpLossName, *, ignore_index: int, gamma: float = 2.0, alpha: float = 0.5, beta: float = 0.5
-) -> LabelledPixels:
-    """Return one of SMP's losses for several classes.
+class Focal(LabelledPixels):
+    """The focal loss.
 
     Args:
-        name: which one.
         ignore_index: the value of pixels without a label.
-        gamma: of "focal".
-        alpha: weight of wrongly predicted pixels, of "tversky".
-        beta: weight of missed pixels, of "tversky".
+        gamma: exponent, 0 or more.
     """
-    from segmentation_models_pytorch import losses  # SMP takes seconds to import, and cross-entropy needs none of it
 
-    mode = losses.MULTICLASS_MODE
-    made: nn.Module
-    if name == "focal":
-        made = losses.FocalLoss(mode, gamma=gamma)
-    elif name == "dice":
-        made = losses.DiceLoss(mode)
-    elif name == "lovasz":
-        made = losses.LovaszLoss(mode)
-    else:
-        made = losses.TverskyLoss(mode, alpha=alpha, beta=beta)
-    return LabelledPixels(made, ignore_index)
+    def __init__(self, *, ignore_index: int, gamma: float = 2.0) -> None:
+        super().__init__(_smp("Focal", gamma=gamma), ignore_index)
+
+
+class Dice(LabelledPixels):
+    """The Dice loss; `ignore_index` is the value of pixels without a label."""
+
+    def __init__(self, *, ignore_index: int) -> None:
+        super().__init__(_smp("Dice"), ignore_index)
+
+
+class Lovasz(LabelledPixels):
+    """The Lovász-Softmax loss; `ignore_index` is the value of pixels without a label."""
+
+    def __init__(self, *, ignore_index: int) -> None:
+        super().__init__(_smp("Lovasz"), ignore_index)
+
+
+class Tversky(LabelledPixels):
+    """The Tversky loss.
+
+    Args:
+        ignore_index: the value of pixels without a label.
+        alpha: weight of wrongly predicted pixels.
+        beta: weight of missed pixels.
+    """
+
+    def __init__(self, *, ignore_index: int, alpha: float = 0.5, beta: float = 0.5) -> None:
+        super().__init__(_smp("Tversky", alpha=alpha, beta=beta), ignore_index)
+
+
+def _smp(name: str, **arguments: float) -> nn.Module:
+    from segmentation_models_pytorch import losses  # takes seconds, and cross-entropy needs none of it
+
+    loss: nn.Module = getattr(losses, f"{name}Loss")(losses.MULTICLASS_MODE, **arguments)
+    return loss

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from torch import Tensor, nn
 
-from xseg.losses.cross_entropy import hard_pixel_cross_entropy, hard_pixel_share, labelled_cross_entropy
-from xseg.losses.smp_losses import SmpLossName, smp_loss
+from xseg.errors import ConfigError, ShapeError
+from xseg.losses.registry import LOSSES
+from xseg.losses.terms import LossFunction, Term
 from xseg.training.options.recipe import LossOptions
-
-SMP_LOSSES: tuple[SmpLossName, ...] = ("focal", "dice", "lovasz", "tversky")
 
 
 class Objective(nn.Module):
@@ -18,37 +18,42 @@ class Objective(nn.Module):
 
     Args:
         options: which losses, and their numbers.
+        classes: number of classes, C.
         ignore_index: the value of pixels without a label.
         class_weights: weight per class in the cross-entropy, (C,) float32; None for 1.
         across: maps a scalar to its mean over the processes that train together; None for one process. It makes the
             cross-entropy exactly that of all pixels together; the other losses are those of each process's pixels.
+
+    Attributes:
+        parts: the last value of each loss by its name, without weight.
+
+    Raises:
+        ConfigError: if a loss by class path is missing, or two have the same name.
     """
 
     def __init__(
         self,
         options: LossOptions,
         *,
+        classes: int,
         ignore_index: int,
         class_weights: Tensor | None = None,
         across: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
         super().__init__()
-        self.options, self.ignore_index, self.across = options, ignore_index, across
+        self._fixed: dict[str, Any] = {"ignore_index": ignore_index, "classes": classes}
         self.class_weights: Tensor | None
         self.register_buffer("class_weights", class_weights)
-        self.terms = nn.ModuleDict(
-            {
-                name: smp_loss(
-                    name,
-                    ignore_index=ignore_index,
-                    gamma=options.focal_gamma,
-                    alpha=options.tversky_alpha,
-                    beta=options.tversky_beta,
-                )
-                for name in SMP_LOSSES
-                if getattr(options, name) > 0
-            }
-        )
+        self.parts: dict[str, Tensor] = {}
+        given = {**self._fixed, "across": across}
+        for name in ("label_smoothing", "hard_pixels", "hard_pixel_steps"):
+            given[name] = getattr(options, name)
+        self.terms = nn.ModuleDict()
+        for source, weight, arguments in _chosen(options):
+            term = Term(source, weight, given=given, arguments=arguments)
+            if term.label in self.terms:
+                raise ConfigError(f"two losses named {term.label}", expected="different names")
+            self.terms[term.label] = term
 
     def forward(self, logits: Tensor, mask: Tensor, step: int | None = None) -> Tensor:
         """Return the objective.
@@ -61,31 +66,31 @@ class Objective(nn.Module):
 
         Returns:
             A scalar, float32, or float64 for such logits.
+
+        Raises:
+            ShapeError: if logits and mask do not fit each other.
+            ConfigError: if a user's own loss fails or returns no scalar.
         """
-        parts = []
-        if self.options.cross_entropy > 0:
-            parts.append(self.options.cross_entropy * self._cross_entropy(logits, mask, step))
-        parts.extend(getattr(self.options, name) * term(logits, mask) for name, term in self.terms.items())
-        total: Tensor = sum(parts[1:], start=parts[0])
+        if logits.ndim != 4 or mask.shape != (len(logits), *logits.shape[2:]):
+            raise ShapeError(
+                f"logits of {tuple(logits.shape)} and a mask of {tuple(mask.shape)}", expected="(N, C, H, W), (N, H, W)"
+            )
+        given = {**self._fixed, "class_weights": self.class_weights, "step": step}
+        parts = {name: (term.weight, term(logits, mask, given)) for name, term in self.terms.items()}
+        self.parts = {name: value.detach() for name, (_, value) in parts.items()}
+        weighted = [weight * value for weight, value in parts.values()]
+        total: Tensor = sum(weighted[1:], start=weighted[0])
         return total
 
-    def _cross_entropy(self, logits: Tensor, mask: Tensor, step: int | None) -> Tensor:
-        options = self.options
-        if step is None or options.hard_pixels == 1:
-            return labelled_cross_entropy(
-                logits,
-                mask,
-                ignore_index=self.ignore_index,
-                class_weights=self.class_weights,
-                label_smoothing=options.label_smoothing,
-                across=None if step is None else self.across,
-            )
-        return hard_pixel_cross_entropy(
-            logits,
-            mask,
-            share=hard_pixel_share(step, share=options.hard_pixels, steps=options.hard_pixel_steps),
-            ignore_index=self.ignore_index,
-            class_weights=self.class_weights,
-            label_smoothing=options.label_smoothing,
-            across=self.across,
-        )
+
+def _chosen(options: LossOptions) -> list[tuple[str | LossFunction, float, Mapping[str, Any]]]:
+    """Return source, weight and arguments of each loss that has a weight."""
+    chosen: list[tuple[str | LossFunction, float, Mapping[str, Any]]] = []
+    for name, loss in LOSSES.items():
+        weight = getattr(options, name)
+        if weight > 0:
+            chosen.append((name, weight, {key: getattr(options, f"{name}_{key}") for key in loss.parameters}))
+    for source, value in options.terms.items():
+        arguments = dict(value) if isinstance(value, Mapping) else {"weight": value}
+        chosen.append((source, arguments.pop("weight"), arguments))
+    return chosen

@@ -88,6 +88,7 @@ class SegmentationTask(LightningModule):
             block.requires_grad_(False)
         self.objective = Objective(
             options.loss,
+            classes=len(labels),
             ignore_index=labels.ignore_index,
             class_weights=None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32),
             across=mean_over_processes,

@@ -86,9 +86,13 @@ class LossWatch(Callback):
         values = {"step": step, "epoch": trainer.current_epoch + 1, "loss": str(loss), "images": names, "lr": rates}
         write_text(self.bad_batch, json.dumps({**values, "process": trainer.global_rank}, indent=2) + "\n")
         kept = RunDirectory(self.bad_batch.parent).last_checkpoint.is_file()
+        module = trainer.lightning_module
+        parts = module.objective.parts if isinstance(module, SegmentationTask) else {}
+        bad = [name for name, value in parts.items() if not math.isfinite(float(value))] if len(parts) > 1 else []
         raise DataError(
-            f"the loss is {loss} at step {step} (epoch {trainer.current_epoch + 1}); the batch's images are in "
-            f"{self.bad_batch}",
+            f"the loss is {loss} at step {step} (epoch {trainer.current_epoch + 1})"
+            + (f", in {', '.join(bad)}" if bad else "")
+            + f"; the batch's images are in {self.bad_batch}",
             expected="a number",
             remedy="look at these images; if they are right, lower model.optimizer.lr, add trainer.gradient_clip_val "
             "or use another trainer.precision, and "

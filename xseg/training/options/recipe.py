@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+import re
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, TypeVar, get_args
 
 from xseg.errors import ConfigError
 from xseg.files.objects import is_class_path
+from xseg.losses.registry import LOSSES, loss_fields
 
 ScheduleName: TypeAlias = Literal["poly", "exponential", "constant"]
 ClassWeighting: TypeAlias = Literal["none", "auto", "inverse_sqrt", "inverse"]
@@ -131,16 +133,28 @@ class ScheduleOptions:
         require(self.warmup_lr > 0, f"warmup_lr={self.warmup_lr}", "above 0")
 
 
+Kind = TypeVar("Kind", bound=type)
+
+
+def _with_losses(kind: Kind) -> Kind:
+    """Add a field for the weight of each registered loss and for its parameters, and their help."""
+    fields = loss_fields()
+    kind.__annotations__ = {**dict.fromkeys(fields, "float"), **kind.__annotations__}
+    for name, (default, _) in fields.items():
+        setattr(kind, name, default)
+    lines = "".join(f"        {name}: {text}\n" for name, (_, text) in fields.items())
+    kind.__doc__ = re.sub(r"(?<=Args:\n)", lambda _: lines, kind.__doc__ or "", count=1)
+    return kind
+
+
 @dataclass(frozen=True)
+@_with_losses
 class LossOptions:
-    """What is minimised over the labelled pixels: a weighted sum of losses.
+    """What is minimised over the labelled pixels: a weighted sum of losses. See `xseg.losses.registry.LOSSES`.
 
     Args:
-        cross_entropy: weight of the cross-entropy.
-        focal: weight of the focal loss (Lin et al. 2017, per class as SMP has it).
-        dice: weight of the Dice loss.
-        lovasz: weight of the Lovász-Softmax loss (Berman et al. 2018), which follows the mean IoU.
-        tversky: weight of the Tversky loss, a Dice loss with a say in which mistakes count more.
+        terms: losses of your own, as {losses.py:MyLoss: 0.5} or {losses.py:MyLoss: {weight: 0.5, gamma: 2}} with
+            arguments of its constructor. In Python the class, a module or a function can stand for the class path.
         label_smoothing: share of the cross-entropy's target spread over all classes.
         class_weights: weight of a pixel in the cross-entropy by how common its class is among the training masks:
             "none" for 1, "inverse" for median / frequency (Eigen and Fergus 2015, section 6.3.2), "inverse_sqrt" for
@@ -149,9 +163,6 @@ class LossOptions:
             (TF DeepLab, `top_k_percent_pixels`); 1 for all.
         hard_pixel_steps: number of steps over which the share falls from 1 to `hard_pixels` (TF DeepLab,
             `hard_example_mining_step`).
-        focal_gamma: how much the focal loss turns away from pixels that are right already, 0 or more.
-        tversky_alpha: weight of wrongly predicted pixels in the Tversky loss.
-        tversky_beta: weight of missed pixels in the Tversky loss.
         auxiliary: weight of the same loss on the scores of a small head over the encoder's last map but one, which is
             trained along and not saved with the model (Zhao et al. 2017 have 0.4); 0 for none.
 
@@ -159,28 +170,28 @@ class LossOptions:
         ConfigError: if a value is out of range, or no loss has a weight.
     """
 
-    cross_entropy: float = 1.0
-    focal: float = 0.0
-    dice: float = 0.0
-    lovasz: float = 0.0
-    tversky: float = 0.0
+    terms: dict[Any, Any] = field(default_factory=dict)
     label_smoothing: float = 0.0
     class_weights: ClassWeighting = "none"
     hard_pixels: float = 1.0
     hard_pixel_steps: int = 0
-    focal_gamma: float = 2.0
-    tversky_alpha: float = 0.3
-    tversky_beta: float = 0.7
     auxiliary: float = 0.0
 
     def __post_init__(self) -> None:
-        weights = {name: getattr(self, name) for name in ("cross_entropy", "focal", "dice", "lovasz", "tversky")}
+        weights = {name: getattr(self, name) for name in LOSSES}
+        for source, value in self.terms.items():
+            weight = value.get("weight") if isinstance(value, Mapping) else value
+            number = isinstance(weight, int | float) and not isinstance(weight, bool)
+            require(number, f"terms: {source}: {value!r}", "a weight, or {weight: 0.5, ARGUMENT: VALUE}")
+            weights[source] = weight
         require(min(weights.values()) >= 0 and any(weights.values()), f"losses {weights}", "0 or more, one above 0")
         require(0 <= self.label_smoothing < 1, f"label_smoothing={self.label_smoothing}", "0 or more and below 1")
         require(0 < self.hard_pixels <= 1, f"hard_pixels={self.hard_pixels}", "above 0 and up to 1")
-        for name in ("hard_pixel_steps", "focal_gamma", "tversky_alpha", "tversky_beta", "auxiliary"):
+        for name in ("hard_pixel_steps", "auxiliary", *loss_fields()):
             require(getattr(self, name) >= 0, f"{name}={getattr(self, name)}", "0 or more")
-        require(self.tversky_alpha + self.tversky_beta > 0, "tversky_alpha=0 and tversky_beta=0", "one above 0")
+        for name in (name for name, loss in LOSSES.items() if loss.some_above_0):
+            values = {f"{name}_{key}": getattr(self, f"{name}_{key}") for key in LOSSES[name].parameters}
+            require(any(values.values()), " and ".join(f"{key}=0" for key in values), "one above 0")
         mines = self.hard_pixels < 1
-        require(self.cross_entropy > 0 or not mines, f"hard_pixels={self.hard_pixels} without cross_entropy", "1")
+        require(weights["cross_entropy"] > 0 or not mines, f"hard_pixels={self.hard_pixels} without cross_entropy", "1")
         require(mines or not self.hard_pixel_steps, "hard_pixel_steps with hard_pixels=1", "hard_pixels below 1")
