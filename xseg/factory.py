@@ -5,18 +5,17 @@ from __future__ import annotations
 from dataclasses import fields, replace
 
 from xseg.bundles.pretrained_classifier import pretrained_classifier
-from xseg.encoders.variants import encoder_spec
+from xseg.encoders.encoder import Encoder
 from xseg.encoders.xception import XceptionEncoder
 from xseg.files.description import described_by
 from xseg.models.architectures import build_model
 from xseg.models.classifier import ClassifierConfig, XceptionClassifier
 from xseg.models.config import ModelConfig, ModelOptions
-from xseg.models.segmentation import SegmentationModel
+from xseg.models.segmentation import SegmentationModel, build_encoder
 from xseg.nn.ablation import Ablation
 from xseg.types import OutputStride, Padding, PathArgument
 from xseg.weights.load import load_encoder_weights
-
-PLAIN = Ablation()
+from xseg.weights.smp import load_smp_encoder
 
 
 @described_by(ModelConfig)
@@ -29,9 +28,9 @@ def create_encoder(
     output_stride: OutputStride = 32,
     padding: Padding = ModelOptions.padding,
     width: float = ModelOptions.width,
-    ablation: Ablation = PLAIN,
-) -> XceptionEncoder:
-    """Create an Xception encoder, by its `name` in `xseg.list_encoders()`.
+    ablation: Ablation | None = None,
+) -> Encoder:
+    """Create an encoder, by its `name`: one of `xseg.list_encoders()`, or one of SMP, such as "resnet34".
 
     Its weights are random, or those of `weights`, a file or a name of the catalogue. Pretrained first kernels are
     repeated over other input channels; pretrained weights need their own width and ablation. The other arguments are
@@ -45,15 +44,18 @@ def create_encoder(
         ConfigError: if an argument is out of range.
         WeightsError: if the weights cannot be read or do not fit.
     """
-    encoder = XceptionEncoder(
-        encoder_spec(name).scaled(width).with_ablation(ablation),
+    config = ModelConfig(
+        encoder=name,
         in_channels=in_channels,
         depth=depth,
         output_stride=output_stride,
         padding=padding,
+        width=width,
+        ablation=ablation or Ablation(),
     )
+    encoder = build_encoder(config)
     if weights is not None:
-        load_encoder_weights(encoder, weights)
+        _load_weights(encoder, config, weights)
     return encoder
 
 
@@ -76,7 +78,7 @@ def create_model(
     aspp: bool = ModelOptions.aspp,
     image_pooling: bool = ModelOptions.image_pooling,
     multi_grid: tuple[int, ...] = ModelOptions.multi_grid,
-    ablation: Ablation = PLAIN,
+    ablation: Ablation | None = None,
 ) -> SegmentationModel:
     """Create a segmentation model.
 
@@ -92,7 +94,7 @@ def create_model(
         ConfigError: if an argument is out of range, or the parts do not fit together.
         WeightsError: if the weights cannot be read or do not fit.
     """
-    given = locals()
+    given = {**locals(), "ablation": ablation or Ablation()}
     options = ModelOptions(**{field.name: given[field.name] for field in fields(ModelOptions)})
     return pretrained_model(options.model_config(classes=classes, in_channels=in_channels), encoder_weights)
 
@@ -106,9 +108,17 @@ def pretrained_model(config: ModelConfig, encoder_weights: PathArgument | None) 
     """
     model = build_model(config)
     if encoder_weights is not None:
-        norm = load_encoder_weights(model.encoder, encoder_weights)
-        model.config = replace(config, encoder_norm_eps=norm.eps, encoder_norm_momentum=norm.momentum)
+        model.config = _load_weights(model.encoder, config, encoder_weights)
     return model
+
+
+def _load_weights(encoder: Encoder, config: ModelConfig, weights: PathArgument) -> ModelConfig:
+    """Load weights into an encoder, and return its configuration with the numbers of its normalisations."""
+    if isinstance(encoder, XceptionEncoder):
+        norm = load_encoder_weights(encoder, weights)
+        return replace(config, encoder_norm_eps=norm.eps, encoder_norm_momentum=norm.momentum)
+    load_smp_encoder(encoder, config, weights)
+    return config
 
 
 @described_by(ClassifierConfig)
@@ -122,7 +132,7 @@ def create_classifier(
     dropout: float = ClassifierConfig.dropout,
     padding: Padding = ClassifierConfig.padding,
     width: float = ClassifierConfig.width,
-    ablation: Ablation = PLAIN,
+    ablation: Ablation | None = None,
 ) -> XceptionClassifier:
     """Create an image classifier.
 
@@ -147,7 +157,7 @@ def create_classifier(
         dropout=dropout,
         padding=padding,
         width=width,
-        ablation=ablation,
+        ablation=ablation or Ablation(),
     )
     if weights is None:
         return XceptionClassifier(config)

@@ -3,10 +3,14 @@ import torch
 
 from xseg.bundles.bundle import Bundle, load_bundle, save_bundle
 from xseg.errors import ConfigError, WeightsError
+from xseg.factory import create_model
 from xseg.images.normalization import Normalization
 from xseg.labels.label_map import LabelMap
 from xseg.training.batch_norm import normalization_layers
-from xseg.training.construction import construct_model, restored_model
+from xseg.training.construction import construct_model, normalization_for, restored_model
+from xseg.training.optimizers import encoder_blocks
+from xseg.training.options.recipe import OptimizerOptions
+from xseg.training.options.task import TaskOptions
 
 LABELS = LabelMap(("road", "sky", "car"))
 
@@ -75,3 +79,40 @@ def test_gradient_checkpointing_changes_no_gradient(tiny):
         gradients.append([parameter.grad for parameter in model.parameters()])
     for one, other in zip(*gradients, strict=True):
         torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize("encoder", ["resnet18", "tu-test_convnext"])
+def test_a_model_over_an_encoder_of_smp_trains(tiny, encoder, tmp_path):
+    options = {"encoder": encoder, "width": 1.0, "depth": 5, "output_stride": 16, "freeze_encoder_blocks": 1}
+    task = tiny.tiny_task(**options, optimizer=OptimizerOptions(lr=3e-3, layer_decay=0.5))
+    before = {name: tensor.clone() for name, tensor in task.model.named_parameters()}
+    tiny.tiny_trainer(tmp_path, epochs=1).fit(task, tiny.HalvesData())
+    moved = {name for name, tensor in task.model.named_parameters() if not torch.equal(tensor, before[name])}
+    frozen = {id(parameter) for parameter in encoder_blocks(task.model)[0].parameters()}
+    assert moved == {name for name, tensor in task.model.named_parameters() if id(tensor) not in frozen}
+
+
+def test_blocks_of_an_encoder_of_smp_hold_all_its_parameters():
+    for name in ("resnet18", "mobilenet_v2", "mit_b0", "tu-test_convnext"):
+        model = create_model(encoder=name, decoder_channels=8)
+        blocks = encoder_blocks(model)
+        assert len(blocks) > 3
+        parameters = [id(parameter) for block in blocks for parameter in block.parameters()]
+        assert sorted(parameters) == sorted(id(parameter) for parameter in model.encoder.parameters())
+
+
+def test_gradient_checkpointing_is_refused_where_an_encoder_has_none(tiny):
+    options = tiny.tiny_options(encoder="resnet18", width=1.0, gradient_checkpointing=True)
+    with pytest.raises(ConfigError, match="gradient_checkpointing with encoder 'resnet18'; expected one of xception"):
+        construct_model(options, LABELS, in_channels=3)
+
+
+def test_images_are_normalised_as_the_encoders_weights_want_it(tiny, tmp_path):
+    default = Normalization.for_channels(3)
+    assert normalization_for(tiny.tiny_options(encoder_weights="imagenet"), default) is default
+    published = normalization_for(TaskOptions(encoder="tu-resnet18", encoder_weights="imagenet"), default)
+    assert published.mean == (0.485, 0.456, 0.406)
+    model = create_model(encoder="resnet18", classes=3, decoder_channels=8)
+    save_bundle(Bundle(model, LABELS, Normalization((0.1,) * 3, (0.2,) * 3)), tmp_path / "run" / "best")
+    started = normalization_for(TaskOptions(encoder="resnet18", start_from=str(tmp_path / "run")), default)
+    assert started.mean == (0.1,) * 3

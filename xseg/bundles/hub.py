@@ -35,7 +35,7 @@ class HubBundle(ModelHubMixin):
         write_files(self.bundle, save_directory)
 
     @classmethod
-    def _from_pretrained(  # type: ignore[override]  # the mixin's takes arguments of __init__ too; here are none
+    def _from_pretrained(
         cls,
         *,
         model_id: str,

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from xseg.encoders.block import Stem, XceptionBlock
 from xseg.encoders.checkpointing import run_checkpointed
+from xseg.encoders.encoder import Encoder
 from xseg.encoders.spec import MAX_DEPTH, EncoderSpec
 from xseg.encoders.strides import plan_strides
 from xseg.errors import ConfigError, ShapeError
@@ -16,7 +17,7 @@ from xseg.types import OUTPUT_STRIDES, OutputStride, Padding
 INIT_STD = 0.09  # TF DeepLab xception.py, xception_arg_scope: weights_initializer_stddev
 
 
-class XceptionEncoder(nn.Module):
+class XceptionEncoder(Encoder):
     """An Xception without its classifier, at any output stride.
 
     Args:
@@ -62,6 +63,7 @@ class XceptionEncoder(nn.Module):
         self.output_stride = min(output_stride, 2**depth)
         # Channels and strides of the maps that `forward` returns, including the images.
         self.strides = [min(2**level, self.output_stride) for level in range(depth + 1)]
+        self.multiple = 1
         self.padding = padding
         self.out_channels = [in_channels, *spec.channels[:depth]]
         self.grad_checkpointing = False

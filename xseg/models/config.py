@@ -20,7 +20,8 @@ class ModelOptions:
     Args:
         architecture: deeplabv3plus, which is the paper's, or a decoder of SMP: unet, unetplusplus, manet, linknet, fpn,
             pspnet, pan, deeplabv3, smp_deeplabv3plus (SMP's own reading of DeepLabV3+), upernet or segformer.
-        encoder: a name of `xseg.list_encoders()`.
+        encoder: a name of `xseg.list_encoders()`, or an encoder of SMP, such as resnet34, mit_b0 or tu-convnext_tiny
+            ("tu-" before a name of timm).
         output_stride: size of the image over size of the encoder's last map, 4, 8, 16 or 32; by default what the
             architecture is best known at, 16 for DeepLabV3+.
         depth: number of times the encoder may halve the resolution, 1 to 5.

@@ -104,7 +104,8 @@ class DeepLabV3Plus(SegmentationModel):
         if config.depth <= LOW_LEVEL:
             raise ConfigError(f"depth={config.depth} under DeepLabV3+", expected="3 to 5: a map beyond stride 4")
         self.encoder = build_encoder(config)
-        self.stride = self.encoder.strides[LOW_LEVEL if config.decoder else -1]
+        self.multiple = self.encoder.multiple
+        self.stride = self.encoder.strides[LOW_LEVEL if config.decoder else -1] if self.multiple == 1 else 1
         self.decoder = DeepLabV3PlusDecoder(
             self.encoder.out_channels[LOW_LEVEL],
             self.encoder.out_channels[-1],

@@ -8,15 +8,24 @@ from typing import TYPE_CHECKING, Any, Self
 import torch
 from torch import Tensor, nn
 
-from xseg.encoders.variants import encoder_spec
+from xseg.encoders.encoder import Encoder
+from xseg.encoders.variants import VARIANTS, encoder_spec
 from xseg.encoders.xception import XceptionEncoder
 from xseg.models.config import ModelConfig
 from xseg.nn.resize import pad, padded_size, resize
 from xseg.types import OutputStride
 
 
-def build_encoder(config: ModelConfig) -> XceptionEncoder:
-    """Build the encoder of a model, with random weights."""
+def build_encoder(config: ModelConfig) -> Encoder:
+    """Build the encoder of a model, with random weights: one of `xseg.list_encoders()`, or of SMP.
+
+    Raises:
+        ConfigError: if there is no such encoder, or it cannot be what the configuration says.
+    """
+    if config.encoder not in VARIANTS:
+        from xseg.models.smp_encoders import build_smp_encoder  # SMP takes seconds to import
+
+        return build_smp_encoder(config)
     spec = encoder_spec(config.encoder).scaled(config.width).with_multi_grid(config.multi_grid)
     spec = spec.with_ablation(config.ablation)
     norm = spec.batch_norm
@@ -49,7 +58,7 @@ class SegmentationModel(nn.Module):
     """
 
     if TYPE_CHECKING:  # TorchScript reads annotations of a class body, and knows no Any
-        encoder: XceptionEncoder
+        encoder: Encoder
         decoder: Any
         segmentation_head: Any
 

@@ -1,56 +1,157 @@
-"""The encoders with the methods that SMP asks for."""
+"""SMP's encoders, timm's among them, as encoders of the models here."""
 
 from __future__ import annotations
 
+import difflib
+import math
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from segmentation_models_pytorch.encoders import encoders as smp_registry
+from segmentation_models_pytorch.encoders import get_encoder
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
-from xseg.encoders.variants import encoder_spec
-from xseg.encoders.xception import INIT_STD, XceptionEncoder
+from xseg.encoders.variants import list_encoders
 from xseg.errors import ConfigError
-from xseg.nn.in_channels import repeat_kernels
-from xseg.nn.initialization import initialize
-from xseg.types import OutputStride
+from xseg.types import OUTPUT_STRIDES, OutputStride
+
+if TYPE_CHECKING:
+    from xseg.encoders.encoder import Encoder
+    from xseg.models.config import ModelConfig
+
+TIMM = "tu-"  # SMP's prefix of timm's names
+OURS_ALONE = ("padding", "width", "multi_grid", "ablation")  # options that change the tables of this package's encoders
+NAME = re.compile(r"[\w.+-]+")
+EVEN, ODD = (64, 96), (65, 97)  # rows and columns that an encoder is tried at
 
 
-class SmpEncoder(XceptionEncoder):
-    """An encoder with the methods that SMP calls after building one.
+def build_smp_encoder(config: ModelConfig) -> Encoder:
+    """Build one of SMP's encoders, with random weights and SMP's names of them.
 
-    Args:
-        name: of `xseg.list_encoders()`.
-        width: multiplier of the channels, rounded to 8.
-        depth: number of maps after the input.
-        output_stride: SMP passes it on; the encoder is built at it, nothing is patched afterwards.
+    It is run once on a small image: that shows the strides of its maps, and whether it takes images of odd sizes.
+
+    Raises:
+        ConfigError: if there is no such encoder, it cannot have the output stride or depth, or an option of this
+            package's own encoders is set.
     """
-
-    def __init__(self, name: str, width: float, depth: int = 5, output_stride: OutputStride = 32) -> None:
-        super().__init__(encoder_spec(name).scaled(width), depth=depth, output_stride=output_stride)
-
-    def set_in_channels(self, in_channels: int, pretrained: bool = True) -> None:
-        """Rebuild the first convolution for images of `in_channels` channels, as SMP does.
-
-        With `pretrained`, its kernels are repeated over the channels and scaled so that the response to a grey image
-        stays what it was; one channel gets their sum.
-        """
-        if in_channels == self.in_channels:
-            return
-        first = self.stem.conv1.conv
-        fresh = nn.Conv2d(in_channels, first.out_channels, 3, stride=2, padding=1, bias=False).to(first.weight)
-        initialize(fresh, depthwise=INIT_STD, pointwise=INIT_STD)
-        if pretrained:
-            fresh.weight.data.copy_(repeat_kernels(first.weight.data, in_channels))
-        self.stem.conv1.conv = fresh
-        self.in_channels = in_channels
-        self.out_channels[0] = in_channels
-
-    def make_dilated(self, output_stride: int) -> None:
-        """Confirm the output stride that the encoder was built with.
-
-        Raises:
-            ConfigError: if it is another one.
-        """
-        if min(output_stride, 2**self.depth) != self.output_stride:
+    for option in OURS_ALONE:
+        value, default = getattr(config, option), getattr(type(config)(), option)
+        if value != default:
             raise ConfigError(
-                f"make_dilated({output_stride}) of an encoder of output stride {self.output_stride}",
-                expected="the output stride it was built with",
-                remedy="pass output_stride when building it",
+                f"{option}={value} with encoder {config.encoder!r} of SMP",
+                expected=f"{default}, the default",
+                remedy=f"{', '.join(list_encoders())} can have another",
             )
+    try:
+        network = create_smp_encoder(config)
+    except Exception as error:  # SMP and timm raise nearly anything
+        raise _refusal(config, error) from error
+    encoder: Any = network
+    encoder.name, encoder.depth, encoder.in_channels = config.encoder, config.depth, config.in_channels
+    encoder.strides, encoder.multiple = _tried(network, config)
+    for norm in (part for part in network.modules() if isinstance(part, _BatchNorm)):
+        norm.eps = norm.eps if config.encoder_norm_eps is None else config.encoder_norm_eps
+        norm.momentum = norm.momentum if config.encoder_norm_momentum is None else config.encoder_norm_momentum
+    return cast("Encoder", encoder)
+
+
+def create_smp_encoder(config: ModelConfig, weights: str | bool | None = None) -> nn.Module:
+    """Return what SMP builds for a configuration, with weights that SMP fetches, if any are asked for."""
+    if not NAME.fullmatch(config.encoder):  # timm takes addresses of models too, which a bundle must not name
+        raise KeyError(config.encoder)
+    with off_the_meta_device():
+        return cast(
+            nn.Module,
+            get_encoder(
+                config.encoder,
+                in_channels=config.in_channels,
+                depth=config.depth,
+                weights=weights,
+                output_stride=config.output_stride,
+            ),
+        )
+
+
+@contextmanager
+def off_the_meta_device() -> Iterator[None]:
+    """Build on the CPU where the meta device is asked for: many of these networks compute while they are built."""
+    if torch.get_default_device().type != "meta":
+        yield
+        return
+    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+        yield
+
+
+def _tried(network: nn.Module, config: ModelConfig) -> tuple[list[int], int]:
+    """Return the strides of an encoder's maps, and the multiple that sides of images have to be."""
+    try:
+        maps = _run(network, config.in_channels, EVEN)
+    except Exception as error:
+        raise ConfigError(
+            f"encoder {config.encoder!r} does not compute images of {EVEN[0]}x{EVEN[1]} pixels: {_first_line(error)}",
+            expected="an encoder for images of any size",
+        ) from error
+    strides = [EVEN[0] // rows for rows, _, _ in maps]
+    if strides[-1] != min(config.output_stride, 2**config.depth):
+        raise _refusal(config, ValueError(f"its last map has a stride of {strides[-1]}"))
+    try:
+        maps = _run(network, config.in_channels, ODD)
+    except Exception:
+        return strides, 2**config.depth
+    aligned = all(  # maps of no channels stand for those that a transformer lacks
+        (rows, columns) == (math.ceil(ODD[0] / stride), math.ceil(ODD[1] / stride)) or not channels
+        for (rows, columns, channels), stride in zip(maps, strides, strict=True)
+    )
+    return strides, 1 if aligned else 2**config.depth
+
+
+@torch.no_grad()
+def _run(network: nn.Module, channels: int, size: tuple[int, int]) -> list[tuple[int, int, int]]:
+    """Return rows, columns and channels of the maps of an image; the network stays as it is."""
+    modes = [(part, part.training) for part in network.modules()]
+    network.eval()
+    try:
+        images = torch.zeros(1, channels, *size, device=next(network.parameters()).device)
+        return [(features.shape[2], features.shape[3], features.shape[1]) for features in network(images)]
+    finally:
+        for part, training in modes:
+            part.training = training
+
+
+def _refusal(config: ModelConfig, error: Exception) -> ConfigError:
+    """Return why an encoder cannot be built, with what can be."""
+    known = config.encoder in smp_registry or config.encoder.startswith((TIMM, "timm-"))
+    if not known or not NAME.fullmatch(config.encoder):
+        near = difflib.get_close_matches(config.encoder, [*list_encoders(), *smp_registry], n=1)
+        return ConfigError(
+            f"encoder {config.encoder!r}",
+            expected=f"one of {', '.join(list_encoders())}, or an encoder of SMP, such as resnet34 or tu-convnext_tiny",
+            remedy=f"did you mean {near[0]}?" if near else "",
+        )
+    able = [stride for stride in OUTPUT_STRIDES if _can_have(config, stride)]
+    if able:
+        strides = " or ".join(map(str, able))
+        return ConfigError(f"output_stride={config.output_stride} with encoder {config.encoder!r}", expected=strides)
+    return ConfigError(
+        f"encoder {config.encoder!r} at depth {config.depth}: {_first_line(error)}", expected="one that SMP can build"
+    )
+
+
+def _can_have(config: ModelConfig, output_stride: OutputStride) -> bool:
+    """Return whether an encoder can have another output stride than that of the configuration."""
+    if output_stride == config.output_stride:
+        return False
+    try:
+        create_smp_encoder(replace(config, output_stride=output_stride))
+    except Exception:
+        return False
+    return True
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0][:200] or type(error).__name__

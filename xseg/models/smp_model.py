@@ -1,4 +1,4 @@
-"""SMP's decoders over our encoders: the one door from the models to segmentation-models-pytorch."""
+"""SMP's decoders over any encoder."""
 
 from __future__ import annotations
 
@@ -8,18 +8,20 @@ import segmentation_models_pytorch as smp
 from segmentation_models_pytorch import encoders as smp_encoders
 from torch import Tensor, nn
 
+from xseg.encoders.variants import VARIANTS
 from xseg.errors import ConfigError
 from xseg.models.config import ModelConfig
 from xseg.models.deeplabv3plus import default_rates
 from xseg.models.segmentation import SegmentationModel, build_encoder
+from xseg.models.smp_adapter import SmpEncoder
 from xseg.models.smp_decoders import SMP_DECODERS, SmpDecoder
-from xseg.models.smp_encoders import SmpEncoder
+from xseg.models.smp_encoders import off_the_meta_device
 
 UNET_CHANNELS = (256, 128, 64, 32, 16)  # SMP's default
 
 
 class SmpModel(SegmentationModel):
-    """One of SMP's models with one of our encoders, for images of any size.
+    """One of SMP's models over any encoder, for images of any size.
 
     The weights have SMP's names. Images are padded at the right and the bottom, by repeating the border, to the
     multiple that the decoder needs, and the logits cut to the images' size.
@@ -35,8 +37,13 @@ class SmpModel(SegmentationModel):
         super().__init__(config)
         decoder = SMP_DECODERS[config.architecture]
         _check(config, decoder)
-        network = getattr(smp, decoder.name)(**_arguments(config, decoder))
-        self.encoder = build_encoder(config)
+        arguments = _arguments(config, decoder)
+        if config.encoder in VARIANTS:
+            network = getattr(smp, decoder.name)(_register(config.encoder, config.width), **arguments)
+            self.encoder = build_encoder(config)
+        else:
+            self.encoder = build_encoder(config)
+            network = _over_smp_encoder(config, decoder, arguments)
         self.decoder = network.decoder
         self.segmentation_head = network.segmentation_head
         if _is_bilinear(self.segmentation_head[1]):
@@ -70,7 +77,6 @@ def _check(config: ModelConfig, decoder: SmpDecoder) -> None:
 def _arguments(config: ModelConfig, decoder: SmpDecoder) -> dict[str, Any]:
     """Return the arguments of SMP's constructor. It builds an encoder too, of our names, which is then replaced."""
     arguments: dict[str, Any] = {
-        "encoder_name": _register(config.encoder, config.width),
         "encoder_depth": config.depth,
         "encoder_weights": None,
         "in_channels": config.in_channels,
@@ -85,6 +91,19 @@ def _arguments(config: ModelConfig, decoder: SmpDecoder) -> dict[str, Any]:
     if decoder.upsampling_argument:
         arguments["upsampling"] = min(config.output_stride, 2**config.depth)
     return arguments
+
+
+def _over_smp_encoder(config: ModelConfig, decoder: SmpDecoder, arguments: dict[str, Any]) -> Any:
+    """Return SMP's model over an encoder of SMP.
+
+    Raises:
+        ConfigError: if the decoder does not work with the encoder.
+    """
+    with off_the_meta_device():
+        try:
+            return getattr(smp, decoder.name)(config.encoder, **arguments)
+        except ValueError as error:
+            raise ConfigError(f"{config.architecture} with encoder {config.encoder!r}: {error}") from error
 
 
 def _register(name: str, width: float) -> str:

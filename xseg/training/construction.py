@@ -10,8 +10,11 @@ from torch import Tensor
 
 from xseg.bundles.bundle import load_bundle
 from xseg.bundles.locate import locate_bundle
-from xseg.errors import WeightsError
+from xseg.encoders.variants import VARIANTS
+from xseg.encoders.xception import XceptionEncoder
+from xseg.errors import ConfigError, WeightsError
 from xseg.factory import pretrained_model
+from xseg.images.normalization import Normalization
 from xseg.labels.label_map import LabelMap
 from xseg.models.architectures import build_model
 from xseg.models.config import ModelConfig
@@ -19,6 +22,7 @@ from xseg.models.segmentation import SegmentationModel
 from xseg.training.batch_norm import normalization_layers
 from xseg.training.options.task import TaskOptions
 from xseg.weights.adapt import adapt_head
+from xseg.weights.smp import pretrained_normalization
 
 # what a model has from its weights, not from the options
 FROM_WEIGHTS = ("encoder_norm_eps", "encoder_norm_momentum", "decoder_norm_eps", "decoder_norm_momentum")
@@ -42,6 +46,22 @@ def construct_model(options: TaskOptions, labels: LabelMap, *, in_channels: int)
     else:
         model = _start(options, options.start_from, labels, in_channels)
     return _finish(model, options)
+
+
+def normalization_for(options: TaskOptions, default: Normalization) -> Normalization:
+    """Return the normalisation that the encoder's first weights were trained with.
+
+    Args:
+        options: the encoder and its weights.
+        default: normalisation of the images for the Xceptions; its channels and range are kept.
+
+    Raises:
+        WeightsError: if it cannot be read or fetched.
+    """
+    weights = options.encoder_weights
+    if options.start_from is not None and options.encoder not in VARIANTS:
+        weights = str(locate_bundle(options.start_from))
+    return pretrained_normalization(options.encoder, weights, default)
 
 
 def restored_model(options: TaskOptions, config: ModelConfig) -> SegmentationModel:
@@ -100,7 +120,12 @@ def _finish(model: SegmentationModel, options: TaskOptions) -> SegmentationModel
             layer.momentum = momentum
         # the bundle keeps it, so that who trains the model further has the same
         model.config = replace(model.config, encoder_norm_momentum=momentum, decoder_norm_momentum=momentum)
-    model.encoder.set_grad_checkpointing(options.gradient_checkpointing)
+    if isinstance(model.encoder, XceptionEncoder):
+        model.encoder.set_grad_checkpointing(options.gradient_checkpointing)
+    elif options.gradient_checkpointing:
+        raise ConfigError(
+            f"gradient_checkpointing with encoder {options.encoder!r}", expected=f"one of {', '.join(VARIANTS)}"
+        )
     if options.channels_last:
         model.to(memory_format=torch.channels_last)
     return model

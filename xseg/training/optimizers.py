@@ -9,6 +9,7 @@ from torch.nn.modules.conv import _ConvNd
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from xseg.encoders.xception import XceptionEncoder
 from xseg.errors import ConfigError
 from xseg.files.objects import load_object
 from xseg.models.segmentation import SegmentationModel
@@ -66,8 +67,13 @@ def _rate(part: Part, options: OptimizerOptions) -> float:
 
 
 def encoder_blocks(model: SegmentationModel) -> list[nn.Module]:
-    """Return the encoder's stem and blocks, from the image on."""
-    return [model.encoder.stem, *model.encoder.blocks]
+    """Return the encoder's stem and blocks, from the image on; of an encoder of SMP, the parts that it is made of."""
+    if isinstance(model.encoder, XceptionEncoder):
+        return [model.encoder.stem, *model.encoder.blocks]
+    parts = list(model.encoder.children())
+    while len(parts) == 1:
+        parts = list(parts[0].children())
+    return parts
 
 
 def _multipliers(model: SegmentationModel, options: OptimizerOptions) -> dict[int, tuple[int, float]]:

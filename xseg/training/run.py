@@ -37,6 +37,7 @@ from xseg.training.callbacks.epoch_table import Tell
 from xseg.training.checkpoints.io import AtomicCheckpointIO
 from xseg.training.checkpoints.resumption import Batching, read_resumption
 from xseg.training.class_weights import class_weights
+from xseg.training.construction import normalization_for
 from xseg.training.environment import data_fingerprint
 from xseg.training.segmentation import SegmentationTask
 
@@ -170,7 +171,10 @@ class TrainCLI(LightningCLI):
         data = self.request.data
         if self.resumption is not None:
             return self.resumption.normalization
-        return normalization_of(self.reader, data, workers=data.workers)
+        found = normalization_of(self.reader, data, workers=data.workers)
+        if data.normalization == "auto":
+            return found
+        return normalization_for(self.request.task, found)
 
     @property
     def batching(self) -> Batching:

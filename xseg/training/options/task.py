@@ -16,7 +16,8 @@ class TaskOptions(ModelOptions):
     """The model and how it learns; classes and input channels come from the data.
 
     Args:
-        encoder_weights: a file with the encoder's weights, a name in the catalogue, or null for random ones.
+        encoder_weights: file with the encoder's weights, or name of published ones: in the catalogue, or for an encoder
+            of SMP among SMP's, such as imagenet; null for random weights.
         start_from: a run, a bundle or a Hub id of a model of the same architecture, trained on other data, whose
             weights are gone on from; its head keeps the rows of classes of the same name. Null for a new model.
         optimizer: how weights follow gradients.
