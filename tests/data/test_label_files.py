@@ -57,11 +57,11 @@ def test_numbers_of_a_json_are_raw_ids(tmp_path):
 @pytest.mark.parametrize(
     ("file", "content", "told"),
     [
-        ("classes.txt", "", "is empty; expected a class per line"),
+        ("classes.txt", "", "is empty; expected one class per line"),
         ("label_colors.txt", "300 0 0 road", "colours"),
         ("class_dict.csv", "label,r,g,b\nroad,1,2,3", "has columns label, r, g, b; expected name, r, g, b"),
         ("class_dict.csv", "name,r,g,b\nroad,1,x,3", r"has colour \('1', 'x', '3'\)"),
-        ("a.json", "[1, 2]", "is no JSON of numbers and names"),
+        ("a.json", "[1, 2]", "is not a JSON file of numbers and names"),
         ("a.txt", "road\nroad", "class names used twice: road"),
     ],
 )
@@ -74,7 +74,7 @@ def test_what_is_wrong_with_a_file_is_told_by_name(file, content, told, tmp_path
 
 def test_colours_are_required_where_they_tell_the_classes(tmp_path):
     (tmp_path / "classes.txt").write_text("road")
-    with pytest.raises(DataError, match="has names and no colours"):
+    with pytest.raises(DataError, match="has names but no colours"):
         classes_of(tmp_path, LabelOptions(encoding="color"))
-    with pytest.raises(ConfigError, match="classes without colors"):
+    with pytest.raises(ConfigError, match="with classes but without colors"):
         classes_of(tmp_path, LabelOptions(encoding="color", classes=("a",)))

@@ -60,10 +60,10 @@ def test_a_table_says_the_split_and_may_leave_the_mask_empty(root):
     ("file", "content", "told"),
     [
         ("train.txt", "i/a.jpg", r"has the line 'i/a.jpg'; expected an image and its mask"),
-        ("train.txt", "i/b c.jpg m/b c.png", r"separate paths with spaces by tabs"),
-        ("train.txt", "i/a.jpg m/x.png", r"1 of 2 files that .*train.txt names are missing: .*m/x.png"),
+        ("train.txt", "i/b c.jpg m/b c.png", r"use tabs if paths contain spaces"),
+        ("train.txt", "i/a.jpg m/x.png", r"1 of 2 files listed in .*train.txt are missing: .*m/x.png"),
         ("train.txt", "\n", r"train.txt is empty"),
-        ("train.csv", "file,mask\n1,2", r"has no column image but file, mask"),
+        ("train.csv", "file,mask\n1,2", r"has no column image, only file, mask"),
     ],
 )
 def test_what_is_wrong_with_a_list_is_told(file, content, told, root):
@@ -91,14 +91,14 @@ def test_names_with_spaces_are_whole_where_nothing_follows(root):
 
 def test_names_without_files_and_names_listed_twice_are_told(root):
     (root / "val.txt").write_text("a\nx\n")
-    with pytest.raises(DataError, match=r"1 of 2 files that .*val.txt names are missing: x; expected files in .*/i"):
+    with pytest.raises(DataError, match=r"1 of 2 files listed in .*val.txt are missing: x; expected files in .*/i"):
         NamedFiles(root, "{split}.txt", "i", "m")("val")
     (root / "val.txt").write_text("a\na\n")
-    with pytest.raises(DataError, match="names a more than once"):
+    with pytest.raises(DataError, match="lists a more than once"):
         NamedFiles(root, "{split}.txt", "i", "m")("val")
     (root / "val.txt").write_text("a\n")
     (root / "m/a.png").unlink()
-    with pytest.raises(DataError, match=r"names are missing: a; expected files in .*/m"):
+    with pytest.raises(DataError, match=r"are missing: a; expected files in .*/m"):
         NamedFiles(root, "{split}.txt", "i", "m")("val")
 
 

@@ -63,7 +63,7 @@ def test_an_empty_part_and_a_wrong_expression_are_told():
     plan = SplitPlan.of(SplitOptions(fractions=(0.98, 0.02, 0.0), group="^p"))
     with pytest.raises(DataError, match=r"the val split is empty: fractions .* of 80 images in 1 groups"):
         plan.records("val", listing)
-    with pytest.raises(ConfigError, match=r"group='\(' is no regular expression"):
+    with pytest.raises(ConfigError, match=r"group='\(' is not a regular expression"):
         SplitPlan.of(SplitOptions(group="("))
 
 

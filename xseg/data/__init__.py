@@ -1,1 +1,1 @@
-"""Data sets: one reader per layout, transforms, the datamodule, and generated scenes."""
+"""Data sets: readers, generated data, and loading for training."""

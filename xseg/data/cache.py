@@ -1,4 +1,4 @@
-"""Decoded samples kept for the next epoch: in memory, or in files that later runs find too."""
+"""Cache of decoded samples, in memory or on disk."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from xseg.data.sample import Array, Reader, Record, Sample
 from xseg.files.atomic import write_bytes
 from xseg.files.caches import user_cache
 
-FORMAT = 1  # of the cached files; another number makes them anew
+FORMAT = 1  # version of the cached files; a new number invalidates old files
 
 
 class SampleSource(Protocol):
-    """Gives decoded samples, wherever they come from."""
+    """Source of decoded samples."""
 
     def read(self, record: Record) -> Sample:
         """Return a decoded record.
@@ -34,11 +34,11 @@ class SampleSource(Protocol):
 
 
 class MemoryCache:
-    """Samples decoded once, now, and kept in memory. Forked workers share them.
+    """Samples decoded at construction and kept in memory, which forked workers share.
 
     Args:
-        reader: decodes the records.
-        records: all that will be asked for.
+        reader: reader of the data set.
+        records: all records of the split.
 
     Raises:
         DataError: if a record cannot be read.
@@ -49,21 +49,21 @@ class MemoryCache:
             self._samples = dict(zip(records, threads.map(reader.read, records), strict=True))
 
     def read(self, record: Record) -> Sample:
-        """Return a sample that was decoded before."""
+        """Return a cached sample."""
         return self._samples[record]
 
 
 class DiskCache:
-    """Samples decoded once and kept in files, uncompressed.
+    """Samples decoded once and kept in uncompressed files.
 
-    A file is used only if it is whole and was made of the same files of the same size and time; otherwise it is made
-    anew. It appears whole or not at all, so that many processes may share a folder. Where it cannot be written (a full
-    disk), samples are decoded as if there were no cache.
+    A cached file is used only if it is complete and the original files have the same sizes and times; otherwise it is
+    written again. Files are written completely or not at all, so that many processes can share a folder. If the disk is
+    full, samples are decoded without cache.
 
     Args:
-        reader: decodes the records.
-        folder: where the files go.
-        identity: what besides the files decides about samples; another one never finds this one's files.
+        reader: reader of the data set.
+        folder: folder for the cached files.
+        identity: settings that affect samples; caches with different identities share no files.
     """
 
     def __init__(self, reader: Reader, folder: Path, identity: str) -> None:
@@ -71,7 +71,7 @@ class DiskCache:
         self.folder = folder / hashlib.sha256(f"{FORMAT}\n{identity}".encode()).hexdigest()[:16]
 
     def read(self, record: Record) -> Sample:
-        """Return a sample, from its file if that is there, whole and not outdated.
+        """Return a sample, from its cached file if that is complete and up to date.
 
         Raises:
             DataError: if the record cannot be read.
@@ -86,23 +86,23 @@ class DiskCache:
         return sample
 
     def path(self, record: Record) -> Path:
-        """Return the file of a record's sample."""
+        """Return the path of a record's cached sample."""
         name = hashlib.sha256(os.fsencode(f"{record.image}\n{record.name}")).hexdigest()[:32]
         return self.folder / name[:2] / f"{name}.sample"
 
 
 def cache_folder(options: DataOptions | None = None) -> Path:
-    """Return where samples and statistics are kept: the options' folder, `XSEG_CACHE`, or the user's cache."""
+    """Return the folder for samples and statistics: from the options, `XSEG_CACHE`, or the user's cache."""
     if options is not None and options.cache_folder:
         return Path(options.cache_folder)
     return user_cache("data")
 
 
 def sample_source(options: DataOptions, reader: Reader, records: Sequence[Record]) -> SampleSource:
-    """Return what gives the samples of a split, as the options ask.
+    """Return the source of samples that the options select.
 
     Raises:
-        DataError: with a cache in memory, if a record cannot be read.
+        DataError: for a cache in memory, if a record cannot be read.
     """
     if options.cache == "memory":
         return MemoryCache(reader, records)
@@ -112,13 +112,13 @@ def sample_source(options: DataOptions, reader: Reader, records: Sequence[Record
 
 
 def reader_identity(options: DataOptions, reader: Reader) -> str:
-    """Return what besides the files decides about what a reader returns, as text."""
+    """Return the settings, besides the files, that affect the samples of a reader, as text."""
     layout = {"reader": options.reader, "channels": options.channels, "layout": asdict(options.layout)}
     return json.dumps({**layout, "labels": reader.labels.to_dict()}, sort_keys=True, default=str)
 
 
 def file_stamp(record: Record) -> str:
-    """Return sizes and times of a record's files: another one if they were changed."""
+    """Return sizes and times of a record's files as text, which differs if they change."""
     files = (record.image, record.mask, *record.parts)
     return json.dumps([_size_and_time(file) for file in files])
 
@@ -143,16 +143,16 @@ def _store(path: Path, stamp: str, sample: Sample) -> None:
     }
     try:
         write_bytes(path, json.dumps(head).encode() + b"\n" + body)
-    except OSError:  # a full or read-only disk must not stop a training that does not need the cache
+    except OSError:  # training does not need the cache, so a full or read-only disk must not stop it
         return
 
 
 def _load(path: Path, stamp: str) -> tuple[Array, Array | None] | None:
-    """Return the image and mask of a file that is whole and has this stamp, None otherwise."""
+    """Return image and mask from a complete file with this stamp; None otherwise."""
     try:
         with path.open("rb") as file:
             head = json.loads(file.readline())
-            body = bytearray(file.read())  # writable, as decoded arrays are
+            body = bytearray(file.read())  # writable, like decoded arrays
     except (OSError, ValueError):
         return None
     if not isinstance(head, dict) or head.get("stamp") != stamp or head.get("crc") != zlib.crc32(body):

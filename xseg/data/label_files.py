@@ -1,4 +1,4 @@
-"""The classes of a data set, from options or from the files that say them."""
+"""Classes of a data set, from options or label files."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ _NAME_THEN_COLOR = re.compile(r"([^:]+):(\d{1,3}),(\d{1,3}),(\d{1,3}):[^:]*:[^:]
 
 
 def classes_of(root: Path, options: LabelOptions) -> LabelMap:
-    """Return the classes that options name, or else a file of the data set.
+    """Return the classes from the options, or else from a file of the data set.
 
     Raises:
         ConfigError: if the options contradict each other.
-        DataError: if neither names any, or the file cannot be read.
+        DataError: if there are no classes, or the file cannot be read.
     """
     if options.classes:
         if options.encoding == "color" and not options.colors:
-            raise ConfigError("classes without colors, for masks that tell classes by colour", expected="both")
+            raise ConfigError("encoding='color' with classes but without colors", expected="both")
         return LabelMap(
             names=options.classes,
             colors=options.colors,
@@ -41,28 +41,28 @@ def classes_of(root: Path, options: LabelOptions) -> LabelMap:
     if path is None:
         raise DataError(
             f"{root} has none of {', '.join(LABEL_FILES)}",
-            expected="the names of the classes",
-            remedy="set layout.labels.classes, or write classes.txt with a name per line",
+            expected="class names",
+            remedy="set layout.labels.classes, or write classes.txt with one name per line",
         )
     return read_labels(path, options)
 
 
 def label_file(root: Path, options: LabelOptions) -> Path | None:
-    """Return the file that says a data set's classes: the one that options name, or the first that is there."""
+    """Return the label file of a data set: the one in the options, or the first existing one."""
     if options.file:
         return root / options.file
     return next((root / name for name in LABEL_FILES if (root / name).is_file()), None)
 
 
 def read_labels(path: Path, options: LabelOptions | None = None) -> LabelMap:
-    """Return the classes that a file says.
+    """Return the classes from a label file.
 
     Args:
         path: YAML with the keys of `LabelMap` (names, and optionally colors, ignore_index, raw_ids, ignored_raw_ids);
-            JSON of numbers and names, as in Hugging Face's id2label.json; CSV with name, r, g and b; or text with a
-            class per line: a name, "red green blue name" (CamVid's label_colors.txt), or "name:red,green,blue:parts:
-            actions" (CVAT's labelmap.txt). Lines that start with # are comments.
-        options: the ignore index, and colours that are no class although the file says so.
+            JSON with numbers and names, as in Hugging Face's id2label.json; CSV with name, r, g and b; or text with
+            one class per line: a name, "red green blue name" (CamVid's label_colors.txt), or "name:red,green,blue:
+            parts:actions" (CVAT's labelmap.txt). Lines that start with # are comments.
+        options: label options with the ignore index, and with colours that are ignored although the file lists them.
 
     Raises:
         DataError: if the file is missing or cannot be read.
@@ -77,18 +77,18 @@ def read_labels(path: Path, options: LabelOptions | None = None) -> LabelMap:
     if any(colored) != all(colored):
         raise DataError(f"{path} has a colour for {sum(colored)} of {len(rows)} classes", expected="all or none")
     if options.encoding == "color" and not any(colored):
-        raise DataError(f"{path} has names and no colours", expected="a colour per class")
+        raise DataError(f"{path} has names but no colours", expected="one colour per class")
     kept = [(name, color) for name, color in rows if color is None or color not in options.ignored_colors]
     values = {"names": [name for name, _ in kept], "ignore_index": options.ignore_index}
     return _from_values(path, values | ({"colors": [color for _, color in kept]} if any(colored) else {}))
 
 
 def _text_rows(path: Path) -> list[tuple[str, RGB | None]]:
-    """Return names and colours of a text's lines, in whichever of the forms all of them have."""
+    """Return names and colours from the lines of a text, which must all have the same form."""
     lines = [line.strip() for line in read_text(path).splitlines()]
     lines = [line for line in lines if line and not line.startswith("#")]
     if not lines:
-        raise DataError(f"{path} is empty", expected="a class per line")
+        raise DataError(f"{path} is empty", expected="one class per line")
     led = [_COLOR_THEN_NAME.fullmatch(line) for line in lines]
     if all(led):
         return [(found[4].strip(), _color(path, found.groups()[:3])) for found in led if found]
@@ -99,7 +99,7 @@ def _text_rows(path: Path) -> list[tuple[str, RGB | None]]:
 
 
 def _csv_rows(path: Path) -> list[tuple[str, RGB | None]]:
-    """Return names and colours of a table with a name column, and r, g and b where it has colours."""
+    """Return names and colours from a table with a name column and optionally r, g and b."""
     table = csv.DictReader(read_text(path).splitlines(), skipinitialspace=True)
     header = [column.strip().lower() for column in table.fieldnames or ()]
     table.fieldnames = header
@@ -113,16 +113,18 @@ def _color(path: Path, values: tuple[Any, ...]) -> RGB:
     try:
         red, green, blue = (int(value) for value in values)
     except (TypeError, ValueError) as error:
-        raise DataError(f"{path} has colour {values}", expected="three whole numbers from 0 to 255") from error
+        raise DataError(f"{path} has colour {values}", expected="three integers from 0 to 255") from error
     return red, green, blue
 
 
 def _from_numbers(path: Path, ignore_index: int) -> LabelMap:
-    """Return the classes of a JSON that says a name for each number."""
+    """Return the classes from a JSON file with a name for each number."""
     try:
         values = {int(number): str(name) for number, name in json.loads(read_text(path)).items()}
     except (ValueError, AttributeError) as error:
-        raise DataError(f"{path} is no JSON of numbers and names ({error})", expected='{"0": "road", ...}') from error
+        raise DataError(
+            f"{path} is not a JSON file of numbers and names ({error})", expected='{"0": "road", ...}'
+        ) from error
     numbers = sorted(values)
     return _from_values(
         path, {"names": [values[number] for number in numbers], "raw_ids": numbers, "ignore_index": ignore_index}
@@ -130,7 +132,7 @@ def _from_numbers(path: Path, ignore_index: int) -> LabelMap:
 
 
 def read_text(path: Path) -> str:
-    """Return a text file's content.
+    """Return the content of a text file.
 
     Raises:
         DataError: if it cannot be read.
@@ -145,18 +147,18 @@ def _yaml(path: Path) -> Any:
     try:
         return yaml.safe_load(read_text(path))
     except yaml.YAMLError as error:
-        raise DataError(f"{path} is no YAML ({error})", expected="names, and optionally colors and ids") from error
+        raise DataError(f"{path} is not YAML ({error})", expected="names, and optionally colors and ids") from error
 
 
 def _from_values(path: Path, values: Any) -> LabelMap:
-    """Build a label map from a file's values; whatever is wrong names the file."""
+    """Build a label map from the values of a file; errors name the file."""
     known = list(LabelMap.__dataclass_fields__)
     if not isinstance(values, dict) or "names" not in values or set(values) - set(known):
         keys = list(values) if isinstance(values, dict) else type(values).__name__
         raise DataError(f"{path} holds {keys}", expected=f"names, and optionally {', '.join(known[1:])}")
     names = values["names"]
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise DataError(f"{path} has names {names}", expected="a list of texts", remedy="quote names such as 'no'")
+        raise DataError(f"{path} has names {names}", expected="a list of strings", remedy="quote names such as 'no'")
     try:
         return LabelMap.from_dict({**values, "names": tuple(names)})
     except (ConfigError, TypeError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""How a data set lies in its files: what a reader needs to know, as plain values. Imports no torch."""
+"""Options for the layout of a data set. Imports no torch."""
 
 from __future__ import annotations
 
@@ -20,22 +20,21 @@ ENCODINGS: tuple[Encoding, ...] = get_args(Encoding)
 
 @dataclass(frozen=True)
 class FileOptions:
-    """Where the files of a data set are. Patterns are folders or globs below root.
+    """Locations of the files of a data set. Patterns are folders or globs below root.
 
     Args:
-        images: the images' pattern; empty for the reader's own ("folder": {split}/images). {split} stands for the
-            split's name, {name} for the part of a file's name that image and mask share.
-        masks: the masks' pattern ("folder": {split}/masks), in which {class} stands for a class's name where each
-            class has a file of its own. Without {name}, a mask belongs to the image of the same relative path,
-            whatever the suffixes.
-        list: "list": the file that lists images and masks below root, text or CSV; "coco": the JSON of the variant
-            "instances". {split} stands for the split's name.
-        image_column: "list" and "huggingface": the column of the images.
-        mask_column: "list" and "huggingface": the column of the masks.
-        split_column: "list": the column of the splits' names in a CSV for all of them.
+        images: pattern of the images; empty for the reader's own ("folder": {split}/images). {split} stands for the
+            name of the split, {name} for the part of a file name that image and mask share.
+        masks: pattern of the masks ("folder": {split}/masks). {class} stands for the class name if each class has its
+            own file. Without {name}, a mask belongs to the image with the same relative path, whatever the suffixes.
+        list: for "list", the text or CSV file below root with images and masks; for "coco", the JSON file of the
+            variant "instances". {split} stands for the name of the split.
+        image_column: column of the images, for "list" and "huggingface".
+        mask_column: column of the masks, for "list" and "huggingface".
+        split_column: column of the split names in a CSV for all splits, for "list".
 
     Raises:
-        ConfigError: if a pattern holds a placeholder twice or an unknown one.
+        ConfigError: if a pattern has an unknown placeholder or the same one twice.
     """
 
     images: str = ""
@@ -54,23 +53,22 @@ class FileOptions:
                 rest = rest.replace(placeholder, "", 1)
             if "{" in rest or "}" in rest:
                 known = ", ".join(("{split}", *placeholders))
-                raise ConfigError(f"{field}={pattern!r}", expected=f"no other braces than {known}, each once")
+                raise ConfigError(f"{field}={pattern!r}", expected=f"only {known} in braces, each once")
 
 
 @dataclass(frozen=True)
 class SplitOptions:
-    """Which part of the data set is train, which val and which test.
+    """Train, val and test splits of the data set.
 
     Args:
-        train: the data set's own name of what training uses; empty for the reader's ("voc": trainaug, with SBD).
-        val: the same for validation.
-        test: the same for the test. Where a data set keeps its test labels to itself, name the validation part.
-        fractions: shares of train, val and test, which add up to 1, into which the training part (or all there is,
-            where files name no split) is divided; empty where the data set is divided already. A part that val or
-            test names by itself is left whole.
-        group: a regular expression; images for whose names it finds the same text (its first group, if it has one)
-            stay together when the data are divided: frames of a video, slices of a patient.
-        seed: of the division, 0 or more; images keep their part for the same seed and the same names.
+        train: name of the training split in the data set; empty for the reader's own ("voc": trainaug, with SBD).
+        val: name of the validation split in the data set.
+        test: name of the test split in the data set. If the test labels are not public, use the validation split.
+        fractions: shares of train, val and test that add up to 1, into which the training split (or all files, if they
+            name no split) is divided; empty for no division. A split named by val or test is not divided.
+        group: regular expression; images with the same match in their names (of its first group, if any) stay in the
+            same split: frames of a video, slices of a patient.
+        seed: random seed of the division, 0 or more; the same seed and names give the same splits.
 
     Raises:
         ConfigError: if a value is out of range.
@@ -94,24 +92,24 @@ class SplitOptions:
 
 @dataclass(frozen=True)
 class LabelOptions:
-    """What the masks mean. Readers of a known data set know it themselves.
+    """Classes and mask encoding. Readers of known data sets have their own.
 
     Args:
-        classes: the names of the classes. Empty: they are read from a file in root.
-        file: the file of the classes below root; empty for the first that is there of labels.yaml, classes.txt,
+        classes: class names; empty to read them from a file in root.
+        file: file with the classes below root; empty for the first existing one of labels.yaml, classes.txt,
             label_colors.txt, class_dict.csv, labelmap.txt, labels.txt.
-        colors: a red, green, blue triple from 0 to 255 per class; empty for the file's or automatic colours.
-        raw_ids: the mask value of each class; empty if it is the class's position in the list.
-        ignored_raw_ids: mask values that count neither in training nor in scores, beside ignore_index.
-        ignore_index: the mask value that means "ignore" by itself, outside the classes' positions.
-        encoding: how a mask tells the class. "index": its number, in a grey or palette image; "binary": black or
-            white, 0 and 1 or 0 and 255, for two classes; "color": its colour, in classes' colors, which are read from
-            the training masks if neither options nor file name any; "files": a file per class, white where it is.
-        tolerance: how far a channel of a colour may be off, 0 to 127, as lossy files make it; beyond, a mask is
-            refused. "binary" and "files" take it as the distance from black and white.
-        ignored_colors: colours that count neither in training nor in scores.
-        background: the class of the pixels that no shape and no class's file covers. They are ignored if no class has
-            this name; shapes without a list of classes get it as their first class. Empty: ignored.
+        colors: red, green and blue from 0 to 255 for each class; empty for the colours of the file or automatic ones.
+        raw_ids: mask value of each class; empty for its position in the list.
+        ignored_raw_ids: mask values ignored in training and scores, besides ignore_index.
+        ignore_index: mask value that always means "ignore", outside the positions of the classes.
+        encoding: encoding of classes in masks. "index": class numbers in a grey or palette image; "binary": black and
+            white, 0 and 1 or 0 and 255, for two classes; "color": class colours, read from the training masks if
+            neither options nor file list them; "files": one file per class, white where the class is.
+        tolerance: largest deviation of a colour channel, 0 to 127, for lossy files; larger deviations are errors. For
+            "binary" and "files", the distance from black and white.
+        ignored_colors: colours ignored in training and scores.
+        background: class of the pixels that no shape and no class file covers; they are ignored if no class has this
+            name. For shapes without a list of classes, it becomes the first class. Empty: ignored.
 
     Raises:
         ConfigError: if a value is out of range.
@@ -136,10 +134,10 @@ class LabelOptions:
         for name in ("raw_ids", "ignored_raw_ids", "ignore_index"):
             values = getattr(self, name)
             if any(not 0 <= value <= 65_535 for value in (values if isinstance(values, tuple) else (values,))):
-                raise ConfigError(f"{name}={values}", expected="values that a mask can hold, 0 to 65535")
+                raise ConfigError(f"{name}={values}", expected="mask values from 0 to 65535")
         given = [name for name in ("colors", "raw_ids", "ignored_raw_ids") if getattr(self, name)]
         if given and not self.classes:
-            raise ConfigError(f"{', '.join(given)} without classes", expected="the classes' names too")
+            raise ConfigError(f"{', '.join(given)} without classes", expected="classes too")
         if self.encoding not in ENCODINGS:
             raise ConfigError(f"encoding={self.encoding!r}", expected=f"one of {', '.join(ENCODINGS)}")
         if not 0 <= self.tolerance <= 127:
@@ -148,12 +146,12 @@ class LabelOptions:
 
 @dataclass(frozen=True)
 class SceneOptions:
-    """Which scenes are generated, by the reader "scenes".
+    """Generated scenes, for the reader "scenes".
 
     Args:
-        size: height and width in pixels of a scene, 32 or more.
-        counts: number of scenes of the train, val and test splits.
-        seed: which scenes are drawn, 0 or more; the same seed draws the same scenes.
+        size: height and width of a scene in pixels, 32 or more.
+        counts: number of scenes in the train, val and test splits.
+        seed: random seed of the scenes, 0 or more.
 
     Raises:
         ConfigError: if a value is out of range.
@@ -175,14 +173,14 @@ class SceneOptions:
 
 @dataclass(frozen=True)
 class LayoutOptions:
-    """How the data set lies in its files, as far as its reader leaves that open.
+    """Layout of the data set, as far as the reader leaves it open.
 
     Args:
-        variant: which version of the data set, where there are several; docs/data.md lists them. Empty for the usual.
-        files: where the files are.
-        splits: which part is train, which val and which test.
-        labels: what the masks mean.
-        scenes: which scenes are generated.
+        variant: version of the data set, if there are several (see docs/data.md); empty for the usual one.
+        files: locations of the files.
+        splits: train, val and test splits.
+        labels: classes and mask encoding.
+        scenes: generated scenes.
     """
 
     variant: str = ""

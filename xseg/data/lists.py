@@ -1,4 +1,4 @@
-"""Text files and tables that list the images of a split."""
+"""Text files and tables with the images of a split."""
 
 from __future__ import annotations
 
@@ -19,15 +19,16 @@ _SHOWN = 3  # names in a message
 
 @dataclass(frozen=True)
 class NamedFiles:
-    """Lists the images and masks whose names are in a text file, as PASCAL VOC's ImageSets.
+    """Listing of images and masks by the names in a text file, as in PASCAL VOC's ImageSets.
 
     Args:
-        root: the data set's folder.
-        list: the text file below root with a name per line, {split} in its own.
-        images: the images' folder or pattern below root.
-        masks: the masks'.
-        columns: whether more stands in a line behind the name, separated by a space. A name in quotes may have spaces.
-        mask_suffixes: of the masks' files.
+        root: folder of the data set.
+        list: text file below root with one name per line; its name contains {split}.
+        images: folder or pattern of the images below root.
+        masks: folder or pattern of the masks below root.
+        columns: whether lines have further columns after the name, separated by a space; names in quotes may contain
+            spaces.
+        mask_suffixes: suffixes of the mask files.
     """
 
     root: Path
@@ -38,16 +39,16 @@ class NamedFiles:
     mask_suffixes: frozenset[str] = IMAGE_SUFFIXES
 
     def __call__(self, split: str) -> tuple[Record, ...]:
-        """Return the records that the list of this part names.
+        """Return the records in the list of a split.
 
         Raises:
-            DataError: if the list or a file that it names is missing, or a name is listed twice.
+            DataError: if the list or a listed file is missing, or a name is listed twice.
         """
         path = self.root / self.list.replace(SPLIT, split)
         names = [self._name(line) for line in lines_of(path)]
         twice = sorted(name for name, count in Counter(names).items() if count > 1)
         if twice:
-            raise DataError(f"{path} names {', '.join(twice[:_SHOWN])} more than once", expected="each name once")
+            raise DataError(f"{path} lists {', '.join(twice[:_SHOWN])} more than once", expected="each name once")
         images = find_files(self.root, self.images.replace(SPLIT, split), split)
         masks = find_files(self.root, self.masks.replace(SPLIT, split), split, suffixes=self.mask_suffixes)
         for pattern, files in ((self.images, images), (self.masks, masks)):
@@ -60,21 +61,21 @@ class NamedFiles:
         if not self.columns:
             return line
         first = line.split()[0]
-        # DeepLab's lists of VOC name files: /JPEGImages/2007_000032.jpg /SegmentationClassAug/2007_000032.png
+        # DeepLab's VOC lists contain paths: /JPEGImages/2007_000032.jpg /SegmentationClassAug/2007_000032.png
         return Path(first).stem if "/" in first else first
 
 
 @dataclass(frozen=True)
 class ListedPairs:
-    """Lists images and masks whose paths are in a text file or a table.
+    """Listing of images and masks by the paths in a text file or table.
 
     Args:
-        root: the data set's folder; paths are below it unless they are absolute.
-        list: the file below root, with {split} where each part has its own. Text: an image and its mask per line,
-            separated by a tab, a comma or a space. Table (.csv, .tsv): a header and a row per image.
-        image_column: the table's column of images.
-        mask_column: its column of masks; an empty cell is an image without a label.
-        split_column: its column of parts' names, if the list is that of all parts.
+        root: folder of the data set, to which paths are relative unless they are absolute.
+        list: file below root, with {split} in its name if each split has its own. Text: an image and its mask per
+            line, separated by a tab, a comma or a space. Table (.csv, .tsv): a header and one row per image.
+        image_column: column of the images in the table.
+        mask_column: column of the masks in the table; an empty cell stands for an image without label.
+        split_column: column of the split names in the table, if it holds all splits.
     """
 
     root: Path
@@ -84,10 +85,10 @@ class ListedPairs:
     split_column: str
 
     def __call__(self, split: str) -> tuple[Record, ...]:
-        """Return the records of the data set's part of this name.
+        """Return the records of a split, by its name in the data set.
 
         Raises:
-            DataError: if the list is missing, empty or of another form, or a file that it names is missing.
+            DataError: if the list is missing, empty or in another format, or a listed file is missing.
         """
         path = self.root / self.list.replace(SPLIT, split)
         table = path.suffix.lower() in (".csv", ".tsv")
@@ -106,7 +107,7 @@ class ListedPairs:
         )
 
     def has_splits(self) -> bool:
-        """Tell whether the list says by itself which part an image belongs to.
+        """Return whether the list itself assigns images to splits.
 
         Raises:
             DataError: if it cannot be read.
@@ -121,7 +122,7 @@ class ListedPairs:
         missing = [column for column in (self.image_column, self.mask_column) if column not in header]
         if missing:
             raise DataError(
-                f"{path} has no column {', '.join(missing)} but {', '.join(header)}",
+                f"{path} has no column {', '.join(missing)}, only {', '.join(header)}",
                 expected="a column of images and one of masks",
                 remedy="set layout.files.image_column and layout.files.mask_column",
             )
@@ -134,7 +135,7 @@ class ListedPairs:
 
 
 def lines_of(path: Path) -> list[str]:
-    """Return the lines of a list without the spaces around them; empty lines and comments (#) are left out.
+    """Return the stripped lines of a list, without empty lines and comments (#).
 
     Raises:
         DataError: if it is missing or empty.
@@ -153,17 +154,17 @@ def _content_lines(path: Path) -> list[str]:
 
 
 def require_files(missing: Sequence[str], total: int, path: Path, place: Path) -> None:
-    """Refuse a list that names files which are not there.
+    """Check that a list contains no missing files.
 
     Raises:
-        DataError: if there is one.
+        DataError: if a file is missing.
     """
     if missing:
         shown = ", ".join(missing[:_SHOWN]) + (", ..." if len(missing) > _SHOWN else "")
         raise DataError(
-            f"{len(missing)} of {total} files that {path} names are missing: {shown}",
+            f"{len(missing)} of {total} files listed in {path} are missing: {shown}",
             expected=f"files in {place}",
-            remedy="add the files or take them off the list",
+            remedy="add the files or remove them from the list",
         )
 
 
@@ -174,13 +175,13 @@ def _pair(path: Path, line: str) -> tuple[str, str]:
         raise DataError(
             f"{path} has the line {line!r}",
             expected="an image and its mask, separated by a space, a comma or a tab",
-            remedy="separate paths with spaces by tabs",
+            remedy="use tabs if paths contain spaces",
         )
     return parts[0], parts[1]
 
 
 def _table(path: Path) -> tuple[list[str], list[dict[str, str]]]:
-    """Return the columns of a table and its rows, without the spaces around names and cells."""
+    """Return the columns and rows of a table, with stripped names and cells."""
     delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
     header, *rows = csv.reader(_content_lines(path), delimiter=delimiter, skipinitialspace=True)
     columns = [column.strip() for column in header]

@@ -1,4 +1,4 @@
-"""Which data set is read and how its samples are made, as plain values. Imports no torch."""
+"""Options for data sets and their samples. Imports no torch."""
 
 from __future__ import annotations
 
@@ -25,40 +25,38 @@ CHOICES: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class DataOptions:
-    """Which data set is read and how its samples are made.
+    """Data set, and how its samples are made.
 
     Args:
-        reader: the data set's layout; docs/data.md shows the files that each expects.
-        layout: where the files are and what the masks mean, as far as the reader leaves it open.
-        root: the data set's folder; not used where nothing is read from files.
-        batch_size: training images per step and per device, 1 or more. Validation uses it too if all images of the
-            split have the same size, and 1 otherwise.
-        workers: processes per loader that read and augment, 0 or more; 0 reads in the main process. The samples do
-            not depend on it.
-        crop: height and width in pixels of a training crop.
-        scale: lowest and highest factor by which a training image is resized before it is cropped; above 0.
-        scale_step: distance between the factors that may be drawn; 0 draws from the whole interval, 0.25 is TF
-            DeepLab's.
+        reader: layout of the data set; docs/data.md lists the files of each.
+        layout: files, splits and mask encoding, as far as the reader leaves them open.
+        root: folder of the data set; unused by readers without files.
+        batch_size: training images per step and device, 1 or more. Validation uses the same number if all images of
+            the split have the same size, and 1 otherwise.
+        workers: number of processes per loader that read and augment; 0 for the main process. Does not affect the
+            samples.
+        crop: height and width of a training crop in pixels.
+        scale: smallest and largest factor by which a training image is resized before cropping; above 0.
+        scale_step: step between possible scale factors; 0 for any factor in the interval, 0.25 in TF DeepLab.
         flip: probability of mirroring a training image left to right, 0 to 1.
-        jitter: strength of random changes of brightness, contrast and (for colour images) saturation and hue of a
-            training image, 0 to 1; 0 is off.
-        augmentation: what else happens to a training image. "paper" nothing: DeepLab's resizing, cropping and
-            mirroring; "strong" small rotations, colours, blur and noise; "aerial" quarter turns and mirroring both
-            ways; "medical" rotations, bending, brightness, contrast and gamma.
-        transforms: further changes of training images, in this order: for each the `name` of a transform of
-            albumentations and its arguments, as {name: GaussianBlur, blur_limit: [3, 5], p: 0.2}.
-        sampling: which training images an epoch visits. "uniform" each once; "class_aware" images with rare classes
-            several times in place of others, and half of the crops around a pixel of a class, the rare ones first.
-        rare_crops: "class_aware" only: share of the crops that lie around a pixel of a drawn class, 0 to 1.
-        cache: keep decoded images. "memory" reads a split once before work begins (they are shared by the workers
-            where processes are forked, as on Linux), "disk" keeps them in files that later runs find; true is
-            "memory".
-        cache_folder: where "disk" keeps them; empty for the folder XSEG_CACHE or one of the user's cache.
-        normalization: "fixed" is the Xceptions' own, to -1 to 1; "auto" the mean and standard deviation of each
-            channel of the training images, measured once and kept.
-        check: look at every pair of files before work begins: sizes agree, and every mask value has a meaning.
-        channels: channels of an image, 1 or more. 3 turns any image into RGB; another number must be what the files
-            have (1 turns any image into grey).
+        jitter: strength of random changes of brightness, contrast and (for colour images) saturation and hue of
+            training images, 0 to 1; 0 for none.
+        augmentation: preset of further augmentation. "paper": none, only DeepLab's resizing, cropping and mirroring;
+            "strong": small rotations, colours, blur and noise; "aerial": quarter turns and vertical flips; "medical":
+            rotations, elastic deformation, brightness, contrast and gamma.
+        transforms: further transforms of training images, in order; each with the `name` of an albumentations
+            transform and its arguments, as in {name: GaussianBlur, blur_limit: [3, 5], p: 0.2}.
+        sampling: order of training images. "uniform": each once per epoch; "class_aware": images with rare classes
+            several times instead of others, and half of the crops around a pixel of a class, preferring rare ones.
+        rare_crops: share of crops around a pixel of a drawn class, 0 to 1, for "class_aware".
+        cache: cache for decoded images. "memory" decodes a split before training (forked workers share it, as on
+            Linux); "disk" stores files that later runs use again; true is "memory".
+        cache_folder: folder for "disk"; empty for the folder XSEG_CACHE or the user's cache.
+        normalization: "fixed" for the Xceptions' range -1 to 1; "auto" for mean and standard deviation of each channel
+            of the training images, measured once and cached.
+        check: whether to check all files before training: equal sizes, and known mask values.
+        channels: number of image channels, 1 or more. 3 converts all images to RGB, 1 to grey; any other number must
+            match the files.
 
     Raises:
         ConfigError: if a value is out of range.
@@ -124,27 +122,27 @@ class DataOptions:
 
 @dataclass(frozen=True)
 class ClassDataOptions:
-    """Which folders of classes are read and how their images become batches.
+    """Folders of classes, and how their images become batches.
 
     Args:
-        root: holds train/CLASS/IMAGE and val/CLASS/IMAGE, as ImageNet is kept; or train/CLASS/IMAGE alone, or
-            CLASS/IMAGE, of which a share is then held out.
-        val_share: share of each class's images that is held out for validation where there is no val folder.
-        batch_size: training images per step and per device, 1 or more; validation's too.
-        workers: processes that read and augment, 0 or more; the samples do not depend on it.
-        size: height and width in pixels of the classifier's input; 299 in the paper.
-        fit: how an image gets that size when it is classified: "crop" resizes its short side and cuts the middle out,
-            "stretch" resizes both sides.
-        resize: short side in pixels before the middle is cut out; null for size / 0.875, as Inception's evaluation.
-        interpolation: how pixels are resized when classified.
-        scale: smallest and largest share of an image's area that a training crop covers; above 0, at most 1.
-        ratio: smallest and largest width over height of a training crop, before it is resized to a square.
+        root: folder with train/CLASS/IMAGE and val/CLASS/IMAGE, like ImageNet; or with train/CLASS/IMAGE or
+            CLASS/IMAGE, of which a share is held out.
+        val_share: share of each class that is held out for validation if there is no val folder.
+        batch_size: images per step and device, 1 or more.
+        workers: number of processes that read and augment, 0 or more; does not affect the samples.
+        size: height and width of the classifier's input in pixels; 299 in the paper.
+        fit: resizing for evaluation and prediction: "crop" resizes the short side and crops the centre, "stretch"
+            resizes both sides.
+        resize: short side in pixels before the centre crop; null for size / 0.875, as in Inception's evaluation.
+        interpolation: interpolation for evaluation and prediction.
+        scale: smallest and largest share of the image area in a training crop; above 0, at most 1.
+        ratio: smallest and largest aspect ratio (width / height) of a training crop, before it is resized to a square.
         flip: probability of mirroring a training image left to right.
-        cache: keep the decoded images in memory.
-        check: look at every file before work begins: "pixels" decodes it, "headers" reads its first bytes; "auto" is
+        cache: whether to keep decoded images in memory.
+        check: check of all files before training: "pixels" decodes them, "headers" reads their headers; "auto" is
             "pixels" for up to 10,000 files.
-        skip_broken: leave out files that the look finds broken, rather than stopping; they are counted and named.
-        channels: channels of an image. 3 turns any image into RGB; another number must be what the files have.
+        skip_broken: whether to leave out broken files, with a warning, instead of stopping.
+        channels: number of image channels. 3 converts all images to RGB; any other number must match the files.
 
     Raises:
         ConfigError: if a value is out of range.

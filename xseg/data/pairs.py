@@ -1,4 +1,4 @@
-"""Images and masks in files: how they are read and looked at, whatever lists them and however masks tell classes."""
+"""Readers for images and masks in files, with any listing and mask encoding."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from xseg.labels.label_map import LabelMap
 from xseg.types import Split
 
 MaskDecoder: TypeAlias = Callable[[Record], Array]
-"""Turns the label of a record into numbers, (H, W) uint8 or uint16, which the label map turns into train ids."""
+"""Function from a record to the numbers of its label, (H, W) uint8 or uint16, before conversion to train ids."""
 
 
 @dataclass(frozen=True)
 class FileReader:
-    """Reads images and labels in files.
+    """Reads images and labels from files.
 
     Args:
-        labels: what the numbers that `decode` gives mean.
-        channels: of the images, as for `read_image`.
-        listing: lists the records of the data set's parts.
-        decode: turns a record's label into numbers.
-        splits: which part is train, val and test.
+        labels: label map for the numbers from `decode`.
+        channels: number of image channels, as for `read_image`.
+        listing: listing of the records of each split.
+        decode: function that returns the numbers of a record's label.
+        splits: train, val and test splits.
     """
 
     labels: LabelMap
@@ -52,7 +52,7 @@ class FileReader:
         """Decode a pair; the mask holds train ids.
 
         Raises:
-            DataError: if a file cannot be read, the sizes differ, or the mask has a value without a meaning.
+            DataError: if a file cannot be read, the sizes differ, or the mask has an unknown value.
         """
         image = self.read_image(record)
         if record.mask is None:
@@ -70,10 +70,10 @@ class FileReader:
         return read_image(record.image, self.channels)
 
     def inspect(self, record: Record) -> Inspection:
-        """Look at a pair without decoding its image.
+        """Inspect a pair without decoding its image.
 
         Raises:
-            DataError: as `read` does, but for damage inside the image's pixels.
+            DataError: as in `read`, except for damaged pixels of the image.
         """
         size = image_size(record.image)
         if record.mask is None:
@@ -86,34 +86,34 @@ class FileReader:
 
 
 class PairReader(FileReader):
-    """Reads images and masks of plain numbers in two folders, paired by their relative paths."""
+    """Reads images and masks of class numbers from two folders, paired by their relative paths."""
 
     listing: FolderListing
 
     @property
     def root(self) -> Path:
-        """The data set's folder."""
+        """Folder of the data set."""
         return self.listing.root
 
     @property
     def images(self) -> str:
-        """The images' folder or glob, with {split} in it."""
+        """Folder or glob of the images, with {split}."""
         return self.listing.images
 
     @property
     def masks(self) -> str:
-        """The masks' folder or glob, with {split} in it."""
+        """Folder or glob of the masks, with {split}."""
         return self.listing.masks
 
 
 def pair_reader(labels: LabelMap, channels: int, listing: FolderListing, splits: SplitPlan) -> FileReader:
-    """Return the reader of masks of plain numbers in folders: a `PairReader` where their paths alone pair the files.
+    """Return the reader for masks of class numbers in folders; a `PairReader` if only the paths pair the files.
 
     Args:
-        labels: what the numbers mean.
-        channels: of the images.
-        listing: of the folders.
-        splits: which part is train, val and test.
+        labels: label map of the numbers.
+        channels: number of image channels.
+        listing: listing of the folders.
+        splits: train, val and test splits.
     """
     by_path = NAME not in listing.images + listing.masks and splits == SplitPlan(seed=splits.seed, group=splits.group)
     kind = PairReader if by_path else FileReader
@@ -121,21 +121,21 @@ def pair_reader(labels: LabelMap, channels: int, listing: FolderListing, splits:
 
 
 def root_folder(root: str) -> Path:
-    """Return a data set's folder.
+    """Return the folder of a data set.
 
     Args:
-        root: the option; empty if it is not set.
+        root: value of the option; empty if not set.
 
     Raises:
-        DataError: if it is not set or no folder.
+        DataError: if it is not set or not a folder.
     """
     if not root:
-        raise DataError("root is not set", expected="the data set's folder", remedy="set root")
+        raise DataError("root is not set", expected="the folder of the data set", remedy="set root")
     folder = Path(root)
     if not folder.is_dir():
         raise DataError(
-            f"root {root} {'is no folder' if folder.exists() else 'does not exist'}",
-            expected="the data set's folder",
+            f"root {root} {'is not a folder' if folder.exists() else 'does not exist'}",
+            expected="the folder of the data set",
             remedy="check root",
         )
     return folder
@@ -149,9 +149,9 @@ def _check_sizes(record: Record, image: tuple[int, int], mask: tuple[int, int]) 
         f"mask {record.mask} is {mask[0]}x{mask[1]} and its image {record.image} is {image[0]}x{image[1]}",
         expected="the same height and width",
         remedy=(
-            "the image is turned by its EXIF orientation and the mask is not: turn the mask"
+            "EXIF rotates the image but not the mask: rotate the mask"
             if turned
-            else "make the mask anew, or resize it with nearest neighbours"
+            else "make the mask again, or resize it with nearest neighbour"
         ),
     )
 

@@ -1,4 +1,4 @@
-"""Folders and globs with placeholders become lists of files by name."""
+"""Files by name from folders and globs with placeholders."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ NAME, CLASS, SPLIT = "{name}", "{class}", "{split}"
 
 @dataclass(frozen=True)
 class FolderListing:
-    """Lists images and masks in folders.
+    """Listing of images and masks in folders.
 
     Args:
-        root: the data set's folder.
-        images: the images' folder or glob below root, with {split} and {name} where they stand.
-        masks: the masks', in which {class} stands for a class's name.
-        classes: the names of the classes, if each has a file of its own; empty otherwise.
-        optional: the parts whose images may be without a mask: a test part whose labels are kept back.
+        root: folder of the data set.
+        images: folder or glob of the images below root, with {split} and {name}.
+        masks: folder or glob of the masks below root; {class} stands for the class name.
+        classes: class names, if each class has its own file; empty otherwise.
+        optional: splits whose images need no mask, such as a test split without public labels.
     """
 
     root: Path
@@ -37,7 +37,7 @@ class FolderListing:
     optional: tuple[str, ...] = ()
 
     def __call__(self, split: str) -> tuple[Record, ...]:
-        """Return the records of the data set's part of this name.
+        """Return the records of a split, by its name in the data set.
 
         Raises:
             DataError: if a folder is missing or empty, an image has no mask, or two files have the same name.
@@ -63,7 +63,7 @@ class FolderListing:
         return Record(name, image, first, files if self.classes and first is not None else ())
 
     def find_images(self, split: str) -> dict[str, Path]:
-        """Return the images of a part by name.
+        """Return the images of a split by name.
 
         Raises:
             DataError: if there are none, or two have the same name.
@@ -71,10 +71,10 @@ class FolderListing:
         return find_files(self.root, self.images.replace(SPLIT, split), split)
 
     def find_parts(self, split: str, *, required: bool = True) -> list[dict[str, Path]]:
-        """Return the masks of a part by name: one dictionary, or one per class.
+        """Return the masks of a split by name, in one dictionary or one per class.
 
         Raises:
-            DataError: if there are none although they are required, or two have the same name.
+            DataError: if required masks are missing, or two have the same name.
         """
         pattern = self.masks.replace(SPLIT, split)
         if not self.classes:
@@ -82,16 +82,16 @@ class FolderListing:
         found = [find_files(self.root, pattern.replace(CLASS, name), split, required=False) for name in self.classes]
         if required and not any(found):
             got = f"{self.root / pattern} matches no mask of the classes {', '.join(self.classes[:8])}"
-            raise DataError(got, expected="a file per image and class", remedy="check masks and classes")
+            raise DataError(got, expected="one file per image and class", remedy="check masks and classes")
         return found
 
     def similar_masks(self, split: str, names: Iterable[str], taken: Collection[Path]) -> dict[str, Path]:
-        """Return for images without a mask the file among the masks whose name is most like that of theirs.
+        """Return the mask file with the most similar name for images without a mask.
 
         Args:
-            split: the data set's part.
-            names: the images without a mask.
-            taken: the images, and the masks that belong to one.
+            split: name of the split in the data set.
+            names: names of images without a mask.
+            taken: images, and masks with an image.
         """
         folder, glob = split_pattern(self.masks.replace(SPLIT, split))
         free: dict[tuple[str, ...], list[Path]] = defaultdict(list)
@@ -113,18 +113,17 @@ class FolderListing:
 def find_files(
     root: Path, pattern: str, split: str, *, required: bool = True, suffixes: frozenset[str] = IMAGE_SUFFIXES
 ) -> dict[str, Path]:
-    """Return the image files that a folder or glob gives, by name, sorted by name.
+    """Return the image files of a folder or glob by name, sorted.
 
-    The name is the path below the folder that the pattern starts with, without suffix; or what stands for {name},
-    behind the folders above it that wildcards stand for. It must be unique: a.jpg and a.png would be two images with
-    one mask.
+    The name is the path relative to the first folder of the pattern, without suffix; or the text for {name}, after the
+    folders that match wildcards. Names must be unique: a.jpg and a.png would be two images with one mask.
 
     Args:
-        root: the data set's folder.
-        pattern: below root.
-        split: what errors call the part.
-        required: whether it is an error that there are none.
-        suffixes: of the files that count, in lower case.
+        root: folder of the data set.
+        pattern: folder or glob below root.
+        split: name of the split in error messages.
+        required: whether no match is an error.
+        suffixes: suffixes of the files, in lower case.
 
     Raises:
         DataError: if the folder is missing or nothing matches, or two files have the same name.
@@ -135,8 +134,8 @@ def find_files(
         if not required:
             return {}
         raise DataError(
-            f"{base} does not exist or is no folder",
-            expected=f"the {split} split's files there" if split else "the data set's files there",
+            f"{base} does not exist or is not a folder",
+            expected=f"files of the {split} split in it" if split else "files of the data set in it",
             remedy=f"{root} holds {contents(root)}",
         )
     found: dict[str, Path] = {}
@@ -149,12 +148,12 @@ def find_files(
             raise DataError(f"{found[name]} and {path} have the same name", expected="one file per name")
         found[name] = path
     if not found and required:
-        raise DataError(f"{base / glob} matches no image", expected=f"the {split} split's files there")
+        raise DataError(f"{base / glob} matches no image", expected=f"files of the {split} split")
     return dict(sorted(found.items()))
 
 
 def split_pattern(pattern: str) -> tuple[Path, str]:
-    """Return the folder that a pattern starts with, and the glob below it; a bare folder means all that is in it."""
+    """Return the first folder of a pattern and the glob below it; a folder without glob means all its files."""
     parts = Path(pattern).parts
     first = next((index for index, part in enumerate(parts) if any(sign in part for sign in "*?[{")), len(parts))
     return Path(*parts[:first]), "/".join(parts[first:]) or "**/*"
@@ -167,7 +166,7 @@ def contents(folder: Path) -> str:
 
 
 def _numbers(name: str) -> tuple[str, ...]:
-    """Return the numbers in a name, without leading zeros: two files of other numbers are other files."""
+    """Return the numbers in a name, without leading zeros; files with different numbers do not match."""
     return tuple(digits.lstrip("0") for digits in re.findall(r"\d+", name))
 
 
@@ -176,12 +175,12 @@ def _letters(name: str) -> str:
 
 
 def _is_hidden(path: Path) -> bool:
-    """Tell whether a file or a folder above it is one that programs keep for themselves (.ipynb_checkpoints)."""
+    """Return whether a file or a folder above it is hidden (.ipynb_checkpoints)."""
     return any(part.startswith(".") for part in path.parts)
 
 
 def name_in(path: Path, glob: str) -> str:
-    """Return the name of a file that matches a glob; both are below the pattern's folder."""
+    """Return the name of a file that matches a glob; both are relative to the folder of the pattern."""
     named = _name_expression(glob)
     match = None if named is None else named.fullmatch(path.as_posix())
     return path.with_suffix("").as_posix() if match is None else "".join(match.groups(""))
@@ -189,7 +188,7 @@ def name_in(path: Path, glob: str) -> str:
 
 @lru_cache(maxsize=64)
 def _name_expression(glob: str) -> re.Pattern[str] | None:
-    """Return what finds in a path the folders that wildcards above {name} stand for, and the name; None without it."""
+    """Return the expression that finds the folders matching wildcards, and {name}, in a path; None without {name}."""
     before, found, behind = glob.partition(NAME)
     if not found:
         return None
@@ -199,7 +198,7 @@ def _name_expression(glob: str) -> re.Pattern[str] | None:
 
 
 def _folder_expression(folder: str) -> str:
-    """Return the regular expression of a folder in a glob, a group if it has a wildcard."""
+    """Return the regular expression of a folder in a glob, as a group if it has a wildcard."""
     if folder == "**":
         return "((?:[^/]+/)*)"
     return f"({_expression(folder)}/)" if set(folder) & set("*?[") else f"{_expression(folder)}/"

@@ -1,4 +1,4 @@
-"""What a data set is made of: records that name files, samples that hold pixels, and the reader that links them."""
+"""Parts of a data set: records with file names, samples with pixels, and the reader protocol."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
 @dataclass(frozen=True)
 class Record:
-    """One image of a split and where its label is; holds no pixels.
+    """Files of one image and its label, without pixels.
 
     Args:
-        name: unique within the split: the path relative to the split's folder without suffix, "/" separated.
-        image: the image's file; a made-up path where the reader generates its images.
-        mask: the file that holds the label: a mask, or a text with shapes, which may be that of many images; None if
-            the image has no label.
-        parts: where each class has a file of its own, these files in the order of the classes, None where the class
-            is absent; `mask` is then the first of them. Empty otherwise.
+        name: unique name in the split: the path relative to its folder, without suffix and separated by "/".
+        image: path of the image; an invented path for generated images.
+        mask: path of the label: a mask, or a text file with shapes, possibly of many images; None if the image has no
+            label.
+        parts: if each class has its own file, these files in the order of the classes, with None for absent classes;
+            `mask` is then the first of them. Empty otherwise.
     """
 
     name: str
@@ -38,9 +38,9 @@ class Sample:
     """One decoded image with its label.
 
     Args:
-        name: the record's name.
-        image: (H, W, C) uint8, uint16 or float32; channels in RGB order where there are three.
-        mask: (H, W) uint8 or uint16 train ids, `ignore_index` where ignored; None if the image has no label.
+        name: name of the record.
+        image: image, (H, W, C) uint8, uint16 or float32; three channels are in RGB order.
+        mask: train ids, (H, W) uint8 or uint16, with `ignore_index` for ignored pixels; None if the image has no label.
     """
 
     name: str
@@ -50,12 +50,12 @@ class Sample:
 
 @dataclass(frozen=True)
 class Inspection:
-    """What a look at a pair of files found, without decoding the image.
+    """Result of inspecting a pair of files without decoding the image.
 
     Args:
-        size: height and width of the image in pixels, as a person sees it.
-        values: pixels per number of the label, before it becomes a train id; empty if there is no mask. Where a label
-            tells classes otherwise (by colours, by shapes), its numbers are the label map's raw ids.
+        size: height and width of the image in pixels after EXIF orientation.
+        values: number of pixels per label number, before conversion to train ids; empty if there is no mask. For labels
+            without numbers (colours, shapes), the numbers are the label map's raw ids.
     """
 
     size: tuple[int, int]
@@ -63,22 +63,22 @@ class Inspection:
 
 
 class Reader(Protocol):
-    """One data set's layout: which records a split has, and how one is read.
+    """Reader of a data set: lists the records of a split and reads them.
 
-    A reader is safe to copy to worker processes and to call from threads.
+    A reader can be copied to worker processes and called from threads.
 
     Attributes:
-        labels: the classes of the masks that `read` returns.
-        channels: the number of channels of the images that `read` returns.
+        labels: classes of the masks from `read`.
+        channels: number of channels of the images from `read`.
     """
 
     @property
     def labels(self) -> LabelMap:
-        """The classes of the masks that `read` returns."""
+        """Classes of the masks from `read`."""
 
     @property
     def channels(self) -> int:
-        """The number of channels of the images that `read` returns."""
+        """Number of channels of the images from `read`."""
 
     def records(self, split: Split) -> tuple[Record, ...]:
         """Return the records of a split, sorted by name.
@@ -91,24 +91,24 @@ class Reader(Protocol):
         """Decode a record; the mask holds train ids.
 
         Raises:
-            DataError: if a file cannot be read, the sizes differ, or the mask has a value without a meaning.
+            DataError: if a file cannot be read, the sizes differ, or the mask has an unknown value.
         """
 
 
 @runtime_checkable
 class InspectableReader(Reader, Protocol):
-    """A reader whose records can be looked at more cheaply than they are read, before work begins."""
+    """A reader that can inspect records without decoding their images."""
 
     def inspect(self, record: Record) -> Inspection:
-        """Look at a record without decoding its image.
+        """Inspect a record without decoding its image.
 
         Raises:
-            DataError: as `read` does, but for damage inside the image's pixels.
+            DataError: as in `read`, except for damaged pixels of the image.
         """
 
 
 class ClassReader(Reader, Protocol):
-    """A reader of images that each show one class, as a whole: its samples have no mask."""
+    """A reader of images with one class each; its samples have no mask."""
 
     def targets(self, split: Split) -> tuple[int, ...]:
-        """Return the classes of a split's images, in the order of `records`."""
+        """Return the class of each image in a split, in the order of `records`."""

@@ -1,4 +1,4 @@
-"""Which records are train, val and test: the data set's own parts, or a seeded division of one."""
+"""Train, val and test records: the data set's own splits, or a seeded division."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from xseg.errors import ConfigError, DataError
 from xseg.types import SPLITS, Split
 
 Listing: TypeAlias = Callable[[str], Sequence[Record]]
-"""Lists the records of a data set's part, by the data set's own name of it."""
+"""Function that returns the records of a split, by its name in the data set."""
 
 OWN_NAMES = ("train", "val", "test")
 
 
 @dataclass(frozen=True)
 class SplitPlan:
-    """Which of a data set's parts is train, which val and which test.
+    """Train, val and test splits of a data set.
 
     Args:
-        names: the parts' own names, for train, val and test.
-        fractions: shares of train, val and test into which the training part is divided; empty for no division. A
-            part of another name than the training part's is left whole.
-        group: a regular expression; see `group_of`.
-        seed: of the division.
+        names: names of train, val and test in the data set.
+        fractions: shares of train, val and test into which the training split is divided; empty for no division.
+            Splits with another name than the training split are not divided.
+        group: regular expression; see `group_of`.
+        seed: random seed of the division.
 
     Raises:
-        ConfigError: if the group is no regular expression.
+        ConfigError: if the group is not a regular expression.
     """
 
     names: tuple[str, str, str] = OWN_NAMES
@@ -45,7 +45,7 @@ class SplitPlan:
         try:
             re.compile(self.group)
         except re.error as error:
-            raise ConfigError(f"group={self.group!r} is no regular expression ({error})") from error
+            raise ConfigError(f"group={self.group!r} is not a regular expression ({error})") from error
 
     @classmethod
     def of(
@@ -56,17 +56,17 @@ class SplitPlan:
         fractions: tuple[float, ...] = (),
         group: str = "",
     ) -> SplitPlan:
-        """Return the plan that options ask for, and a reader's own where they ask for nothing.
+        """Return the splits from the options, with the reader's own as defaults.
 
         Args:
-            options: the user's.
-            names: the data set's own names of train, val and test.
-            fractions: how the reader divides the training part by itself.
-            group: by which regular expression.
+            options: options of the user.
+            names: names of train, val and test in the data set.
+            fractions: default fractions of the reader.
+            group: default group of the reader.
         """
         given = (options.train, options.val, options.test)
         train = given[0] or names[0]
-        # a division of one's own is of all that no option names
+        # fractions in the options divide all splits that no option names
         own = (train, train, train) if options.fractions else names
         val, test = (mine or theirs for mine, theirs in zip(given[1:], own[1:], strict=True))
         divided = train in (val, test)
@@ -81,7 +81,7 @@ class SplitPlan:
         """Return the records of a split, sorted by name.
 
         Raises:
-            DataError: as the listing does; if two records have the same name, or the division leaves a split empty.
+            DataError: as in the listing, if two records have the same name, or if the division leaves a split empty.
         """
         name = self.names[SPLITS.index(split)]
         records = sorted(listing(name), key=lambda record: record.name)
@@ -93,7 +93,7 @@ class SplitPlan:
         return self._part(split, records)
 
     def _part(self, split: Split, records: Sequence[Record]) -> tuple[Record, ...]:
-        """Return a split's share: groups in an order drawn by the seed, cut where the shares end."""
+        """Return the share of a split: groups in random order, cut at the ends of the shares."""
         groups: dict[str, list[Record]] = defaultdict(list)
         for record in records:
             groups[group_of(record.name, self.group)].append(record)
@@ -103,7 +103,7 @@ class SplitPlan:
         chosen: list[Record] = []
         seen = 0
         for key in order:
-            middle = (seen + len(groups[key]) / 2) / len(records)  # a group is where most of it lies
+            middle = (seen + len(groups[key]) / 2) / len(records)  # a group belongs to the share of its middle
             seen += len(groups[key])
             if low <= middle < high:
                 chosen += groups[key]
@@ -118,9 +118,9 @@ class SplitPlan:
 
 
 def group_of(name: str, expression: str) -> str:
-    """Return the text that keeps records together: what a regular expression finds in a name, its first group if any.
+    """Return the group of a name: the match of a regular expression, or of its first group, if any.
 
-    A name in which it finds nothing, and every name without an expression, is a group of its own.
+    Names without match, and all names without an expression, form their own groups.
     """
     match = re.search(expression, name) if expression else None
     if match is None:

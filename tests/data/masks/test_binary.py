@@ -93,5 +93,5 @@ def test_class_files_of_two_sizes_and_an_image_without_any_are_told(tmp_path):
     labels = LabelMap(("a", "b"))
     with pytest.raises(DataError, match=r"mask .*1.png is 3x5 and .*0.png 3x4; expected the same size"):
         ClassFileMasks(labels)(parts(tmp_path, [np.ones((3, 4), bool), np.ones((3, 5), bool)]))
-    with pytest.raises(DataError, match="has no file of any class"):
+    with pytest.raises(DataError, match="has no class file"):
         ClassFileMasks(labels)(parts(tmp_path, [None, None]))

@@ -49,9 +49,9 @@ def test_a_strange_colour_is_told_with_its_count_and_place_and_the_tolerance_tha
 
 def test_colours_that_a_tolerance_cannot_tell_apart_are_refused():
     assert ColorMasks(CAMVID32, (VOID,), tolerance=31)
-    with pytest.raises(ConfigError, match=r"64 apart with a tolerance of 32; .*set tolerance to 31 or less"):
+    with pytest.raises(ConfigError, match=r"differ by 64, with a tolerance of 32; .*set tolerance to 31 or less"):
         ColorMasks(CAMVID32, (VOID,), tolerance=32)
-    with pytest.raises(ConfigError, match=r"a \(0, 0, 0\) and an ignored colour \(0, 0, 0\) are 0 apart"):
+    with pytest.raises(ConfigError, match=r"a \(0, 0, 0\) and an ignored colour \(0, 0, 0\) differ by 0"):
         ColorMasks(LABELS, ((0, 0, 0),))
 
 
@@ -85,7 +85,7 @@ def test_a_palettes_colours_count_and_transparency_does_not(mode, tmp_path):
 
 def test_a_mask_of_numbers_has_no_colours(tmp_path):
     Image.fromarray(np.zeros((3, 3), np.uint16)).save(tmp_path / "a.png")
-    with pytest.raises(DataError, match="has no colours but numbers"):
+    with pytest.raises(DataError, match="has numbers instead of colours"):
         read_colors(tmp_path / "a.png")
 
 

@@ -97,7 +97,7 @@ def test_a_value_without_meaning_is_told_with_its_pixels(kind):
         to_train_ids(mask, labels, "trainannot/x.png")
     assert str(caught.value) == (
         "mask trainannot/x.png has value 37 in 120 pixels; expected 0 to 2 or 3, 255 (ignored); "
-        "add it to the label map or mark it ignored"
+        "add it to the label map, or to ignored_raw_ids"
     )
 
 

@@ -80,7 +80,7 @@ def test_an_empty_class_folder_is_named(folders):
 
 def test_one_class_is_too_few(folders):
     shutil.rmtree(folders / "train" / "red")
-    with pytest.raises(DataError, match="has only 'blue'; expected a folder per class"):
+    with pytest.raises(DataError, match="has only 'blue'; expected one folder per class"):
         read(folders)
 
 
@@ -92,7 +92,7 @@ def test_images_without_class_folders_are_refused(tmp_path):
 
 def test_a_validation_class_that_training_lacks_is_refused(folders):
     shutil.copytree(folders / "val" / "red", folders / "val" / "green")
-    with pytest.raises(DataError, match="val has the class 'green', which training has not"):
+    with pytest.raises(DataError, match="val has the class 'green', which is missing in training"):
         read(folders)
 
 
@@ -117,7 +117,7 @@ def test_a_root_that_is_not_there_is_told(root):
 
 def test_validation_without_training_is_refused(folders):
     shutil.rmtree(folders / "train")
-    with pytest.raises(DataError, match="val/ and no train/"):
+    with pytest.raises(DataError, match="val/ but no train/"):
         read(folders)
 
 
@@ -129,5 +129,5 @@ def test_a_split_that_is_not_there_is_told(folders):
 def test_leaving_out_every_image_of_a_class_is_refused(folders):
     found = read(folders)
     assert len(found.without({"train": ["train/red/0.png"]}).records("train")) == 7
-    with pytest.raises(DataError, match="every image of class 'red'"):
+    with pytest.raises(DataError, match="all images of class 'red'"):
         found.without({"train": [f"train/red/{index}.png" for index in range(4)]})

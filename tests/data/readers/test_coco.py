@@ -149,7 +149,7 @@ def test_a_segment_that_the_json_does_not_tell_is_told_with_its_place(tmp_path):
     colors = np.array(Image.open(record.mask))
     colors[7, 9] = (5, 1, 0)
     Image.fromarray(colors).save(record.mask)
-    with pytest.raises(DataError, match=r"has segment 261 at row 7, column 9, and .* does not tell it"):
+    with pytest.raises(DataError, match=r"has segment 261 at row 7, column 9, which is not in .*"):
         reader.read(record)
 
 

@@ -128,7 +128,7 @@ def test_a_mask_that_misses_the_images_orientation_is_told_so(tmp_path, save):
     Image.new("RGB", (32, 24)).save(tmp_path / "val" / "images" / "a.jpg", exif=exif)
     save(np.zeros((24, 32), np.uint8), tmp_path / "val" / "masks" / "a.png")
     reader = create_reader(DataOptions(reader="folder", root=str(tmp_path), layout=labelled(classes=("a",))))
-    with pytest.raises(DataError, match=r"is 24x32 and its image .* is 32x24; .* EXIF orientation"):
+    with pytest.raises(DataError, match=r"is 24x32 and its image .* is 32x24; .* EXIF rotates the image"):
         reader.inspect(reader.records("val")[0])
 
 
@@ -182,10 +182,10 @@ def test_a_split_of_ignored_pixels_alone_is_refused(tmp_path, save):
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("names: [a, b", "is no YAML"),
+        ("names: [a, b", "is not YAML"),
         ("[a, b]", "holds list; expected names"),
         ("names: [a, b]\ncolours: []", r"holds \['names', 'colours'\]; expected names"),
-        ("names: [yes, no]", "expected a list of texts; quote names"),
+        ("names: [yes, no]", "expected a list of strings; quote names"),
         ("names: [a, a]", "class names used twice: a"),
         ("names: [a, b]\ncolors: [[1, 2], [3, 4]]", "labels.yaml"),
         ("names: [a, b]\ncolors: 5", "labels.yaml"),
@@ -237,10 +237,10 @@ def test_one_folder_needs_a_division(tmp_path, save):
 @pytest.mark.parametrize(
     ("files", "labels", "told"),
     [
-        ({"masks": "{split}/{class}"}, {"classes": ("a",)}, 'exactly where encoding is "files"'),
-        ({}, {"classes": ("a",), "encoding": "files"}, 'exactly where encoding is "files"'),
+        ({"masks": "{split}/{class}"}, {"classes": ("a",)}, 'if and only if encoding is "files"'),
+        ({}, {"classes": ("a",), "encoding": "files"}, 'if and only if encoding is "files"'),
         ({"images": "{split}/i/{name}.jpg"}, {"classes": ("a",)}, r"expected \{name\} in both"),
-        ({}, {"classes": ("a",), "encoding": "color"}, "classes without colors"),
+        ({}, {"classes": ("a",), "encoding": "color"}, "with classes but without colors"),
         ({}, {"classes": ("a", "b", "c"), "encoding": "binary"}, "3 classes with encoding='binary'"),
     ],
 )

@@ -112,7 +112,7 @@ def test_cvats_only_list_is_divided(tmp_path):
     for split in ("train", "val"):
         (lists / f"{split}.txt").unlink()
     (lists / "default.txt").write_text(lines)
-    with pytest.raises(ConfigError, match=r"all images in the one list default.txt; .*layout.splits.fractions"):
+    with pytest.raises(ConfigError, match=r"only the list default.txt with all images; .*layout.splits.fractions"):
         reader(options)
     divided = reader(options, splits=SplitOptions(fractions=(0.5, 0.5, 0.0)))
     assert sorted(names(divided, "train") + names(divided, "val")) == [
@@ -123,9 +123,7 @@ def test_cvats_only_list_is_divided(tmp_path):
 def test_voc_tells_a_name_without_a_mask(tmp_path):
     options = write_voc(tmp_path / "v")
     (tmp_path / "v" / "ImageSets" / "Segmentation" / "val.txt").write_text("2007_000027\n2007_000033\n")
-    with pytest.raises(
-        DataError, match=r"1 of 2 files that .*val.txt names are missing: 2007_000027; .*SegmentationCl"
-    ):
+    with pytest.raises(DataError, match=r"1 of 2 files listed in .*val.txt are missing: 2007_000027; .*SegmentationCl"):
         reader(options).records("val")
 
 
@@ -140,7 +138,7 @@ def test_a_list_without_splits_is_divided_or_refused(tmp_path):
     options = write_list_csv(tmp_path / "l")
     files = FileOptions(list="index.csv", image_column="file", mask_column="label", split_column="no")
     with pytest.raises(
-        ConfigError, match=r"does not say which images are train, val and test; .*a column 'no' in a CSV"
+        ConfigError, match=r"does not assign images to train, val and test; .*a column 'no' in a CSV"
     ):
         reader(options, files=files)
     assert len(names(reader(options, files=files, splits=SplitOptions(fractions=(0.5, 0.5, 0.0))), "train")) == 2
@@ -166,7 +164,7 @@ def test_huggingface_reads_what_was_saved_to_disk(tmp_path):
 
 def test_what_is_wrong_with_a_huggingface_set_is_told(tmp_path, monkeypatch):
     options = write_huggingface(tmp_path / "h")
-    with pytest.raises(DataError, match=r"has no column 'photo' but pixel_values, label"):
+    with pytest.raises(DataError, match=r"has no column 'photo', only pixel_values, label"):
         reader(options, files=FileOptions(image_column="photo"), labels=options["layout"].labels).records("train")
     with pytest.raises(DataError, match=r"has no test\*.parquet"):
         reader(options).records("test")

@@ -101,7 +101,7 @@ def test_a_json_that_is_not_labelmes_is_told(text, labelme):
     options, root = labelme
     (root / "train" / "IMG_0000.json").write_text(text)
     reader = create_reader(DataOptions(**options))
-    with pytest.raises(DataError, match=r"IMG_0000.json is (not LabelMe's|no JSON)"):
+    with pytest.raises(DataError, match=r"IMG_0000.json is not (a LabelMe file|JSON)"):
         reader.read(reader.records("train")[0])
 
 

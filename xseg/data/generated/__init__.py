@@ -1,1 +1,1 @@
-"""Generated data sets that need no download."""
+"""Generated data sets, without download."""

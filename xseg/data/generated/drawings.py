@@ -1,4 +1,4 @@
-"""Generated pictures of ten shapes in clutter: a data set of classes that needs no download."""
+"""Generated images of ten shapes in clutter, for classification without download."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from xseg.errors import ConfigError
 from xseg.labels.label_map import LabelMap
 from xseg.types import PathArgument, Split
 
-MIN_SIZE = 32  # pixels; below, shapes can no longer be told apart
-_FINE = 3  # shapes are drawn this much larger, so that edges come out smooth
+MIN_SIZE = 32  # pixels; in smaller images, shapes look alike
+_FINE = 3  # factor by which shapes are drawn larger, for smooth edges
 _SPLITS: tuple[Split, ...] = ("train", "val")
 _MOST_TURN = np.pi / 6
-_LEAST_CONTRAST = 60  # between a shape's colour and what is around it, of 255
+_LEAST_CONTRAST = 60  # between the colours of shape and background, of 255
 
 
 def _polygon(corners: int, radii: Sequence[float] = (1.0,)) -> Array:
@@ -55,7 +55,7 @@ def _ring() -> Array:
 
 
 def _band(middle: Array, half: float) -> Array:
-    """Return the outline of a line of some width."""
+    """Return the outline of a wide line."""
     along = np.gradient(middle, axis=0)
     across = np.stack([-along[:, 1], along[:, 0]], axis=1) / np.linalg.norm(along, axis=1, keepdims=True)
     return np.concatenate([middle + half * across, (middle - half * across)[::-1]])
@@ -88,18 +88,18 @@ SHAPES: dict[str, Callable[[], Array]] = {
 
 
 def draw(shape: str, seed: int | Sequence[int], size: int) -> Array:
-    """Draw a shape of some place, size, turn and colour among lines and dots.
+    """Draw a shape with random position, size, rotation and colour among lines and dots.
 
     Args:
         shape: one of `SHAPES`.
-        seed: the same seed gives the same pixels.
+        seed: random seed; the same seed gives the same pixels.
         size: height and width in pixels, 32 or more.
 
     Returns:
-        (size, size, 3) uint8 RGB.
+        RGB image, (size, size, 3) uint8.
 
     Raises:
-        ConfigError: if there is no such shape, or the size is too small.
+        ConfigError: if the shape is unknown or the size is too small.
     """
     if shape not in SHAPES or size < MIN_SIZE:
         raise ConfigError(f"{shape!r} of {size} pixels", expected=f"{', '.join(SHAPES)} of {MIN_SIZE} or more")
@@ -113,7 +113,7 @@ def draw(shape: str, seed: int | Sequence[int], size: int) -> Array:
     outline = _placed(SHAPES[shape](), rng, radius, place)
     layer = np.empty_like(canvas)
     layer[:] = color
-    if rng.random() < 0.25:  # stripes across the shape, so that its area is no single colour
+    if rng.random() < 0.25:  # stripes, so that the shape has more than one colour
         step = int(fine * rng.uniform(0.04, 0.09))
         for start in range(0, fine, 2 * step):
             layer[:, start : start + step] = _contrasting(rng, ground)
@@ -128,7 +128,7 @@ def draw(shape: str, seed: int | Sequence[int], size: int) -> Array:
 
 
 def _ground(rng: np.random.Generator, fine: int, color: Array) -> Array:
-    """Return a background: a gradient with lines and dots."""
+    """Return a background with a gradient, lines and dots."""
     slope = np.linspace(0.7, 1.3, fine)[:, None, None]
     turned = np.rot90(np.broadcast_to(slope, (fine, fine, 1)), int(rng.integers(4)))
     canvas = np.clip(color * turned, 0, 255).astype(np.uint8)
@@ -149,7 +149,7 @@ def _scribble(canvas: Array, rng: np.random.Generator, count: int) -> None:
 
 
 def _contrasting(rng: np.random.Generator, ground: Array) -> Array:
-    """Return a colour that differs from the ground's."""
+    """Return a colour that differs from the background."""
     while True:
         color: Array = rng.integers(20, 236, 3)
         if np.abs(color - ground).max() >= _LEAST_CONTRAST:
@@ -157,7 +157,7 @@ def _contrasting(rng: np.random.Generator, ground: Array) -> Array:
 
 
 def _placed(outline: Array, rng: np.random.Generator, radius: float, place: Array) -> Array:
-    """Turn, stretch and move an outline; returns integer pixel positions."""
+    """Rotate, stretch and move an outline, and return integer pixel positions."""
     angle = rng.uniform(-_MOST_TURN, _MOST_TURN)
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     stretched = outline * np.array([1.0, rng.uniform(0.75, 1.0)]) * radius
@@ -167,14 +167,14 @@ def _placed(outline: Array, rng: np.random.Generator, radius: float, place: Arra
 
 @dataclass(frozen=True)
 class DrawnClasses:
-    """A data set of drawn shapes that is on no disk: pictures are drawn when they are read.
+    """A data set of shapes that are drawn when they are read.
 
     Args:
-        counts: number of training and of validation pictures, over all classes.
+        counts: number of training and validation images, over all classes.
         size: height and width in pixels.
-        classes: which of `SHAPES`; they alternate.
-        seed: which pictures.
-        channels: colour channels; pictures are RGB.
+        classes: names from `SHAPES`, in alternating order.
+        seed: random seed of the images.
+        channels: number of colour channels, always 3.
     """
 
     counts: tuple[int, int]
@@ -185,31 +185,31 @@ class DrawnClasses:
 
     @property
     def labels(self) -> LabelMap:
-        """The classes as a label map; nothing is ignored."""
+        """Label map of the classes."""
         return LabelMap(self.classes, ignore_index=65_535)
 
     def records(self, split: Split) -> tuple[Record, ...]:
-        """Return the pictures of a split; their paths are made up, as `write_drawings` would name them."""
+        """Return the records of a split, with the paths that `write_drawings` would use."""
         names = [f"{split}/{self.classes[target]}/{index:06d}" for index, target in enumerate(self.targets(split))]
         return tuple(Record(name, Path(f"{name}.png"), None) for name in names)
 
     def targets(self, split: Split) -> tuple[int, ...]:
-        """Return the classes of a split's pictures, in the order of `records`."""
+        """Return the class of each image in a split, in the order of `records`."""
         return tuple(index % len(self.classes) for index in range(self.counts[_SPLITS.index(split)]))
 
     def read(self, record: Record) -> Sample:
-        """Draw a picture; no two splits share one."""
+        """Draw an image; splits share no images."""
         split, shape, index = record.name.split("/")
         number = ("train", "val").index(split)
         return Sample(record.name, draw(shape, (self.seed, number, int(index)), self.size), None)
 
 
 def write_drawings(root: PathArgument, drawn: DrawnClasses) -> None:
-    """Write pictures as folders of classes: train/CLASS/INDEX.png and val/CLASS/INDEX.png.
+    """Write images to folders of classes: train/CLASS/INDEX.png and val/CLASS/INDEX.png.
 
     Args:
-        root: the folder to write; made if need be.
-        drawn: the pictures.
+        root: folder to write, created if necessary.
+        drawn: data set to write.
     """
     for split in _SPLITS:
         for record in drawn.records(split):

@@ -1,4 +1,4 @@
-"""Generated street-like scenes: images and exact labels that need no download."""
+"""Generated street scenes with exact labels, without download."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ LABELS = LabelMap(
         (240, 200, 40),
     ),
 )
-MIN_SIZE = 32  # pixels; below, people and signs vanish
+MIN_SIZE = 32  # pixels; in smaller images, people and signs vanish
 
 _WALLS: tuple[Color, ...] = (
     (196, 148, 112),
@@ -78,20 +78,20 @@ _SKIES: tuple[tuple[Color, Color], ...] = (
 
 
 def scene_key(seed: int, split: Split, index: int) -> int:
-    """Return the `seed` of `scene` for one image of a split: no two splits share an image."""
+    """Return the `seed` of `scene` for one image of a split; splits share no images."""
     return int(np.random.SeedSequence((seed, SPLITS.index(split), index)).generate_state(1, np.uint64)[0])
 
 
 def scene(seed: int, height: int, width: int) -> tuple[Array, Array]:
-    """Draw a street.
+    """Draw a street scene.
 
     Args:
-        seed: 0 or more; the same seed and size give the same pixels.
-        height: in pixels, 32 or more.
-        width: in pixels, 32 or more.
+        seed: random seed, 0 or more; the same seed and size give the same pixels.
+        height: height in pixels, 32 or more.
+        width: width in pixels, 32 or more.
 
     Returns:
-        The image, (H, W, 3) uint8 RGB, and its mask, (H, W) uint8, train ids of `LABELS`; nothing is ignored.
+        RGB image, (H, W, 3) uint8, and mask, (H, W) uint8, with train ids of `LABELS` and no ignored pixels.
 
     Raises:
         ConfigError: if the size is too small.
@@ -99,7 +99,7 @@ def scene(seed: int, height: int, width: int) -> tuple[Array, Array]:
     if min(height, width) < MIN_SIZE:
         raise ConfigError(f"a scene of {height}x{width}", expected=f"{MIN_SIZE} or more pixels each way")
     rng = np.random.default_rng(seed)
-    canvas = Canvas(2 * height, 2 * width)  # twice the size, so that edges come out smooth
+    canvas = Canvas(2 * height, 2 * width)  # twice the size, for smooth edges
     camera = Camera(
         height=2 * height,
         horizon=2 * height * rng.uniform(0.40, 0.52),
@@ -121,13 +121,13 @@ def write_scenes(
     """Write scenes as a data set in the `folder` layout: images, indexed masks and labels.yaml.
 
     Args:
-        root: the folder to write; made if need be.
-        counts: number of scenes of the train, val and test splits.
+        root: folder to write, created if necessary.
+        counts: number of scenes in the train, val and test splits.
         size: height and width in pixels.
-        seed: which scenes, as in the `scenes` reader, whose pixels these are.
+        seed: random seed; gives the same scenes as in the `scenes` reader.
 
     Returns:
-        The number of scenes of every split.
+        The number of scenes in each split.
     """
     root = Path(root)
     for split, count in zip(SPLITS, counts, strict=True):
@@ -153,7 +153,7 @@ def _save(picture: Image.Image, path: Path) -> None:
 
 
 def _sky(canvas: Canvas, camera: Camera, rng: np.random.Generator) -> None:
-    """Paint the sky's gradient, some clouds, and far houses and trees on the horizon."""
+    """Paint the gradient of the sky, some clouds, and distant houses and trees on the horizon."""
     top, low = _SKIES[int(rng.integers(len(_SKIES)))]
     share = np.clip(np.arange(canvas.height) / camera.horizon, 0, 1)[:, None]
     gradient = (np.array(top) * (1 - share) + np.array(low) * share).astype(np.uint8)
@@ -171,7 +171,7 @@ def _sky(canvas: Canvas, camera: Camera, rng: np.random.Generator) -> None:
 
 
 def _ground(canvas: Canvas, camera: Camera, rng: np.random.Generator) -> None:
-    """Paint the pavement, the road between the kerbs, and the marks on it."""
+    """Paint the pavement, the road between the kerbs, and the road markings."""
     grey = rng.uniform(136, 176)
     paving = (grey + rng.uniform(0, 18), grey, grey - rng.uniform(4, 22))
     canvas.rectangle(-1, camera.horizon, canvas.width + 2, canvas.height, shade(paving, 0.95), PAVEMENT)
@@ -195,7 +195,7 @@ def _ground(canvas: Canvas, camera: Camera, rng: np.random.Generator) -> None:
 
 
 def _houses(canvas: Canvas, camera: Camera, rng: np.random.Generator) -> None:
-    """Paint houses along both sides, from far to near, with a gap here and there."""
+    """Paint houses along both sides, from far to near, with occasional gaps."""
     for side in (-1, 1):
         distance = 9.0
         while distance > 0.75:
@@ -208,7 +208,7 @@ def _houses(canvas: Canvas, camera: Camera, rng: np.random.Generator) -> None:
 
 
 def _things(canvas: Canvas, camera: Camera, rng: np.random.Generator) -> None:
-    """Paint what stands and moves on the street, the far things first."""
+    """Paint the objects on the street, distant ones first."""
     kinds = ("tree", "car", "pedestrian", "sign")
     counts = (rng.integers(3, 7), rng.integers(2, 5), rng.integers(3, 6), rng.integers(2, 4))
     drawn = [kind for kind, count in zip(kinds, counts, strict=True) for _ in range(int(count))]
@@ -229,7 +229,7 @@ def _things(canvas: Canvas, camera: Camera, rng: np.random.Generator) -> None:
 
 
 def _photographed(image: Array, rng: np.random.Generator) -> Array:
-    """Add what a camera adds: light and its colour, a falling shadow, grain."""
+    """Add photographic effects: brightness, colour of light, a shadow, and grain."""
     height, width = image.shape[:2]
     gain = rng.uniform(0.7, 1.15) * (1 + rng.uniform(-0.07, 0.07, 3))
     slope = np.linspace(1 - rng.uniform(0, 0.25), 1, width) if rng.random() < 0.5 else np.ones(width)

@@ -1,8 +1,7 @@
-"""What a generated street is made of: a canvas that paints pixels and labels together, and the things on it.
+"""Parts of a generated street: a canvas that paints pixels and labels together, and the objects on it.
 
-The street is seen by a pinhole camera. A place on it has a depth `near`, 1 at the bottom of the image and 0 at the
-horizon, and a side `across`, -1 and 1 at the kerbs; sizes shrink with `near`. Lengths are in units of the image's
-height.
+A pinhole camera sees the street. A point on it has a depth `near`, 1 at the bottom of the image and 0 at the horizon,
+and a side `across`, -1 and 1 at the kerbs; sizes shrink with `near`. Lengths are in units of the image height.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ _SHIFT = 4  # OpenCV draws at 1/16 pixel
 
 
 def shade(color: Color, factor: float, haze: float = 0.0, air: Color = (200, 208, 220)) -> Color:
-    """Return a colour made lighter or darker, then drawn towards the air's colour by `haze`, 0 to 1."""
+    """Return a lighter or darker colour, mixed with the colour of the air by `haze`, 0 to 1."""
     r, g, b = (min(255.0, value * factor) * (1 - haze) + a * haze for value, a in zip(color, air, strict=True))
     return r, g, b
 
@@ -32,12 +31,12 @@ class Canvas:
     """An image and its mask, painted together.
 
     Args:
-        height: of both, in pixels.
-        width: of both, in pixels.
+        height: height in pixels.
+        width: width in pixels.
 
     Attributes:
-        image: (H, W, 3) uint8 RGB.
-        mask: (H, W) uint8 train ids; sky until something is painted.
+        image: RGB image, (H, W, 3) uint8.
+        mask: train ids, (H, W) uint8; initially sky.
     """
 
     def __init__(self, height: int, width: int) -> None:
@@ -46,14 +45,14 @@ class Canvas:
         self.mask = np.zeros((height, width), np.uint8)
 
     def polygons(self, shapes: list[Points] | Array, color: Color, label: int | None = None) -> None:
-        """Fill polygons of equally many corners, (N, K, 2) x and y in pixels; without a label only in the image."""
+        """Fill polygons with equal numbers of corners, (N, K, 2) x and y in pixels; without label only in the image."""
         fixed = list((np.asarray(shapes, np.float64) * (1 << _SHIFT)).round().astype(np.int32))
         cv2.fillPoly(self.image, fixed, color, shift=_SHIFT)
         if label is not None:
             cv2.fillPoly(self.mask, fixed, label, shift=_SHIFT)
 
     def rectangle(self, x: float, y: float, w: float, h: float, color: Color, label: int | None = None) -> None:
-        """Fill the rectangle whose upper left corner is (x, y)."""
+        """Fill the rectangle with upper left corner (x, y)."""
         self.polygons([[(x, y), (x + w, y), (x + w, y + h), (x, y + h)]], color, label)
 
     def ellipse(self, x: float, y: float, rx: float, ry: float, color: Color, label: int | None = None) -> None:
@@ -67,14 +66,14 @@ class Canvas:
 
 @dataclass(frozen=True)
 class Camera:
-    """Where the street's places fall in the image.
+    """Projection of points on the street to the image.
 
     Args:
-        height: of the image, in pixels.
+        height: height of the image in pixels.
         horizon: y of the horizon in pixels.
-        vanishing: x in pixels where the street's lines meet.
-        bottom: x in pixels of the street's middle at the bottom.
-        road: half the road's width at the bottom, in units of the image's height.
+        vanishing: x of the vanishing point in pixels.
+        bottom: x of the middle of the street at the bottom in pixels.
+        road: half the width of the road at the bottom, in units of the image height.
     """
 
     height: float
@@ -84,15 +83,15 @@ class Camera:
     road: float
 
     def x(self, across: float, near: float) -> float:
-        """Return the x of a place in pixels."""
+        """Return the x of a point in pixels."""
         return self.vanishing + (self.bottom - self.vanishing + across * self.road * self.height) * near
 
     def y(self, near: float, above: float = 0.0) -> float:
-        """Return the y of a place `above` the ground, in pixels."""
+        """Return the y of a point `above` the ground in pixels."""
         return self.horizon + (self.height - self.horizon) * near - above * self.height * near
 
     def quad(self, left: tuple[float, float], right: tuple[float, float], far: float, close: float) -> Points:
-        """Return a strip of ground between two sides, (far, close) each, from one depth to another."""
+        """Return a strip of ground between two sides, each (far, close), from one depth to another."""
         return [
             (self.x(left[0], far), self.y(far)),
             (self.x(right[0], far), self.y(far)),
@@ -102,7 +101,7 @@ class Camera:
 
 
 def wall(camera: Camera, across: float, depths: tuple[float, float], heights: tuple[float, float]) -> Points:
-    """Return a piece of the wall along the street, between two depths and two heights above the ground."""
+    """Return a part of the wall along the street, between two depths and two heights above the ground."""
     (far, close), (low, high) = depths, heights
     return [
         (camera.x(across, far), camera.y(far, high)),
@@ -113,9 +112,9 @@ def wall(camera: Camera, across: float, depths: tuple[float, float], heights: tu
 
 
 def windows(camera: Camera, across: float, depths: tuple[float, float], height: float, grid: tuple[int, int]) -> Array:
-    """Return the windows of a wall, (N, 4, 2) x and y: `grid` columns and floors, spaced evenly in the world."""
+    """Return the windows of a wall, (N, 4, 2) x and y: `grid` columns and floors, evenly spaced in the world."""
     columns, floors = grid
-    far, close = 1 / depths[0], 1 / depths[1]  # distance, in which even spacing is even
+    far, close = 1 / depths[0], 1 / depths[1]  # distances, in which the spacing is even
     shares = (np.arange(columns)[:, None] + (0.25, 0.75)) / columns
     near = 1 / (far + (close - far) * shares)
     levels = height * (np.arange(floors)[:, None] + (0.3, 0.75)) / floors
@@ -132,7 +131,7 @@ def windows(camera: Camera, across: float, depths: tuple[float, float], height: 
 def building(
     canvas: Canvas, camera: Camera, rng: np.random.Generator, side: int, depths: tuple[float, float], color: Color
 ) -> None:
-    """Paint a house beside the street, with the wall that faces the camera and the one that faces the street."""
+    """Paint a house beside the street, with its walls towards the camera and towards the street."""
     height, across = rng.uniform(0.55, 1.25), side * 1.62
     haze = 0.35 * (1 - depths[1])
     front_x, outer = camera.x(across, depths[1]), camera.x(across + side * 2.5, depths[1])
@@ -157,14 +156,14 @@ def tree(canvas: Canvas, camera: Camera, rng: np.random.Generator, across: float
     green = (rng.uniform(45, 95), rng.uniform(100, 145), rng.uniform(35, 70))
     offsets = rng.uniform(-1, 1, (7, 2)) * 0.55 * radius
     for index, (dx, dy) in enumerate(offsets):
-        light = 0.75 + 0.07 * index  # the last leaves painted are the lit ones
+        light = 0.75 + 0.07 * index  # later leaves are brighter
         size = radius * (0.85 - 0.05 * index)
         lift = dy - 0.08 * index * radius
         canvas.ellipse(x + dx, base - height + lift - 0.4 * radius, size, size, shade(green, light, haze), TREE)
 
 
 def car(canvas: Canvas, camera: Camera, rng: np.random.Generator, across: float, near: float, color: Color) -> None:
-    """Paint a car seen from behind or in front, with its shadow on the road."""
+    """Paint the rear or front of a car, with its shadow on the road."""
     unit = camera.height * near
     x, base, haze = camera.x(across, near), camera.y(near), 0.25 * (1 - near)
     w, h = rng.uniform(0.40, 0.48) * unit, rng.uniform(0.28, 0.36) * unit
@@ -186,7 +185,7 @@ def car(canvas: Canvas, camera: Camera, rng: np.random.Generator, across: float,
 def pedestrian(
     canvas: Canvas, camera: Camera, rng: np.random.Generator, across: float, near: float, coat: Color
 ) -> None:
-    """Paint a person: legs, coat and head."""
+    """Paint a person with legs, coat and head."""
     unit = camera.height * near
     x, base = camera.x(across, near), camera.y(near)
     h = rng.uniform(0.36, 0.44) * unit
@@ -202,7 +201,7 @@ def pedestrian(
 
 
 def sign(canvas: Canvas, camera: Camera, rng: np.random.Generator, across: float, near: float) -> None:
-    """Paint a traffic sign on its pole: round, three-sided or a board."""
+    """Paint a traffic sign on its pole: round, triangular or rectangular."""
     unit = camera.height * near
     x, base = camera.x(across, near), camera.y(near)
     h, radius, pole = rng.uniform(0.50, 0.62) * unit, rng.uniform(0.085, 0.11) * unit, max(3.0, 0.03 * unit)

@@ -1,1 +1,1 @@
-"""Masks: one reader per encoding, all giving train ids."""
+"""Masks: one reader per encoding."""

@@ -1,4 +1,4 @@
-"""The ways in which mask files tell classes by black and white: one file for two classes, or a file per class."""
+"""Black-and-white masks: one file for two classes, or one file per class."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class BinaryMasks:
     """Reads masks of two classes in black and white: 0 and 1, or 0 and 255 (65535 in 16 bits).
 
     Args:
-        labels: the class of black and the class of white.
-        tolerance: how far a value may be off black and white, 0 to 127.
+        labels: classes of black and white.
+        tolerance: largest distance of a value from black and white, 0 to 127.
     """
 
     labels: LabelMap
@@ -36,18 +36,18 @@ class BinaryMasks:
         return self.numbers(read_binary(path, self.tolerance))
 
     def numbers(self, white: Array) -> Array:
-        """Return the raw ids of zeros and ones (H, W)."""
+        """Return the raw ids for a mask (H, W) of zeros and ones."""
         return np.array(self.labels.raw_ids, smallest_type(self.labels.raw_ids))[white]
 
 
 @dataclass(frozen=True)
 class ClassFileMasks:
-    """Reads labels that have a black-and-white file per class; where classes overlap, the later one wins.
+    """Reads labels with one black-and-white file per class; where classes overlap, the later one wins.
 
     Args:
-        labels: the classes.
-        background: the class of the pixels that no file covers; they are ignored if no class has this name.
-        tolerance: how far a value may be off black and white, 0 to 127.
+        labels: classes of the data set.
+        background: class of the pixels that no file covers; they are ignored if no class has this name.
+        tolerance: largest distance of a value from black and white, 0 to 127.
     """
 
     labels: LabelMap
@@ -72,7 +72,7 @@ class ClassFileMasks:
                 raise DataError(f"mask {path} is {sizes}", expected="the same size for every class")
             numbers[part > 0] = raw_id
         if numbers is None:
-            raise DataError(f"{record.image} has no file of any class", expected="one per class that is present")
+            raise DataError(f"{record.image} has no class file", expected="one file per class in the image")
         return numbers
 
 
@@ -80,12 +80,12 @@ def read_binary(source: PathArgument | bytes, tolerance: int = 0, *, name: str =
     """Read a mask of 0 and 1, or of black and white, as 0 and 1, (H, W) uint8.
 
     Args:
-        source: a file's path, or its content.
-        tolerance: how far a value may be off black and white, 0 to 127.
-        name: what errors call the mask; the path if empty.
+        source: path or content of a file.
+        tolerance: largest distance of a value from black and white, 0 to 127.
+        name: name of the mask in error messages; the path if empty.
 
     Raises:
-        DataError: if the file cannot be read or has other values: which, how often, and where.
+        DataError: if the file cannot be read or has other values, with their count and first position.
     """
     name = name or str(source)
     array = _grey(source, name)
@@ -107,14 +107,14 @@ def read_binary(source: PathArgument | bytes, tolerance: int = 0, *, name: str =
 
 
 def _grey(source: PathArgument | bytes, name: str) -> Array:
-    """Read a mask of one channel, or of equal ones, as (H, W) uint8 or uint16."""
+    """Read a mask with one channel or equal channels as (H, W) uint8 or uint16."""
     with decoding(name), opened(source) as file:
         if is_array_file(file):
             array = read_array(file)
             array = array.astype(np.uint8) if array.dtype == bool else array
         else:
             with open_mask(file, name) as picture:
-                # a palette's colours tell black from white, not its indices
+                # black and white are the colours of a palette, not its indices
                 shown = picture.convert("RGB") if picture.mode in ("P", "PA") else picture
                 array = np.asarray(shown.convert("L") if shown.mode in ("1", "LA") else shown)
                 array = oriented(array, orientation_of(picture))

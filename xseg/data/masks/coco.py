@@ -1,4 +1,4 @@
-"""COCO's annotations become masks: which images a JSON file lists, and what is drawn for one."""
+"""Masks from COCO's annotations: listing of images, and drawing of objects and segments."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from xseg.errors import DataError
 from xseg.images.reading import image_size
 from xseg.labels.label_map import LabelMap
 
-_FARTHEST = 4  # sides of the image that a polygon may reach beyond it
+_FARTHEST = 4  # image sides that a polygon may reach beyond the image
 
 
 @dataclass(frozen=True)
 class InstanceListing:
-    """Lists the images of a JSON file of instances.
+    """Listing of the images in a JSON file of instances.
 
     Args:
-        root: the data set's folder.
-        file: the JSON below root, with {split} in its name.
-        images: the images' folder below root, with {split} in its name.
+        root: folder of the data set.
+        file: JSON file below root, with {split} in its name.
+        images: folder of the images below root, with {split} in its name.
     """
 
     root: Path
@@ -35,10 +35,10 @@ class InstanceListing:
     images: str
 
     def __call__(self, split: str) -> tuple[Record, ...]:
-        """Return the records of a part.
+        """Return the records of a split.
 
         Raises:
-            DataError: if the JSON or an image that it names is missing.
+            DataError: if the JSON file or a listed image is missing.
         """
         path = self.root / self.file.replace(SPLIT, split)
         folder = self.root / self.images.replace(SPLIT, split)
@@ -50,13 +50,13 @@ class InstanceListing:
 
 @dataclass(frozen=True)
 class PanopticListing:
-    """Lists the images and masks of a panoptic JSON file.
+    """Listing of the images and masks in a panoptic JSON file.
 
     Args:
-        root: the data set's folder.
-        file: the JSON below root, with {split} in its name.
-        images: the images' folder below root.
-        masks: the masks' folder below root.
+        root: folder of the data set.
+        file: JSON file below root, with {split} in its name.
+        images: folder of the images below root.
+        masks: folder of the masks below root.
     """
 
     root: Path
@@ -65,10 +65,10 @@ class PanopticListing:
     masks: str
 
     def __call__(self, split: str) -> tuple[Record, ...]:
-        """Return the records of a part.
+        """Return the records of a split.
 
         Raises:
-            DataError: if the JSON, an image or a mask that it names is missing.
+            DataError: if the JSON file, a listed image or a listed mask is missing.
         """
         path = self.root / self.file.replace(SPLIT, split)
         images, masks = (self.root / folder.replace(SPLIT, split) for folder in (self.images, self.masks))
@@ -85,11 +85,11 @@ class PanopticListing:
 
 @dataclass(frozen=True)
 class InstanceShapes:
-    """Draws the objects of an image, the larger ones first, so that what lies on or in them stays visible.
+    """Draws the objects of an image, larger ones first, so that smaller ones on top stay visible.
 
     Args:
-        labels: the classes; a category is the class of the same name.
-        background: the class of the pixels that no object covers; they are ignored if no class has this name.
+        labels: classes; a category is the class with the same name.
+        background: class of the pixels that no object covers; they are ignored if no class has this name.
     """
 
     labels: LabelMap
@@ -99,7 +99,7 @@ class InstanceShapes:
         """Return the raw ids of a record's objects, (H, W) uint8 or uint16.
 
         Raises:
-            DataError: if an object has no shape or a category of another file.
+            DataError: if an object has no shape, or a category from another file.
         """
         path = mask_of(record)
         coco = load_coco(path)
@@ -107,7 +107,7 @@ class InstanceShapes:
         height, width = picture.size if all(picture.size) else image_size(record.image)
         numbers = empty_label(self.labels, self.background, (height, width))
         pieces = [(_piece(shape, height, width, f"{path}, image {picture.file}"), shape) for shape in picture.shapes]
-        # equal areas in the file's order: sorting is stable
+        # equal areas stay in the order of the file, as sorting is stable
         for piece, shape in sorted(pieces, key=lambda found: -found[0].area):
             raw_id = raw_id_of(self.labels, coco.categories[shape.category], path)
             piece.draw(numbers, raw_id)
@@ -116,11 +116,11 @@ class InstanceShapes:
 
 @dataclass(frozen=True)
 class PanopticMasks:
-    """Reads panoptic PNGs: a colour is a segment's id, red + 256 green + 65536 blue; 0 is nobody's.
+    """Reads panoptic PNGs, whose colours are segment ids, red + 256 green + 65536 blue; 0 is unlabelled.
 
     Args:
-        labels: the classes; a category is the class of the same name.
-        files: each part's folder of masks, and the JSON that tells its segments.
+        labels: classes; a category is the class with the same name.
+        files: JSON file with the segments for the mask folder of each split.
 
     Source: COCO, "Data format", 4. Panoptic Segmentation.
     """
@@ -132,7 +132,7 @@ class PanopticMasks:
         """Return the raw ids of a record's segments, (H, W) uint8 or uint16.
 
         Raises:
-            DataError: if the PNG cannot be read or has a segment that the JSON does not tell.
+            DataError: if the PNG cannot be read or has a segment that is not in the JSON file.
         """
         mask = mask_of(record)
         path = dict(self.files)[mask.parent]
@@ -150,7 +150,7 @@ class PanopticMasks:
             row, column = (int(place[0]) for place in np.nonzero(strange))
             got = f"mask {mask} has segment {int(found[row, column])} at row {row}, column {column}"
             raise DataError(
-                f"{got}, and {path} does not tell it", expected="an entry per segment", remedy="use the mask's own JSON"
+                f"{got}, which is not in {path}", expected="an entry per segment", remedy="use the mask's JSON file"
             )
         table = np.array([raw[int(number)] for number in ids], smallest_type(raw.values()))
         return table[places]
@@ -158,12 +158,12 @@ class PanopticMasks:
 
 @dataclass(frozen=True)
 class Piece:
-    """The pixels of one object.
+    """Pixels of one object within its bounding box.
 
     Args:
-        pixels: (h, w) bool.
-        top: its first row in the image.
-        left: its first column.
+        pixels: pixels of the object, (h, w) bool.
+        top: first row in the image.
+        left: first column in the image.
     """
 
     pixels: Array
@@ -172,29 +172,31 @@ class Piece:
 
     @property
     def area(self) -> int:
-        """The number of its pixels."""
+        """Number of pixels."""
         return int(np.count_nonzero(self.pixels))
 
     def draw(self, numbers: Array, raw_id: int) -> None:
-        """Write a number wherever the object is."""
+        """Write a number to the pixels of the object."""
         height, width = self.pixels.shape
         numbers[self.top : self.top + height, self.left : self.left + width][self.pixels] = raw_id
 
 
 def _piece(shape: Shape, height: int, width: int, name: str) -> Piece:
-    """Return an object's pixels within the box that they need.
+    """Return the pixels of an object within its bounding box.
 
     Raises:
-        DataError: if it has no shape, or one that does not fit the image.
+        DataError: if it has no shape, or a shape that does not fit the image.
     """
     segmentation = shape.segmentation
     if isinstance(segmentation, RunLengths):
         return Piece(_from_runs(segmentation, height, width, name), 0, 0)
     if not segmentation:
-        raise DataError(f"{name} has an object without a shape", expected="polygons or run lengths, not only a box")
+        raise DataError(
+            f"{name} has an object without a shape", expected="polygons or run lengths instead of only a box"
+        )
     points = np.concatenate(segmentation)
     far = (np.abs(points) > _FARTHEST * max(height, width)) | ~np.isfinite(points)
-    if far.any():  # pycocotools would walk there pixel by pixel, and fill the memory
+    if far.any():  # pycocotools would go there pixel by pixel and fill the memory
         point = points[int(np.nonzero(far)[0][0])].tolist()
         raise DataError(f"{name} has a polygon with the point {point}", expected=f"points in {height}x{width} pixels")
     from pycocotools import mask as rle
@@ -209,9 +211,9 @@ def _piece(shape: Shape, height: int, width: int, name: str) -> Piece:
 
 
 def _from_runs(runs: RunLengths, height: int, width: int, name: str) -> Array:
-    """Return the pixels (H, W) bool of run lengths, which go down the columns and start with zeros.
+    """Return the pixels (H, W) bool of run lengths, which run down the columns and start with zeros.
 
-    pycocotools' own decoder leaves memory as it was where the runs end early, hence this one.
+    pycocotools' own decoder leaves memory uninitialised if the runs end early.
     """
     counts = runs.counts if isinstance(runs.counts, np.ndarray) else unpacked_runs(runs.counts)
     within = counts.min(initial=0) >= 0 and counts.max(initial=0) <= height * width  # keeps the sum from overflowing
@@ -223,10 +225,10 @@ def _from_runs(runs: RunLengths, height: int, width: int, name: str) -> Array:
 
 
 def unpacked_runs(counts: bytes) -> Array:
-    """Return the run lengths, (N,) int64, that COCO packs into a text.
+    """Return the run lengths, (N,) int64, from COCO's compressed string.
 
-    Each is written in characters of 5 bits and a sign to go on, from the third on as the difference from the one
-    before the last.
+    Each length is encoded in characters of 5 bits and a continuation bit; from the third on, as the difference from
+    the length two places before.
 
     Source: pycocotools, common/maskApi.c, rleFrString.
     """

@@ -1,4 +1,4 @@
-"""COCO's JSON files: each parsed once, kept small, and turned into masks image by image."""
+"""COCO's JSON files, parsed once and kept in compact form."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from xseg.labels.label_map import LabelMap
 
 @dataclass(frozen=True, eq=False)
 class RunLengths:
-    """A shape as the lengths of runs of pixels, down the columns, of zeros and ones in turn.
+    """A shape as run lengths of alternating zeros and ones, down the columns.
 
     Args:
         size: height and width.
-        counts: the lengths, (N,) int64, or COCO's text of them.
+        counts: lengths, (N,) int64, or COCO's compressed string.
     """
 
     size: tuple[int, int]
@@ -31,7 +31,7 @@ class RunLengths:
 
 
 Segmentation: TypeAlias = tuple[Array, ...] | RunLengths
-"""Polygons, each (points, 2) float64 of x and y; or run lengths."""
+"""Polygons, each (points, 2) float64 with x and y, or run lengths."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ class Shape:
     """One annotated object.
 
     Args:
-        category: the place of its category in the file's list, by rising id.
-        segmentation: its polygons, or its run lengths.
+        category: index of its category in the list sorted by id.
+        segmentation: polygons or run lengths.
     """
 
     category: int
@@ -49,13 +49,13 @@ class Shape:
 
 @dataclass(frozen=True)
 class Picture:
-    """One image of a JSON file and what is annotated in it.
+    """One image of a JSON file with its annotations.
 
     Args:
-        file: the image's file name.
-        size: height and width in pixels that the JSON says; (0, 0) if it does not.
-        shapes: the objects.
-        segments: of a panoptic file: the mask's file name, and each segment's id with its category's place.
+        file: file name of the image.
+        size: height and width in pixels; (0, 0) if not in the JSON file.
+        shapes: annotated objects.
+        segments: for a panoptic file, the file name of the mask, and the category index of each segment id.
     """
 
     file: str
@@ -69,9 +69,9 @@ class CocoFile:
     """A parsed JSON file.
 
     Args:
-        categories: the categories' names by rising id.
-        colors: their colours; empty if the file has none.
-        pictures: the images by name, the file name without suffix.
+        categories: category names, sorted by id.
+        colors: colours of the categories; empty if the file has none.
+        pictures: images by name, which is the file name without suffix.
     """
 
     categories: tuple[str, ...]
@@ -80,15 +80,15 @@ class CocoFile:
 
 
 def categories_of(path: Path, background: str, ignore_index: int) -> LabelMap:
-    """Return a JSON file's categories by rising id as classes, the background before them if it is none of them.
+    """Return the categories of a JSON file, sorted by id, as classes, after the background unless it is among them.
 
     Args:
-        path: the file.
-        background: the name of the background; empty for none.
-        ignore_index: of the label map.
+        path: path of the JSON file.
+        background: name of the background class; empty for none.
+        ignore_index: ignore index of the label map.
 
     Raises:
-        DataError: if the file cannot be read, or its categories cannot be classes.
+        DataError: if the file cannot be read, or its categories are not valid as classes.
     """
     coco = load_coco(path)
     first = [background] if background and background not in coco.categories else []
@@ -100,10 +100,10 @@ def categories_of(path: Path, background: str, ignore_index: int) -> LabelMap:
 
 
 def load_coco(path: Path) -> CocoFile:
-    """Return a JSON file, parsed once as long as it does not change.
+    """Return a parsed JSON file, cached until the file changes.
 
     Raises:
-        DataError: if it is missing, no JSON, or not in COCO's format.
+        DataError: if it is missing, not JSON, or not in COCO's format.
     """
     try:
         return _load(path, path.stat().st_mtime_ns)
@@ -112,7 +112,7 @@ def load_coco(path: Path) -> CocoFile:
 
 
 @lru_cache(maxsize=6)
-def _load(path: Path, changed: int) -> CocoFile:  # noqa: ARG001 - a changed file is another one to the cache
+def _load(path: Path, changed: int) -> CocoFile:  # noqa: ARG001 - part of the cache key
     try:
         with path.open("rb") as file:
             return _parsed(json.load(file), path)
@@ -135,7 +135,7 @@ def _parsed(content: dict[str, Any], path: Path) -> CocoFile:
         name = Path(file).with_suffix("").as_posix()
         if name in pictures:
             raise DataError(
-                f"{path} has {pictures[name].file} and {file}, the same name", expected="one image per name"
+                f"{path} has {pictures[name].file} and {file} with the same name", expected="one image per name"
             )
         pictures[name] = _picture(image, by_image[image["id"]], places)
     named = tuple(str(category["name"]) for category in categories)
@@ -164,7 +164,7 @@ def _picture(image: dict[str, Any], annotations: list[dict[str, Any]], places: d
 
 
 def _segmentation(value: Any) -> Segmentation:
-    """Return polygons and lists of run lengths as arrays, which take an eighth of the lists' memory."""
+    """Return polygons and run lengths as arrays, which take an eighth of the memory of lists."""
     if isinstance(value, dict):
         height, width = value["size"]
         counts = value["counts"]

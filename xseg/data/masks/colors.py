@@ -1,4 +1,4 @@
-"""Masks that tell a class by its colour."""
+"""Colour masks, with one colour per class."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from xseg.images.reading import decoding, opened, orientation_of, oriented
 from xseg.labels.label_map import LabelMap
 from xseg.types import RGB, PathArgument
 
-_ROWS = 1024  # so many rows of a mask are looked up at once: a large mask's packed colours would fill the memory
-_MOST_COLORS = 256  # a mask of more colours was made by a camera or a lossy file
+_ROWS = 1024  # rows of a mask that are converted at once, to limit memory
+_MOST_COLORS = 256  # more colours indicate a photograph or a lossy file
 
 
 @dataclass(frozen=True)
 class ColorMasks:
-    """Reads masks that tell a class by its colour.
+    """Reads masks with one colour per class.
 
     Args:
-        labels: the classes and their colours.
+        labels: classes with their colours.
         ignored: colours that become the ignore index.
-        tolerance: how far each channel may be off, 0 to 127.
+        tolerance: largest deviation of each channel, 0 to 127.
 
     Raises:
-        ConfigError: if two colours are the same, or so close that the tolerance cannot tell them apart.
+        ConfigError: if two colours are equal, or too close for the tolerance.
     """
 
     labels: LabelMap
@@ -50,18 +50,18 @@ class ColorMasks:
             one, other = np.unravel_index(int(apart.argmin()), apart.shape)
             got = f"{names[one]} {tuple(colors[one].tolist())} and {names[other]} {tuple(colors[other].tolist())}"
             raise ConfigError(
-                f"the colours of {got} are {nearest} apart with a tolerance of {self.tolerance}",
+                f"colours of {got} differ by {nearest}, with a tolerance of {self.tolerance}",
                 expected="colours that differ by more than twice the tolerance",
                 remedy=f"set tolerance to {(nearest - 1) // 2} or less"
                 if nearest
-                else "give each class its own colour",
+                else "use a different colour for each class",
             )
 
     def __call__(self, record: Record) -> Array:
         """Return the raw ids of a record's mask, (H, W) uint8 or uint16.
 
         Raises:
-            DataError: if the file cannot be read, or a colour belongs to no class: which, how often, and where.
+            DataError: if the file cannot be read, or a colour belongs to no class, with its count and first position.
         """
         path = mask_of(record)
         return self.numbers(read_colors(path), str(path))
@@ -70,8 +70,8 @@ class ColorMasks:
         """Return the raw ids of colours.
 
         Args:
-            colors: (H, W, 3) uint8 RGB.
-            name: what errors call the mask.
+            colors: RGB colours, (H, W, 3) uint8.
+            name: name of the mask in error messages.
 
         Raises:
             DataError: if a colour belongs to no class.
@@ -86,7 +86,7 @@ class ColorMasks:
         return raw_ids[places]
 
     def _nearest(self, colors: Array, strange: Array, name: str) -> Array:
-        """Return the place of the one colour within the tolerance of each strange pixel."""
+        """Return the index of the only colour within the tolerance of each unknown pixel."""
         found, inverse, counts = np.unique(_packed(colors)[strange], return_inverse=True, return_counts=True)
         known = np.array([*self.labels.colors, *self.ignored], np.int16)
         nearest = np.empty(len(found), np.int64)
@@ -103,7 +103,7 @@ class ColorMasks:
     def _refusal(
         self, found: Array, counts: Array, wrong: Array, nearest: Array, distance: Array, packed: Array, name: str
     ) -> DataError:
-        """Return what is wrong: the commonest strange colour, in how many pixels, and where it is first."""
+        """Return the error for the most frequent unknown colour, with its count and first position."""
         first = int(np.where(wrong, counts, 0).argmax())
         row, column = (int(place[0]) for place in np.nonzero(packed == found[first]))
         color = tuple(_unpacked(found[first : first + 1])[0].tolist())
@@ -114,7 +114,7 @@ class ColorMasks:
         return DataError(
             f"mask {name} has colour {color} in {int(counts[first])} pixels, first at row {row}, column {column}"
             f"{others} ({pixels} of {packed.size} pixels)",
-            expected=f"the classes' colours, of which {names[int(nearest[first])]} {close} is the nearest",
+            expected=f"class colours, of which {names[int(nearest[first])]} {close} is the nearest",
             remedy=(
                 f"add the colour, or set layout.labels.tolerance to {int(distance[wrong].max())} if the file is lossy"
             ),
@@ -122,14 +122,14 @@ class ColorMasks:
 
 
 def read_colors(source: PathArgument | bytes, *, name: str = "") -> Array:
-    """Read a mask's colours, (H, W, 3) uint8 RGB; of a palette image, those of its palette.
+    """Read the colours of a mask, (H, W, 3) uint8 RGB; for a palette image, the colours of the palette.
 
     Args:
-        source: a file's path, or its content.
-        name: what errors call the mask; the path if empty.
+        source: path or content of a file.
+        name: name of the mask in error messages; the path if empty.
 
     Raises:
-        DataError: if the file is missing, empty, truncated, no image, or has several pages.
+        DataError: if the file is missing, empty, truncated, not an image, or has several pages.
     """
     name = name or str(source)
     with decoding(name), opened(source) as file:
@@ -139,13 +139,15 @@ def read_colors(source: PathArgument | bytes, *, name: str = "") -> Array:
             raise DataError(f"mask {name} is not an image", expected="a colour image such as a PNG") from error
         with picture:
             if picture.mode in ("I", "F") or picture.mode.startswith("I;16"):
-                raise DataError(f"mask {name} has no colours but numbers ({picture.mode})", expected="8-bit colours")
+                raise DataError(
+                    f"mask {name} has numbers instead of colours ({picture.mode})", expected="8-bit colours"
+                )
             orientation = orientation_of(picture)
             return oriented(np.asarray(picture.convert("RGB")), orientation)
 
 
 def discover_colors(paths: Iterable[Path], threads: int) -> tuple[RGB, ...]:
-    """Return the colours of masks, by rising red, green and blue.
+    """Return the colours of masks, sorted by red, green and blue.
 
     Raises:
         DataError: if a file cannot be read, or there are too many colours for classes.
@@ -157,7 +159,7 @@ def discover_colors(paths: Iterable[Path], threads: int) -> tuple[RGB, ...]:
             if len(found) > _MOST_COLORS:
                 raise DataError(
                     f"the masks up to {path} have more than {_MOST_COLORS} colours",
-                    expected="a colour per class",
+                    expected="one colour per class",
                     remedy="set layout.labels.colors and, for lossy files, layout.labels.tolerance",
                 )
     return tuple(sorted((value & 255, value >> 8 & 255, value >> 16) for value in found))
@@ -165,7 +167,7 @@ def discover_colors(paths: Iterable[Path], threads: int) -> tuple[RGB, ...]:
 
 @lru_cache(maxsize=2)
 def _color_table(labels: LabelMap, ignored: tuple[RGB, ...]) -> tuple[Array, Array]:
-    """Return for each of 2**24 colours its place in the list, or the list's length, and the raw id of each place."""
+    """Return the list index of each of 2**24 colours (the length of the list for others), and the raw ids by index."""
     raw_ids = [*labels.raw_ids, *[labels.ignore_index] * len(ignored)]
     table = np.full(2**24, len(raw_ids), smallest_type((len(raw_ids),)))
     table[_packed(np.array([*labels.colors, *ignored], np.uint8))] = np.arange(len(raw_ids))
@@ -173,7 +175,7 @@ def _color_table(labels: LabelMap, ignored: tuple[RGB, ...]) -> tuple[Array, Arr
 
 
 def _packed(colors: Array) -> Array:
-    """Return colours (..., 3) uint8 as numbers (...) uint32: red, 256 green and 65536 blue."""
+    """Return colours (..., 3) uint8 as numbers (...) uint32: red + 256 green + 65536 blue."""
     with_alpha = cv2.cvtColor(np.ascontiguousarray(colors).reshape(1, -1, 3), cv2.COLOR_RGB2RGBA)
     with_alpha[..., 3] = 0
     return with_alpha.view("<u4").reshape(colors.shape[:-1])

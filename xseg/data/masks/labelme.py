@@ -1,4 +1,4 @@
-"""LabelMe's JSON files: one per image, with the shapes that a person drew."""
+"""LabelMe's JSON files: one per image, with its shapes."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from xseg.images.reading import image_size, pixel_limit
 from xseg.labels.label_map import LabelMap
 
 IGNORED = "__ignore__"
-"""What LabelMe's own list of labels calls pixels that do not count."""
+"""LabelMe's own label for ignored pixels."""
 _AREAS = ("polygon", "rectangle", "circle", "mask")
 
 
 @dataclass(frozen=True)
 class LabelMeShapes:
-    """Draws the shapes of an image in the file's order, as LabelMe does: what comes later lies on top.
+    """Draws the shapes of an image in the order of the file, like LabelMe; later shapes are on top.
 
     Args:
-        labels: the classes; a shape's label is the class of the same name, "__ignore__" does not count.
-        background: the class of the pixels that no shape covers; they are ignored if no class has this name.
+        labels: classes; the label of a shape is the class with the same name, and "__ignore__" is ignored.
+        background: class of the pixels that no shape covers; they are ignored if no class has this name.
 
     Source: LabelMe, labelme/utils/shape.py and examples/semantic_segmentation/labelme2voc.py.
     """
@@ -43,7 +43,7 @@ class LabelMeShapes:
         """Return the raw ids of a record's shapes, (H, W) uint8 or uint16.
 
         Raises:
-            DataError: if the file is not LabelMe's, or a shape has no area or a label that is no class.
+            DataError: if the file is not a LabelMe file, or a shape has no area or an unknown label.
         """
         path = mask_of(record)
         content = load_labelme(path)
@@ -60,10 +60,10 @@ class LabelMeShapes:
 
 
 def _size_of(content: dict[str, Any], path: Path) -> tuple[int, int] | None:
-    """Return the height and width that a LabelMe file states; None if it states none.
+    """Return height and width from a LabelMe file; None if it does not contain them.
 
     Raises:
-        DataError: if no image has them.
+        DataError: if they are not valid.
     """
     height, width = content.get("imageHeight"), content.get("imageWidth")
     if not height or not width:
@@ -75,10 +75,10 @@ def _size_of(content: dict[str, Any], path: Path) -> tuple[int, int] | None:
 
 
 def shape_pixels(shape: dict[str, Any], size: tuple[int, int]) -> Array:
-    """Return the pixels that a shape covers, (H, W) bool, drawn as LabelMe draws it.
+    """Return the pixels of a shape, (H, W) bool, drawn like LabelMe.
 
     Args:
-        shape: shape_type, points of x and y, and for a mask its PNG in base 64.
+        shape: shape_type, points with x and y, and for a mask its PNG in base 64.
         size: height and width of the image.
 
     Raises:
@@ -105,7 +105,7 @@ def shape_pixels(shape: dict[str, Any], size: tuple[int, int]) -> Array:
 
 
 def _pasted(shape: dict[str, Any], points: Sequence[tuple[float, float]], size: tuple[int, int]) -> Array:
-    """Return the pixels of a shape that is a PNG of its bounding box."""
+    """Return the pixels of a shape from a PNG of its bounding box."""
     with Image.open(BytesIO(base64.b64decode(shape["mask"], validate=True))) as picture:
         part = np.asarray(picture.convert("1"))
     pixels = np.zeros(size, bool)
@@ -118,27 +118,27 @@ def _pasted(shape: dict[str, Any], points: Sequence[tuple[float, float]], size: 
 
 
 def load_labelme(path: Path) -> dict[str, Any]:
-    """Return a LabelMe file's content.
+    """Return the content of a LabelMe file.
 
     Raises:
-        DataError: if it is missing, no JSON, or has no shapes.
+        DataError: if it is missing, not JSON, or has no shapes.
     """
     try:
         content = json.loads(path.read_bytes())
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror})", expected="a LabelMe file") from error
     except ValueError as error:
-        raise DataError(f"{path} is no JSON ({error})", expected="a LabelMe file") from error
+        raise DataError(f"{path} is not JSON ({error})", expected="a LabelMe file") from error
     shapes = content.get("shapes") if isinstance(content, dict) else None
     if not isinstance(shapes, list) or not all(
         isinstance(one, dict) and {"label", "points"} <= set(one) for one in shapes
     ):
-        raise DataError(f"{path} is not LabelMe's", expected="shapes, each with label and points")
+        raise DataError(f"{path} is not a LabelMe file", expected="shapes, each with label and points")
     return dict(content)
 
 
 def labels_in(paths: Iterable[Path], threads: int) -> tuple[str, ...]:
-    """Return the labels that LabelMe files use, sorted; "__ignore__" is none.
+    """Return the sorted labels in LabelMe files, except "__ignore__".
 
     Raises:
         DataError: if a file cannot be read.

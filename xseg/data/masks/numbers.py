@@ -1,4 +1,4 @@
-"""Mask files become arrays of numbers, and the files' numbers become train ids."""
+"""Read masks as numbers, and convert the numbers to train ids."""
 
 from __future__ import annotations
 
@@ -20,25 +20,24 @@ from xseg.labels.label_map import LabelMap
 from xseg.types import PathArgument
 
 _VALUES = 65_536
-# Pillow stretches grey of few bits to 0..255, which would turn class 1 into 17 or 85.
+# Pillow stretches grey values of few bits to 0..255, which would change class 1 to 17 or 85.
 _STRETCH = {"L;2": 85, "L;4": 17}
-_PAGED = ("GIF", "TIFF")  # of other formats, counting the frames would decode them
+_PAGED = ("GIF", "TIFF")  # in other formats, counting the frames would decode them
 
 
 def read_mask(source: PathArgument | bytes, *, name: str = "") -> Array:
-    """Read a mask as the numbers that the file holds: a palette image gives its indices, not its colours.
+    """Read the numbers in a mask; a palette image gives its indices, not its colours.
 
     Args:
-        source: the path of a file, or a file's content: a grey, black-and-white or palette image of 1 to 16 bits and
-            one page (PNG, GIF, TIFF, ...); or a .npy array (H, W) of integers. Its EXIF orientation, if it has one,
-            is applied, as an image's is.
-        name: what errors call the mask; the path if empty.
+        source: path or content of a file: a grey, black-and-white or palette image of 1 to 16 bits with one page (PNG,
+            GIF, TIFF, ...), or a .npy array (H, W) of integers. Its EXIF orientation, if any, is applied.
+        name: name of the mask in error messages; the path if empty.
 
     Returns:
-        (H, W) uint8 or uint16, before any mapping.
+        Stored numbers, (H, W) uint8 or uint16.
 
     Raises:
-        DataError: if the file is missing, empty, truncated, no image, a colour image, or has several pages.
+        DataError: if the file is missing, empty, truncated, not an image, a colour image, or has several pages.
     """
     name = name or str(source)
     with decoding(name), opened(source) as file:
@@ -53,7 +52,7 @@ def read_mask(source: PathArgument | bytes, *, name: str = "") -> Array:
                 raise DataError(
                     f"mask {name} is a colour image ({picture.mode})",
                     expected="one number per pixel, in a grey or palette image",
-                    remedy="set layout.labels.encoding to color, or turn its colours into class numbers",
+                    remedy="set layout.labels.encoding to color, or convert its colours to class numbers",
                 )
             stretch = max((_STRETCH.get(_raw_mode(tile[3]), 1) for tile in getattr(picture, "tile", ())), default=1)
             numbers = _integers(np.asarray(picture), name)
@@ -61,16 +60,16 @@ def read_mask(source: PathArgument | bytes, *, name: str = "") -> Array:
 
 
 def read_index_mask(record: Record) -> Array:
-    """Return the numbers that a record's mask file holds, (H, W) uint8 or uint16.
+    """Return the numbers in the mask file of a record, (H, W) uint8 or uint16.
 
     Raises:
-        DataError: if the file cannot be read, or the record has none.
+        DataError: if the file cannot be read, or the record has no mask.
     """
     return read_mask(mask_of(record))
 
 
 def mask_of(record: Record) -> Path:
-    """Return the file of a record's label.
+    """Return the mask file of a record.
 
     Raises:
         DataError: if it has none.
@@ -81,11 +80,11 @@ def mask_of(record: Record) -> Path:
 
 
 def open_mask(file: BinaryIO, name: str) -> Image.Image:
-    """Open a mask's file; its pixels are decoded later.
+    """Open a mask file without decoding its pixels.
 
     Raises:
-        UnidentifiedImageError: if Pillow does not know it.
-        DataError: if it has several pages, of which none is the mask.
+        UnidentifiedImageError: if Pillow does not recognise it.
+        DataError: if it has several pages.
     """
     picture = Image.open(file)
     pages = int(getattr(picture, "n_frames", 1)) if picture.format in _PAGED else 1
@@ -96,7 +95,7 @@ def open_mask(file: BinaryIO, name: str) -> Image.Image:
 
 
 def _read_unidentified(file: BinaryIO, name: str) -> Array:
-    """Read a mask in a kind of TIFF that Pillow does not know; anything else is no mask."""
+    """Read a mask from a TIFF that Pillow does not recognise; any other file is not a mask."""
     file.seek(0)
     if not is_tiff(file):
         reason = "not an image" if file.read(1) else "empty"
@@ -106,24 +105,24 @@ def _read_unidentified(file: BinaryIO, name: str) -> Array:
 
 
 def count_values(mask: Array) -> dict[int, int]:
-    """Return the number of pixels of every value that a mask (H, W) holds, by rising value."""
+    """Return the number of pixels of each value in a mask (H, W), sorted by value."""
     counts = np.bincount(mask.ravel())
     return {int(value): int(counts[value]) for value in np.flatnonzero(counts)}
 
 
 def to_train_ids(mask: Array, labels: LabelMap, name: str) -> Array:
-    """Turn the numbers of a mask's file into train ids.
+    """Convert the numbers in a mask to train ids.
 
     Args:
-        mask: (H, W) uint8 or uint16, from `read_mask`.
-        labels: what each number means.
-        name: what errors call the mask.
+        mask: numbers from `read_mask`, (H, W) uint8 or uint16.
+        labels: label map of the numbers.
+        name: name of the mask in error messages.
 
     Returns:
-        (H, W) uint8, or uint16 if a train id or the ignore index needs it.
+        Train ids, (H, W) uint8, or uint16 if a train id or the ignore index needs it.
 
     Raises:
-        DataError: if a number has no meaning.
+        DataError: if a number belongs to no class.
     """
     unknown, table = _tables(labels)
     if _look_up(mask, unknown).any():
@@ -132,15 +131,15 @@ def to_train_ids(mask: Array, labels: LabelMap, name: str) -> Array:
 
 
 def check_values(values: dict[int, int], labels: LabelMap, name: str) -> None:
-    """Make sure that every value of a mask has a meaning.
+    """Check that every value of a mask belongs to a class or is ignored.
 
     Args:
-        values: pixels per value, from `count_values`.
-        labels: what each number means.
-        name: what the error calls the mask.
+        values: number of pixels per value, from `count_values`.
+        labels: label map of the values.
+        name: name of the mask in the error message.
 
     Raises:
-        DataError: if a value has none; it says which, in how many pixels, and what would be right.
+        DataError: if a value is unknown, with its number of pixels and the known values.
     """
     known = labels.train_ids()
     unknown = [value for value in values if value not in known]
@@ -152,18 +151,18 @@ def check_values(values: dict[int, int], labels: LabelMap, name: str) -> None:
     raise DataError(
         f"mask {name} has {first}{more}",
         expected=f"{_ranges(sorted(labels.raw_ids))} or {_ranges(ignored)} (ignored)",
-        remedy="add it to the label map or mark it ignored",
+        remedy="add it to the label map, or to ignored_raw_ids",
     )
 
 
 def empty_label(labels: LabelMap, background: str, size: tuple[int, int]) -> Array:
-    """Return a label (H, W) uint8 or uint16 that holds the background's raw id, or the ignore index without one."""
+    """Return a label (H, W) uint8 or uint16 filled with the background's raw id, or the ignore index without one."""
     raw_id = labels.raw_ids[labels.names.index(background)] if background in labels.names else labels.ignore_index
     return np.full(size, raw_id, smallest_type((*labels.raw_ids, labels.ignore_index)))
 
 
 def smallest_type(numbers: Iterable[int]) -> type[np.uint8 | np.uint16]:
-    """Return the type of a label that holds these numbers."""
+    """Return the smallest type for these numbers."""
     return np.uint8 if max(numbers) <= 255 else np.uint16
 
 
@@ -171,7 +170,7 @@ def raw_id_of(labels: LabelMap, name: str, path: Path) -> int:
     """Return the raw id of a class by its name.
 
     Raises:
-        DataError: if there is none of this name.
+        DataError: if no class has this name.
     """
     if name not in labels.names:
         known = ", ".join(labels.names[:8]) + (", ..." if len(labels) > 8 else "")
@@ -181,7 +180,7 @@ def raw_id_of(labels: LabelMap, name: str, path: Path) -> int:
 
 @lru_cache(maxsize=8)
 def _tables(labels: LabelMap) -> tuple[Array, Array]:
-    """Return for every 16-bit number whether it has no meaning, and its train id or `ignore_index`."""
+    """Return for every 16-bit number whether it is unknown, and its train id or `ignore_index`."""
     largest = max(len(labels) - 1, labels.ignore_index)
     unknown = np.ones(_VALUES, np.uint8)
     table = np.full(_VALUES, labels.ignore_index, np.uint8 if largest <= 255 else np.uint16)
@@ -191,12 +190,12 @@ def _tables(labels: LabelMap) -> tuple[Array, Array]:
 
 
 def _look_up(mask: Array, table: Array) -> Array:
-    """Return table[mask]; OpenCV does it ten times faster for 8-bit masks."""
+    """Return table[mask], with OpenCV for 8-bit masks, which is ten times faster."""
     return cv2.LUT(mask, table[:256]) if mask.dtype == np.uint8 else np.ascontiguousarray(table[mask])
 
 
 def _raw_mode(arguments: object) -> str:
-    """Return the layout of the file's pixels from a Pillow tile's arguments, a text or a tuple led by one."""
+    """Return the layout of the stored pixels from a Pillow tile's arguments: a string, or the first in a tuple."""
     return str(arguments[0] if isinstance(arguments, tuple) and arguments else arguments)
 
 
@@ -205,7 +204,7 @@ def _integers(array: Array, name: str) -> Array:
     if array.ndim != 2 or array.size == 0:
         raise DataError(f"mask {name} has shape {array.shape}", expected="(height, width)")
     if array.dtype.kind not in "bui":
-        raise DataError(f"mask {name} has {array.dtype} values", expected="whole numbers")
+        raise DataError(f"mask {name} has {array.dtype} values", expected="integers")
     if array.dtype.kind == "b" or array.dtype == np.uint8:
         return array.astype(np.uint8)
     if array.min() < 0 or array.max() >= _VALUES:
@@ -214,7 +213,7 @@ def _integers(array: Array, name: str) -> Array:
 
 
 def _ranges(values: list[int]) -> str:
-    """Write sorted numbers shortly: 0 to 10, 255."""
+    """Return sorted numbers as ranges: 0 to 10, 255."""
     if not values:
         return "none"
     breaks = [index for index, (a, b) in enumerate(pairwise(values), start=1) if b != a + 1]

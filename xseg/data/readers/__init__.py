@@ -1,1 +1,1 @@
-"""One reader per data set layout, all giving the same sample."""
+"""Readers, one per data set layout."""

@@ -1,4 +1,4 @@
-"""ADE20K as the MIT Scene Parsing Benchmark cuts it (SceneParse150, ADEChallengeData2016): 150 classes."""
+"""ADE20K as in the MIT Scene Parsing Benchmark (SceneParse150, ADEChallengeData2016): 150 classes."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from xseg.labels.known import ADE20K
 
 
 def create(options: DataOptions) -> FileReader:
-    """Return the reader of images/ and annotations/, each with training/ and validation/, below root.
+    """Return the reader for images/ and annotations/, each with training/ and validation/, in root.
 
-    The masks number the classes from 1; 0 is everything else and does not count. The benchmark keeps the labels of
-    its test images, which have no masks; layout.splits.test can name the validation part.
+    The masks number the classes from 1; 0 is everything else and is ignored. The test labels are not public;
+    layout.splits.test can name the validation split.
 
     Raises:
-        DataError: if root is no folder.
+        DataError: if root is not a folder.
 
     Source: CSAILVision/sceneparsing, README.
     """

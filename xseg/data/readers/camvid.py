@@ -1,4 +1,4 @@
-"""CamVid in the layout that SegNet published: 360x480 PNGs, 11 classes and void, 367/101/233 images."""
+"""CamVid in SegNet's layout: 360x480 PNGs, 11 classes and void, 367/101/233 images."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from xseg.labels.known import CAMVID
 
 
 def create(options: DataOptions) -> FileReader:
-    """Return the reader of train/, trainannot/, val/, valannot/, test/ and testannot/ below root.
+    """Return the reader for train/, trainannot/, val/, valannot/, test/ and testannot/ in root.
 
     Raises:
-        DataError: if root is no folder.
+        DataError: if root is not a folder.
     """
     root = root_folder(options.root)
     listing = FolderListing(root, images="{split}", masks="{split}annot")

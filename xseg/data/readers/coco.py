@@ -1,4 +1,4 @@
-"""COCO: instances as polygons and RLE, panoptic PNGs, and the maps of things and stuff."""
+"""COCO: instances as polygons and RLE, panoptic PNGs, and maps of things and stuff."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ PARTS = ("train2017", "val2017", "test2017")
 
 
 def create(options: DataOptions) -> FileReader:
-    """Return the reader of the variant below root.
+    """Return the reader for the variant in root.
 
     Raises:
-        ConfigError: if there is no such variant.
-        DataError: if root is no folder, or the JSON that says the classes cannot be read.
+        ConfigError: if the variant is unknown.
+        DataError: if root is not a folder, or the JSON file with the classes cannot be read.
 
     Source: COCO, "Data format"; nightrome/cocostuff, README.
     """
@@ -32,7 +32,7 @@ def create(options: DataOptions) -> FileReader:
 
 
 def _instances(options: DataOptions) -> FileReader:
-    """Shapes of annotations/instances_SPLIT.json, or of any JSON in this format."""
+    """Return the reader for annotations/instances_SPLIT.json, or any JSON file in this format."""
     root, files, labels = Path(options.root), options.layout.files, options.layout.labels
     splits = SplitPlan.of(options.layout.splits, PARTS)
     file = files.list or "annotations/instances_{split}.json"
@@ -42,7 +42,7 @@ def _instances(options: DataOptions) -> FileReader:
 
 
 def _panoptic(options: DataOptions) -> FileReader:
-    """PNGs of annotations/panoptic_SPLIT/, whose segments annotations/panoptic_SPLIT.json tells."""
+    """Return the reader for annotations/panoptic_SPLIT/, with segments in annotations/panoptic_SPLIT.json."""
     root, files, labels = Path(options.root), options.layout.files, options.layout.labels
     splits = SplitPlan.of(options.layout.splits, PARTS)
     file = files.list or "annotations/panoptic_{split}.json"
@@ -54,7 +54,7 @@ def _panoptic(options: DataOptions) -> FileReader:
 
 
 def _maps(masks: str, labels: LabelMap) -> Callable[[DataOptions], FileReader]:
-    """Return what reads PNGs of numbers in a folder per part."""
+    """Return the function that creates a reader for PNGs of numbers with one folder per split."""
 
     def reader(options: DataOptions) -> FileReader:
         files = options.layout.files
@@ -70,5 +70,5 @@ VARIANTS: dict[str, Callable[[DataOptions], FileReader]] = {
     "stuff": _maps("stuffthingmaps/{split}", COCO_STUFF),
     "stuff_pixelmaps": _maps("annotations/stuff_{split}_pixelmaps", COCO_STUFF_ONLY),
 }
-"""instances: polygons and RLE. panoptic: things and stuff by segment. stuff: COCO-Stuff's 171 classes, from
+"""instances: polygons and RLE. panoptic: segments of things and stuff. stuff: COCO-Stuff's 171 classes, from
 stuffthingmaps_trainval2017. stuff_pixelmaps: its 91 kinds of stuff, from stuff_trainval2017."""

@@ -1,4 +1,4 @@
-"""CVAT's export "segmentation mask 1.1": PASCAL VOC's folders with colours of one's own in labelmap.txt."""
+"""CVAT's export "segmentation mask 1.1": PASCAL VOC's folders with the user's colours in labelmap.txt."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from xseg.data.splits import SplitPlan
 from xseg.errors import ConfigError
 
 LABELS, LISTS = "labelmap.txt", "ImageSets/Segmentation"
-ONLY_PART = "default"  # what CVAT calls a task's images that are in no subset
+ONLY_PART = "default"  # CVAT's name for the images of a task without subsets
 
 
 def create(options: DataOptions) -> FileReader:
-    """Return the reader of JPEGImages/, SegmentationClass/ and ImageSets/Segmentation/ below root.
+    """Return the reader for JPEGImages/, SegmentationClass/ and ImageSets/Segmentation/ in root.
 
-    Images that are in CVAT's subset "default" are divided by layout.splits.fractions; with subsets train, val and test
-    there is nothing to divide.
+    Images in CVAT's subset "default" are split by layout.splits.fractions; subsets train, val and test are used as they
+    are.
 
     Raises:
-        ConfigError: if all images are in one subset and no division is asked for, or colours are not apart.
-        DataError: if root is no folder, or labelmap.txt cannot be read.
+        ConfigError: if all images are in one subset and layout.splits.fractions is not set, or colours are too close.
+        DataError: if root is not a folder, or labelmap.txt cannot be read.
 
     Source: CVAT, dataset formats, "Segmentation mask"; Datumaro's VOC exporter.
     """
@@ -35,8 +35,8 @@ def create(options: DataOptions) -> FileReader:
     splits = SplitPlan.of(given, (train, "val", "test"))
     if train == ONLY_PART and not splits.fractions:
         raise ConfigError(
-            f"{root / LISTS} has all images in the one list default.txt",
-            expected="train.txt and val.txt, or a division",
+            f"{root / LISTS} has only the list default.txt with all images",
+            expected="train.txt and val.txt, or layout.splits.fractions",
             remedy="set layout.splits.fractions, for example [0.8, 0.1, 0.1]",
         )
     listing = NamedFiles(root, f"{LISTS}/{{split}}.txt", "JPEGImages", "SegmentationClass")

@@ -1,4 +1,4 @@
-"""Plain folders: images here, masks there, and a file or options that name the classes."""
+"""Folders of images and masks, with classes from a file or options."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ BINARY_CLASSES = ("background", "foreground")
 
 
 def create(options: DataOptions) -> FileReader:
-    """Return the reader of the folders or globs that the options name.
+    """Return the reader for the folders or globs in the options.
 
     Raises:
         ConfigError: if the options contradict each other.
-        DataError: if root is no folder, or no classes are given and root has no readable file of them.
+        DataError: if root is not a folder, or classes are given neither in the options nor in a readable file.
     """
     root = root_folder(options.root)
     files, labels, splits = options.layout.files, options.layout.labels, SplitPlan.of(options.layout.splits)
@@ -34,7 +34,7 @@ def create(options: DataOptions) -> FileReader:
     if (CLASS in masks) != (labels.encoding == "files"):
         raise ConfigError(
             f"masks={masks!r} with encoding={labels.encoding!r}",
-            expected=f'{CLASS} in masks exactly where encoding is "files"',
+            expected=f'{CLASS} in masks if and only if encoding is "files"',
         )
     if NAME in images and NAME not in masks:
         raise ConfigError(f"masks={masks!r} with images={images!r}", expected=f"{NAME} in both")
@@ -48,31 +48,31 @@ def create(options: DataOptions) -> FileReader:
 
 
 def require_division(pattern: str, splits: SplitPlan, what: str) -> None:
-    """Make sure that train, val and test are not the same files.
+    """Check that train, val and test are not the same files.
 
     Raises:
-        ConfigError: if a pattern names no split and no division is asked for.
+        ConfigError: if a pattern has no {split} and layout.splits.fractions is not set.
     """
     if SPLIT not in pattern and not splits.fractions:
         raise ConfigError(
             f"{what}={pattern!r} is the same for train, val and test",
-            expected="{split} in it, or a division",
+            expected="{split} in it, or layout.splits.fractions",
             remedy="set layout.splits.fractions, for example [0.8, 0.1, 0.1]",
         )
 
 
 def known_classes(root: Path, labels: LabelOptions, listing: Listing, train: str) -> LabelMap:
-    """Return the classes that options or a file say, or that the encoding itself tells.
+    """Return the classes from options, a file, or the encoding.
 
     Args:
-        root: the data set's folder.
-        labels: the options.
-        listing: of the masks whose colours are the classes if nothing names any.
-        train: the training part's own name.
+        root: folder of the data set.
+        labels: label options.
+        listing: listing of the masks, whose colours become the classes if there are no others.
+        train: name of the training split in the data set.
 
     Raises:
         ConfigError: if the options contradict each other.
-        DataError: if there are none, or a file cannot be read.
+        DataError: if there are no classes, or a file cannot be read.
     """
     if not labels.classes and label_file(root, labels) is None:
         if labels.encoding == "binary":
@@ -86,15 +86,15 @@ def known_classes(root: Path, labels: LabelOptions, listing: Listing, train: str
             return LabelMap(names, tuple(colors), ignore_index=labels.ignore_index)
     known = classes_of(root, labels)
     if labels.encoding == "binary" and len(known) != 2:
-        raise ConfigError(f"{len(known)} classes with encoding='binary'", expected="2, black's and white's")
+        raise ConfigError(f"{len(known)} classes with encoding='binary'", expected="2, for black and white")
     return known
 
 
 def decoder_of(known: LabelMap, labels: LabelOptions) -> MaskDecoder:
-    """Return what turns masks of the options' encoding into numbers.
+    """Return the decoder for the mask encoding in the options.
 
     Raises:
-        ConfigError: if colours cannot be told apart.
+        ConfigError: if colours are too close for the tolerance.
     """
     if labels.encoding == "binary":
         return BinaryMasks(known, labels.tolerance)

@@ -1,4 +1,4 @@
-"""Data sets of the Hugging Face `datasets` library: on the Hub, saved to disk, or Parquet files."""
+"""Data sets for the Hugging Face `datasets` library: on the Hub, saved to disk, or Parquet files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from xseg.images.reading import read_image
 from xseg.labels.label_map import LabelMap
 from xseg.types import Split
 
-Table: TypeAlias = Any  # a datasets.Dataset whose image columns are not decoded
+Table: TypeAlias = Any  # a datasets.Dataset with encoded image columns
 
 
 @dataclass(frozen=True)
@@ -29,13 +29,13 @@ class HuggingFaceReader:
     """Reads the rows of a table with a column of images and one of masks.
 
     Args:
-        source: a folder, or an id on the Hub.
-        labels: what the numbers of the masks mean.
-        channels: of the images.
-        image_column: the column of images.
-        mask_column: the column of masks.
-        options: how masks tell classes.
-        splits: which part is train, val and test.
+        source: folder, or id on the Hub.
+        labels: label map of the mask numbers.
+        channels: number of image channels.
+        image_column: column of the images.
+        mask_column: column of the masks.
+        options: label options with the mask encoding.
+        splits: train, val and test splits.
     """
 
     source: str
@@ -47,10 +47,10 @@ class HuggingFaceReader:
     splits: SplitPlan
 
     def records(self, split: Split) -> tuple[Record, ...]:
-        """Return the rows of a split; their paths are made up of the part and the row's number.
+        """Return the rows of a split; their paths consist of split and row number.
 
         Raises:
-            DataError: if there is no such part, or it lacks a column.
+            DataError: if the split does not exist or lacks a column.
         """
         return self.splits.records(split, self._listing)
 
@@ -58,7 +58,7 @@ class HuggingFaceReader:
         """Decode a row.
 
         Raises:
-            DataError: if image or mask cannot be read, or their sizes differ.
+            DataError: if the image or mask cannot be read, or their sizes differ.
         """
         row = self._row(record)
         image = read_image(_content(row[self.image_column], record), self.channels, name=str(record.image))
@@ -69,10 +69,10 @@ class HuggingFaceReader:
         return Sample(record.name, image, mask)
 
     def inspect(self, record: Record) -> Inspection:
-        """Look at a row's mask without decoding its image.
+        """Inspect the mask of a row without decoding the image.
 
         Raises:
-            DataError: if the mask cannot be read or has a value without a meaning.
+            DataError: if the mask cannot be read or has an unknown value.
         """
         numbers = self._numbers(self._row(record), record)
         values = count_values(numbers)
@@ -94,7 +94,7 @@ class HuggingFaceReader:
         for column in (self.image_column, self.mask_column):
             if column not in table.column_names:
                 raise DataError(
-                    f"{self.source} has no column {column!r} but {', '.join(table.column_names)}",
+                    f"{self.source} has no column {column!r}, only {', '.join(table.column_names)}",
                     expected="a column of images and one of masks",
                     remedy="set layout.files.image_column and layout.files.mask_column",
                 )
@@ -111,7 +111,7 @@ class HuggingFaceReader:
 
 
 def create(options: DataOptions) -> HuggingFaceReader:
-    """Return the reader of the table that root names: a folder, or an id such as "owner/name" on the Hub.
+    """Return the reader for the table in root: a folder, or an id such as "owner/name" on the Hub.
 
     Raises:
         ConfigError: if root is empty, or the options contradict each other.
@@ -121,7 +121,7 @@ def create(options: DataOptions) -> HuggingFaceReader:
         raise ConfigError("root is not set", expected="a folder, or an id on the Hugging Face Hub")
     files, labels = options.layout.files, options.layout.labels
     if labels.encoding == "files":
-        raise ConfigError("encoding='files' with reader='huggingface'", expected="a mask per image")
+        raise ConfigError("encoding='files' with reader='huggingface'", expected="one mask per image")
     root = Path(options.root)
     if labels.encoding == "binary" and not labels.classes and not labels.file:
         known = LabelMap(BINARY_CLASSES, ignore_index=labels.ignore_index)
@@ -140,18 +140,18 @@ def create(options: DataOptions) -> HuggingFaceReader:
 
 @lru_cache(maxsize=8)
 def load_table(source: str, split: str, columns: tuple[str, ...]) -> Table:
-    """Return a part of a data set; the images of these columns stay encoded.
+    """Return a split of a data set, with encoded images in the given columns.
 
-    No code of the data set is run: `datasets` reads Parquet and Arrow files alone.
+    No code of the data set is run: `datasets` reads only Parquet and Arrow files.
 
     Args:
-        source: a folder that `save_to_disk` wrote; a folder of Parquet files whose names start with the part's, below
-            it or in data/; or an id on the Hub.
-        split: the part's own name.
-        columns: of images and masks.
+        source: folder written by `save_to_disk`; folder of Parquet files whose names start with the split name, in it
+            or in data/; or id on the Hub.
+        split: name of the split in the data set.
+        columns: columns of images and masks.
 
     Raises:
-        DataError: if there is no such part, or it cannot be read.
+        DataError: if the split does not exist or cannot be read.
         MissingExtraError: if `datasets` is not installed.
     """
     try:
@@ -177,24 +177,26 @@ def _load(source: str, split: str) -> Table:
             return saved[split] if isinstance(saved, datasets.DatasetDict) else saved
         files = sorted(str(path) for folder in (root, root / "data") for path in folder.glob(f"{split}*.parquet"))
         if not files:
-            raise DataError(f"{source} has no {split}*.parquet", expected="Parquet files, or what save_to_disk wrote")
+            raise DataError(
+                f"{source} has no {split}*.parquet", expected="Parquet files, or a folder written by save_to_disk"
+            )
         return datasets.load_dataset("parquet", data_files=files, split="train")
     except DataError:
         raise
-    except Exception as error:  # the library raises dozens of kinds, for the network, the files and the format
+    except Exception as error:  # the library raises dozens of exceptions for network, files and format
         raise DataError(
-            f"part {split!r} of {source} cannot be loaded ({type(error).__name__}: {error})",
-            expected="a folder, or an id on the Hugging Face Hub, with this part",
+            f"split {split!r} of {source} cannot be loaded ({type(error).__name__}: {error})",
+            expected="a folder, or an id on the Hugging Face Hub, with this split",
             remedy="check root and layout.splits",
         ) from error
 
 
 def _content(value: Any, record: Record) -> bytes | str:
-    """Return the encoded picture of a cell, or the path of its file."""
+    """Return the encoded image of a cell, or the path of its file."""
     if isinstance(value, bytes):
         return value
     if isinstance(value, dict) and value.get("bytes"):
         return bytes(value["bytes"])
     if isinstance(value, dict) and value.get("path"):
         return str(value["path"])
-    raise DataError(f"{record.image} has {type(value).__name__} in its cell", expected="an encoded picture")
+    raise DataError(f"{record.image} has {type(value).__name__} in its cell", expected="an encoded image")

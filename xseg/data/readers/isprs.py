@@ -1,4 +1,4 @@
-"""What the two cities of the ISPRS 2D semantic labelling benchmark share: colours, and parts by tile."""
+"""Common parts of the two cities in the ISPRS 2D semantic labelling benchmark: colours, and splits by tile."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from xseg.labels.known import ISPRS, VOID
 
 @dataclass(frozen=True)
 class TileParts:
-    """Divides a benchmark's tiles into its training part and its test part.
+    """Split of the tiles into the training and test tiles of the benchmark.
 
     Args:
-        tiles: lists all tiles.
-        test: the names of the test tiles.
+        tiles: listing of all tiles.
+        test: names of the test tiles.
     """
 
     tiles: FolderListing
     test: Collection[str]
 
     def __call__(self, split: str) -> tuple[Record, ...]:
-        """Return the tiles of the part "train" or "test".
+        """Return the tiles of the split "train" or "test".
 
         Raises:
-            DataError: as the listing does, or if there is no tile of this part.
+            DataError: as in the listing, or if the split has no tiles.
         """
         if split not in ("train", "test"):
-            raise DataError(f"the benchmark has no part {split!r}", expected="train or test")
+            raise DataError(f"the benchmark has no split {split!r}", expected="train or test")
         images = self.tiles.find_images(split)
         wanted = {name for name in images if (name in self.test) == (split == "test")}
         masks = self.tiles.find_parts(split)[0]
@@ -46,20 +46,20 @@ class TileParts:
 
 
 def create_isprs(options: DataOptions, images: str, masks: str, test: Collection[str]) -> FileReader:
-    """Return the reader of a city's tiles.
+    """Return the reader for the tiles of a city.
 
-    The benchmark has no validation part: as in most publications, its test tiles serve for it, unless
-    layout.splits.fractions divide the training tiles. Black, the eroded borders of classes, does not count.
+    The benchmark has no validation split: as in most publications, the test tiles are used for validation, unless
+    layout.splits.fractions divides the training tiles. Black, the eroded class borders, is ignored.
 
     Args:
-        options: root, layout.files to read other images or labels than the usual, and the labels' tolerance.
-        images: the usual images' pattern below root.
-        masks: the usual labels' pattern.
-        test: the names of the test tiles.
+        options: data options with root, layout.files for other images or labels, and the label tolerance.
+        images: default pattern of the images below root.
+        masks: default pattern of the labels below root.
+        test: names of the test tiles.
 
     Raises:
-        ConfigError: if the tolerance cannot tell the colours apart.
-        DataError: if root is no folder.
+        ConfigError: if the tolerance is too large for the colours.
+        DataError: if root is not a folder.
     """
     root = root_folder(options.root)
     files = options.layout.files

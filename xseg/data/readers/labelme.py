@@ -1,4 +1,4 @@
-"""LabelMe: a JSON file of shapes beside each image."""
+"""LabelMe: a JSON file with shapes beside each image."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from xseg.errors import DataError
 from xseg.labels.label_map import LabelMap
 
 BACKGROUND = "_background_"
-"""What LabelMe's own list of labels calls the pixels that no shape covers."""
+"""LabelMe's own label for pixels that no shape covers."""
 _JSON = frozenset({".json"})
 
 
 @dataclass(frozen=True)
 class LabelMeListing:
-    """Lists LabelMe's JSON files and the images of the same name.
+    """Listing of LabelMe's JSON files and the images with the same name.
 
     Args:
-        root: the data set's folder.
-        images: the images' folder or glob below root.
-        shapes: the JSON files'. An image without one is not labelled and left out.
+        root: folder of the data set.
+        images: folder or glob of the images below root.
+        shapes: folder or glob of the JSON files below root; images without one are left out.
     """
 
     root: Path
@@ -39,7 +39,7 @@ class LabelMeListing:
     shapes: str
 
     def __call__(self, split: str) -> tuple[Record, ...]:
-        """Return the records of a part.
+        """Return the records of a split.
 
         Raises:
             DataError: if a folder is missing, there is no JSON, or a JSON has no image.
@@ -50,20 +50,20 @@ class LabelMeListing:
         if alone:
             raise DataError(
                 f"{len(alone)} of {len(shapes)} JSON files of the {split} split have no image: {', '.join(alone[:3])}",
-                expected=f"an image of the same name in {self.root / self.images.replace(SPLIT, split)}",
+                expected=f"an image with the same name in {self.root / self.images.replace(SPLIT, split)}",
             )
         return tuple(Record(name, images[name], path) for name, path in shapes.items())
 
 
 def create(options: DataOptions) -> FileReader:
-    """Return the reader of images and JSON files below root.
+    """Return the reader for images and JSON files in root.
 
-    Without options, they are in train/, val/ and test/ or, if these are not there, anywhere below root and divided by
-    layout.splits.fractions. Classes that neither options nor a file name are the labels that the training part uses.
+    By default, they are in train/, val/ and test/ or, if these do not exist, anywhere in root and split by
+    layout.splits.fractions. If neither options nor a file list the classes, they are the labels of the training split.
 
     Raises:
-        ConfigError: if the files are in one place and no division is asked for.
-        DataError: if root is no folder, or a file cannot be read.
+        ConfigError: if the files are in one folder and layout.splits.fractions is not set.
+        DataError: if root is not a folder, or a file cannot be read.
     """
     root = root_folder(options.root)
     files, splits = options.layout.files, SplitPlan.of(options.layout.splits)

@@ -1,4 +1,4 @@
-"""A list of images and masks: a text file per split, or a table."""
+"""Lists of images and masks: one text file per split, or a table."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from xseg.errors import ConfigError
 
 
 def create(options: DataOptions) -> FileReader:
-    """Return the reader of the pairs that a list names.
+    """Return the reader for the pairs in a list.
 
     Raises:
         ConfigError: if the options contradict each other.
-        DataError: if root is no folder, the list cannot be read, or no classes are given.
+        DataError: if root is not a folder, the list cannot be read, or no classes are given.
     """
     root = root_folder(options.root)
     files, labels, splits = options.layout.files, options.layout.labels, SplitPlan.of(options.layout.splits)
     if labels.encoding == "files":
-        raise ConfigError("encoding='files' with reader='list'", expected="a mask per image", remedy="use 'folder'")
+        raise ConfigError("encoding='files' with reader='list'", expected="one mask per image", remedy="use 'folder'")
     listing = ListedPairs(
         root,
         files.list or "{split}.txt",
@@ -30,7 +30,7 @@ def create(options: DataOptions) -> FileReader:
     )
     if not splits.fractions and not listing.has_splits():
         raise ConfigError(
-            f"list={listing.list!r} does not say which images are train, val and test",
+            f"list={listing.list!r} does not assign images to train, val and test",
             expected=f"{{split}} in its name, or a column {files.split_column!r} in a CSV",
             remedy="set layout.splits.fractions, for example [0.8, 0.1, 0.1]",
         )

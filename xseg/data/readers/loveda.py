@@ -1,4 +1,4 @@
-"""LoveDA: land cover in 1024x1024 aerial images, rural and urban."""
+"""LoveDA: land cover in rural and urban aerial images of 1024x1024."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from xseg.data.splits import SplitPlan
 from xseg.labels.known import LOVEDA
 
 VARIANTS = {"all": "*", "rural": "Rural", "urban": "Urban"}
-"""all: both domains, which the records' names begin with. rural, urban: one of them."""
+"""all: both domains, with names that start with the domain. rural, urban: one domain."""
 
 
 def create(options: DataOptions) -> FileReader:
-    """Return the reader of Train/, Val/ and Test/, each with Rural/ and Urban/ of images_png/ and masks_png/.
+    """Return the reader for Train/, Val/ and Test/, each with images_png/ and masks_png/ in Rural/ and Urban/.
 
-    The masks number the classes from 1; 0 is no data and does not count. The labels of Test are not published.
+    The masks number the classes from 1; 0 is no data and is ignored. The labels of Test are not public.
 
     Raises:
-        ConfigError: if there is no such variant.
-        DataError: if root is no folder.
+        ConfigError: if the variant is unknown.
+        DataError: if root is not a folder.
 
     Source: Wang et al. 2021, "LoveDA"; Junjue-Wang/LoveDA, README.
     """

@@ -1,4 +1,4 @@
-"""Oxford-IIIT Pet: cats and dogs, with a trimap of pet, background and the border between."""
+"""Oxford-IIIT Pet: cats and dogs, with trimaps of pet, background and border."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from xseg.data.splits import SplitPlan
 from xseg.labels.known import PET, PET_WITH_BORDER
 
 VARIANTS = {"pet": PET, "border": PET_WITH_BORDER}
-"""pet: two classes, the border does not count. border: it is a third class."""
+"""pet: two classes, without the border. border: the border is a third class."""
 VALIDATION_SHARE = 0.1
 
 
 def create(options: DataOptions) -> FileReader:
-    """Return the reader of images/ and annotations/ below root.
+    """Return the reader for images/ and annotations/ in root.
 
-    The data set has the parts trainval and test; a tenth of trainval, drawn by the seed, serves for validation, unless
-    layout.splits says otherwise.
+    The data set has the splits trainval and test; a random tenth of trainval is used for validation, unless
+    layout.splits sets other splits.
 
     Raises:
-        ConfigError: if there is no such variant.
-        DataError: if root is no folder.
+        ConfigError: if the variant is unknown.
+        DataError: if root is not a folder.
 
     Source: Parkhi et al. 2012, "Cats and Dogs"; annotations/README.
     """

@@ -1,4 +1,4 @@
-"""ISPRS Potsdam: 38 tiles of 6000x6000 pixels, 5 cm on the ground, labelled in six colours."""
+"""ISPRS Potsdam: 38 tiles of 6000x6000 pixels at 5 cm, labelled in six colours."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ VARIANTS = {
     "irrg": "3_Ortho_IRRG/top_potsdam_{name}_IRRG.tif",
     "rgbir": "4_Ortho_RGBIR/top_potsdam_{name}_RGBIR.tif",
 }
-"""rgb and irrg have 3 channels, rgbir 4: set channels to it."""
+"""rgb and irrg have 3 channels; rgbir has 4, for channels: 4."""
 MASKS = "5_Labels_all/top_potsdam_{name}_label.tif"
 
 
 def create(options: DataOptions) -> FileReader:
-    """Return the reader of the tiles below root; layout.files.masks can name the eroded labels.
+    """Return the reader for the tiles in root; layout.files.masks can name the eroded labels.
 
     Raises:
-        ConfigError: if there is no such variant, or the tolerance cannot tell the colours apart.
-        DataError: if root is no folder.
+        ConfigError: if the variant is unknown, or the tolerance is too large for the colours.
+        DataError: if root is not a folder.
 
     Source: ISPRS WG III/4, 2D Semantic Labeling - Potsdam.
     """

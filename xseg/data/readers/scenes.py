@@ -1,4 +1,4 @@
-"""Generated scenes as a data set: no files, the same pixels for the same seed."""
+"""Generated scenes as a data set without files; the same seed gives the same pixels."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class ScenesReader:
 
     Args:
         size: height and width in pixels.
-        counts: number of scenes of the train, val and test splits.
-        seed: which scenes.
-        labels: the classes that `scene` draws.
-        channels: always 3.
+        counts: number of scenes in the train, val and test splits.
+        seed: random seed of the scenes.
+        labels: classes in the scenes.
+        channels: number of image channels, always 3.
     """
 
     size: tuple[int, int]
@@ -33,7 +33,7 @@ class ScenesReader:
     channels: int = 3
 
     def records(self, split: Split) -> tuple[Record, ...]:
-        """Return the scenes of a split; their paths are made up, as `write_scenes` would name them."""
+        """Return the records of a split, with the paths that `write_scenes` would use."""
         names = [f"{index:06d}" for index in range(self.counts[SPLITS.index(split)])]
         folder = Path(split)
         return tuple(
@@ -46,16 +46,16 @@ class ScenesReader:
         image, mask = scene(scene_key(self.seed, split, int(record.name)), *self.size)
         return Sample(record.name, image, mask)
 
-    def inspect(self, record: Record) -> Inspection:  # noqa: ARG002 - every scene is alike
-        """Return the size that every scene has; a generated mask needs no look."""
+    def inspect(self, record: Record) -> Inspection:  # noqa: ARG002 - all scenes have the same size
+        """Return the size of the scenes; generated masks need no inspection."""
         return Inspection(self.size, {})
 
 
 def create(options: DataOptions) -> ScenesReader:
-    """Return the reader of generated scenes.
+    """Return the reader for generated scenes.
 
     Raises:
-        ConfigError: if another number of channels than 3 is asked for.
+        ConfigError: if the number of channels is not 3.
     """
     if options.channels != 3:
         raise ConfigError(f"channels={options.channels} for generated scenes", expected="3")

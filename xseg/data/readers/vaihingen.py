@@ -1,4 +1,4 @@
-"""ISPRS Vaihingen: 33 tiles of infrared, red and green, 9 cm on the ground, labelled in six colours."""
+"""ISPRS Vaihingen: 33 tiles of infrared, red and green at 9 cm, labelled in six colours."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ MASKS = "gts_for_participants/top_mosaic_09cm_{name}.tif"
 
 
 def create(options: DataOptions) -> FileReader:
-    """Return the reader of the tiles below root.
+    """Return the reader for the tiles in root.
 
-    gts_for_participants has the labels of the training tiles; layout.files.masks can name the folder of the complete
-    or of the eroded ones.
+    gts_for_participants holds the labels of the training tiles; layout.files.masks can name the folder with complete or
+    eroded labels.
 
     Raises:
-        ConfigError: if the tolerance cannot tell the colours apart.
-        DataError: if root is no folder.
+        ConfigError: if the tolerance is too large for the colours.
+        DataError: if root is not a folder.
 
     Source: ISPRS WG III/4, 2D Semantic Labeling - Vaihingen.
     """

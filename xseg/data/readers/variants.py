@@ -1,4 +1,4 @@
-"""The versions in which a data set is published."""
+"""Variants of a published data set."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ Variant = TypeVar("Variant")
 
 
 def variant_of(options: DataOptions, variants: Mapping[str, Variant]) -> Variant:
-    """Return what belongs to the variant that options name, the first one's if they name none.
+    """Return the variant in the options, or else the first one.
 
     Raises:
-        ConfigError: if there is no such variant.
+        ConfigError: if the variant is unknown.
     """
     name = options.layout.variant or next(iter(variants))
     if name not in variants:

@@ -1,4 +1,4 @@
-"""PASCAL VOC 2012, and the further masks of the Semantic Boundaries Dataset (SBD)."""
+"""PASCAL VOC 2012, with the additional masks of the Semantic Boundaries Dataset (SBD)."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from xseg.labels.known import VOC
 
 @dataclass(frozen=True)
 class Layout:
-    """Where a variant has its files.
+    """Locations of the files of a variant.
 
     Args:
-        list: the names of a part's images.
-        images: their folder.
-        masks: the masks' folder.
-        decode: reads a mask.
-        train: the part that training uses.
-        suffixes: of the masks.
+        list: text file with the image names of a split.
+        images: folder of the images.
+        masks: folder of the masks.
+        decode: function that reads a mask.
+        train: name of the training split.
+        suffixes: suffixes of the masks.
     """
 
     list: str
@@ -40,7 +40,7 @@ class Layout:
 
 
 def read_sbd(record: Record) -> Array:
-    """Return the numbers of an SBD label, (H, W) uint8: GTcls.Segmentation of a MATLAB 5 file.
+    """Return the numbers of an SBD label, (H, W) uint8, from GTcls.Segmentation in a MATLAB 5 file.
 
     Raises:
         DataError: if the file cannot be read.
@@ -62,17 +62,17 @@ VARIANTS = {
     "aug": Layout("ImageSets/Segmentation/{split}.txt", "JPEGImages", "SegmentationClassAug", train="trainaug"),
     "sbd": Layout("{split}.txt", "img", "cls", read_sbd, suffixes=frozenset({".mat"})),
 }
-"""voc2012: the devkit's VOC2012 folder, 1,464 training images. aug: the same with SegmentationClassAug, the masks of
-SBD as PNGs that DeepLab and others train with, and trainaug.txt with 10,582 names. sbd: the dataset folder of
-benchmark_RELEASE as its authors publish it."""
+"""voc2012: the devkit's VOC2012 folder, with 1,464 training images. aug: the same with SegmentationClassAug (the masks
+of SBD as PNGs, which DeepLab and others use) and trainaug.txt with 10,582 names. sbd: the dataset folder of
+benchmark_RELEASE as published by its authors."""
 
 
 def create(options: DataOptions) -> FileReader:
-    """Return the reader of the variant below root.
+    """Return the reader for the variant in root.
 
     Raises:
-        ConfigError: if there is no such variant.
-        DataError: if root is no folder.
+        ConfigError: if the variant is unknown.
+        DataError: if root is not a folder.
     """
     root = root_folder(options.root)
     layout = variant_of(options, VARIANTS)
