@@ -17,7 +17,7 @@ from xseg.cli.evaluate import default_directory
 from xseg.images.normalization import Normalization
 from xseg.labels.label_map import LabelMap
 from xseg.metrics.confusion import confusion_matrix
-from xseg.metrics.scores import scores_from_confusion
+from xseg.metrics.overlap import Iou
 from xseg.models.architectures import build_model
 from xseg.models.config import ModelConfig
 
@@ -106,7 +106,7 @@ def test_the_scores_are_those_of_the_masks_that_predict_writes(run, data, tmp_pa
     )
     values = scores(out)
     assert values["confusion"] == confusion.tolist()
-    assert values["miou"] == scores_from_confusion(confusion).miou
+    assert values["miou"] == Iou(classes=3, ignore_index=255).overall(confusion)
     with (out / "per_image.csv").open(encoding="utf-8", newline="") as file:
         assert [row["name"] for row in csv.DictReader(file)] == ["0", "1"]
 

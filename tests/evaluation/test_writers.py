@@ -32,7 +32,7 @@ def test_the_metrics_are_json_of_fractions_with_null_for_what_has_no_meaning(eva
         "boundary_iou": None,
         "pixels": 0,
     }
-    assert values["miou"] == evaluation.scores.miou
+    assert values["miou"] == evaluation.scores.overall["miou"]
     assert 0 < values["miou"] < 1
     assert values["confusion"] == [list(row) for row in evaluation.scores.confusion]
 

@@ -95,7 +95,8 @@ def test_the_page_needs_no_other_file_and_runs_nothing(page):
 
 
 def test_the_scores_and_the_curves_are_there(page, evaluation):
-    for value in (evaluation.scores.miou, evaluation.scores.boundary_iou, evaluation.scores.classes[1].precision):
+    scores = evaluation.scores
+    for value in (scores.overall["miou"], scores.overall["boundary_iou"], scores.per_class["precision"][1]):
         assert f"{value:.3f}" in page.text
     assert page.all("aria-label") == ["Loss", "Validation mIoU", "Learning rate"]
 

@@ -71,7 +71,7 @@ def test_it_learns_and_logs(tiny, tmp_path):
     trainer.fit(task, datamodule=tiny.HalvesData())
     measured = trainer.callback_metrics
     assert measured["val/miou"] > 0.8
-    assert task.scores.miou == pytest.approx(measured["val/miou"].item())
+    assert task.scores.overall["miou"] == pytest.approx(measured["val/miou"].item())
     assert {"val/iou/dark", "val/iou/bright"} <= set(measured)
     assert "val/iou/never" not in measured, "a class that is nowhere has no IoU"
     assert measured["train/loss"] < 1.0

@@ -20,10 +20,7 @@ if TYPE_CHECKING:
     from xseg.data.sample import Reader
     from xseg.evaluation.evaluate import Evaluation
     from xseg.inference.predictor import Predictor
-    from xseg.labels.label_map import LabelMap
-    from xseg.metrics.scores import Scores
-
-COLUMNS = ("iou", "accuracy", "precision", "f1", "boundary_iou")  # recall is accuracy, by another name
+    from xseg.metrics.registry import MetricSource
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -45,7 +42,8 @@ def main(arguments: Sequence[str]) -> int:
     source: str = values["model"]
     directory = Path(values["output_dir"] or default_directory(source, split))
 
-    settings = EvaluationSettings(source, split, data, options)
+    metrics = tuple(values["metrics"])
+    settings = EvaluationSettings(source, split, data, options, metrics)
     if not values["overwrite"]:
         settings.require_same(directory)
 
@@ -69,8 +67,9 @@ def main(arguments: Sequence[str]) -> int:
         facts=facts,
         history=history if history.is_file() else None,
         settings=settings,
+        metrics=metrics,
     )
-    print_scores(evaluation.labels, evaluation.scores)
+    print_scores(evaluation)
     speed = len(evaluation.images) / evaluation.seconds if evaluation.seconds else 0.0
     print(f"{len(evaluation.images)} images in {evaluation.seconds:.1f} s ({speed:.1f} images/s)")
     print(f"report: {directory / 'report.html'}")
@@ -95,6 +94,7 @@ def evaluate_and_report(
     facts: Mapping[str, str],
     history: PathArgument | None = None,
     settings: EvaluationSettings | None = None,
+    metrics: Sequence[MetricSource] = (),
 ) -> Evaluation:
     """Score a model with a progress bar, and write metrics.json, per_image.csv and report.html.
 
@@ -107,6 +107,7 @@ def evaluate_and_report(
         facts: what the report's head says about model and data.
         history: a training's metrics.csv, whose curves the report shows.
         settings: model, split, data and options, which metrics.json names.
+        metrics: further metrics; see `xseg.evaluation.evaluate.evaluate`.
 
     Returns:
         The scores.
@@ -119,7 +120,7 @@ def evaluate_and_report(
     from xseg.evaluation.writers import write_metrics, write_per_image
     from xseg.reports.evaluation import write_report
 
-    evaluation = evaluate(predictor, reader, split, show=show_progress)
+    evaluation = evaluate(predictor, reader, split, metrics=metrics, show=show_progress)
     directory = Path(directory)
     write_metrics(evaluation, directory / METRICS_FILE, settings)
     write_per_image(evaluation, directory / "per_image.csv")
@@ -127,31 +128,31 @@ def evaluate_and_report(
     return evaluation
 
 
-def print_scores(labels: LabelMap, scores: Scores) -> None:
+def print_scores(evaluation: Evaluation) -> None:
     """Print the scores as a table on standard output."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    scores, metrics = evaluation.scores, evaluation.metrics
+    shown = [metric for metric in metrics if metric.has_classes() and metric.shown]
     table = Table(show_footer=True)
-    footers = {"iou": scores.miou, "accuracy": scores.mean_accuracy, "boundary_iou": scores.boundary_iou}
-    table.add_column("class", footer="mean", overflow="fold")
-    for column in COLUMNS:
-        footer = _cell(footers[column]) if column in footers else ""
-        table.add_column(column.replace("_", " "), footer=footer, justify="right", no_wrap=True)
-    table.add_column("pixels", footer=str(sum(entry.pixels for entry in scores.classes)), justify="right", no_wrap=True)
-    for name, entry in zip(labels.names, scores.classes, strict=True):
+    table.add_column("class", footer="overall", overflow="fold")
+    for metric in shown:
+        key = metric.overall_key()
+        footer = "" if key is None else _cell(scores.overall[key])
+        table.add_column(Text(metric.heading()), footer=footer, justify="right", no_wrap=True)
+    table.add_column("pixels", footer=str(sum(scores.pixels)), justify="right", no_wrap=True)
+    columns = [scores.per_class[metric.name] for metric in shown]
+    for name, pixels, *values in zip(evaluation.labels.names, scores.pixels, *columns, strict=True):
         # Text: a name in brackets is no markup
-        table.add_row(Text(name), *(_cell(getattr(entry, column)) for column in COLUMNS), str(entry.pixels))
+        table.add_row(Text(name), *map(_cell, values), str(pixels))
     console = Console()
     if not console.is_terminal:
         console = Console(width=110)  # a log has no width of its own, and 80 columns would cut the numbers
     console.print(table)
-    print(
-        f"mIoU {_cell(scores.miou)}, mean accuracy {_cell(scores.mean_accuracy)}, pixel accuracy "
-        f"{_cell(scores.pixel_accuracy)}, frequency-weighted IoU {_cell(scores.fwiou)}, boundary IoU "
-        f"{_cell(scores.boundary_iou)}"
-    )
+    overall = ((metric.overall_heading(), metric.overall_key()) for metric in metrics)
+    print(", ".join(f"{heading} {_cell(scores.overall[key])}" for heading, key in overall if key is not None))
 
 
 def _cell(value: float | None) -> str:
@@ -165,6 +166,8 @@ def _parse(arguments: Sequence[str]) -> dict[str, Any]:
     parser.add_argument("--split", choices=SPLITS, default="val", help="which part of the data set")
     parser.add_argument("--output_dir", type=str, help="where to write; default: in the run, or runs/evaluate/NAME")
     parser.add_argument("--config", type=str, help="a YAML file whose `data:` replaces all of the run's data options")
+    own = "metrics of your own beside xseg's, as metrics.py:MyMetric"
+    parser.add_argument("--metrics", type=str, nargs="+", default=[], help=own)
     parser.add_argument("--overwrite", action="store_true", help="replace the scores of another evaluation")
     add_options(parser, InferenceOptions)
     parser.add_class_arguments(DataOptions, "data")

@@ -197,5 +197,5 @@ def _report(cli: TrainCLI) -> None:
         history=run.metrics,
         settings=EvaluationSettings(str(run.path), "val", request.data, predictor.options),
     )
-    print_scores(evaluation.labels, evaluation.scores)
+    print_scores(evaluation)
     print(f"best model: {run.best}\nlast state: {run.last_checkpoint}\nreport: {run.report}", flush=True)

@@ -20,9 +20,9 @@ from xseg.inference.prediction import Prediction
 from xseg.inference.predictor import Predictor
 from xseg.inference.prefetch import ahead
 from xseg.labels.label_map import LabelMap
-from xseg.metrics.boundary import BoundaryCounts, boundary_counts
-from xseg.metrics.confusion import confusion_matrix
-from xseg.metrics.scores import Scores, scores_from_confusion
+from xseg.metrics.metric import Counts, Metric
+from xseg.metrics.registry import MetricSource, create_metrics
+from xseg.metrics.scores import CONFUSION, Scores, add_counts, compute_scores, count_image
 from xseg.types import Split
 
 EXAMPLES = 4  # pictures of each kind in the report
@@ -38,21 +38,22 @@ class ImageScore:
         name: the record's name.
         width: in pixels.
         height: in pixels.
-        miou: mean IoU over the classes that are labelled or predicted in this image.
-        pixel_accuracy: share of the labelled pixels that are predicted right.
-        boundary_iou: mean boundary IoU over the classes of this image.
         seconds: time spent on the prediction.
+        overall: score of all classes together by its name, of this image alone.
         iou: IoU per class, by train id.
     """
 
     name: str
     width: int
     height: int
-    miou: float | None
-    pixel_accuracy: float | None
-    boundary_iou: float | None
     seconds: float
+    overall: dict[str, float | None]
     iou: tuple[float | None, ...]
+
+    @property
+    def miou(self) -> float | None:
+        """Mean IoU over the classes that are labelled or predicted in this image."""
+        return self.overall["miou"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +80,7 @@ class Evaluation:
     Args:
         split: which one.
         labels: the classes, as the data set names them.
+        metrics: what was measured.
         scores: of all pixels of the split together.
         images: one entry per image, in the order of the records.
         best: the images of the highest mIoU, the highest first.
@@ -88,6 +90,7 @@ class Evaluation:
 
     split: Split
     labels: LabelMap
+    metrics: tuple[Metric, ...]
     scores: Scores
     images: tuple[ImageScore, ...]
     best: tuple[Example, ...]
@@ -97,8 +100,7 @@ class Evaluation:
 
 @dataclass(frozen=True, eq=False)
 class _Scored:
-    confusion: NDArray[np.int64]
-    boundary: BoundaryCounts
+    counts: dict[str, Counts]
     example: Example
 
 
@@ -109,6 +111,7 @@ def evaluate(
     *,
     scales: Sequence[float] | None = None,
     flip: bool | None = None,
+    metrics: Sequence[MetricSource] = (),
     show: ShowProgress = NO_PROGRESS,
 ) -> Evaluation:
     """Score a model on every image of a split.
@@ -119,13 +122,14 @@ def evaluate(
         split: train, val or test.
         scales: sizes to average over; None for the predictor's own.
         flip: average over the mirror image too; None for the predictor's own.
+        metrics: further metrics beside the registered ones: class paths, classes or objects.
         show: shows the progress.
 
     Returns:
         The scores.
 
     Raises:
-        ConfigError: if the model has other classes than the data set.
+        ConfigError: if the model has other classes than the data set, or a metric is none.
         DataError: if an image or a label cannot be read, or an image has no label: a score of the rest would be
             taken for a score of the split.
         ShapeError: if the data set's images do not have the model's number of channels.
@@ -137,15 +141,15 @@ def evaluate(
             scales=options.scales if scales is None else scales, flip=options.flip if flip is None else flip
         )
     start = time.perf_counter()
-    classes = len(reader.labels)
-    confusion, boundary = np.zeros((classes, classes), np.int64), BoundaryCounts.zeros(classes)
+    classes, ignore_index = len(reader.labels), reader.labels.ignore_index
+    measured = create_metrics(metrics, classes=classes, ignore_index=ignore_index)
+    counts: dict[str, Counts] = {CONFUSION: np.zeros((classes, classes), np.int64)}
     images: list[ImageScore] = []
     extremes = _Extremes()
     pairs = _predictions(predictor, reader, split)
     with show(f"evaluate {split}", len(reader.records(split))) as progress:
-        for scored in ahead(lambda pair: _score(*pair, reader.labels), pairs, prompt=True):
-            confusion += scored.confusion
-            boundary += scored.boundary
+        for scored in ahead(lambda pair: _score(*pair, reader.labels, measured), pairs, prompt=True):
+            counts = add_counts(counts, scored.counts)
             images.append(scored.example.score)
             extremes.add(scored.example)
             progress.advance()
@@ -153,7 +157,8 @@ def evaluate(
     return Evaluation(
         split=split,
         labels=reader.labels,
-        scores=scores_from_confusion(confusion, boundary.iou()),
+        metrics=measured,
+        scores=compute_scores(measured, counts),
         images=tuple(images),
         best=best,
         worst=worst,
@@ -186,26 +191,22 @@ def _predictions(predictor: Predictor, reader: Reader, split: Split) -> Iterator
         yield from zip(chunk, predictions, strict=True)
 
 
-def _score(sample: Sample, prediction: Prediction, labels: LabelMap) -> _Scored:
+def _score(sample: Sample, prediction: Prediction, labels: LabelMap, metrics: Sequence[Metric]) -> _Scored:
     if sample.mask is None:
         raise DataError(f"{sample.name} has no label", expected="a labelled split")
-    classes, ignore_index = len(labels), labels.ignore_index
     pair = (sample.mask, prediction.mask)
-    confusion = confusion_matrix(*pair, classes=classes, ignore_index=ignore_index)
-    boundary = boundary_counts(*pair, classes=classes, ignore_index=ignore_index)
-    scores = scores_from_confusion(confusion, boundary.iou())
+    counts = count_image(metrics, *pair, classes=len(labels), ignore_index=labels.ignore_index)
+    scores = compute_scores(metrics, counts)
     height, width = sample.mask.shape
     score = ImageScore(
         name=sample.name,
         width=width,
         height=height,
-        miou=scores.miou,
-        pixel_accuracy=scores.pixel_accuracy,
-        boundary_iou=scores.boundary_iou,
         seconds=prediction.seconds,
-        iou=tuple(entry.iou for entry in scores.classes),
+        overall=scores.overall,
+        iou=scores.per_class["iou"],
     )
-    return _Scored(confusion, boundary, _example(score, sample.image, *pair))
+    return _Scored(counts, _example(score, sample.image, *pair))
 
 
 def _example(score: ImageScore, image: NDArray[Any], label: NDArray[Any], prediction: NDArray[Any]) -> Example:

@@ -9,6 +9,7 @@ from typing import Any
 
 from xseg.data.options import DataOptions
 from xseg.errors import ConfigError
+from xseg.files.objects import absolute_class_path
 from xseg.inference.options import InferenceOptions
 from xseg.types import PathArgument, Split
 
@@ -25,12 +26,14 @@ class EvaluationSettings:
         split: train, val or test.
         data: options that choose the data set.
         inference: options that the model is run with.
+        metrics: further metrics, as class paths.
     """
 
     model: str
     split: Split
     data: DataOptions
     inference: InferenceOptions
+    metrics: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON, with paths that exist made absolute."""
@@ -41,6 +44,7 @@ class EvaluationSettings:
             "split": self.split,
             "data": {**data, "root": _absolute(self.data.root), "layout": asdict(self.data.layout)},
             "options": options,
+            "metrics": [absolute_class_path(path) for path in self.metrics],
         }
         plain: dict[str, Any] = json.loads(json.dumps(values))  # tuples become lists, as in the file to compare with
         return plain

@@ -12,8 +12,6 @@ from xseg.evaluation.settings import EvaluationSettings
 from xseg.files.atomic import write_text
 from xseg.types import PathArgument
 
-COLUMNS = ("name", "width", "height", "miou", "pixel_accuracy", "boundary_iou", "seconds")
-
 
 def write_metrics(evaluation: Evaluation, path: PathArgument, settings: EvaluationSettings | None = None) -> Path:
     """Write the scores as JSON, fractions from 0 to 1 and null where a score has no meaning; return the path.
@@ -40,8 +38,11 @@ def write_per_image(evaluation: Evaluation, path: PathArgument) -> Path:
     """
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    table.writerow([*COLUMNS, *(f"iou/{name}" for name in evaluation.labels.names)])
+    overall = list(evaluation.scores.overall)
+    classes = [f"iou/{name}" for name in evaluation.labels.names]
+    table.writerow(["name", "width", "height", *overall, "seconds", *classes])
     for image in evaluation.images:
-        values = [*(getattr(image, column) for column in COLUMNS), *image.iou]
+        scores = [image.overall[name] for name in overall]
+        values = [image.name, image.width, image.height, *scores, image.seconds, *image.iou]
         table.writerow([round(value, 6) if isinstance(value, float) else value for value in values])
     return write_text(path, text.getvalue())

@@ -1,1 +1,1 @@
-"""Scores that torchmetrics does not have."""
+"""Metrics: counts of single images, added up, and the scores that follow from them."""

@@ -6,7 +6,6 @@ authors' `boundary_iou_api`, `mask_to_boundary`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -14,34 +13,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xseg.errors import ShapeError
+from xseg.metrics.metric import Counts, Metric, ratio
 
 WIDTH_RATIO = 0.02  # of the image's diagonal: the paper's value for COCO and LVIS, and its code's default
 
 
-@dataclass(frozen=True, eq=False)
-class BoundaryCounts:
-    """Pixels of the label's and the prediction's boundary bands, per class; counts of several images are added up.
+class BoundaryIou(Metric):
+    """IoU of the boundary bands; None for a class that has no boundary pixel in label and prediction."""
 
-    Args:
-        intersection: (K,) int64, pixels in both bands.
-        union: (K,) int64, pixels in either band.
-    """
+    name, title, overall_title, validated = "boundary_iou", "boundary IoU", "boundary IoU", False
 
-    intersection: NDArray[np.int64]
-    union: NDArray[np.int64]
+    def count(self, label: NDArray[Any], prediction: NDArray[Any]) -> Counts:
+        """Return the pixels of each class in both bands and in either band, (2, K) int64."""
+        return boundary_counts(label, prediction, classes=self.classes, ignore_index=self.ignore_index)
 
-    @classmethod
-    def zeros(cls, classes: int) -> BoundaryCounts:
-        """Return the counts of no image."""
-        return cls(np.zeros(classes, np.int64), np.zeros(classes, np.int64))
-
-    def __add__(self, other: BoundaryCounts) -> BoundaryCounts:
-        return BoundaryCounts(self.intersection + other.intersection, self.union + other.union)
-
-    def iou(self) -> tuple[float | None, ...]:
-        """Return the boundary IoU per class, 0 to 1; None for a class that has no boundary pixel in either."""
-        pairs = zip(self.intersection.tolist(), self.union.tolist(), strict=True)
-        return tuple(both / either if either else None for both, either in pairs)
+    def per_class(self, counts: Counts) -> list[float | None]:
+        """Return the boundary IoU of each class."""
+        return [ratio(both, either) for both, either in zip(*counts.tolist(), strict=True)]
 
 
 def band_width(height: int, width: int, ratio: float = WIDTH_RATIO) -> int:
@@ -56,7 +44,7 @@ def boundary_counts(
     classes: int,
     ignore_index: int,
     ratio: float = WIDTH_RATIO,
-) -> BoundaryCounts:
+) -> NDArray[np.int64]:
     """Count the pixels of the inner boundary bands of every class.
 
     A class's band holds its pixels that are at most `band_width` (rows or columns) from a pixel of another class or
@@ -72,22 +60,22 @@ def boundary_counts(
         ratio: width of the band over the image's diagonal.
 
     Returns:
-        The counts of the K classes.
+        (2, K) int64: pixels of each class in both bands, and in either band.
 
     Raises:
         ShapeError: if label and prediction differ in shape.
     """
     if label.shape != prediction.shape:
         raise ShapeError(f"a label of {label.shape} and a prediction of {prediction.shape}", expected="equal shapes")
-    counts = BoundaryCounts.zeros(classes)
+    counts = np.zeros((2, classes), np.int64)
     known = label != ignore_index
     width = band_width(label.shape[0], label.shape[1], ratio)
     present = np.unique(np.concatenate([np.unique(label[known]), np.unique(prediction[known])]))
     for index in present.tolist():
         in_label = _band(label == index, known, width)
         in_prediction = _band(prediction == index, known, width)
-        counts.intersection[index] = np.count_nonzero(in_label & in_prediction)
-        counts.union[index] = np.count_nonzero(in_label | in_prediction)
+        counts[0, index] = np.count_nonzero(in_label & in_prediction)
+        counts[1, index] = np.count_nonzero(in_label | in_prediction)
     return counts
 
 

@@ -1,61 +1,41 @@
-"""The scores of semantic segmentation as pure maths on a confusion matrix."""
+"""The scores of a set of images: counting images, adding up the counts, computing all metrics."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from xseg.errors import ShapeError
+from xseg.errors import ConfigError, ShapeError
+from xseg.metrics.confusion import confusion_matrix
+from xseg.metrics.metric import Counts, Metric
 
-
-@dataclass(frozen=True)
-class ClassScores:
-    """The scores of one class, fractions from 0 to 1; None where the score has no meaning.
-
-    Args:
-        iou: intersection over union; None if the class is neither labelled nor predicted.
-        accuracy: share of the class's labelled pixels that are predicted right, as the field calls a class's
-            accuracy; None if none is labelled. The same number as `recall`, under the name of detection.
-        precision: share of the pixels predicted as the class that are right; None if none is predicted.
-        recall: see `accuracy`.
-        f1: harmonic mean of precision and recall (Dice); None if the class is neither labelled nor predicted.
-        boundary_iou: IoU of the boundary bands; None if there are none, or if it was not measured.
-        pixels: labelled pixels.
-    """
-
-    iou: float | None
-    accuracy: float | None
-    precision: float | None
-    recall: float | None
-    f1: float | None
-    boundary_iou: float | None
-    pixels: int
+CONFUSION = "confusion"
+ImageCounts: TypeAlias = Mapping[str, Counts]
+"""What was counted: the confusion matrix under "confusion", and the counts of metrics that have their own."""
 
 
 @dataclass(frozen=True)
 class Scores:
-    """The scores of a set of images, fractions from 0 to 1; None where a score has no meaning.
+    """The scores of a set of images; None where a score has no meaning.
+
+    A class that is absent from labels and predictions takes part in no mean; one that is predicted but never labelled
+    has an IoU of 0, which counts, and no accuracy.
 
     Args:
-        miou: mean IoU over the classes that are labelled or predicted.
-        mean_accuracy: mean accuracy over the classes that are labelled.
-        pixel_accuracy: share of the labelled pixels that are predicted right.
-        fwiou: IoU averaged with the share of labelled pixels as weight.
-        boundary_iou: mean boundary IoU over the classes that have a boundary.
-        classes: one entry per class, by train id.
+        overall: score of all classes together by its name; see `xseg.metrics.registry.METRICS`.
+        per_class: score of each class, by train id, by the metric's name.
+        pixels: labelled pixels of each class.
         confusion: pixels; confusion[label][prediction].
     """
 
-    miou: float | None
-    mean_accuracy: float | None
-    pixel_accuracy: float | None
-    fwiou: float | None
-    boundary_iou: float | None
-    classes: tuple[ClassScores, ...]
+    overall: dict[str, float | None]
+    per_class: dict[str, tuple[float | None, ...]]
+    pixels: tuple[int, ...]
     confusion: tuple[tuple[int, ...], ...]
 
     def to_dict(self, names: Sequence[str]) -> dict[str, Any]:
@@ -64,67 +44,111 @@ class Scores:
         Raises:
             ValueError: if there is not one name per class.
         """
-        classes = {name: asdict(scores) for name, scores in zip(names, self.classes, strict=True)}
-        return {**asdict(self), "classes": classes, "confusion": [list(row) for row in self.confusion]}
+        columns = {**self.per_class, "pixels": self.pixels}
+        rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+        classes = dict(zip(names, rows, strict=True))
+        return {**self.overall, "classes": classes, CONFUSION: [list(row) for row in self.confusion]}
 
 
-def ratio(part: float, whole: float) -> float | None:
-    """Return part / whole, or None where there is no whole."""
-    return part / whole if whole else None
+def count_image(
+    metrics: Sequence[Metric], label: NDArray[Any], prediction: NDArray[Any], *, classes: int, ignore_index: int
+) -> dict[str, Counts]:
+    """Count one image for several metrics.
+
+    Args:
+        metrics: from `create_metrics`.
+        label: (H, W) integer train ids, or `ignore_index`.
+        prediction: (H, W) integer train ids.
+        classes: number of classes.
+        ignore_index: the label whose pixels are not counted.
+
+    Returns:
+        The confusion matrix, and the counts of the metrics that have their own.
+
+    Raises:
+        ShapeError: if label and prediction differ in shape.
+        DataError: if a label or a prediction is neither a class nor ignored.
+        ConfigError: if a metric does not count.
+    """
+    matrix = confusion_matrix(label, prediction, classes=classes, ignore_index=ignore_index)
+    return {CONFUSION: matrix, **own_counts(metrics, label, prediction)}
 
 
-def mean(values: Iterable[float | None]) -> float | None:
-    """Return the mean of the values that have a meaning, or None if none has."""
-    present = [value for value in values if value is not None]
-    return sum(present) / len(present) if present else None
+def own_counts(metrics: Sequence[Metric], label: NDArray[Any], prediction: NDArray[Any]) -> dict[str, Counts]:
+    """Return what `count_image` does, but the confusion matrix.
+
+    Raises:
+        ConfigError: if a metric does not count.
+    """
+    counted: dict[str, Counts] = {}
+    for metric in metrics:
+        if metric.has_own_counts():
+            counts = np.asarray(metric.count(label, prediction))
+            if counts.dtype.kind not in "iuf":
+                raise ConfigError(f"metric {metric.name} counted {counts!r}", expected="numbers of one shape")
+            counted[metric.name] = counts.astype(np.int64) if counts.dtype.kind in "iu" else counts
+    return counted
 
 
-def scores_from_confusion(confusion: NDArray[np.int64], boundary_iou: Sequence[float | None] | None = None) -> Scores:
+def add_counts(total: ImageCounts, more: ImageCounts) -> dict[str, Counts]:
+    """Return the sums of two sets of images; an empty one is 0.
+
+    Raises:
+        ConfigError: if a metric's counts have other shapes.
+    """
+    for name, counts in more.items():
+        if name in total and total[name].shape != counts.shape:
+            raise ConfigError(
+                f"metric {name} counted an array of {counts.shape} after one of {total[name].shape}",
+                expected="the same shape for every image",
+            )
+    return {**total, **{name: total[name] + counts if name in total else counts for name, counts in more.items()}}
+
+
+def compute_scores(metrics: Sequence[Metric], counts: ImageCounts) -> Scores:
     """Compute all scores.
 
     Args:
-        confusion: (K, K) counts of pixels; rows are labels, columns predictions. Ignored pixels are not in it.
-        boundary_iou: the boundary IoU per class, if it was measured.
+        metrics: from `create_metrics`.
+        counts: from `count_image`, of one image or of several added up.
 
     Returns:
-        The scores. A class that is absent from labels and predictions takes part in no mean; one that is predicted
-        but never labelled has an IoU of 0, which counts, and no accuracy.
+        The scores, in the order of the metrics.
 
     Raises:
-        ShapeError: if the matrix is not square, a count is negative, or the boundary IoUs are not one per class.
+        ShapeError: if the confusion matrix is not square or a count is negative.
+        ConfigError: if a metric does not give a number, or one per class.
     """
+    confusion = counts[CONFUSION]
     if confusion.ndim != 2 or confusion.shape[0] != confusion.shape[1] or (confusion < 0).any():
         raise ShapeError(f"a confusion matrix of {confusion.shape}", expected="(K, K) counts of pixels")
-    counts = confusion.tolist()  # Python's integers neither overflow nor round
-    boundaries = [None] * len(counts) if boundary_iou is None else list(boundary_iou)
-    if len(boundaries) != len(counts):
-        raise ShapeError(f"{len(boundaries)} boundary IoUs for {len(counts)} classes", expected="one per class")
-    right = [row[index] for index, row in enumerate(counts)]
-    labelled = [sum(row) for row in counts]
-    predicted = [sum(column) for column in zip(*counts, strict=True)]
-    quadruples = zip(right, labelled, predicted, boundaries, strict=True)
-    classes = tuple(_class_scores(*quadruple) for quadruple in quadruples)
-    total = sum(labelled)
-    weighted = sum((entry.iou or 0.0) * entry.pixels for entry in classes)
-    return Scores(
-        miou=mean(entry.iou for entry in classes),
-        mean_accuracy=mean(entry.accuracy for entry in classes),
-        pixel_accuracy=ratio(sum(right), total),
-        fwiou=ratio(weighted, total),
-        boundary_iou=mean(boundaries),
-        classes=classes,
-        confusion=tuple(tuple(row) for row in counts),
-    )
+    overall: dict[str, float | None] = {}
+    per_class: dict[str, tuple[float | None, ...]] = {}
+    for metric in metrics:
+        own = counts.get(metric.name if metric.has_own_counts() else CONFUSION)
+        if metric.has_classes():
+            values = [None] * len(confusion) if own is None else metric.per_class(own)
+            per_class[metric.name] = tuple(_number(metric, value) for value in values)
+            if len(values) != len(confusion):
+                raise ConfigError(
+                    f"metric {metric.name} gave {len(values)} scores",
+                    expected=f"one for each of {len(confusion)} classes",
+                )
+        key = metric.overall_key()
+        if key is not None:
+            overall[key] = None if own is None else _number(metric, metric.overall(own))
+    rows = confusion.tolist()
+    return Scores(overall, per_class, tuple(map(sum, rows)), tuple(map(tuple, rows)))
 
 
-def _class_scores(right: int, labelled: int, predicted: int, boundary_iou: float | None) -> ClassScores:
-    recall = ratio(right, labelled)
-    return ClassScores(
-        iou=ratio(right, labelled + predicted - right),
-        accuracy=recall,
-        precision=ratio(right, predicted),
-        recall=recall,
-        f1=ratio(2 * right, labelled + predicted),
-        boundary_iou=boundary_iou,
-        pixels=labelled,
-    )
+def _number(metric: Metric, value: Any) -> float | None:
+    """Return a score; None for NaN.
+
+    Raises:
+        ConfigError: if it is neither a number nor None.
+    """
+    if value is None:
+        return None
+    if not isinstance(value, int | float | np.number):
+        raise ConfigError(f"metric {metric.name} gave {value!r}", expected="a number or None")
+    return float(value) if math.isfinite(value) else None

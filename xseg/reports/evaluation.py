@@ -22,7 +22,6 @@ from xseg.reports.training_charts import draw_charts
 from xseg.types import PathArgument
 
 LEARNING_PICTURES = 4  # pictures of the same images over a training
-BARS = ("iou", "accuracy", "precision", "recall", "f1", "boundary_iou")
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +80,8 @@ def render_report(
 ) -> str:
     """Return the report as HTML; see `write_report`."""
     scores, labels = evaluation.scores, evaluation.labels
-    total = sum(entry.pixels for entry in scores.classes)
+    total = sum(scores.pixels)
+    columns = [metric for metric in evaluation.metrics if metric.has_classes() and metric.shown]
     images = format_count(len(evaluation.images))
     values = {
         "title": title,
@@ -92,8 +92,16 @@ def render_report(
         },
         "evaluation": evaluation,
         "scores": scores,
-        "bars": BARS,
-        "classes": list(zip(labels.names, labels.colors, scores.classes, strict=True)),
+        "overall": [
+            (metric.overall_heading(), scores.overall[key])
+            for metric in evaluation.metrics
+            if (key := metric.overall_key()) is not None
+        ],
+        "columns": [
+            (metric.heading(), scores.overall.get(metric.overall_key() or ""), scores.per_class[metric.name])
+            for metric in columns
+        ],
+        "classes": list(zip(labels.names, labels.colors, scores.pixels, scores.per_class["iou"], strict=True)),
         "names": labels.names,
         "total": total,
         "charts": draw_charts(history) if history else [],

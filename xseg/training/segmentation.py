@@ -19,7 +19,8 @@ from xseg.data.loading.datamodule import SegmentationData
 from xseg.files.objects import is_class_path
 from xseg.images.normalization import Normalization
 from xseg.labels.label_map import LabelMap
-from xseg.metrics.scores import Scores, scores_from_confusion
+from xseg.metrics.registry import create_metrics
+from xseg.metrics.scores import CONFUSION, Scores, compute_scores
 from xseg.models.config import ModelConfig
 from xseg.training.auxiliary import AuxiliaryHead
 from xseg.training.batch_norm import normalization_layers
@@ -215,13 +216,14 @@ class SegmentationTask(LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Turn the counts of all processes into scores; a class that is nowhere is not logged."""
-        self.scores = scores_from_confusion(self.confusion.compute().cpu().numpy())
+        metrics = create_metrics((), classes=len(self.labels), ignore_index=self.labels.ignore_index)
+        self.scores = compute_scores(metrics, {CONFUSION: self.confusion.compute().cpu().numpy()})
         self.confusion.reset()
-        if self.scores.miou is not None:
-            self.log("val/miou", self.scores.miou, prog_bar=True)
-        for name, entry in zip(self.labels.names, self.scores.classes, strict=True):
-            if entry.iou is not None:
-                self.log(f"val/iou/{name}", entry.iou)
+        if self.scores.overall["miou"] is not None:
+            self.log("val/miou", self.scores.overall["miou"], prog_bar=True)
+        for name, iou in zip(self.labels.names, self.scores.per_class["iou"], strict=True):
+            if iou is not None:
+                self.log(f"val/iou/{name}", iou)
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Return the optimiser, and the schedule that moves its rates at every step."""

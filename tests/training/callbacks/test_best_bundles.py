@@ -1,4 +1,3 @@
-import dataclasses
 import json
 import math
 from types import SimpleNamespace
@@ -22,10 +21,9 @@ class Given(Callback):
         self.scores = iter(scores)
 
     def on_validation_end(self, _trainer, module):
-        object.__setattr__(module.scores, "miou", next(self.scores))
-        classes = module.scores.classes
-        car = dataclasses.replace(classes[0], iou=None if module.scores.miou is None else 1 - module.scores.miou)
-        object.__setattr__(module.scores, "classes", (car, *classes[1:]))
+        value, scores = next(self.scores), module.scores
+        scores.overall["miou"] = value
+        scores.per_class["iou"] = (None if value is None else 1 - value, *scores.per_class["iou"][1:])
 
 
 def fit(tiny, folder, scores, best):

@@ -26,11 +26,11 @@ def measured(trainer: Trainer, task: SegmentationTask) -> dict[str, float | None
     """Return what the last validation measured, by the names that it is logged under; None where it has no meaning."""
     if task.scores is None:
         return {}
-    ious = zip(task.labels.names, task.scores.classes, strict=True)
+    ious = zip(task.labels.names, task.scores.per_class["iou"], strict=True)
     return {
-        "val/miou": task.scores.miou,
+        "val/miou": task.scores.overall["miou"],
         "val/loss": float(trainer.callback_metrics["val/loss"]),
-        **{f"val/iou/{name}": entry.iou for name, entry in ious},
+        **{f"val/iou/{name}": iou for name, iou in ious},
     }
 
 

@@ -96,14 +96,14 @@ class EpochTable(Callback):
         measured = trainer.callback_metrics
         # Lightning keeps the values of earlier epochs: what this one did not measure must not be taken from there
         scores = task.scores if self._validated else None
-        ious = [None] * len(task.labels) if scores is None else [entry.iou for entry in scores.classes]
+        ious = [None] * len(task.labels) if scores is None else scores.per_class["iou"]
         return {
             "epoch": trainer.current_epoch + 1,
             "step": trainer.global_step,
             "train/loss": float(measured["train/loss"]) if "train/loss" in measured else None,
             "lr": self._lr,
             "val/loss": None if scores is None else float(measured["val/loss"]),
-            "val/miou": None if scores is None else scores.miou,
+            "val/miou": None if scores is None else scores.overall["miou"],
             "seconds": round(seconds, 3),
             "images_per_second": round(self._images / training, 3) if training > 0 else None,
             "data_wait": round(waiting / training, 4) if training > 0 else None,

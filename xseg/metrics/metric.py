@@ -1,0 +1,103 @@
+"""What a metric is: counts of single images, added up, and the scores that follow from the sum."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xseg.metrics.confusion import confusion_matrix
+
+Counts = NDArray[Any]
+
+
+class Metric:
+    """Base of every metric. A subclass sets `name` and overrides `per_class`, `overall` or both.
+
+    Unless it overrides `count` too, it gets the confusion matrix, which is counted once for all metrics.
+
+    Args:
+        classes: number of classes, K.
+        ignore_index: the label whose pixels are not counted.
+
+    Attributes:
+        name: name of the score of each class: its key in metrics.json and its column val/NAME/CLASS in metrics.csv.
+        title: heading of its column; empty for the name.
+        overall_name: name of the score of all classes together; empty for `name`, None for no such score.
+        overall_title: how that one is called; empty for its name.
+        shown: whether tables and reports show the score of each class.
+        validated: whether every validation of a training measures it; otherwise only if it is asked for.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str] = ""
+    overall_name: ClassVar[str | None] = ""
+    overall_title: ClassVar[str] = ""
+    shown: ClassVar[bool] = True
+    validated: ClassVar[bool] = True
+
+    def __init__(self, *, classes: int, ignore_index: int) -> None:
+        self.classes, self.ignore_index = classes, ignore_index
+
+    def count(self, label: NDArray[Any], prediction: NDArray[Any]) -> Counts:
+        """Count one image.
+
+        Args:
+            label: (H, W) integer train ids, or `ignore_index`.
+            prediction: (H, W) integer train ids.
+
+        Returns:
+            Numbers that are added up over images, always of the same shape; here (K, K), see `confusion_matrix`.
+        """
+        return confusion_matrix(label, prediction, classes=self.classes, ignore_index=self.ignore_index)
+
+    def per_class(self, counts: Counts) -> Sequence[float | None]:
+        """Return the score of each class, K numbers; None or NaN for one without a meaning."""
+        raise NotImplementedError
+
+    def overall(self, counts: Counts) -> float | None:
+        """Return the score of all classes together; unless it is overridden, the mean over those that have one."""
+        return mean(self.per_class(counts))
+
+    @classmethod
+    def overall_key(cls) -> str | None:
+        """Return the name of the score of all classes together; None for no such score."""
+        return cls.name if cls.overall_name == "" else cls.overall_name
+
+    @classmethod
+    def heading(cls) -> str:
+        """Return the heading of the scores of single classes."""
+        return cls.title or cls.name.replace("_", " ")
+
+    @classmethod
+    def overall_heading(cls) -> str:
+        """Return the heading of the score of all classes together."""
+        return cls.overall_title or (cls.overall_key() or "").replace("_", " ")
+
+    @classmethod
+    def has_classes(cls) -> bool:
+        """Return whether it has a score of each class."""
+        return cls.per_class is not Metric.per_class
+
+    @classmethod
+    def has_overall(cls) -> bool:
+        """Return whether it has a score of all classes together."""
+        return cls.overall_key() is not None and (cls.has_classes() or cls.overall is not Metric.overall)
+
+    @classmethod
+    def has_own_counts(cls) -> bool:
+        """Return whether it counts something else than the confusion matrix."""
+        return cls.count is not Metric.count
+
+
+def ratio(part: float, whole: float) -> float | None:
+    """Return part / whole, or None where there is no whole."""
+    return part / whole if whole else None
+
+
+def mean(values: Iterable[float | None]) -> float | None:
+    """Return the mean of the values that have a meaning, or None if none has."""
+    present = [value for value in values if value is not None and not np.isnan(value)]
+    return sum(present) / len(present) if present else None

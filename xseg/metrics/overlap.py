@@ -1,0 +1,114 @@
+"""The scores that follow from a confusion matrix. Python's integers neither overflow nor round."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from xseg.metrics.metric import Counts, Metric, ratio
+
+
+@dataclass(frozen=True)
+class Margins:
+    """Pixels per class.
+
+    Args:
+        right: labelled and predicted.
+        labelled: labelled.
+        predicted: predicted.
+    """
+
+    right: list[int]
+    labelled: list[int]
+    predicted: list[int]
+
+
+def margins(confusion: Counts) -> Margins:
+    """Return the diagonal and the sums of a confusion matrix (K, K)."""
+    rows = confusion.tolist()
+    diagonal = [row[index] for index, row in enumerate(rows)]
+    return Margins(diagonal, [sum(row) for row in rows], [sum(column) for column in zip(*rows, strict=True)])
+
+
+def ious(confusion: Counts) -> list[float | None]:
+    """Return the intersection over union of each class; None for one that is neither labelled nor predicted."""
+    pixels = margins(confusion)
+    triples = zip(pixels.right, pixels.labelled, pixels.predicted, strict=True)
+    return [ratio(right, labelled + predicted - right) for right, labelled, predicted in triples]
+
+
+class Iou(Metric):
+    """Intersection over union; None for a class that is neither labelled nor predicted."""
+
+    name, title, overall_name, overall_title = "iou", "IoU", "miou", "mIoU"
+
+    def per_class(self, counts: Counts) -> list[float | None]:
+        """Return the IoU of each class."""
+        return ious(counts)
+
+
+class Accuracy(Metric):
+    """Share of a class's labelled pixels that are predicted right; None for a class that is not labelled."""
+
+    name, overall_title, validated = "accuracy", "mean accuracy", False
+    overall_name: ClassVar[str | None] = "mean_accuracy"
+
+    def per_class(self, counts: Counts) -> list[float | None]:
+        """Return the accuracy of each class."""
+        pixels = margins(counts)
+        return [ratio(right, labelled) for right, labelled in zip(pixels.right, pixels.labelled, strict=True)]
+
+
+class Precision(Metric):
+    """Share of the pixels predicted as a class that are right; None for a class that is not predicted."""
+
+    name, validated = "precision", False
+    overall_name: ClassVar[str | None] = None
+
+    def per_class(self, counts: Counts) -> list[float | None]:
+        """Return the precision of each class."""
+        pixels = margins(counts)
+        return [ratio(right, predicted) for right, predicted in zip(pixels.right, pixels.predicted, strict=True)]
+
+
+class Recall(Accuracy):
+    """The accuracy of a class under its name in detection, for programs that read metrics.json."""
+
+    name, shown = "recall", False
+    overall_name: ClassVar[str | None] = None
+
+
+class F1(Metric):
+    """Harmonic mean of precision and recall (Dice); None for a class that is neither labelled nor predicted."""
+
+    name, title, validated = "f1", "F1", False
+    overall_name: ClassVar[str | None] = None
+
+    def per_class(self, counts: Counts) -> list[float | None]:
+        """Return the F1 of each class."""
+        pixels = margins(counts)
+        triples = zip(pixels.right, pixels.labelled, pixels.predicted, strict=True)
+        return [ratio(2 * right, labelled + predicted) for right, labelled, predicted in triples]
+
+
+class PixelAccuracy(Metric):
+    """Share of the labelled pixels that are predicted right."""
+
+    name, overall_title, validated = "pixel_accuracy", "pixel accuracy", False
+
+    def overall(self, counts: Counts) -> float | None:
+        """Return the share."""
+        pixels = margins(counts)
+        return ratio(sum(pixels.right), sum(pixels.labelled))
+
+
+class FrequencyWeightedIou(Metric):
+    """IoU averaged with the share of labelled pixels as weight."""
+
+    name, overall_title, validated = "fwiou", "frequency-weighted IoU", False
+
+    def overall(self, counts: Counts) -> float | None:
+        """Return the weighted mean."""
+        labelled = margins(counts).labelled
+        weighted = sum((iou or 0.0) * pixels for iou, pixels in zip(ious(counts), labelled, strict=True))
+        return ratio(weighted, sum(labelled))

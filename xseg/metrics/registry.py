@@ -1,0 +1,63 @@
+"""The metrics of semantic segmentation, by name. A new one is a module here and its class below."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+from xseg.errors import ConfigError
+from xseg.files.objects import is_class_path, load_object
+from xseg.metrics.boundary import BoundaryIou
+from xseg.metrics.metric import Metric
+from xseg.metrics.overlap import F1, Accuracy, FrequencyWeightedIou, Iou, PixelAccuracy, Precision, Recall
+
+METRICS: dict[str, type[Metric]] = {
+    kind.name: kind for kind in (Iou, Accuracy, Precision, Recall, F1, PixelAccuracy, FrequencyWeightedIou, BoundaryIou)
+}
+MetricSource: TypeAlias = str | type[Metric] | Metric
+_TAKEN = ("classes", "confusion", "evaluated", "pixels", "loss")  # other keys of metrics.json and metrics.csv
+
+
+def create_metrics(
+    sources: Sequence[MetricSource], *, classes: int, ignore_index: int, names: Sequence[str] = tuple(METRICS)
+) -> tuple[Metric, ...]:
+    """Make registered metrics, and further ones.
+
+    Args:
+        sources: further metrics: names in the registry, class paths, classes or objects.
+        classes: number of classes.
+        ignore_index: the label whose pixels are not counted.
+        names: registered metrics that are made anyway.
+
+    Raises:
+        ConfigError: if a metric is unknown, is no metric, or has the name of another one.
+    """
+    kinds: list[type[Metric] | Metric] = [METRICS[name] for name in names]
+    kinds += [found for found in map(_find, sources) if found not in kinds]
+    made: dict[str, Metric] = {}
+    taken = {*_TAKEN, *METRICS, *(kind.overall_key() for kind in METRICS.values())}
+    for kind in kinds:
+        try:
+            metric = kind if isinstance(kind, Metric) else kind(classes=classes, ignore_index=ignore_index)
+        except TypeError as error:
+            raise ConfigError(f"metric {kind}: {error}", expected="classes and ignore_index as keywords") from error
+        own = type(metric) not in METRICS.values()
+        if metric.name in made or (own and {metric.name, metric.overall_key()} & taken):
+            raise ConfigError(f"metric {metric.name!r} twice", expected="a name of its own")
+        made[metric.name] = metric
+    return tuple(made.values())
+
+
+def _find(source: MetricSource) -> type[Metric] | Metric:
+    found: Any = source
+    if isinstance(source, str):
+        if source not in METRICS and not is_class_path(source):
+            raise ConfigError(f"metric {source!r}", expected=f"a class path, or one of {', '.join(METRICS)}")
+        found = METRICS[source] if source in METRICS else load_object(source)
+    kind = found if inspect.isclass(found) else type(found)
+    if not (issubclass(kind, Metric) and isinstance(getattr(kind, "name", None), str)):
+        raise ConfigError(f"metric {source!r}", expected="a subclass of xseg.metrics.metric.Metric with a name")
+    if not (kind.has_classes() or kind.has_overall()):
+        raise ConfigError(f"metric {kind.name} has no scores", expected="per_class, overall or both")
+    return found  # type: ignore[no-any-return]
