@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 from dataclasses import fields
+from pathlib import Path
 
 import pytest
 
@@ -54,6 +56,12 @@ def test_every_option_is_documented(group):
 
 def test_every_reader_is_registered():
     assert tuple(READERS) == READER_NAMES
+
+
+@pytest.mark.parametrize("name", READER_NAMES)
+def test_every_reader_has_a_module_and_a_row_in_the_documentation(name):
+    assert callable(importlib.import_module(READERS[name]).create)
+    assert f"\n| `{name}` |" in (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
 
 
 def test_options_import_neither_torch_nor_opencv():

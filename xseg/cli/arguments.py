@@ -61,9 +61,10 @@ def parse_arguments(parser: ArgumentParser, arguments: Sequence[str]) -> Namespa
         ConfigError: if an option is unknown, with the nearest name; if one is missing; or if a value is wrong.
     """
     known = {option for action in parser._actions for option in action.option_strings}
+    free = {option for action in parser._actions for option in action.option_strings if _takes_any_key(action)}
     for argument in arguments:
         name = argument.partition("=")[0]
-        if name.startswith("--") and name != "--" and name not in known:
+        if name.startswith("--") and name != "--" and name not in known and name.rpartition(".")[0] not in free:
             near = difflib.get_close_matches(name, known, n=1)
             remedy = f"did you mean {near[0]}?" if near else f"{parser.prog} --help lists the options"
             raise ConfigError(f"unknown option {name}", remedy=remedy)
@@ -71,6 +72,10 @@ def parse_arguments(parser: ArgumentParser, arguments: Sequence[str]) -> Namespa
         return parser.parse_args(list(arguments))
     except ArgumentError as error:
         raise ConfigError(_readable(str(error)), remedy=f"{parser.prog} --help lists the options") from error
+
+
+def _takes_any_key(action: Any) -> bool:
+    return get_origin(getattr(action, "_typehint", None)) is dict
 
 
 def _without_none(hint: Any) -> Any:

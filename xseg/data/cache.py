@@ -18,6 +18,7 @@ from xseg.data.options import DataOptions
 from xseg.data.sample import Array, Reader, Record, Sample
 from xseg.files.atomic import write_bytes
 from xseg.files.caches import user_cache
+from xseg.files.objects import code_stamp, is_class_path
 
 FORMAT = 1  # version of the cached files; a new number invalidates old files
 
@@ -114,6 +115,8 @@ def sample_source(options: DataOptions, reader: Reader, records: Sequence[Record
 def reader_identity(options: DataOptions, reader: Reader) -> str:
     """Return the settings, besides the files, that affect the samples of a reader, as text."""
     layout = {"reader": options.reader, "channels": options.channels, "layout": asdict(options.layout)}
+    if is_class_path(options.reader):
+        layout["code"] = code_stamp(options.reader)
     return json.dumps({**layout, "labels": reader.labels.to_dict()}, sort_keys=True, default=str)
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, TypeAlias, get_args
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias, get_args
 
 from xseg.errors import ConfigError
 from xseg.types import RGB
@@ -46,14 +46,14 @@ class FileOptions:
 
     def __post_init__(self) -> None:
         allowed = {"images": ("{name}",), "masks": ("{name}", "{class}"), "list": ()}
-        for field, placeholders in allowed.items():
-            pattern = getattr(self, field)
+        for option, placeholders in allowed.items():
+            pattern = getattr(self, option)
             rest = pattern.replace("{split}", "")
             for placeholder in placeholders:
                 rest = rest.replace(placeholder, "", 1)
             if "{" in rest or "}" in rest:
                 known = ", ".join(("{split}", *placeholders))
-                raise ConfigError(f"{field}={pattern!r}", expected=f"only {known} in braces, each once")
+                raise ConfigError(f"{option}={pattern!r}", expected=f"only {known} in braces, each once")
 
 
 @dataclass(frozen=True)
@@ -181,6 +181,7 @@ class LayoutOptions:
         splits: train, val and test splits.
         labels: classes and mask encoding.
         scenes: generated scenes.
+        options: options of a reader of your own: arguments of its class, by name.
     """
 
     variant: str = ""
@@ -188,3 +189,4 @@ class LayoutOptions:
     splits: SplitOptions = SplitOptions()
     labels: LabelOptions = LabelOptions()
     scenes: SceneOptions = SceneOptions()
+    options: dict[str, Any] = field(default_factory=dict, hash=False)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, get_args
 
 from xseg.data.layout import READER_NAMES, LayoutOptions, ReaderName
 from xseg.errors import ConfigError
+from xseg.files.objects import is_class_path
 
 Augmentation: TypeAlias = Literal["paper", "strong", "aerial", "medical"]
 Sampling: TypeAlias = Literal["uniform", "class_aware"]
@@ -28,7 +30,8 @@ class DataOptions:
     """Data set, and how its samples are made.
 
     Args:
-        reader: layout of the data set; docs/data.md lists the files of each.
+        reader: layout of the data set; docs/data.md lists the files of each. Or the class path of a reader of your own,
+            path/to/file.py:Name or package.module.Name.
         layout: files, splits and mask encoding, as far as the reader leaves them open.
         root: folder of the data set; unused by readers without files.
         batch_size: training images per step and device, 1 or more. Validation uses the same number if all images of
@@ -62,7 +65,7 @@ class DataOptions:
         ConfigError: if a value is out of range.
     """
 
-    reader: ReaderName = "camvid"
+    reader: ReaderName | str = "camvid"
     root: str = ""
     batch_size: int = 8
     workers: int = 2
@@ -83,8 +86,7 @@ class DataOptions:
     layout: LayoutOptions = field(default_factory=LayoutOptions)
 
     def __post_init__(self) -> None:
-        if self.reader not in READER_NAMES:
-            raise ConfigError(f"reader={self.reader!r}", expected=f"one of {', '.join(READER_NAMES)}")
+        self._validate_reader()
         for name in ("crop", "scale"):
             value = tuple(getattr(self, name))
             object.__setattr__(self, name, value)
@@ -95,6 +97,20 @@ class DataOptions:
         object.__setattr__(self, "transforms", tuple(self.transforms))
         self._validate_choices()
         self._validate_ranges()
+
+    def _validate_reader(self) -> None:
+        own = is_class_path(self.reader)
+        if self.reader not in READER_NAMES and not own:
+            near = difflib.get_close_matches(self.reader, READER_NAMES, n=1)
+            raise ConfigError(
+                f"reader={self.reader!r}",
+                expected=f"one of {', '.join(READER_NAMES)}, or the class path of your own",
+                remedy=f"did you mean {near[0]}?" if near else "",
+            )
+        if self.layout.options and not own:
+            raise ConfigError(
+                f"layout.options with reader={self.reader!r}", expected="none: they are for a reader of your own"
+            )
 
     def _validate_choices(self) -> None:
         for name, choices in CHOICES.items():

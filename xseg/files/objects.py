@@ -55,6 +55,18 @@ def load_object(path: str) -> Any:
         ) from None
 
 
+def code_stamp(path: str) -> str:
+    """Return a text that changes with the file of the object at a class path; empty if it has no file.
+
+    Raises:
+        ConfigError: as `load_object`.
+    """
+    found = load_object(path)
+    module = sys.modules.get(getattr(found, "__module__", None) or type(found).__module__)
+    file = getattr(module, "__file__", None)
+    return hashlib.sha256(Path(file).read_bytes()).hexdigest() if file else ""
+
+
 def _import_module(name: str, path: str) -> ModuleType:
     working_directory = str(Path.cwd())
     if working_directory not in sys.path:

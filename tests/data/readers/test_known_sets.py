@@ -137,9 +137,7 @@ def test_camvids_frames_are_all_divided_if_the_user_wants(tmp_path):
 def test_a_list_without_splits_is_divided_or_refused(tmp_path):
     options = write_list_csv(tmp_path / "l")
     files = FileOptions(list="index.csv", image_column="file", mask_column="label", split_column="no")
-    with pytest.raises(
-        ConfigError, match=r"does not assign images to train, val and test; .*a column 'no' in a CSV"
-    ):
+    with pytest.raises(ConfigError, match=r"does not assign images to train, val and test; .*a column 'no' in a CSV"):
         reader(options, files=files)
     assert len(names(reader(options, files=files, splits=SplitOptions(fractions=(0.5, 0.5, 0.0))), "train")) == 2
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -71,7 +71,8 @@ def read_data_options(file: Path) -> dict[str, Any]:
     data = values.get("data", {}) if isinstance(values, dict) else None
     if not isinstance(data, dict):
         raise ConfigError(f"{file} holds no options under `data:`", expected="reader, root, ...")
-    given, known = _leaves({"data": data}), _leaves({"data": asdict(DataOptions())})
+    known = _leaves({"data": asdict(DataOptions())})
+    given = _leaves({"data": data}, known)
     unknown = sorted(set(given) - set(known))
     if unknown:
         near = [name for option in unknown for name in difflib.get_close_matches(option, known, n=1)]
@@ -82,10 +83,11 @@ def read_data_options(file: Path) -> dict[str, Any]:
     return given
 
 
-def _leaves(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return the values of nested options by their names joined with dots."""
+def _leaves(tree: Mapping[str, Any], known: Collection[str] = (), prefix: str = "") -> dict[str, Any]:
+    """Return the values of nested options by their names joined with dots; what is known is not taken apart."""
     found: dict[str, Any] = {}
     for key, value in tree.items():
         name = f"{prefix}{key}"
-        found |= _leaves(value, f"{name}.") if isinstance(value, Mapping) and value else {name: value}
+        nested = isinstance(value, Mapping) and value and name not in known
+        found |= _leaves(value, known, f"{name}.") if nested else {name: value}
     return found

@@ -18,6 +18,7 @@ from xseg.data.loading.classification import ClassificationDataset
 from xseg.data.loading.dataset import RecordDataset, RecordLoader, SegmentationDataset, collate, start_worker
 from xseg.data.loading.sampler import ClassAwareSampler, EpochSampler, class_rarity, image_weights
 from xseg.data.options import ClassDataOptions, DataOptions
+from xseg.data.readers.own import as_reader
 from xseg.data.readers.registry import create_reader
 from xseg.data.sample import ClassReader, InspectableReader, Reader
 from xseg.doctor.quick_look import SplitCheck, check_split, count_class_pixels
@@ -185,7 +186,7 @@ class SegmentationData(RecordData[DataOptions, SegmentationDataset]):
                 remedy="set channels to what the model takes",
             )
         super().__init__(options, normalization, seed)
-        self.reader = create_reader(options) if reader is None else reader
+        self.reader = create_reader(options) if reader is None else as_reader(reader, channels=options.channels)
         self.labels = self.reader.labels
         self.checks: dict[Split, SplitCheck] = {}
 

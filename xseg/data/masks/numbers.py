@@ -42,11 +42,11 @@ def read_mask(source: PathArgument | bytes, *, name: str = "") -> Array:
     name = name or str(source)
     with decoding(name), opened(source) as file:
         if is_array_file(file):
-            return _integers(read_array(file), name)
+            return as_numbers(read_array(file), name)
         try:
             picture = open_mask(file, name)
         except UnidentifiedImageError:
-            return _integers(_read_unidentified(file, name), name)
+            return as_numbers(_read_unidentified(file, name), name)
         with picture:
             if picture.mode not in ("1", "L", "P", "I") and not picture.mode.startswith("I;16"):
                 raise DataError(
@@ -55,7 +55,7 @@ def read_mask(source: PathArgument | bytes, *, name: str = "") -> Array:
                     remedy="set layout.labels.encoding to color, or convert its colours to class numbers",
                 )
             stretch = max((_STRETCH.get(_raw_mode(tile[3]), 1) for tile in getattr(picture, "tile", ())), default=1)
-            numbers = _integers(np.asarray(picture), name)
+            numbers = as_numbers(np.asarray(picture), name)
             return oriented(numbers // stretch if stretch > 1 else numbers, orientation_of(picture))
 
 
@@ -199,8 +199,12 @@ def _raw_mode(arguments: object) -> str:
     return str(arguments[0] if isinstance(arguments, tuple) and arguments else arguments)
 
 
-def _integers(array: Array, name: str) -> Array:
-    """Return (H, W) as uint8 or uint16."""
+def as_numbers(array: Array, name: str) -> Array:
+    """Return whole numbers (H, W) as uint8 or uint16.
+
+    Raises:
+        DataError: if they are no whole numbers, out of range, or of another shape.
+    """
     if array.ndim != 2 or array.size == 0:
         raise DataError(f"mask {name} has shape {array.shape}", expected="(height, width)")
     if array.dtype.kind not in "bui":

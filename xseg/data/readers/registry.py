@@ -1,25 +1,26 @@
-"""Which readers there are. A new layout is a module with `create(options)` and its name in `ReaderName`."""
+"""The readers. A new layout is a module with `create(options)` here, and its name in `xseg.data.layout.ReaderName`."""
 
 from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
 
-from xseg.data.layout import READER_NAMES, ReaderName
+from xseg.data.layout import READER_NAMES
 from xseg.data.options import DataOptions
 from xseg.data.sample import Reader
 
-READERS: dict[ReaderName, str] = {name: f"xseg.data.readers.{name}" for name in READER_NAMES}
+READERS: dict[str, str] = {name: f"xseg.data.readers.{name}" for name in READER_NAMES}
 """The module of each reader."""
+OWN = "xseg.data.readers.own"
 
 
 def create_reader(options: DataOptions) -> Reader:
-    """Return the reader that the options name.
+    """Return the reader that the options name: one of `READERS`, or a user's own by class path.
 
     Raises:
         ConfigError: if the options contradict each other.
         DataError: if the data set is not where the options say.
         MissingExtraError: if it needs an optional package.
     """
-    create: Callable[[DataOptions], Reader] = importlib.import_module(READERS[options.reader]).create
+    create: Callable[[DataOptions], Reader] = importlib.import_module(READERS.get(options.reader, OWN)).create
     return create(options)

@@ -1,0 +1,198 @@
+"""Any map-style data set of (image, mask), such as a `torch.utils.data.Dataset`, as a reader."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+
+from xseg.data.masks.numbers import as_numbers, check_values, count_values, to_train_ids
+from xseg.data.sample import Array, Inspection, Reader, Record, Sample
+from xseg.data.splits import SplitPlan
+from xseg.errors import DataError, XsegError
+from xseg.labels.label_map import LabelMap
+from xseg.types import Split
+
+IMAGE_TYPES = (np.uint8, np.uint16, np.float32)
+
+
+class PairDataset(Protocol):
+    """A map-style data set of an image (H, W, C) and its mask (H, W), as arrays, tensors or PIL images."""
+
+    def __len__(self) -> int:
+        """Return the number of pairs."""
+        ...
+
+    def __getitem__(self, index: int, /) -> tuple[Any, Any]:
+        """Return the pair of this index; the same one each time."""
+        ...
+
+
+Remake: TypeAlias = tuple[Callable[..., Reader], tuple[Any, ...]]
+
+
+class DatasetReader:
+    """Reads the pairs of a data set per split.
+
+    Args:
+        datasets: the data set of each split ("train", "val", "test"), or a function of the split's name.
+        classes: names of the classes, or what the numbers of the masks mean.
+        channels: number of channels of an image.
+        splits: names that the data set has for the splits, or their division.
+        name: what errors call the data set.
+        remake: function and arguments that make the reader anew in a worker process; None if it is copied.
+    """
+
+    def __init__(
+        self,
+        datasets: Mapping[str, PairDataset] | Callable[[str], PairDataset],
+        classes: Sequence[str] | LabelMap,
+        *,
+        channels: int = 3,
+        splits: SplitPlan | None = None,
+        name: str = "dataset",
+        remake: Remake | None = None,
+    ) -> None:
+        self.labels = classes if isinstance(classes, LabelMap) else LabelMap(tuple(classes))
+        self.channels, self.splits, self.name = channels, splits or SplitPlan(), name
+        self._datasets, self._remake = datasets, remake
+        self._made: dict[str, PairDataset] = {}
+
+    def __reduce__(self) -> Remake:
+        """Make the reader anew in another process, or copy what it was made of."""
+        if self._remake is not None:
+            return self._remake
+        return _copied, (self._datasets, self.labels, self.channels, self.splits, self.name)
+
+    def records(self, split: Split) -> tuple[Record, ...]:
+        """Return the pairs of a split; their paths are made up of the split's name and the pair's index.
+
+        Raises:
+            DataError: if there is no such split.
+        """
+        return self.splits.records(split, self._listing)
+
+    def read(self, record: Record) -> Sample:
+        """Return a pair as a sample.
+
+        Raises:
+            DataError: if the data set raises an error; if image or mask has a wrong type or shape; or if the mask has
+                a value without a meaning.
+        """
+        image, mask = self._pair(record)
+        name = self._name(record)
+        pixels = checked_image(image, self.channels, name)
+        return Sample(record.name, pixels, checked_mask(mask, (pixels.shape[0], pixels.shape[1]), self.labels, name))
+
+    def inspect(self, record: Record) -> Inspection:
+        """Return size and mask values of a pair.
+
+        Raises:
+            DataError: as `read` does.
+        """
+        image, mask = self._pair(record)
+        name = self._name(record)
+        pixels, numbers = checked_image(image, self.channels, name), as_numbers(np.asarray(mask), name)
+        _check_size((pixels.shape[0], pixels.shape[1]), numbers, name)
+        values = count_values(numbers)
+        check_values(values, self.labels, name)
+        return Inspection((pixels.shape[0], pixels.shape[1]), values)
+
+    def _pair(self, record: Record) -> tuple[Any, Any]:
+        name = self._name(record)
+        try:
+            pair: Any = self._dataset(record.image.parts[0])[int(record.name)]
+        except XsegError:
+            raise
+        except Exception as error:  # a user's own code
+            raise DataError(f"{name} raised {type(error).__name__}: {error}") from error
+        if not isinstance(pair, list | tuple) or len(pair) != 2:
+            what = f"{len(pair)} values" if isinstance(pair, list | tuple) else type(pair).__name__
+            raise DataError(f"{name} is {what}", expected="an image and a mask")
+        return pair[0], pair[1]
+
+    def _listing(self, split: str) -> tuple[Record, ...]:
+        names = [f"{index:08d}" for index in range(len(self._dataset(split)))]
+        image, mask = Path(split, "image"), Path(split, "mask")
+        return tuple(Record(name, image / name, mask / name) for name in names)
+
+    def _dataset(self, split: str) -> PairDataset:
+        if split not in self._made:
+            if callable(self._datasets):
+                self._made[split] = self._datasets(split)
+            elif split in self._datasets:
+                self._made[split] = self._datasets[split]
+            else:
+                raise DataError(f"{self.name} has no split {split!r}", expected=f"one of {', '.join(self._datasets)}")
+        made = self._made[split]
+        if not hasattr(made, "__len__") or not hasattr(made, "__getitem__"):
+            raise DataError(
+                f"{self.name}, split {split}, is {type(made).__name__}", expected="a data set with a length and items"
+            )
+        return made
+
+    def _name(self, record: Record) -> str:
+        return f"item {int(record.name)} of {self.name}, split {record.image.parts[0]},"
+
+
+def checked_image(image: Any, channels: int, name: str) -> Array:
+    """Return an image as an array (H, W, channels) of uint8, uint16 or float32.
+
+    Args:
+        image: array, tensor on the CPU or PIL image; (H, W) if there is one channel.
+        channels: number of channels that it has to have.
+        name: what errors call it.
+
+    Raises:
+        DataError: if it has another type, shape or number of channels.
+    """
+    pixels = np.asarray(image)
+    if pixels.dtype not in IMAGE_TYPES:
+        raise DataError(f"the image of {name} has {pixels.dtype} values", expected="uint8, uint16 or float32")
+    if pixels.ndim == 2 and channels == 1:
+        pixels = pixels[..., None]
+    if pixels.ndim != 3 or pixels.shape[2] != channels or not pixels.size:
+        first = pixels.ndim == 3 and pixels.shape[0] == channels
+        raise DataError(
+            f"the image of {name} has shape {pixels.shape}",
+            expected=f"(height, width, {channels})",
+            remedy="put the channels last, with permute(1, 2, 0)" if first else "",
+        )
+    return np.ascontiguousarray(pixels)
+
+
+def checked_mask(mask: Any, size: tuple[int, int], labels: LabelMap, name: str) -> Array:
+    """Return a mask as train ids (H, W) of uint8 or uint16.
+
+    Args:
+        mask: array, tensor on the CPU or PIL image of whole numbers.
+        size: height and width of its image in pixels.
+        labels: what its numbers mean.
+        name: what errors call it.
+
+    Raises:
+        DataError: if it has another type, another size than its image, or a value without a meaning.
+    """
+    numbers = as_numbers(np.asarray(mask), name)
+    _check_size(size, numbers, name)
+    return to_train_ids(numbers, labels, f"of {name}")
+
+
+def _check_size(image: tuple[int, int], mask: Array, name: str) -> None:
+    if mask.shape != image:
+        raise DataError(
+            f"the mask of {name} is {mask.shape[0]}x{mask.shape[1]} and its image {image[0]}x{image[1]}",
+            expected="the same height and width",
+        )
+
+
+def _copied(
+    datasets: Mapping[str, PairDataset] | Callable[[str], PairDataset],
+    labels: LabelMap,
+    channels: int,
+    splits: SplitPlan,
+    name: str,
+) -> DatasetReader:
+    return DatasetReader(datasets, labels, channels=channels, splits=splits, name=name)

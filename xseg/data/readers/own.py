@@ -1,0 +1,243 @@
+"""Readers and data sets of a user's own, by class path or as objects, with every sample checked."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from xseg.data.label_files import classes_of
+from xseg.data.masks.numbers import count_values
+from xseg.data.options import DataOptions
+from xseg.data.readers.dataset import DatasetReader, checked_image, checked_mask
+from xseg.data.sample import InspectableReader, Inspection, Reader, Record, Sample
+from xseg.data.splits import SplitPlan
+from xseg.errors import ConfigError, DataError, XsegError
+from xseg.files.objects import absolute_class_path, load_object
+from xseg.labels.label_map import LabelMap
+from xseg.types import Split
+
+METHODS = ("records", "read")  # what makes a class a reader, beside `labels`
+
+
+def create(options: DataOptions) -> Reader:
+    """Return the reader at the class path that the options name.
+
+    There, a class with `labels`, `records` and `read` is a reader. Any other class or function is called with the name
+    of a split and returns a map-style data set of (image, mask); the classes are `layout.labels.classes`, or the data
+    set's `classes`. Both get `layout.options` as arguments, and `root` and `channels` if they have arguments of these
+    names.
+
+    Raises:
+        ConfigError: if the class path, an option or what it makes is wrong.
+        DataError: if it raises an error, or no classes are known.
+    """
+    # absolute, so that worker processes find the same file
+    options = replace(options, reader=absolute_class_path(options.reader))
+    found, name = load_object(options.reader), f"reader {options.reader}"
+    if all(hasattr(found, method) for method in METHODS):
+        if isinstance(found, type):
+            with blaming(name):
+                found = found(**_arguments(found, options, name))
+        elif options.layout.options:
+            raise ConfigError(f"layout.options with {name}, which is an object", expected="a class")
+        reader = CheckedReader(found, name, channels=options.channels, options=options)
+        if reader.channels != options.channels:
+            raise ConfigError(
+                f"channels={options.channels} with {name}, whose images have {reader.channels}",
+                expected="as many",
+                remedy=f"set data.channels to {reader.channels}",
+            )
+        return reader
+    if not callable(found):
+        raise ConfigError(
+            f"{name} is {type(found).__name__}", expected=f"a class with labels, {' and '.join(METHODS)}, or a function"
+        )
+    return _dataset_reader(found, options, name)
+
+
+def as_reader(reader: Reader, *, channels: int) -> Reader:
+    """Return a reader whose samples are checked: a reader of this package as it is, any other one in a `CheckedReader`.
+
+    Args:
+        reader: a reader.
+        channels: number of channels of an image, if the reader has no `channels`.
+    """
+    if type(reader).__module__.partition(".")[0] == "xseg":
+        return reader
+    return CheckedReader(reader, f"reader {type(reader).__qualname__}", channels=channels)
+
+
+class CheckedReader:
+    """A user's own reader, each of whose samples is checked.
+
+    Args:
+        reader: an object with `labels` (a `LabelMap` or the names of the classes), `records` and `read`; optionally
+            `channels` and `inspect`.
+        name: what errors call the reader.
+        channels: number of channels of an image, if the reader has no `channels`.
+        options: options from which worker processes make the reader anew; None if it is copied to them.
+
+    Raises:
+        ConfigError: if the reader is not complete.
+    """
+
+    def __init__(self, reader: Any, name: str, *, channels: int, options: DataOptions | None = None) -> None:
+        self._reader, self.name, self._options = reader, name, options
+        missing = [method for method in METHODS if not callable(getattr(reader, method, None))]
+        if missing or not hasattr(reader, "labels"):
+            missing = [*missing, *([] if hasattr(reader, "labels") else ["labels"])]
+            raise ConfigError(f"{name} has no {' and no '.join(missing)}", expected="labels, records and read")
+        self.labels = _label_map(reader.labels, name)
+        self.channels = int(getattr(reader, "channels", channels))
+
+    def __reduce__(self) -> tuple[Callable[..., Reader], tuple[Any, ...]]:
+        """Make the reader anew in another process, which may not know its module."""
+        if self._options is not None:
+            return create, (self._options,)
+        return _copied, (self._reader, self.name, self.channels)
+
+    def records(self, split: Split) -> tuple[Record, ...]:
+        """Return the records of a split, sorted by name.
+
+        Raises:
+            DataError: if they are no records, or two have the same name.
+        """
+        with blaming(f"{self.name}, split {split}"):
+            records = tuple(self._reader.records(split))
+        for record in records:
+            if not isinstance(record, Record):
+                raise DataError(f"{self.name}: records({split!r}) holds {type(record).__name__}", expected="Record")
+        return SplitPlan().records(split, lambda _: records)
+
+    def read(self, record: Record) -> Sample:
+        """Return a sample that is what `Sample` says.
+
+        Raises:
+            DataError: if it is not, or the reader raises an error.
+        """
+        name = f"{record.name} of {self.name}"
+        with blaming(name):
+            sample = self._reader.read(record)
+        if not isinstance(sample, Sample):
+            raise DataError(f"{name} is {type(sample).__name__}", expected="Sample")
+        image = checked_image(sample.image, self.channels, name)
+        if sample.mask is None:
+            return Sample(record.name, image, None)
+        mask = checked_mask(sample.mask, (image.shape[0], image.shape[1]), _train_ids(self.labels), name)
+        return Sample(record.name, image, mask)
+
+    def inspect(self, record: Record) -> Inspection:
+        """Return size and mask values of a record: by the reader's own `inspect`, or by reading it.
+
+        Raises:
+            DataError: as `read` does.
+        """
+        if isinstance(self._reader, InspectableReader):
+            with blaming(f"{record.name} of {self.name}"):
+                found: Inspection = self._reader.inspect(record)
+            return found
+        sample = self.read(record)
+        raw = dict(enumerate(self.labels.raw_ids))
+        counts = {} if sample.mask is None else count_values(sample.mask)
+        values = {raw.get(value, self.labels.ignore_index): count for value, count in counts.items()}
+        return Inspection((sample.image.shape[0], sample.image.shape[1]), values)
+
+
+@contextmanager
+def blaming(name: str) -> Iterator[None]:
+    """Turn whatever a user's own code raises into one line that names it.
+
+    Raises:
+        DataError: if it raised something else than an error of this package.
+    """
+    try:
+        yield
+    except XsegError:
+        raise
+    except Exception as error:
+        raise DataError(f"{name} raised {type(error).__name__}: {error}") from error
+
+
+def _copied(reader: Any, name: str, channels: int) -> CheckedReader:
+    return CheckedReader(reader, name, channels=channels)
+
+
+def _dataset_reader(make: Callable[..., Any], options: DataOptions, name: str) -> DatasetReader:
+    """Return the reader of the data sets that a function makes for a split's name."""
+    arguments = _arguments(make, options, name, positional=1)
+    plan = SplitPlan.of(options.layout.splits)
+
+    def dataset_of(split: str) -> Any:
+        with blaming(f"{name}, split {split}"):
+            return make(split, **arguments)
+
+    labels = options.layout.labels
+    if labels.classes:
+        known = classes_of(Path(), labels)
+    else:
+        classes = getattr(make, "classes", None) or getattr(dataset_of(plan.names[0]), "classes", None)
+        if classes is None:
+            raise DataError(
+                f"{name} has no classes", expected="the names of the classes", remedy="set layout.labels.classes"
+            )
+        known = _label_map(classes, name)
+    return DatasetReader(
+        dataset_of, known, channels=options.channels, splits=plan, name=name, remake=(create, (options,))
+    )
+
+
+def _arguments(made: Callable[..., Any], options: DataOptions, name: str, *, positional: int = 0) -> dict[str, Any]:
+    """Return the arguments of a user's class or function: its own options, and `root` and `channels` if it has them.
+
+    Args:
+        made: class or function.
+        options: options that name it.
+        name: what errors call it.
+        positional: number of arguments that it gets by position.
+
+    Raises:
+        ConfigError: if an option is unknown or missing, or `root` is needed and not set.
+    """
+    kinds = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    parameters = [*inspect.signature(made).parameters.values()]
+    known = {parameter.name: parameter for parameter in parameters[positional:] if parameter.kind in kinds}
+    given: Mapping[str, Any] = options.layout.options
+    anything = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters)
+    unknown = [option for option in given if option not in known and not anything]
+    if unknown:
+        near = difflib.get_close_matches(unknown[0], known, n=1)
+        own = [option for option in known if option not in ("root", "channels")]
+        raise ConfigError(
+            f"layout.options: {name} has no option {unknown[0]!r}",
+            expected=f"one of {', '.join(own)}" if own else "none",
+            remedy=f"did you mean {near[0]}?" if near else "",
+        )
+    shared = {"root": options.root, "channels": options.channels}
+    arguments = {option: value for option, value in shared.items() if option in known and value} | dict(given)
+    missing = [
+        option
+        for option, parameter in known.items()
+        if option not in arguments and parameter.default is inspect.Parameter.empty
+    ]
+    if missing:
+        remedy = "set data.root" if missing == ["root"] else f"set data.layout.options.{missing[0]}"
+        raise ConfigError(f"{name} needs {', '.join(missing)}", remedy=remedy)
+    return arguments
+
+
+def _label_map(classes: Any, name: str) -> LabelMap:
+    if isinstance(classes, LabelMap):
+        return classes
+    if isinstance(classes, list | tuple) and all(isinstance(entry, str) for entry in classes):
+        return LabelMap(tuple(classes))
+    raise ConfigError(f"{name} has {type(classes).__name__} as classes", expected="a LabelMap or a list of names")
+
+
+def _train_ids(labels: LabelMap) -> LabelMap:
+    """Return a label map whose numbers are the train ids of another one."""
+    return LabelMap(labels.names, labels.colors, labels.ignore_index)
