@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 
+from torch import nn
+
 from xseg.bundles.pretrained_classifier import pretrained_classifier
 from xseg.encoders.encoder import Encoder
 from xseg.encoders.xception import XceptionEncoder
 from xseg.files.description import described_by
-from xseg.models.architectures import build_model
+from xseg.models.architectures import ArchitectureArgument, build_model, resolve_architecture
 from xseg.models.classifier import ClassifierConfig, XceptionClassifier
 from xseg.models.config import ModelConfig, ModelOptions
 from xseg.models.segmentation import SegmentationModel, build_encoder
@@ -61,7 +63,7 @@ def create_encoder(
 
 @described_by(ModelOptions, ModelConfig)
 def create_model(
-    architecture: str = ModelOptions.architecture,
+    architecture: ArchitectureArgument = ModelOptions.architecture,
     *,
     encoder: str = ModelOptions.encoder,
     encoder_weights: PathArgument | None = None,
@@ -84,7 +86,7 @@ def create_model(
 
     Its weights are random, or those of `encoder_weights`, a file or a name of the catalogue, in the encoder. Pretrained
     first kernels are repeated over other input channels. The other arguments are those of
-    `xseg.models.config.ModelConfig`.
+    `xseg.models.config.ModelConfig`, but that `architecture` may be a class of decoders itself.
 
     Returns:
         A module that maps images (N, in_channels, H, W), normalised, to logits (N, classes, H, W), for any H and W
@@ -94,19 +96,28 @@ def create_model(
         ConfigError: if an argument is out of range, or the parts do not fit together.
         WeightsError: if the weights cannot be read or do not fit.
     """
-    given = {**locals(), "ablation": ablation or Ablation()}
+    name, own_decoder = resolve_architecture(architecture)
+    given = {**locals(), "architecture": name, "ablation": ablation or Ablation()}
     options = ModelOptions(**{field.name: given[field.name] for field in fields(ModelOptions)})
-    return pretrained_model(options.model_config(classes=classes, in_channels=in_channels), encoder_weights)
+    config = options.model_config(classes=classes, in_channels=in_channels)
+    return pretrained_model(config, encoder_weights, own_decoder)
 
 
-def pretrained_model(config: ModelConfig, encoder_weights: PathArgument | None) -> SegmentationModel:
+def pretrained_model(
+    config: ModelConfig, encoder_weights: PathArgument | None, decoder: type[nn.Module] | None = None
+) -> SegmentationModel:
     """Build a model and load weights into its encoder, if there are any.
+
+    Args:
+        config: what to build.
+        encoder_weights: file or name of the weights.
+        decoder: class of the decoder, where the configuration names a class path.
 
     Raises:
         ConfigError: if the parts do not fit together.
         WeightsError: if the weights cannot be read or do not fit.
     """
-    model = build_model(config)
+    model = build_model(config, decoder)
     if encoder_weights is not None:
         model.config = _load_weights(model.encoder, config, encoder_weights)
     return model

@@ -261,7 +261,7 @@ def test_load_takes_the_best_epoch_of_a_run_and_passes_the_options_on(bundle, tm
     for name in ("config.json", "model.safetensors"):
         (tmp_path / "best" / name).write_bytes(b"")
     asked = []
-    monkeypatch.setattr(predictor_module, "load_bundle", lambda directory: asked.append(directory) or bundle)
+    monkeypatch.setattr(predictor_module, "load_bundle", lambda directory, **_: asked.append(directory) or bundle)
     predictor = load(tmp_path, device="cpu", scales=(0.5,), flip=True, output_stride=8, batch_size=3)
     assert asked == [tmp_path / "best"]
     assert predictor.options == InferenceOptions((0.5,), True, 8, 3, "cpu", "float32")

@@ -14,11 +14,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from xseg.errors import WeightsError, XsegError
+from xseg.errors import ConfigError, WeightsError, XsegError
+from xseg.files.objects import is_class_path
 from xseg.files.serialization import from_plain
 from xseg.images.normalization import Normalization
 from xseg.labels.label_map import LabelMap
-from xseg.models.architectures import build_model
+from xseg.models.architectures import ArchitectureArgument, build_model, resolve_architecture
 from xseg.models.classifier import ClassifierConfig, XceptionClassifier
 from xseg.models.config import ModelConfig
 from xseg.models.segmentation import SegmentationModel
@@ -124,23 +125,28 @@ def write_files(bundle: Bundle[SegmentationModel | XceptionClassifier], director
 
 
 @overload
-def load_bundle(directory: PathArgument) -> Bundle[SegmentationModel]: ...
-
-
-@overload
-def load_bundle(directory: PathArgument, task: Literal["segmentation"]) -> Bundle[SegmentationModel]: ...
+def load_bundle(
+    directory: PathArgument,
+    task: Literal["segmentation"] = ...,
+    *,
+    architecture: ArchitectureArgument | None = ...,
+) -> Bundle[SegmentationModel]: ...
 
 
 @overload
 def load_bundle(directory: PathArgument, task: Literal["classification"]) -> Bundle[XceptionClassifier]: ...
 
 
-def load_bundle(directory: PathArgument, task: Task = "segmentation") -> Bundle[SegmentationModel | XceptionClassifier]:
+def load_bundle(
+    directory: PathArgument, task: Task = "segmentation", *, architecture: ArchitectureArgument | None = None
+) -> Bundle[SegmentationModel | XceptionClassifier]:
     """Read a bundle. Nothing in it is executed.
 
     Args:
         directory: directory of the bundle's two files.
         task: task that its model has to have.
+        architecture: class of a decoder from outside the package, or its class path, for a bundle that has one;
+            otherwise the name of the architecture that the bundle has to have, or None for any.
 
     Returns:
         The bundle; its model is on the CPU, in evaluation mode.
@@ -153,7 +159,7 @@ def load_bundle(directory: PathArgument, task: Task = "segmentation") -> Bundle[
     try:
         labels = from_plain(LabelMap, description.get("labels"), "labels")
         normalization = from_plain(Normalization, description.get("normalization"), "normalization")
-        model = _build(description.get("model"), task)
+        model = _build(description.get("model"), task, architecture)
     except XsegError as error:
         raise WeightsError(f"{source / CONFIG_FILE}: {error}") from error
     except (RuntimeError, TypeError, OverflowError) as error:  # torch's, for a size that no memory holds
@@ -165,12 +171,19 @@ def load_bundle(directory: PathArgument, task: Task = "segmentation") -> Bundle[
     return Bundle(model.eval(), labels, normalization, *about)
 
 
-def _build(values: Any, task: Task) -> SegmentationModel | XceptionClassifier:
+def _build(
+    values: Any, task: Task, architecture: ArchitectureArgument | None
+) -> SegmentationModel | XceptionClassifier:
     """Return a model without memory for its weights."""
-    with torch.device("meta"):
-        if task == "classification":
+    if task == "classification":
+        with torch.device("meta"):
             return XceptionClassifier(from_plain(ClassifierConfig, values, "model"))
-        return build_model(from_plain(ModelConfig, values, "model"))
+    config = from_plain(ModelConfig, values, "model")
+    name, decoder = (config.architecture, None) if architecture is None else resolve_architecture(architecture)
+    if name != config.architecture and not (decoder and is_class_path(config.architecture)):
+        raise ConfigError(f"the model is a {config.architecture}", expected=name)
+    with torch.device("meta"):
+        return build_model(config, decoder)
 
 
 def _read_description(path: Path, task: Task) -> dict[str, Any]:

@@ -185,7 +185,7 @@ def _report(cli: TrainCLI) -> None:
     from xseg.reports.model_summary import model_facts
 
     request, run = cli.request, cli.request.run
-    predictor = load(run.best)
+    predictor = load(run.best, architecture=request.task.architecture)
     data = " ".join(filter(None, (request.data.reader, request.data.root)))
     evaluation = evaluate_and_report(
         predictor,

@@ -33,6 +33,8 @@ class InferenceOptions:
         tile: auto (whole images where the memory allows, otherwise tiles), 0 (whole images), or the side of the tiles
             in pixels.
         overlap: pixels that neighbouring tiles share; by default the context that the model uses, which is measured.
+        architecture: class path of a decoder from outside the package, path/to/file.py:Class, for a model that has one:
+            its code is run, and never because a bundle names it.
 
     Raises:
         ConfigError: if a value is out of range.
@@ -47,6 +49,7 @@ class InferenceOptions:
     backend: BackendOption = "torch"
     tile: TileOption = "auto"
     overlap: int | None = None
+    architecture: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "scales", tuple(float(scale) for scale in self.scales))

@@ -35,6 +35,7 @@ from xseg.inference.preprocessing import ImageArgument, to_array, to_batch
 from xseg.inference.scores import Tiled
 from xseg.inference.tiling import TileOption, TilePlan
 from xseg.labels.label_map import LabelMap
+from xseg.models.architectures import ArchitectureArgument, resolve_architecture
 from xseg.models.coarse import CoarseNetwork
 from xseg.models.segmentation import SegmentationModel
 from xseg.types import OutputStride, PathArgument
@@ -311,19 +312,22 @@ def load(
     backend: BackendOption = InferenceOptions.backend,
     tile: TileOption = InferenceOptions.tile,
     overlap: int | None = InferenceOptions.overlap,
+    architecture: ArchitectureArgument | None = InferenceOptions.architecture,
 ) -> Predictor:
     """Load a model to use it.
 
     The `source` is a run directory, whose best epoch is taken; a bundle directory; or a Hugging Face Hub id
-    "owner/name". The other arguments are those of `xseg.inference.options.InferenceOptions`.
+    "owner/name". The other arguments are those of `xseg.inference.options.InferenceOptions`, but that `architecture`
+    may be the class itself.
 
     Raises:
         ConfigError: if a value is out of range or the device is not there.
         WeightsError: if there is no model, or it cannot be read.
     """
-    given = locals()
+    name, decoder = (None, None) if architecture is None else resolve_architecture(architecture)
+    given = {**locals(), "architecture": None if decoder is None else name}
     options = InferenceOptions(**{field.name: given[field.name] for field in fields(InferenceOptions)})
-    return Predictor.from_bundle(load_bundle(locate_bundle(source)), options)
+    return Predictor.from_bundle(load_bundle(locate_bundle(source), architecture=architecture), options)
 
 
 def _chunks(items: list[int], size: int) -> Iterator[list[int]]:

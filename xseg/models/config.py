@@ -18,8 +18,9 @@ class ModelOptions:
     """What a user chooses about a model: shared by `xseg.create_model`, the options of a training, and bundles.
 
     Args:
-        architecture: deeplabv3plus, which is the paper's, or a decoder of SMP: unet, unetplusplus, manet, linknet, fpn,
-            pspnet, pan, deeplabv3, smp_deeplabv3plus (SMP's own reading of DeepLabV3+), upernet or segformer.
+        architecture: deeplabv3plus, which is the paper's; a decoder of SMP: unet, unetplusplus, manet, linknet, fpn,
+            pspnet, pan, deeplabv3, smp_deeplabv3plus (SMP's own reading of DeepLabV3+), upernet or segformer; or a
+            decoder of your own by its class path, path/to/file.py:Class or package.module.Class.
         encoder: a name of `xseg.list_encoders()`, or an encoder of SMP, such as resnet34, mit_b0 or tu-convnext_tiny
             ("tu-" before a name of timm).
         output_stride: size of the image over size of the encoder's last map, 4, 8, 16 or 32; by default what the

@@ -91,12 +91,17 @@ class SegmentationModel(nn.Module):
         return logits if (rows, columns) == (height, width) else logits[..., :height, :width]
 
     @torch.jit.unused
+    def rebuilt(self, config: ModelConfig) -> Self:
+        """Return a model of the same kind with random weights, of another configuration."""
+        return type(self)(config)
+
+    @torch.jit.unused
     def with_output_stride(self, output_stride: OutputStride) -> Self:
         """Return a model of another output stride that shares this one's weights; atrous rates follow.
 
         Training either changes both. A smaller output stride computes the same features on a denser grid.
         """
         with torch.device("meta"):
-            other = type(self)(self.config.at_output_stride(output_stride))
+            other = self.rebuilt(self.config.at_output_stride(output_stride))
         other.load_state_dict(self.state_dict(keep_vars=True), assign=True)
         return other.train(self.training)

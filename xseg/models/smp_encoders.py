@@ -5,8 +5,6 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -18,6 +16,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from xseg.encoders.variants import list_encoders
 from xseg.errors import ConfigError
+from xseg.nn.initialization import off_the_meta_device
 from xseg.types import OUTPUT_STRIDES, OutputStride
 
 if TYPE_CHECKING:
@@ -75,16 +74,6 @@ def create_smp_encoder(config: ModelConfig, weights: str | bool | None = None) -
                 output_stride=config.output_stride,
             ),
         )
-
-
-@contextmanager
-def off_the_meta_device() -> Iterator[None]:
-    """Build on the CPU where the meta device is asked for: many of these networks compute while they are built."""
-    if torch.get_default_device().type != "meta":
-        yield
-        return
-    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
-        yield
 
 
 def _tried(network: nn.Module, config: ModelConfig) -> tuple[list[int], int]:

@@ -15,7 +15,7 @@ from xseg.models.deeplabv3plus import default_rates
 from xseg.models.segmentation import SegmentationModel, build_encoder
 from xseg.models.smp_adapter import SmpEncoder
 from xseg.models.smp_decoders import SMP_DECODERS, SmpDecoder
-from xseg.models.smp_encoders import off_the_meta_device
+from xseg.nn.initialization import off_the_meta_device
 
 UNET_CHANNELS = (256, 128, 64, 32, 16)  # SMP's default
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor, nn
 
@@ -30,3 +33,16 @@ def initialize(module: nn.Module, *, depthwise: float, pointwise: float) -> None
             truncated_normal_(part.weight, std)
             if part.bias is not None:
                 nn.init.zeros_(part.bias)
+
+
+@contextmanager
+def off_the_meta_device() -> Iterator[None]:
+    """Build on the CPU where the meta device is asked for, for networks that compute while they are built.
+
+    They draw no random numbers then, as on the meta device.
+    """
+    if torch.get_default_device().type != "meta":
+        yield
+        return
+    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+        yield

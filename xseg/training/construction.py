@@ -16,7 +16,7 @@ from xseg.errors import ConfigError, WeightsError
 from xseg.factory import pretrained_model
 from xseg.images.normalization import Normalization
 from xseg.labels.label_map import LabelMap
-from xseg.models.architectures import build_model
+from xseg.models.architectures import build_model, resolve_architecture
 from xseg.models.config import ModelConfig
 from xseg.models.segmentation import SegmentationModel
 from xseg.training.batch_norm import normalization_layers
@@ -42,7 +42,8 @@ def construct_model(options: TaskOptions, labels: LabelMap, *, in_channels: int)
     """
     if options.start_from is None:
         config = options.model_config(classes=len(labels), in_channels=in_channels)
-        model = pretrained_model(config, options.encoder_weights)
+        decoder = resolve_architecture(options.architecture)[1]
+        model = pretrained_model(config, options.encoder_weights, decoder)
     else:
         model = _start(options, options.start_from, labels, in_channels)
     return _finish(model, options)
@@ -76,7 +77,7 @@ def restored_model(options: TaskOptions, config: ModelConfig) -> SegmentationMod
     """
     asked = options.model_config(classes=config.classes, in_channels=config.in_channels)
     _refuse_difference(asked, config, "the checkpoint to resume", FROM_WEIGHTS)
-    return _finish(build_model(config), options)
+    return _finish(build_model(config, resolve_architecture(options.architecture)[1]), options)
 
 
 def _start(options: TaskOptions, source: str, labels: LabelMap, in_channels: int) -> SegmentationModel:
@@ -85,14 +86,15 @@ def _start(options: TaskOptions, source: str, labels: LabelMap, in_channels: int
     Raises:
         WeightsError: if the bundle's model is made otherwise than the options say.
     """
-    bundle = load_bundle(locate_bundle(source))
+    decoder = resolve_architecture(options.architecture)[1]
+    bundle = load_bundle(locate_bundle(source), architecture=decoder)
     state: Mapping[str, Tensor] = bundle.model.state_dict()
     if bundle.labels.names != labels.names:
         state = adapt_head(state, bundle.model.config, bundle.labels, labels.names).state
     asked = options.model_config(classes=len(labels), in_channels=in_channels)
     free = (*FROM_WEIGHTS, "output_stride", "atrous_rates", "dropout", "classes")  # the weights do not depend on them
     _refuse_difference(asked, bundle.model.config, f"start_from={source}", free)
-    model = build_model(replace(asked, **{name: getattr(bundle.model.config, name) for name in FROM_WEIGHTS}))
+    model = build_model(replace(asked, **{name: getattr(bundle.model.config, name) for name in FROM_WEIGHTS}), decoder)
     model.load_state_dict(state)
     return model
 

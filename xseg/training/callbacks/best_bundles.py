@@ -15,7 +15,6 @@ from lightning.pytorch.strategies import FSDPStrategy
 
 from xseg.bundles.bundle import Bundle, is_bundle, save_bundle
 from xseg.errors import ConfigError
-from xseg.models.architectures import build_model
 from xseg.models.segmentation import SegmentationModel
 from xseg.training.callbacks.moving_average import ExponentialMovingAverage
 from xseg.training.options.run import Mode
@@ -42,7 +41,7 @@ def whole_model(trainer: Trainer, task: SegmentationTask) -> SegmentationModel:
     if not isinstance(trainer.strategy, FSDPStrategy):
         return task.model
     state = trainer.strategy.lightning_module_state_dict()
-    model = build_model(task.model.config)
+    model = task.model.rebuilt(task.model.config)
     if trainer.is_global_zero:
         prefix = "model."
         own = {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}

@@ -1,0 +1,61 @@
+"""A decoder of one's own over any encoder."""
+
+from __future__ import annotations
+
+import math
+from typing import Self
+
+from torch import Tensor, nn
+
+from xseg.errors import ConfigError, ShapeError
+from xseg.models.config import ModelConfig
+from xseg.models.segmentation import SegmentationModel, build_encoder
+from xseg.nn.initialization import off_the_meta_device
+
+
+class DecoderModel(SegmentationModel):
+    """An encoder, and a decoder from outside the package; see `xseg.models.architectures` for what it has to be.
+
+    Args:
+        config: what to build.
+        decoder_class: the decoder.
+
+    Raises:
+        ConfigError: if the decoder cannot be built.
+    """
+
+    def __init__(self, config: ModelConfig, decoder_class: type[nn.Module]) -> None:
+        super().__init__(config)
+        self.decoder_class = decoder_class
+        self.encoder = build_encoder(config)
+        channels, strides = list(self.encoder.out_channels), list(self.encoder.strides)
+        try:
+            with off_the_meta_device():
+                self.decoder = decoder_class(channels, strides=strides, classes=config.classes)
+        except (TypeError, ValueError) as error:
+            raise ConfigError(
+                f"architecture={config.architecture!r} cannot be built: {error}",
+                expected="Class(encoder_channels, strides=..., classes=...)",
+            ) from error
+        if not isinstance(self.decoder, nn.Module):
+            raise ConfigError(f"architecture={config.architecture!r} makes no torch.nn.Module", expected="a decoder")
+        self.segmentation_head = nn.Identity()
+        self.multiple = math.lcm(self.encoder.multiple, int(getattr(self.decoder, "multiple", 1)))
+
+    def rebuilt(self, config: ModelConfig) -> Self:
+        """Return a model with the same decoder, of another configuration."""
+        return type(self)(config, self.decoder_class)
+
+    def coarse(self, images: Tensor) -> Tensor:
+        """Score images (N, in_channels, H, W): logits (N, classes, h, w) of the decoder's resolution.
+
+        Raises:
+            ShapeError: if the decoder returns anything else.
+        """
+        logits: Tensor = self.decoder(self.encoder(images))
+        if logits.ndim != 4 or logits.shape[1] != self.config.classes:
+            raise ShapeError(
+                f"{self.config.architecture} returns logits of shape {list(logits.shape)}",
+                expected=f"(N, {self.config.classes}, height, width), a channel per class",
+            )
+        return logits
