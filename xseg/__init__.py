@@ -1,6 +1,6 @@
-"""Xception and DeepLabV3+: faithful, fast, and ready to use.
+"""Semantic segmentation with Xception and DeepLabV3+.
 
-Names are loaded when they are first used, so that `import xseg` does not import torch.
+Names are imported when they are first used, so that `import xseg` does not import torch.
 """
 
 from __future__ import annotations

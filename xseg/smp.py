@@ -1,4 +1,4 @@
-"""The encoders under SMP's names, so that every SMP decoder can use them: `smp.Unet("xseg-xception65")`."""
+"""Encoders for SMP, for use with all its decoders: `smp.Unet("xseg-xception65")`."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ PREFIX = "xseg-"  # SMP's own "xception" is another network
 
 
 class PretrainedEncoder(SmpEncoder):
-    """An encoder that takes the weights that SMP fetches for it."""
+    """An encoder that loads the weights downloaded by SMP."""
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
-        """Load this encoder's own state, or that of another project: SMP passes what its repository holds.
+        """Load the state of this encoder, or weights of another project from SMP's repository.
 
-        Weights of timm, SMP and others are converted as `xseg.create_encoder(weights=...)` does it, whatever the
-        depth; epsilon and momentum of the batch normalisations come along.
+        Weights of timm, SMP and others are converted as by `xseg.create_encoder(weights=...)`, for any depth, with
+        epsilon and momentum of the batch normalisations.
 
         Args:
-            state_dict: names to tensors.
-            strict: False for PyTorch's lax loading of an own state; another project's must always fit.
-            assign: as PyTorch has it, for an own state.
+            state_dict: tensors by name.
+            strict: whether an own state must match exactly; weights of another project must always fit.
+            assign: as in PyTorch, for an own state.
 
         Returns:
-            The missing and unexpected names, as PyTorch gives them.
+            Missing and unexpected names, as in PyTorch.
 
         Raises:
             WeightsError: if the weights of another project do not fit. The encoder is unchanged then.
@@ -44,10 +44,10 @@ class PretrainedEncoder(SmpEncoder):
 
 
 def pretrained_settings(name: str) -> dict[str, dict[str, str | None]]:
-    """Return where SMP finds an encoder's weights: those of the catalogue that are in SMP's form, a Hub repository.
+    """Return SMP's settings for the weights of an encoder that are in a Hub repository of the catalogue.
 
     Args:
-        name: of `xseg.list_encoders()`.
+        name: name from `xseg.list_encoders()`.
     """
     return {
         selected: {"repo_id": entry.place.repo, "revision": entry.place.revision}
@@ -58,10 +58,10 @@ def pretrained_settings(name: str) -> dict[str, dict[str, str | None]]:
 
 
 def register_smp() -> None:
-    """Add every encoder to SMP as "xseg-NAME". Calling it again changes nothing.
+    """Register all encoders with SMP as "xseg-NAME". Further calls change nothing.
 
     Raises:
-        ConfigError: if one of the names is taken by something else.
+        ConfigError: if another encoder has one of the names.
     """
     for name in VARIANTS:
         entry: dict[str, Any] = {

@@ -45,7 +45,7 @@ def test_a_sound_data_set_is_0_and_says_so(config, capsys):
     assert main(["data", "check", *config]) == 0
     shown = capsys.readouterr().out
     assert "train 8, val 4, test 3; 8 classes; 15 pairs in" in shown
-    assert "nothing wrong was found" in shown
+    assert "no faults found" in shown
 
 
 def test_findings_are_told_with_what_where_and_what_to_do(street, config, capsys):
@@ -55,7 +55,7 @@ def test_findings_are_told_with_what_where_and_what_to_do(street, config, capsys
     assert "error unknown-values (train)\n  masks with values that belong to no class: 1 of 8\n" in shown
     assert f"{street}/train/masks/000002.png: value 77 in 5 pixels, the first at row 3, column 4\n" in shown
     assert "warning mask-without-image (val)" in shown
-    assert "to do: add the images or remove the masks; --write-fixed DIR writes a copy with that done" in shown
+    assert "to do: add the images or remove the masks; --write-fixed DIR writes a corrected copy" in shown
     assert "1 error, 1 warning, 0 notes" in shown
 
 

@@ -1,1 +1,1 @@
-"""`xseg data`: one file per action."""
+"""`xseg data`, with one file per action."""

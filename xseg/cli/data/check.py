@@ -1,4 +1,4 @@
-"""`xseg data check`: the doctor's findings, for people and for programs."""
+"""`xseg data check`: print the findings of the doctor as text or JSON."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ _STYLES: dict[Severity, str] = {"error": "bold red", "warning": "bold yellow", "
 
 
 def check(arguments: Sequence[str]) -> int:
-    """Look at every file of a data set, and tell what is wrong, where, and how to put it right.
+    """Check every file of a data set, and print faults, places and remedies.
 
     Args:
-        arguments: what follows `xseg data check`.
+        arguments: arguments after `xseg data check`.
 
     Returns:
         0 without errors; 1 with errors, also if a corrected copy was written.
 
     Raises:
-        XsegError: if an option is wrong, or the data set is not where the options say.
+        XsegError: if an option is wrong, or the data set does not exist.
     """
     values = parse_data_arguments("check", arguments, _add_arguments)
     options: DataOptions = values["data"]
@@ -55,9 +55,9 @@ def check(arguments: Sequence[str]) -> int:
             examination.summary, examination.findings, root=root, destination=values["write_fixed"]
         )
     if values["json"]:
-        print(json.dumps(_plain_values(examination, correction, seconds), indent=2))
+        print(json.dumps(_json_values(examination, correction, seconds), indent=2))
     else:
-        _tell(examination, correction, seconds)
+        _print_findings(examination, correction, seconds)
     return EXIT_SOME_FAILED if examination.count("error") else EXIT_OK
 
 
@@ -68,11 +68,11 @@ def _add_arguments(parser: ArgumentParser) -> None:
         "--write-fixed",
         type=str,
         metavar="DIR",
-        help="write a copy of the data set to DIR with everything put right that needs no judgement",
+        help="write a copy of the data set to DIR with all faults corrected that need no judgement",
     )
 
 
-def _plain_values(examination: Examination, correction: Correction | None, seconds: float) -> dict[str, Any]:
+def _json_values(examination: Examination, correction: Correction | None, seconds: float) -> dict[str, Any]:
     values = {**examination.to_dict(), "seconds": round(seconds, 3)}
     if correction is not None:
         values["corrected"] = {
@@ -84,28 +84,28 @@ def _plain_values(examination: Examination, correction: Correction | None, secon
     return values
 
 
-def _tell(examination: Examination, correction: Correction | None, seconds: float) -> None:
+def _print_findings(examination: Examination, correction: Correction | None, seconds: float) -> None:
     """Print the findings."""
     from rich.console import Console
 
     console = Console(highlight=False, markup=False, soft_wrap=True)
     for finding in examination.findings:
-        _tell_finding(finding, correction is None, console)
+        _print_finding(finding, correction is None, console)
     splits = [(split, found) for split, found in examination.summary.splits.items() if found.exists]
     pairs = sum(len(found.pairs) for _, found in splits)
     sizes = ", ".join(f"{split} {len(found.pairs)}" for split, found in splits)
     counts = ", ".join(_counted(examination.count(severity), severity) for severity in _STYLES)
     console.print(f"{sizes}; {len(examination.summary.labels)} classes; {pairs} pairs in {seconds:.1f} s")
-    console.print(counts if examination.findings else "nothing wrong was found", style="bold")
+    console.print(counts if examination.findings else "no faults found", style="bold")
     if correction is not None:
         console.print(
-            f"corrected copy: {correction.root} ({correction.copied} files as they were, {correction.changed} changed, "
-            f"{correction.left_out} left out; corrections.json there says which)"
+            f"corrected copy: {correction.root} ({correction.copied} files unchanged, {correction.changed} changed, "
+            f"{correction.left_out} left out; see corrections.json)"
         )
         console.print(f"use it with: --data.root {correction.root}")
 
 
-def _tell_finding(finding: Finding, offer: bool, console: Any) -> None:
+def _print_finding(finding: Finding, offer: bool, console: Any) -> None:
     from rich.text import Text
 
     where = f" ({finding.split})" if finding.split else ""
@@ -117,7 +117,7 @@ def _tell_finding(finding: Finding, offer: bool, console: Any) -> None:
         console.print(f"    and {finding.count - len(finding.places)} more", style="dim")
     for name, value in finding.numbers.get("weights", {}).items():
         console.print(f"    weight of {name}: {value}", style="dim")
-    again = "; --write-fixed DIR writes a copy with that done" if finding.fixable and offer else ""
+    again = "; --write-fixed DIR writes a corrected copy" if finding.fixable and offer else ""
     console.print(f"  to do: {finding.remedy}{again}\n")
 
 

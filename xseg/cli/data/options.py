@@ -1,4 +1,4 @@
-"""The options that the actions of `xseg data` share, and those in a configuration's `data:`."""
+"""Common options of the actions of `xseg data`, and the `data:` options of a configuration."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from xseg.data.options import DataOptions
 from xseg.errors import ConfigError
 
 ACTIONS = {
-    "check": "find what is wrong with a data set before it costs a night",
-    "stats": "count pixels and images per class and split; sizes; the channels' means and deviations",
+    "check": "find faults before training",
+    "stats": "print pixels and images per class and split, sizes, and channel means and deviations",
     "preview": "draw contact sheets of images with their masks, before and after augmentation",
 }
 
@@ -26,28 +26,30 @@ ACTIONS = {
 def parse_data_arguments(
     action: str, arguments: Sequence[str], add_arguments: Callable[[ArgumentParser], None]
 ) -> dict[str, Any]:
-    """Parse the arguments of an action; `--config` says which files hold the defaults of the data's options.
+    """Parse the arguments of an action; `--config` names files with defaults of the data options.
 
     Args:
-        action: one of `ACTIONS`.
-        arguments: what follows the action.
-        add_arguments: adds the action's own options.
+        action: name of the action in `ACTIONS`.
+        arguments: arguments after the action.
+        add_arguments: function that adds the action's own options.
 
     Returns:
-        The values by name; `data` holds the `DataOptions`.
+        Values by name; `data` holds the `DataOptions`.
 
     Raises:
         ConfigError: if an option is unknown or wrong, or a file cannot be read.
     """
-    parser = new_parser(f"data {action}", f"Of a labelled data set, {ACTIONS[action]}.")
+    parser = new_parser(f"data {action}", f"For a labelled data set: {ACTIONS[action]}.")
     parser.add_argument(
         "--config",
         type=str,
         action="append",
         default=[],
-        help="a YAML file whose `data:` says which data set; may be given several times",
+        help="a YAML file with `data:` options; may be given several times",
     )
-    parser.add_argument("--workers", type=int, default=min(8, os.cpu_count() or 1), help="processes that decode files")
+    parser.add_argument(
+        "--workers", type=int, default=min(8, os.cpu_count() or 1), help="number of processes that decode files"
+    )
     add_arguments(parser)
     parser.add_class_arguments(DataOptions, "data")
     for file in parse_arguments(parser, arguments).config:
@@ -59,7 +61,7 @@ def parse_data_arguments(
 
 
 def read_data_options(file: Path) -> dict[str, Any]:
-    """Return what a configuration's `data:` says, by the options' full names; the rest of the file is for training.
+    """Return the `data:` options of a configuration by their full names; other options are for training.
 
     Raises:
         ConfigError: if the file cannot be read, or an option is unknown.
@@ -84,7 +86,7 @@ def read_data_options(file: Path) -> dict[str, Any]:
 
 
 def _leaves(tree: Mapping[str, Any], known: Collection[str] = (), prefix: str = "") -> dict[str, Any]:
-    """Return the values of nested options by their names joined with dots; what is known is not taken apart."""
+    """Return the values of nested options by dotted names; known names are not divided further."""
     found: dict[str, Any] = {}
     for key, value in tree.items():
         name = f"{prefix}{key}"

@@ -1,4 +1,4 @@
-"""`xseg data preview`: a data set to look at, before and after augmentation."""
+"""`xseg data preview`: draw a data set before and after augmentation."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def preview(arguments: Sequence[str]) -> int:
     """Draw contact sheets of images with their masks, before and after augmentation.
 
     Args:
-        arguments: what follows `xseg data preview`.
+        arguments: arguments after `xseg data preview`.
 
     Returns:
         0.
@@ -54,6 +54,10 @@ def preview(arguments: Sequence[str]) -> int:
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("--output_dir", type=str, default="runs/preview", help="the folder for the page and the sheets")
+    parser.add_argument(
+        "--output_dir", type=str, default="runs/preview", help="folder for the page and the contact sheets"
+    )
     parser.add_argument("--count", type=int, default=12, help="images per split, spread evenly over it")
-    parser.add_argument("--variants", type=int, default=4, help="augmented versions of each of a third of the images")
+    parser.add_argument(
+        "--variants", type=int, default=4, help="number of augmented versions, for a third of the images"
+    )

@@ -1,4 +1,4 @@
-"""`xseg data stats`: a data set in numbers, as a table, as JSON and as pictures."""
+"""`xseg data stats`: print or write statistics of a data set as tables, JSON and charts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def stats(arguments: Sequence[str]) -> int:
     """Count pixels and images per class and split, and measure sizes and channels.
 
     Args:
-        arguments: what follows `xseg data stats`.
+        arguments: arguments after `xseg data stats`.
 
     Returns:
         0.
@@ -56,10 +56,8 @@ def stats(arguments: Sequence[str]) -> int:
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="print the numbers as JSON")
-    parser.add_argument(
-        "--output_dir", type=str, help="write statistics.json and pictures of classes and sizes to this folder"
-    )
+    parser.add_argument("--json", action="store_true", help="print the statistics as JSON")
+    parser.add_argument("--output_dir", type=str, help="folder for statistics.json and charts of classes and sizes")
 
 
 def _write(folder: Path, found: dict[Split, SplitStatistics], labels: LabelMap, text: str) -> None:
@@ -90,7 +88,7 @@ def _print_tables(found: dict[Split, SplitStatistics], labels: LabelMap) -> None
             pixels, total = entry.class_pixels[index], sum(entry.class_pixels)
             share = f"{100 * pixels / total:.2f}" if total else "-"
             cells += [f"{pixels}", share, f"{entry.class_images[index]}"]
-        table.add_row(Text(name), *cells)  # Text: a name in brackets is no markup
+        table.add_row(Text(name), *cells)  # Text: names in brackets are not markup
     console = Console()
     if not console.is_terminal:
         console = Console(width=120)

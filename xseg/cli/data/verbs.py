@@ -1,4 +1,4 @@
-"""`xseg data`: the data set doctor, its statistics and its preview."""
+"""`xseg data`: check, statistics and preview of a data set."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from xseg.errors import ConfigError
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Check a labelled data set, measure it, or look at it.
+    """Check, measure or preview a labelled data set.
 
     Args:
-        arguments: what follows `xseg data`.
+        arguments: arguments after `xseg data`.
 
     Returns:
         0; 1 if `check` found errors.
 
     Raises:
-        XsegError: if an option is wrong, or the data set is not where the options say.
+        XsegError: if an option is wrong, or the data set does not exist.
     """
     action, *rest = [*arguments] or ["--help"]
     if action in ("-h", "--help"):
@@ -57,6 +57,6 @@ def _usage() -> str:
             "actions:",
             *rows,
             "",
-            "xseg data ACTION --help lists the options of an action.",
+            "Run xseg data ACTION --help for the options of an action.",
         ]
     )

@@ -106,11 +106,13 @@ class InstanceShapes:
         picture = coco.pictures[record.name]
         height, width = picture.size if all(picture.size) else image_size(record.image)
         numbers = empty_label(self.labels, self.background, (height, width))
-        pieces = [(_piece(shape, height, width, f"{path}, image {picture.file}"), shape) for shape in picture.shapes]
+        objects = [
+            (_object_pixels(shape, height, width, f"{path}, image {picture.file}"), shape) for shape in picture.shapes
+        ]
         # equal areas stay in the order of the file, as sorting is stable
-        for piece, shape in sorted(pieces, key=lambda found: -found[0].area):
+        for pixels, shape in sorted(objects, key=lambda found: -found[0].area):
             raw_id = raw_id_of(self.labels, coco.categories[shape.category], path)
-            piece.draw(numbers, raw_id)
+            pixels.draw(numbers, raw_id)
         return numbers
 
 
@@ -138,8 +140,8 @@ class PanopticMasks:
         path = dict(self.files)[mask.parent]
         coco = load_coco(path)
         picture = coco.pictures[record.name]
-        told = dict(picture.segments[1] if picture.segments else ())
-        raw = {number: raw_id_of(self.labels, coco.categories[place], path) for number, place in told.items()}
+        segments = dict(picture.segments[1] if picture.segments else ())
+        raw = {number: raw_id_of(self.labels, coco.categories[place], path) for number, place in segments.items()}
         raw[0] = self.labels.ignore_index
         ids = np.array(sorted(raw), np.uint32)
         colors = read_colors(mask).astype(np.uint32)
@@ -157,7 +159,7 @@ class PanopticMasks:
 
 
 @dataclass(frozen=True)
-class Piece:
+class ObjectPixels:
     """Pixels of one object within its bounding box.
 
     Args:
@@ -181,7 +183,7 @@ class Piece:
         numbers[self.top : self.top + height, self.left : self.left + width][self.pixels] = raw_id
 
 
-def _piece(shape: Shape, height: int, width: int, name: str) -> Piece:
+def _object_pixels(shape: Shape, height: int, width: int, name: str) -> ObjectPixels:
     """Return the pixels of an object within its bounding box.
 
     Raises:
@@ -189,7 +191,7 @@ def _piece(shape: Shape, height: int, width: int, name: str) -> Piece:
     """
     segmentation = shape.segmentation
     if isinstance(segmentation, RunLengths):
-        return Piece(_from_runs(segmentation, height, width, name), 0, 0)
+        return ObjectPixels(_from_runs(segmentation, height, width, name), 0, 0)
     if not segmentation:
         raise DataError(
             f"{name} has an object without a shape", expected="polygons or run lengths instead of only a box"
@@ -204,10 +206,10 @@ def _piece(shape: Shape, height: int, width: int, name: str) -> Piece:
     left, top = (int(value) for value in np.clip(np.floor(points.min(axis=0)) - 1, 0, (width, height)))
     right, bottom = (int(value) for value in np.clip(np.ceil(points.max(axis=0)) + 1, 0, (width, height)))
     if right <= left or bottom <= top:
-        return Piece(np.zeros((0, 0), bool), 0, 0)
+        return ObjectPixels(np.zeros((0, 0), bool), 0, 0)
     polygons = [(polygon - (left, top)).ravel().tolist() for polygon in segmentation]
     encoded = rle.merge(rle.frPyObjects(polygons, bottom - top, right - left))
-    return Piece(rle.decode(encoded).astype(bool), top, left)
+    return ObjectPixels(rle.decode(encoded).astype(bool), top, left)
 
 
 def _from_runs(runs: RunLengths, height: int, width: int, name: str) -> Array:

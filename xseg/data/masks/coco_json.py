@@ -48,7 +48,7 @@ class Shape:
 
 
 @dataclass(frozen=True)
-class Picture:
+class CocoImage:
     """One image of a JSON file with its annotations.
 
     Args:
@@ -76,7 +76,7 @@ class CocoFile:
 
     categories: tuple[str, ...]
     colors: tuple[tuple[int, int, int], ...]
-    pictures: dict[str, Picture]
+    pictures: dict[str, CocoImage]
 
 
 def categories_of(path: Path, background: str, ignore_index: int) -> LabelMap:
@@ -129,7 +129,7 @@ def _parsed(content: dict[str, Any], path: Path) -> CocoFile:
     by_image: dict[Any, list[dict[str, Any]]] = defaultdict(list)
     for annotation in content["annotations"]:
         by_image[annotation["image_id"]].append(annotation)
-    pictures: dict[str, Picture] = {}
+    pictures: dict[str, CocoImage] = {}
     for image in content["images"]:
         file = str(image["file_name"])
         name = Path(file).with_suffix("").as_posix()
@@ -144,11 +144,11 @@ def _parsed(content: dict[str, Any], path: Path) -> CocoFile:
     return CocoFile(named, tuple(colors), pictures)
 
 
-def _picture(image: dict[str, Any], annotations: list[dict[str, Any]], places: dict[int, int]) -> Picture:
+def _picture(image: dict[str, Any], annotations: list[dict[str, Any]], places: dict[int, int]) -> CocoImage:
     height, width = int(image.get("height") or 0), int(image.get("width") or 0)
     if min(height, width) < 0 or height * width > pixel_limit():
         raise ValueError(f"{image['file_name']} of {height}x{width} pixels")
-    picture = Picture(str(image["file_name"]), (height, width))
+    picture = CocoImage(str(image["file_name"]), (height, width))
     if annotations and "segments_info" in annotations[0]:
         segments = tuple(
             (int(part["id"]), places[int(part["category_id"])]) for part in annotations[0]["segments_info"]

@@ -102,8 +102,8 @@ class Entry:
 def _timm(encoder: str, *names: str, megabytes: float, score: str) -> Entry:
     place = HubFile(f"timm/{encoder}.{names[0]}")
     top1, top5, crop = score.split()
-    told = f"ImageNet top-1 {top1}, top-5 {top5} at 299, crop {crop}"
-    return Entry(encoder, names, "timm", place, megabytes, "Apache-2.0", 1000, score=told, source=TIMM)
+    score_text = f"ImageNet top-1 {top1}, top-5 {top5} at 299, crop {crop}"
+    return Entry(encoder, names, "timm", place, megabytes, "Apache-2.0", 1000, score=score_text, source=TIMM)
 
 
 def _deeplab(
