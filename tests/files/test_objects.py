@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from xseg.errors import ConfigError
-from xseg.files.objects import is_class_path, load_object
+from xseg.files.objects import absolute_class_paths, is_class_path, load_object
 
 
 def test_names_without_dot_or_colon_belong_to_registries():
@@ -31,6 +31,19 @@ def test_a_file_is_imported_once_and_files_of_one_name_coexist(tmp_path, monkeyp
     assert load_object("first/own.py:Own") is first
     assert load_object(f"{tmp_path}/second/own.py:Own").folder == "second"
     assert first.folder == "first"
+
+
+def test_class_paths_of_files_become_absolute_wherever_they_stand_in_options(tmp_path, monkeypatch):
+    (tmp_path / "own.py").touch()
+    monkeypatch.chdir(tmp_path)
+    options = {"terms": {"own.py:Loss": 0.5}, "list": [{"name": "own.py:f", "p": 1}], "other": ["a:b", "own.py", None]}
+    here = f"{tmp_path}/own.py"
+    expected = {
+        "terms": {f"{here}:Loss": 0.5},
+        "list": [{"name": f"{here}:f", "p": 1}],
+        "other": ["a:b", "own.py", None],
+    }
+    assert absolute_class_paths(options) == expected
 
 
 @pytest.mark.parametrize(

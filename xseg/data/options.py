@@ -48,7 +48,8 @@ class DataOptions:
             "strong": small rotations, colours, blur and noise; "aerial": quarter turns and vertical flips; "medical":
             rotations, elastic deformation, brightness, contrast and gamma.
         transforms: further transforms of training images, in order; each with the `name` of an albumentations
-            transform and its arguments, as in {name: GaussianBlur, blur_limit: [3, 5], p: 0.2}.
+            transform and its arguments, as in {name: GaussianBlur, blur_limit: [3, 5], p: 0.2}. Or a class path: a
+            transform of torchvision.transforms.v2, or a function (image, mask) -> (image, mask): {name: own.py:f}.
         sampling: order of training images. "uniform": each once per epoch; "class_aware": images with rare classes
             several times instead of others, and half of the crops around a pixel of a class, preferring rare ones.
         rare_crops: share of crops around a pixel of a drawn class, 0 to 1, for "class_aware".
@@ -75,7 +76,7 @@ class DataOptions:
     flip: float = 0.5
     jitter: float = 0.0
     augmentation: Augmentation = "paper"
-    transforms: tuple[dict[str, Any], ...] = ()
+    transforms: tuple[Any, ...] = ()
     sampling: Sampling = "uniform"
     rare_crops: float = 0.5
     cache: Cache | bool = "none"

@@ -26,6 +26,15 @@ def absolute_class_path(path: str) -> str:
     return f"{Path(file).absolute()}:{name}" if separator and Path(file).is_file() else path
 
 
+def absolute_class_paths(values: Any) -> Any:
+    """Return nested plain values with all class paths, keys too, as `absolute_class_path` returns them."""
+    if isinstance(values, dict):
+        return {absolute_class_paths(key): absolute_class_paths(value) for key, value in values.items()}
+    if isinstance(values, list):
+        return [absolute_class_paths(value) for value in values]
+    return absolute_class_path(values) if isinstance(values, str) else values
+
+
 def load_object(path: str) -> Any:
     """Import the object at a class path.
 

@@ -27,7 +27,7 @@ from xseg.data.options import DataOptions
 from xseg.data.sample import Reader
 from xseg.doctor.statistics import normalization_of
 from xseg.errors import ConfigError, XsegError
-from xseg.files.objects import absolute_class_path
+from xseg.files.objects import absolute_class_paths
 from xseg.images.normalization import Normalization
 from xseg.training.batch_norm import SharedNormalization, StatisticsChoice, choose_statistics
 from xseg.training.batch_size import find_batch_size
@@ -288,9 +288,7 @@ class TrainCLI(LightningCLI):
             path = values[group][name]
             if path and Path(path).exists():
                 values[group][name] = str(Path(path).absolute())
-        terms = values["model"]["loss"]["terms"]
-        values["model"]["loss"]["terms"] = {absolute_class_path(name): term for name, term in terms.items()}
-        return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+        return yaml.safe_dump(absolute_class_paths(values), sort_keys=False, allow_unicode=True)
 
     def fit(self) -> None:
         """Train, or go on training.

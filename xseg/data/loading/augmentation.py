@@ -84,6 +84,8 @@ def _require_crop(pipeline: Transform, options: DataOptions, normalization: Norm
     for attempt in range(_ATTEMPTS):
         try:
             moved, labels = transform_sample(pipeline, image, mask, seed=0, epoch=0, index=attempt)
+        except ConfigError:
+            raise
         except Exception as error:  # transforms refuse what they cannot do with nearly anything
             raise ConfigError(
                 f"transforms do not work on {normalization.channels} channels of {kind}: {' '.join(str(error).split())}"

@@ -10,8 +10,10 @@ from typing import Any
 import albumentations as A
 import numpy as np
 
+from xseg.data.loading.own_transform import own_transform
 from xseg.data.loading.transforms import known_arguments_only
 from xseg.errors import ConfigError
+from xseg.files.objects import is_class_path, load_object
 
 _CHOICES = ("OneOf", "SomeOf", "Sequential", "RandomOrder")  # hold transforms of their own
 _REFUSED = {
@@ -25,14 +27,12 @@ _REFUSED = {
 _MASK_FILLS = ("fill_mask", "mask_drop_value")
 
 
-def build_listed(
-    listed: Sequence[Mapping[str, Any]], *, fill: tuple[float, ...], ignore_index: int
-) -> list[A.BasicTransform]:
+def build_listed(listed: Sequence[Any], *, fill: tuple[float, ...], ignore_index: int) -> list[A.BasicTransform]:
     """Return the transforms that a list names.
 
     Args:
-        listed: for each its `name` in albumentations, and its arguments by name; OneOf, SomeOf, Sequential and
-            RandomOrder hold a list of `transforms`.
+        listed: for each its `name` in albumentations or its class path, and its arguments by name; OneOf, SomeOf,
+            Sequential and RandomOrder hold a list of `transforms`. Or the transform itself, see `own_transform`.
         fill: the padding of images where the list says nothing else, from `opencv_fill`.
         ignore_index: what a mask is filled with, whatever the list says.
 
@@ -51,12 +51,17 @@ def opencv_fill(fill: tuple[float, ...]) -> tuple[float, ...]:
     return (float(np.mean(fill)),) * 4
 
 
-def _build(entry: Mapping[str, Any], *, fill: tuple[float, ...], ignore_index: int) -> A.BasicTransform:
+def _build(entry: Any, *, fill: tuple[float, ...], ignore_index: int) -> A.BasicTransform:
+    if callable(entry):
+        name = str(getattr(entry, "__name__", type(entry).__name__))
+        return own_transform(name, entry, {}, fill=fill[0], ignore_index=ignore_index)
     if not isinstance(entry, Mapping) or not isinstance(entry.get("name"), str):
         raise ConfigError(f"transforms: {entry!r}", expected="a `name` and arguments, as {name: GaussianBlur, p: 0.2}")
     name = entry["name"]
     arguments = {str(key): _tuples(value) for key, value in entry.items() if key != "name"}
-    kind = _kind(name)
+    kind = load_object(name) if is_class_path(name) else _kind(name)
+    if not (inspect.isclass(kind) and issubclass(kind, A.BasicTransform | A.BaseCompose)):
+        return own_transform(name, kind, arguments, fill=fill[0], ignore_index=ignore_index)
     if name in _CHOICES:
         inner = arguments.get("transforms")
         if not isinstance(inner, tuple) or not inner:

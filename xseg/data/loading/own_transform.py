@@ -1,0 +1,153 @@
+"""A transform from outside albumentations as a step of a pipeline: torchvision's, or a function of image and mask."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from inspect import isclass, signature
+from typing import Any, TypeAlias
+
+import albumentations as A
+import numpy as np
+import torch
+from albumentations.core.type_definitions import Targets
+
+from xseg.data.sample import Array
+from xseg.errors import ConfigError, XsegError
+
+PairFunction: TypeAlias = Callable[[Array, Array], tuple[Array, Array]]
+
+
+class PairTransform(A.DualTransform):  # type: ignore[misc]
+    """A function (image, mask) -> (image, mask) as a step of a pipeline.
+
+    Python's, NumPy's and torch's global generators are seeded before each call, by the sample's own seed, and have
+    their old states after it.
+
+    Args:
+        name: what errors call it.
+        function: gets an image (H, W, C), uint8, or float32 from 0 to 1 where files have 16 bits, and a mask (H, W) of
+            train ids; returns both with the same shapes and types.
+        p: probability that it is called.
+    """
+
+    _targets = (Targets.IMAGE, Targets.MASK)
+
+    def __init__(self, name: str, function: PairFunction, p: float = 1.0) -> None:
+        super().__init__(p=p)
+        self.name, self.function = name, function
+
+    def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
+        """Call the function; returns `moved`, the new image and mask.
+
+        Raises:
+            ConfigError: if it fails or does not return an image and a mask of the same shapes and types.
+        """
+        image, mask = data["image"], data["mask"]
+        try:
+            with _seeded(self.py_random.getrandbits(32)):
+                moved = self.function(image, mask)
+        except XsegError:
+            raise
+        except Exception as error:
+            message = " ".join(str(error).split())[:200]
+            raise ConfigError(f"transforms: {self.name} raised {type(error).__name__}: {message}") from error
+        kinds = [(getattr(array, "shape", None), getattr(array, "dtype", None)) for array in (image, mask)]
+        if not isinstance(moved, tuple | list) or [(_shape(new), _kind(new)) for new in moved] != kinds:
+            got = (
+                [f"{_kind(new)} of {_shape(new)}" for new in moved] if isinstance(moved, tuple | list) else repr(moved)
+            )
+            expected = " and ".join(f"{kind} of {shape}" for shape, kind in kinds)
+            raise ConfigError(f"transforms: {self.name} returned {got}", expected=f"image and mask, {expected}")
+        return {**params, "moved": moved}
+
+    def apply(self, img: Array, moved: tuple[Array, Array], **params: Any) -> Array:  # noqa: ARG002 - albumentations'
+        """Return the new image (H, W, C)."""
+        return moved[0]
+
+    def apply_to_mask(self, mask: Array, moved: tuple[Array, Array], **params: Any) -> Array:  # noqa: ARG002
+        """Return the new mask (H, W)."""
+        return moved[1]
+
+
+def own_transform(name: str, found: Any, arguments: Mapping[str, Any], *, fill: float, ignore_index: int) -> Any:
+    """Return a step of a pipeline for a user's own transform.
+
+    Args:
+        name: what errors call it.
+        found: a class or an object of albumentations or of torchvision.transforms.v2, or another class or function
+            that maps an image and a mask to both; see `PairTransform`.
+        arguments: arguments of the class or further ones of the function, and `p`, the probability of calling it.
+        fill: the padding of images where a transform of torchvision gets none.
+        ignore_index: the value of pixels without a label.
+
+    Raises:
+        ConfigError: if it is nothing of these, or does not take the arguments.
+    """
+    given = dict(arguments)
+    kind = found if isclass(found) else type(found)
+    origin = {base.__module__.partition(".")[0] for base in kind.__mro__}
+    takes_p = "albumentations" in origin or (isclass(found) and "p" in signature(found).parameters)
+    p = 1.0 if takes_p else given.pop("p", 1.0)
+    try:
+        if isclass(found):
+            if "torchvision" in origin:
+                given = _torchvision_fill(found, given, fill)
+            found = found(**given)
+        elif given:
+            found = partial(found, **given)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"transforms: {name}: {' '.join(str(error).split())}") from error
+    if "albumentations" in origin:
+        return found
+    if not callable(found):
+        raise ConfigError(f"transforms: {name} is {found!r}", expected="a transform, or a function of image and mask")
+    return PairTransform(name, partial(_torchvision, found, ignore_index) if "torchvision" in origin else found, p)
+
+
+def _torchvision(transform: Any, ignore_index: int, image: Array, mask: Array) -> tuple[Array, Array]:
+    """Apply a transform of torchvision. Masks are 0 where ignored, which is how it fills what it uncovers."""
+    from torchvision import tv_tensors
+
+    classes = torch.from_numpy(np.where(mask == ignore_index, 0, mask.astype(np.int64) + 1))
+    pixels = tv_tensors.Image(torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))))
+    moved, labels = transform(pixels, tv_tensors.Mask(classes))
+    found = labels.numpy()
+    return (
+        np.ascontiguousarray(moved.numpy().transpose(1, 2, 0)),
+        np.where(found == 0, ignore_index, found - 1).astype(mask.dtype),
+    )
+
+
+def _torchvision_fill(kind: type, arguments: dict[str, Any], fill: float) -> dict[str, Any]:
+    """Return the arguments with a fill that leaves masks ignored."""
+    if "fill" not in signature(kind).parameters:
+        return arguments
+    from torchvision import tv_tensors
+
+    images = arguments.get("fill", fill)
+    return {**arguments, "fill": {tv_tensors.Image: images, tv_tensors.Mask: 0}}
+
+
+def _shape(value: Any) -> Any:
+    return getattr(value, "shape", None)
+
+
+def _kind(value: Any) -> Any:
+    return getattr(value, "dtype", type(value).__name__)
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    python, numpy = random.getstate(), np.random.get_state()
+    try:
+        with torch.random.fork_rng(devices=[]):
+            random.seed(seed)
+            np.random.seed(seed)
+            torch.manual_seed(seed)
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)
