@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from xseg.export.format import Format
 from xseg.export.formats import FORMATS
 from xseg.export.verify import compare, verify
 from xseg.models.architectures import build_model
@@ -34,3 +35,29 @@ def test_a_format_names_what_it_needs(name):
     assert form.suffix.startswith(".")
     assert form.packages
     assert "float32" in form.precisions
+
+
+class Traced(Format):
+    """A format of one's own: TorchScript."""
+
+    suffix = ".pt"
+    packages = ("torch",)
+    extra = "traced"
+    precisions = ("float32",)
+
+    def version(self):
+        return torch.__version__
+
+    def write(self, network, channels, path):
+        torch.jit.trace(network, torch.zeros(1, channels, 97, 129)).save(path)
+
+    def read(self, path, _precision):
+        module = torch.jit.load(path)
+        module.workers = 1
+        return module
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::torch.jit.TracerWarning")
+def test_a_new_format_is_a_class_and_a_line(settled, waves, tmp_path, monkeypatch):
+    monkeypatch.setitem(FORMATS, "traced", Traced())
+    test_what_is_written_computes_what_torch_computes("traced", settled, waves, tmp_path)
