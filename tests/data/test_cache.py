@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 
 import numpy as np
@@ -82,6 +83,13 @@ def test_a_file_of_the_same_size_and_another_time_is_decoded_anew(options, reade
     assert counting.reads == 2
 
 
+def npz(**arrays):
+    """The content of an archive of arrays."""
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    return buffer.getvalue()
+
+
 @pytest.mark.parametrize(
     "damage",
     [
@@ -89,9 +97,15 @@ def test_a_file_of_the_same_size_and_another_time_is_decoded_anew(options, reade
         lambda data: data[: len(data) // 2],
         lambda _: b"",
         lambda data: data[:-100] + bytes(100),
-        lambda data: b"[]\n" + data,
-        lambda data: b"no json" + data,
+        lambda data: data[:200] + bytes([255 - data[200]]) + data[201:],
+        lambda data: data[:5000] + bytes([255 - data[5000]]) + data[5001:],
+        lambda data: data[:-30] + bytes([255 - data[-30]]) + data[-29:],
+        lambda data: b"no archive" + data[10:],
+        lambda data: b"before" + data,
         lambda data: data + b"x",
+        lambda _: npz(stamp=np.frombuffer(b"other", np.uint8)),
+        lambda _: npz(image=np.zeros((2, 2, 3), np.uint8)),
+        lambda _: npz(stamp=np.array([{"pickled": "object"}], object)),
     ],
 )
 def test_a_torn_file_is_decoded_anew(options, reader, damage):

@@ -5,22 +5,22 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import zlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from xseg.data.options import DataOptions
 from xseg.data.sample import Array, Reader, Record, Sample
-from xseg.files.atomic import write_bytes
+from xseg.files.atomic import atomic_path
 from xseg.files.caches import user_cache
 from xseg.files.objects import code_stamp, is_class_path
 
-FORMAT = 1  # version of the cached files; a new number invalidates old files
+_NO_MASK = np.empty(0, np.uint8)
+FORMAT = 2  # version of the cached files; a new number invalidates old files
 
 
 class SampleSource(Protocol):
@@ -89,7 +89,7 @@ class DiskCache:
     def path(self, record: Record) -> Path:
         """Return the path of a record's cached sample."""
         name = hashlib.sha256(os.fsencode(f"{record.image}\n{record.name}")).hexdigest()[:32]
-        return self.folder / name[:2] / f"{name}.sample"
+        return self.folder / name[:2] / f"{name}.npz"
 
 
 def cache_folder(options: DataOptions | None = None) -> Path:
@@ -137,15 +137,10 @@ def _size_and_time(path: Path | None) -> tuple[int, int] | None:
 
 
 def _store(path: Path, stamp: str, sample: Sample) -> None:
-    arrays = [np.ascontiguousarray(array) for array in (sample.image, sample.mask) if array is not None]
-    body = b"".join(array.tobytes() for array in arrays)
-    head = {
-        "stamp": stamp,
-        "crc": zlib.crc32(body),
-        "arrays": [[array.dtype.str, *array.shape] for array in arrays],
-    }
+    mask = _NO_MASK if sample.mask is None else sample.mask
     try:
-        write_bytes(path, json.dumps(head).encode() + b"\n" + body)
+        with atomic_path(path) as beside:
+            np.savez(beside, stamp=np.frombuffer(stamp.encode(), np.uint8), image=sample.image, mask=mask)
     except OSError:  # training does not need the cache, so a full or read-only disk must not stop it
         return
 
@@ -153,21 +148,10 @@ def _store(path: Path, stamp: str, sample: Sample) -> None:
 def _load(path: Path, stamp: str) -> tuple[Array, Array | None] | None:
     """Return image and mask from a complete file with this stamp; None otherwise."""
     try:
-        with path.open("rb") as file:
-            head = json.loads(file.readline())
-            body = bytearray(file.read())  # writable, like decoded arrays
-    except (OSError, ValueError):
+        with np.load(path, allow_pickle=False) as archive:
+            if archive["stamp"].tobytes() != stamp.encode():
+                return None
+            image, mask = archive["image"], archive["mask"]
+            return image, mask if mask.ndim == 2 else None
+    except Exception:  # a damaged archive raises almost any exception; the archive has checksums
         return None
-    if not isinstance(head, dict) or head.get("stamp") != stamp or head.get("crc") != zlib.crc32(body):
-        return None
-    return _arrays(head["arrays"], body)
-
-
-def _arrays(shapes: list[list[Any]], body: bytearray) -> tuple[Array, Array | None]:
-    arrays: list[Array] = []
-    start = 0
-    for kind, *shape in shapes:
-        count = int(np.prod(shape))
-        arrays.append(np.frombuffer(body, np.dtype(kind), count, start).reshape(shape))
-        start += arrays[-1].nbytes
-    return arrays[0], arrays[1] if len(arrays) > 1 else None

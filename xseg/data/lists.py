@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -96,7 +97,7 @@ class ListedPairs:
         if not pairs:
             raise DataError(f"{path} lists no image of the {split} split", expected="at least one")
         files = [self.root / file for pair in pairs for file in pair if file]
-        require_files([str(file) for file in files if not file.is_file()], len(files), path, self.root)
+        require_files([str(file) for file in files if not is_file(file)], len(files), path, self.root)
         return tuple(
             Record(
                 Path(image).with_suffix("").as_posix().lstrip("/"),
@@ -151,6 +152,11 @@ def _content_lines(path: Path) -> list[str]:
     if not lines:
         raise DataError(f"{path} is empty", expected="a list of images")
     return lines
+
+
+def is_file(path: Path) -> bool:
+    """Return whether a file exists; also False for names that no file can have, where `Path.is_file` raises."""
+    return os.path.isfile(path)  # noqa: PTH113
 
 
 def require_files(missing: Sequence[str], total: int, path: Path, place: Path) -> None:

@@ -47,14 +47,3 @@ def write_text(path: PathArgument, text: str) -> Path:
     with atomic_path(path) as beside:
         beside.write_text(text, encoding="utf-8", newline="")
     return Path(path)
-
-
-def write_bytes(path: PathArgument, content: bytes) -> Path:
-    """Write bytes, completely or not at all, and return the path.
-
-    Raises:
-        OSError: if the file cannot be written.
-    """
-    with atomic_path(path) as beside:
-        beside.write_bytes(content)
-    return Path(path)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from xseg.data.lists import require_files
+from xseg.data.lists import is_file, require_files
 from xseg.data.masks.coco_json import RunLengths, Shape, load_coco
 from xseg.data.masks.colors import read_colors
 from xseg.data.masks.numbers import empty_label, mask_of, raw_id_of, smallest_type
@@ -43,7 +43,7 @@ class InstanceListing:
         path = self.root / self.file.replace(SPLIT, split)
         folder = self.root / self.images.replace(SPLIT, split)
         pictures = load_coco(path).pictures
-        missing = [picture.file for picture in pictures.values() if not (folder / picture.file).is_file()]
+        missing = [picture.file for picture in pictures.values() if not is_file(folder / picture.file)]
         require_files(missing, len(pictures), path, folder)
         return tuple(Record(name, folder / picture.file, path) for name, picture in pictures.items())
 
@@ -79,7 +79,7 @@ class PanopticListing:
             if picture.segments is not None
         )
         files = [file for record in records for file in (record.image, mask_of(record))]
-        require_files([str(file) for file in files if not file.is_file()], len(files), path, self.root)
+        require_files([str(file) for file in files if not is_file(file)], len(files), path, self.root)
         return records
 
 

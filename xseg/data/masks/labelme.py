@@ -68,7 +68,7 @@ def _size_of(content: dict[str, Any], path: Path) -> tuple[int, int] | None:
     height, width = content.get("imageHeight"), content.get("imageWidth")
     if not height or not width:
         return None
-    whole = isinstance(height, int) and isinstance(width, int)
+    whole = type(height) is type(width) is int  # true is an int, too
     if not whole or min(height, width) < 0 or height * width > pixel_limit():
         raise DataError(f"{path} states an image of {height}x{width}", expected="height and width in pixels")
     return height, width
