@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -149,11 +150,8 @@ def test_a_training_builds_starts_and_resumes_it(path, tmp_path):
     model = construct_model(options, LABELS, in_channels=3)
     assert restored_model(options, model.config).config == model.config
     save(model, tmp_path / "other")
-    started = construct_model(
-        TaskOptions(architecture=path, encoder="xception", width=0.125, start_from=str(tmp_path / "other")),
-        LABELS,
-        in_channels=3,
-    )
+    absolute = replace(options, architecture=f"{tmp_path}/{path}", start_from=str(tmp_path / "other"))
+    started = construct_model(absolute, LABELS, in_channels=3)
     assert torch.equal(started.decoder.project[0].weight, model.decoder.project[0].weight)
 
 

@@ -14,6 +14,7 @@ from xseg.encoders.variants import VARIANTS
 from xseg.encoders.xception import XceptionEncoder
 from xseg.errors import ConfigError, WeightsError
 from xseg.factory import pretrained_model
+from xseg.files.objects import is_class_path
 from xseg.images.normalization import Normalization
 from xseg.labels.label_map import LabelMap
 from xseg.models.architectures import build_model, resolve_architecture
@@ -102,9 +103,13 @@ def _start(options: TaskOptions, source: str, labels: LabelMap, in_channels: int
 def _refuse_difference(asked: ModelConfig, found: ModelConfig, what: str, free: Collection[str]) -> None:
     """Compare what a model is to be made of with what weights are for.
 
+    Class paths of decoders may differ: one file has several paths.
+
     Raises:
         WeightsError: for the first difference that matters.
     """
+    if is_class_path(asked.architecture) and is_class_path(found.architecture):
+        free = (*free, "architecture")
     for name in (field.name for field in fields(ModelConfig)):
         if name not in free and getattr(asked, name) != getattr(found, name):
             raise WeightsError(
