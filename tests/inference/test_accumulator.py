@@ -6,7 +6,7 @@ import torch
 
 from xseg.errors import ShapeError
 from xseg.inference import accumulator
-from xseg.inference.accumulator import TileInput, stream_pieces, tiled_labels, tiled_probabilities
+from xseg.inference.accumulator import TileInput, stream_regions, tiled_labels, tiled_probabilities
 from xseg.inference.tiling import TilePlan
 
 SIZES = [(1, 1), (40, 33), (64, 300), (301, 97), (217, 219)]
@@ -87,9 +87,9 @@ def test_pieces_come_as_soon_as_their_tile_is_in():
         return pixelwise(images)
 
     plan = TilePlan.fit(400, 100, tile=100, overlap=20)
-    for count, piece in enumerate(stream_pieces(run, read, plan, classes=3), 1):
+    for count, region in enumerate(stream_regions(run, read, plan, classes=3), 1):
         assert len(seen) == count
-        assert piece.rows.stop <= plan.rows[count - 1].stop
+        assert region.rows.stop <= plan.rows[count - 1].stop
     assert count == plan.count > 3
 
 
@@ -109,8 +109,8 @@ def test_tiles_without_data_are_not_run_and_their_pixels_marked():
 
     plan = TilePlan.fit(300, 300, tile=96, overlap=0)
     labels = np.full((300, 300), 99, np.uint8)
-    for piece in stream_pieces(run, read, plan, classes=3, batch_size=2):
-        labels[piece.rows, piece.columns] = piece.labels(nodata=255)
+    for region in stream_regions(run, read, plan, classes=3, batch_size=2):
+        labels[region.rows, region.columns] = region.labels(nodata=255)
     assert len(seen) == 1
     np.testing.assert_array_equal(labels, np.where(valid, image.argmax(axis=2), 255))
 
@@ -127,7 +127,7 @@ def test_tiles_without_data_do_not_wait_for_a_batch_of_others(first_with_data):
     plan = TilePlan.fit(64, 64 * 80, tile=64, overlap=0)
     ahead = [
         len(read_tiles) - done
-        for done, _ in enumerate(stream_pieces(pixelwise, read, plan, classes=3, batch_size=8), 1)
+        for done, _ in enumerate(stream_regions(pixelwise, read, plan, classes=3, batch_size=8), 1)
     ]
     assert len(ahead) == plan.count == 80
     assert max(ahead) <= accumulator.EMPTY_TILES + 2 * 8 + 2, "tiles in memory"
@@ -147,5 +147,5 @@ def test_other_shapes_than_expected_are_refused():
     plan = TilePlan.fit(40, 40, tile=32, overlap=8)
     with pytest.raises(ShapeError, match=r"shape \(1, 3, 32, 32\); expected \(1, 4, 32, 32\)"):
         tiled_labels(pixelwise, picture(40, 40), plan, classes=4)
-    with pytest.raises(ShapeError, match="the plan's 40x40"):
+    with pytest.raises(ShapeError, match="40x40 pixels, as in the plan"):
         tiled_labels(pixelwise, picture(41, 40), plan, classes=3)

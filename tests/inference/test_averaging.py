@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from xseg.inference.averaging import averaged_probabilities, look, scaled
+from xseg.inference.averaging import averaged_probabilities, compute_scores, scaled
 from xseg.models.architectures import build_model
 from xseg.models.coarse import CoarseNetwork
 from xseg.models.config import ModelConfig
@@ -69,7 +69,7 @@ def both_ways(model, images, tolerance=1e-5, **averaging):
     """The average in torch, and by strips."""
     network = CoarseNetwork(model)
     averaged = averaged_probabilities(network, network, images, **averaging)
-    scores = look(network, network, images, **averaging)
+    scores = compute_scores(network, network, images, **averaging)
     by_strips = torch.from_numpy(np.stack([score.probabilities() for score in scores]))
     torch.testing.assert_close(by_strips, averaged, atol=tolerance, rtol=10 * tolerance)
     return averaged

@@ -125,7 +125,7 @@ def test_an_error_in_the_model_is_not_taken_for_a_bad_image(predictor, folder, m
 
 @pytest.mark.parametrize("shape", [(5, 6, 4), (5, 6, 2), (7,), (0, 6, 3), (0, 6), (2, 5, 6, 3)])
 def test_an_array_of_another_shape_is_refused(predictor, shape):
-    with pytest.raises(ShapeError, match="3\\), as many channels as the model takes"):
+    with pytest.raises(ShapeError, match="3\\), with the model's number of channels"):
         predictor(np.zeros(shape, np.uint8))
 
 

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from xseg.inference.prefetch import ahead
+from xseg.inference.prefetch import prefetch
 
 
 def test_results_come_in_order_however_long_each_takes():
@@ -13,13 +13,13 @@ def test_results_come_in_order_however_long_each_takes():
         time.sleep(0.01 * (item % 3 == 0))
         return item * 2
 
-    assert list(ahead(work, range(20), threads=4, depth=6)) == [item * 2 for item in range(20)]
-    assert list(ahead(work, [])) == []
+    assert list(prefetch(work, range(20), threads=4, depth=6)) == [item * 2 for item in range(20)]
+    assert list(prefetch(work, [])) == []
 
 
 def test_at_most_depth_items_are_taken_before_a_result_is_used():
     taken = []
-    results = ahead(lambda item: item, (taken.append(item) or item for item in range(100)), depth=5)
+    results = prefetch(lambda item: item, (taken.append(item) or item for item in range(100)), depth=5)
     next(results)
     assert len(taken) == 5
     results.close()
@@ -34,14 +34,14 @@ def test_prompt_results_come_before_further_items_are_taken():
             taken.append(item)
             yield item
 
-    lag = [len(taken) - item for item in ahead(lambda item: item, slow_items(), prompt=True)]
+    lag = [len(taken) - item for item in prefetch(lambda item: item, slow_items(), prompt=True)]
     assert max(lag) <= 2
     assert len(lag) == 6
 
 
 def test_items_are_worked_on_side_by_side():
     both = threading.Barrier(2, timeout=5)
-    assert list(ahead(lambda _: both.wait() >= 0, range(4), threads=2)) == [True] * 4
+    assert list(prefetch(lambda _: both.wait() >= 0, range(4), threads=2)) == [True] * 4
 
 
 def test_an_error_is_raised_in_its_turn():
@@ -50,7 +50,7 @@ def test_an_error_is_raised_in_its_turn():
             raise ValueError("two")
         return item
 
-    results = ahead(work, range(5))
+    results = prefetch(work, range(5))
     assert [next(results), next(results)] == [0, 1]
     with pytest.raises(ValueError, match="two"):
         next(results)
@@ -58,7 +58,7 @@ def test_an_error_is_raised_in_its_turn():
 
 def test_leaving_in_the_middle_ends_the_threads():
     before = threading.active_count()
-    results = ahead(lambda item: item, range(100))
+    results = prefetch(lambda item: item, range(100))
     next(results)
     results.close()
     assert threading.active_count() == before

@@ -139,7 +139,7 @@ def test_the_middle_of_a_fade_is_half_of_each():
         (-1, None, "tile=-1; expected auto, 0"),
         ("all", None, "tile='all'; expected auto, 0"),
         ("auto", -3, "overlap=-3; expected 0 or more"),
-        (100, 51, "overlap=51 of tile=100; expected at most half a tile; take larger tiles"),
+        (100, 51, "overlap=51 of tile=100; expected at most half a tile; use larger tiles"),
     ],
 )
 def test_a_tiling_that_cannot_be_is_one_clear_line(tile, overlap, message):

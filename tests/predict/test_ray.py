@@ -23,7 +23,7 @@ from xseg.models.config import ModelConfig
 from xseg.predict.job import Job
 from xseg.predict.options import EngineOptions, FolderOptions
 from xseg.predict.outputs.registry import create_outputs
-from xseg.predict.ray import _pieces, ray_engine
+from xseg.predict.ray import _windows, ray_engine
 from xseg.predict.sources import Source, expand_sources
 
 IMAGES = 96
@@ -127,15 +127,15 @@ def test_a_lost_node_costs_nothing_but_time_from_paths_and_urls(bundle, pictures
     assert hashes(tmp_path / "ray") == hashes(tmp_path / "local")
 
 
-def test_pieces_are_windows_and_leave_out_what_is_done(tmp_path):
+def test_work_is_divided_into_windows_without_those_that_are_done(tmp_path):
     from xseg.inference.pipeline import WINDOW, Request
 
     sources = [Source(tmp_path / f"{index}.png", str(index)) for index in range(40)]
     requests = [Request(index, source.path, index < 20) for index, source in enumerate(sources)]
-    pieces = list(_pieces(sources, requests, 2))
-    places = [[request.index for request in piece.requests] for piece in pieces]
+    windows = list(_windows(sources, requests, 2))
+    places = [[request.index for request in window.requests] for window in windows]
     assert places == [[*range(start, min(start + 2 * WINDOW, 40))] for start in (16, 32)]
-    assert all(piece.sources[request.index].path == request.path for piece in pieces for request in piece.requests)
+    assert all(window.sources[request.index].path == request.path for window in windows for request in window.requests)
 
 
 def test_a_missing_ray_is_told_with_its_extra(tmp_path, monkeypatch):

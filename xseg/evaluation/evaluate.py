@@ -18,7 +18,7 @@ from xseg.files.progress import NO_PROGRESS, ShowProgress
 from xseg.images.overlay import Pixels, displayable
 from xseg.inference.prediction import Prediction
 from xseg.inference.predictor import Predictor
-from xseg.inference.prefetch import ahead
+from xseg.inference.prefetch import prefetch
 from xseg.labels.label_map import LabelMap
 from xseg.metrics.metric import Counts, Metric
 from xseg.metrics.registry import MetricSource, create_metrics
@@ -148,7 +148,7 @@ def evaluate(
     extremes = _Extremes()
     pairs = _predictions(predictor, reader, split)
     with show(f"evaluate {split}", len(reader.records(split))) as progress:
-        for scored in ahead(lambda pair: _score(*pair, reader.labels, measured), pairs, prompt=True):
+        for scored in prefetch(lambda pair: _score(*pair, reader.labels, measured), pairs, prompt=True):
             counts = add_counts(counts, scored.counts)
             images.append(scored.example.score)
             extremes.add(scored.example)
@@ -185,7 +185,7 @@ def _check_fit(predictor: Predictor, reader: Reader) -> None:
 def _predictions(predictor: Predictor, reader: Reader, split: Split) -> Iterator[tuple[Sample, Prediction]]:
     """Give every sample with its prediction, reading the next samples meanwhile."""
     size = predictor.options.batch_size
-    samples = ahead(reader.read, reader.records(split), threads=READ_THREADS, depth=max(4, 2 * size))
+    samples = prefetch(reader.read, reader.records(split), threads=READ_THREADS, depth=max(4, 2 * size))
     while chunk := list(islice(samples, size)):
         predictions = predictor.batch([sample.image for sample in chunk])
         yield from zip(chunk, predictions, strict=True)

@@ -1,1 +1,1 @@
-"""Prediction: a model with its labels and normalisation, over any source."""
+"""Inference: from arrays to labels and probabilities."""

@@ -1,7 +1,7 @@
-"""Class probabilities of tiles, mixed where the tiles overlap, leave as soon as they are final.
+"""Accumulation of class probabilities over overlapping tiles, yielded as soon as they are final.
 
-What waits for later tiles is the strips in which neighbours fade into each other, and nothing else: a few rows as wide
-as a strip of the image, and a few columns as high as a tile. Neither grows with the image.
+Only the strips in which neighbours fade into each other wait for later tiles: a few rows as wide as a strip of the
+image, and a few columns as high as a tile. Neither grows with the image.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from xseg.errors import ShapeError
-from xseg.inference.prefetch import ahead
+from xseg.inference.prefetch import prefetch
 from xseg.inference.tiling import Tile, TilePlan
 
 Run: TypeAlias = Callable[[NDArray[Any]], Tensor]
 
-CARRIED_BYTES = 128 * 2**20  # what a strip of the image may keep waiting for the tiles below
-EMPTY_TILES = 16  # tiles without data that may wait for a batch to fill
+CARRIED_BYTES = 128 * 2**20  # largest size of the probabilities that wait for the tiles below
+EMPTY_TILES = 16  # largest number of tiles without data that wait for a full batch
 
 
 @dataclass(frozen=True, eq=False)
 class TileInput:
-    """What a model is to see of a tile.
+    """Input of a model for one tile.
 
     Args:
-        tile: where it lies.
-        pixels: (h, w, C), as the model's `run` takes them; None where there is nothing to see, and no need to look.
-        valid: (h, w), False at pixels without data; None if all have data.
+        tile: position of the tile.
+        pixels: pixels for the model's `run`, (h, w, C); None for a tile without data.
+        valid: whether each pixel has data, (h, w); None if all have data.
     """
 
     tile: Tile
@@ -41,14 +41,14 @@ class TileInput:
 
 
 @dataclass(frozen=True, eq=False)
-class Piece:
+class Region:
     """A rectangle of an image whose probabilities are final.
 
     Args:
-        rows: of the image.
-        columns: of the image.
-        probabilities: (classes, h, w) float32; zeros where the model saw nothing.
-        valid: (h, w), False at pixels without data; None if all have data.
+        rows: rows of the image.
+        columns: columns of the image.
+        probabilities: probabilities, (classes, h, w) float32; zeros in tiles without data.
+        valid: whether each pixel has data, (h, w); None if all have data.
     """
 
     rows: slice
@@ -58,7 +58,7 @@ class Piece:
 
     def labels(self, nodata: int = 0) -> NDArray[Any]:
         """Return the class of highest probability, (h, w) uint8, or uint16 above 256 classes; `nodata` without data."""
-        best = self.probabilities.max(dim=0).indices  # the same as argmax, and ten times as fast on a CPU
+        best = self.probabilities.max(dim=0).indices  # equals argmax, but is ten times as fast on a CPU
         if len(self.probabilities) <= 256:
             labels: NDArray[Any] = best.to(torch.uint8).cpu().numpy()
         else:
@@ -74,11 +74,11 @@ class Piece:
 
 
 def max_strip_width(plan: TilePlan, classes: int) -> int:
-    """Return how wide a strip of the image may be, in pixels, so that what waits stays below `CARRIED_BYTES`."""
+    """Return the largest width of a strip of the image in pixels that keeps waiting data below `CARRIED_BYTES`."""
     return max(1, CARRIED_BYTES // (4 * classes * max(1, plan.fade)))
 
 
-def stream_pieces(
+def stream_regions(
     run: Run,
     read: Callable[[Tile], TileInput],
     plan: TilePlan,
@@ -86,29 +86,29 @@ def stream_pieces(
     classes: int,
     batch_size: int = 1,
     device: torch.device | None = None,
-) -> Generator[Piece, None, None]:
-    """Run a model over the tiles of an image, reading the next tiles meanwhile.
+) -> Generator[Region, None, None]:
+    """Run a model over the tiles of an image, and read the next tiles in the meantime.
 
     Args:
-        run: maps pixels (N, h, w, C) to probabilities (N, classes, h, w) float32, on any device, which add up to 1.
-        read: gives what is to be seen of a tile; called from another thread, one tile after the other.
-        plan: the tiles.
+        run: function from pixels (N, h, w, C) to probabilities (N, classes, h, w) float32 on any device.
+        read: function that returns the input of a tile; called in another thread, one tile after the other.
+        plan: tiles of the image.
         classes: number of classes.
-        batch_size: tiles that go through the model together.
-        device: where the model's probabilities are; told only if there may be tiles with nothing to see.
+        batch_size: number of tiles per batch.
+        device: device of the probabilities, needed if there may be tiles without data.
 
     Yields:
-        As many rectangles as the plan has tiles; together they cover the image, each pixel once.
+        As many rectangles as the plan has tiles; together they cover each pixel of the image once.
 
     Raises:
-        ShapeError: if the model gives other shapes.
+        ShapeError: if the model returns other shapes.
     """
     for tiles in plan.strips(max_strip_width(plan, classes)):
         left = tiles[0].column.low
         width = max(tile.column.high for tile in tiles) - left
-        below: Tensor | None = None  # what waits for the tiles below: (classes, fade, width)
-        right: Tensor | None = None  # what waits for the tile to the right: (classes, h, fade)
-        inputs = ahead(read, tiles, threads=1, depth=batch_size + 1)
+        below: Tensor | None = None  # waits for the tiles below: (classes, fade, width)
+        right: Tensor | None = None  # waits for the tile to the right: (classes, h, fade)
+        inputs = prefetch(read, tiles, threads=1, depth=batch_size + 1)
         for item, probabilities in _run(run, inputs, classes=classes, batch_size=batch_size, device=device):
             row, column = item.tile.row, item.tile.column
             mixed = _weighted(probabilities, item.tile)
@@ -123,65 +123,67 @@ def stream_pieces(
             finished[:, : row.fade_in] += below[:, : row.fade_in, place]
             height = row.done - row.low
             below[:, : row.high - row.done, place] = finished[:, height:]
-            yield _piece(item, finished[:, :height])
+            yield _region(item, finished[:, :height])
 
 
 def tiled_labels(run: Run, image: NDArray[Any], plan: TilePlan, *, classes: int, batch_size: int = 1) -> NDArray[Any]:
-    """Predict on an image in memory, tile by tile.
+    """Predict the labels of an image in memory, tile by tile.
 
     Args:
-        run: maps pixels (N, h, w, C) to probabilities (N, classes, h, w) float32.
-        image: (H, W, C), as `run` takes it.
-        plan: the tiles.
+        run: function from pixels (N, h, w, C) to probabilities (N, classes, h, w) float32.
+        image: image for `run`, (H, W, C).
+        plan: tiles of the image.
         classes: number of classes.
-        batch_size: tiles that go through the model together.
+        batch_size: number of tiles per batch.
 
     Returns:
-        (H, W) train ids, uint8, or uint16 above 256 classes.
+        Train ids, (H, W) uint8, or uint16 for more than 256 classes.
 
     Raises:
-        ShapeError: if the model gives other shapes, or the plan is of another image.
+        ShapeError: if the model returns other shapes, or the plan does not fit the image.
     """
     labels = np.empty(image.shape[:2], np.uint8 if classes <= 256 else np.uint16)
-    for piece in stream_pieces(run, _reader(image, plan), plan, classes=classes, batch_size=batch_size):
-        labels[piece.rows, piece.columns] = piece.labels()
+    for region in stream_regions(run, _reader(image, plan), plan, classes=classes, batch_size=batch_size):
+        labels[region.rows, region.columns] = region.labels()
     return labels
 
 
 def tiled_probabilities(
     run: Run, image: NDArray[Any], plan: TilePlan, *, classes: int, batch_size: int = 1
 ) -> NDArray[np.float32]:
-    """Predict on an image in memory, tile by tile, and keep the probabilities.
+    """Predict the probabilities of an image in memory, tile by tile.
 
     Args:
-        run: maps pixels (N, h, w, C) to probabilities (N, classes, h, w) float32.
-        image: (H, W, C), as `run` takes it.
-        plan: the tiles.
+        run: function from pixels (N, h, w, C) to probabilities (N, classes, h, w) float32.
+        image: image for `run`, (H, W, C).
+        plan: tiles of the image.
         classes: number of classes.
-        batch_size: tiles that go through the model together.
+        batch_size: number of tiles per batch.
 
     Returns:
-        (classes, H, W) float32, which add up to 1 over the classes.
+        Probabilities, (classes, H, W) float32, with sum 1 over the classes.
 
     Raises:
-        ShapeError: if the model gives other shapes, or the plan is of another image.
+        ShapeError: if the model returns other shapes, or the plan does not fit the image.
     """
     probabilities = np.empty((classes, *image.shape[:2]), np.float32)
-    for piece in stream_pieces(run, _reader(image, plan), plan, classes=classes, batch_size=batch_size):
-        probabilities[:, piece.rows, piece.columns] = piece.probabilities.cpu().numpy()
+    for region in stream_regions(run, _reader(image, plan), plan, classes=classes, batch_size=batch_size):
+        probabilities[:, region.rows, region.columns] = region.probabilities.cpu().numpy()
     return probabilities
 
 
 def _reader(image: NDArray[Any], plan: TilePlan) -> Callable[[Tile], TileInput]:
     if image.shape[:2] != (plan.height, plan.width):
-        raise ShapeError(f"an image of shape {image.shape}", expected=f"the plan's {plan.height}x{plan.width} pixels")
+        raise ShapeError(
+            f"an image of shape {image.shape}", expected=f"{plan.height}x{plan.width} pixels, as in the plan"
+        )
     return lambda tile: TileInput(tile, image[tile.pixels])
 
 
 def _run(
     run: Run, inputs: Iterable[TileInput], *, classes: int, batch_size: int, device: torch.device | None
 ) -> Iterator[tuple[TileInput, Tensor]]:
-    """Give every input with its probabilities (classes, h, w), in order; zeros where there is nothing to see."""
+    """Yield every input with its probabilities (classes, h, w), in order; zeros for tiles without data."""
     waiting: list[TileInput] = []
     for item in inputs:
         waiting.append(item)
@@ -212,14 +214,14 @@ def _run_batch(
 
 
 def _weighted(probabilities: Tensor, tile: Tile) -> Tensor:
-    """Return a copy (classes, h, w) of the pixels where the tile counts, times what they count."""
+    """Return a copy (classes, h, w) of the pixels where the tile has a weight, multiplied by the weights."""
     down, across = (torch.from_numpy(span.weights()).to(probabilities.device) for span in (tile.row, tile.column))
     return probabilities[:, tile.row.counting, tile.column.counting] * down[:, None] * across
 
 
-def _piece(item: TileInput, probabilities: Tensor) -> Piece:
+def _region(item: TileInput, probabilities: Tensor) -> Region:
     valid = item.valid
     if valid is not None:
         valid = valid[item.tile.row.counting, item.tile.column.counting]
         valid = valid[: probabilities.shape[1], : probabilities.shape[2]]
-    return Piece(*item.tile.finished, probabilities, valid)
+    return Region(*item.tile.finished, probabilities, valid)

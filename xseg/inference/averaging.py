@@ -1,8 +1,8 @@
-"""The looks at an image that are averaged: sizes and mirror images.
+"""Averaging over scales and mirror images.
 
 Source: TF DeepLab, `model.py`, `predict_labels_multi_scale`: at each scale, and mirrored, the logits are resized to
-the image's size, the softmax is taken, and the probabilities are averaged. `multi_scale_logits` brings the logits of
-reduced images to the size of the full image's before that.
+the size of the image, and the softmax probabilities are averaged. Before that, `multi_scale_logits` resizes the logits
+of reduced images to the size of those of the full image.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from xseg.nn.resize import resize
 
 
 def scaled(size: int, scale: float) -> int:
-    """Return the size of a side at `scale`, so that sizes of stride * k + 1 keep that form where they can.
+    """Return the size of a side at `scale`; sizes of stride * k + 1 keep this form if possible.
 
     Source: TF DeepLab, `model.py`, `scale_dimension`.
     """
@@ -33,17 +33,17 @@ def averaged_probabilities(
     scales: Sequence[float] = (1.0,),
     flip: bool = False,
 ) -> Tensor:
-    """Average the class probabilities over sizes and mirror images, all at the images' size.
+    """Average class probabilities over scales and mirror images, at the size of the images.
 
     Args:
-        compute: see `look`, as for all that follow.
-        network: says how images are padded.
-        images: (N, C, H, W) float32, normalised.
-        scales: sizes to run at.
-        flip: run on the mirror images too.
+        compute: function that computes the network; see `compute_scores`.
+        network: network, which pads the images.
+        images: normalised images, (N, C, H, W) float32.
+        scales: scales of the images.
+        flip: whether to use mirror images too.
 
     Returns:
-        (N, classes, H, W) float32 on the images' device; they add up to 1 over the classes.
+        Probabilities, (N, classes, H, W) float32 on the device of the images, with sum 1 over the classes.
     """
     height, width = images.shape[-2:]
     total: Tensor | None = None
@@ -58,7 +58,7 @@ def averaged_probabilities(
     return total.div_(len(scales) * (1 + flip))
 
 
-def look(
+def compute_scores(
     compute: Callable[[Tensor], Tensor],
     network: CoarseNetwork,
     images: Tensor,
@@ -69,14 +69,14 @@ def look(
     """Run a network on images of one size, at every scale and mirrored.
 
     Args:
-        compute: maps what `network.pad` returns to what `network` returns; a backend.
-        network: says how images are padded, and how its scores lie over them.
-        images: (N, C, H, W) float32, normalised.
-        scales: sizes to run at, 1.0 the images' own; one or more.
-        flip: run on the left-right mirror images at each size too.
+        compute: function from the result of `network.pad` to the output of `network`, such as a backend.
+        network: network, which pads the images and aligns its scores with them.
+        images: normalised images, (N, C, H, W) float32.
+        scales: one or more scales; 1.0 is the size of the images.
+        flip: whether to use left-right mirror images at each scale too.
 
     Returns:
-        The scores of each image, not yet at its size.
+        The scores of each image, before resizing to its size.
     """
     height, width = images.shape[-2:]
     views: list[list[View]] = [[] for _ in images]
@@ -94,7 +94,7 @@ def _views(
     scales: Sequence[float],
     flip: bool,
 ) -> Iterator[tuple[Tensor, tuple[int, int], tuple[int, int], bool]]:
-    """Give the logits of each view, the sizes of the padded and of the bare view, and whether it is mirrored."""
+    """Yield the logits of each view, its size with and without padding, and whether it is mirrored."""
     height, width = images.shape[-2:]
     for scale in scales:
         size = (scaled(height, scale), scaled(width, scale))

@@ -1,4 +1,4 @@
-"""Which device a model runs on, and in which precision."""
+"""Selection of device and precision."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _TYPES: dict[Precision, torch.dtype] = {
 
 
 def select_device(name: str) -> torch.device:
-    """Return the device that `name` means.
+    """Return the device with a name.
 
     Args:
         name: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1", "mps".
 
     Raises:
-        ConfigError: if there is no such device here.
+        ConfigError: if the device does not exist.
     """
     if name == "auto":
         if torch.cuda.is_available():
@@ -52,12 +52,12 @@ def precision_context(device: torch.device, precision: Precision) -> AbstractCon
 
 
 def torch_type(precision: Precision) -> torch.dtype:
-    """Return the type of numbers that `precision` names."""
+    """Return torch's type for a precision."""
     return _TYPES[precision]
 
 
 def native_bfloat16(device: torch.device) -> bool:
-    """Return whether the hardware computes in bfloat16 itself, which is then faster than float32."""
+    """Return whether the hardware supports bfloat16, which is then faster than float32."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())

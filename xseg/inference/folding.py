@@ -1,4 +1,4 @@
-"""Batch normalisations folded into the convolutions before them, for inference in torch."""
+"""Folding of batch normalisations into convolutions, for inference in torch."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from xseg.nn.separable import SeparableConv2d
 
 
 class FoldedDepthwise(nn.Module):
-    """A depthwise convolution that normalises too: `DepthwiseConv2d` with a bias.
+    """A depthwise convolution with folded normalisation: `DepthwiseConv2d` with a bias.
 
     Args:
-        source: the convolution.
-        weight: (C, 1, 3, 3).
-        bias: (C,).
+        source: original convolution.
+        weight: kernels, (C, 1, 3, 3).
+        bias: biases, (C,).
     """
 
     def __init__(self, source: DepthwiseConv2d, weight: Tensor, bias: Tensor) -> None:
@@ -41,10 +41,10 @@ class FoldedDepthwise(nn.Module):
 
 
 def folded(network: nn.Module) -> nn.Module:
-    """Return a copy of a network in evaluation mode whose batch normalisations are part of the convolutions.
+    """Return a copy of a network in evaluation mode with batch normalisations folded into convolutions.
 
-    Only pairs whose order is known are folded: those of the project's own layers, and neighbours in `nn.Sequential`.
-    The network itself is not changed.
+    Only pairs with a known order are folded: those in xseg's own layers, and neighbours in `nn.Sequential`. The network
+    itself is not changed.
     """
     result = copy.deepcopy(network).eval().requires_grad_(False)
     for parent in list(result.modules()):
@@ -54,7 +54,7 @@ def folded(network: nn.Module) -> nn.Module:
 
 
 def _pairs(parent: nn.Module) -> Iterator[tuple[str, str]]:
-    """Give the names of the parts of a module that follow each other without anything between."""
+    """Yield the names of directly consecutive parts of a module."""
     if isinstance(parent, ConvNormRelu | ImagePooling | Shortcut):
         yield "conv", "norm"
     elif isinstance(parent, SeparableConv2d):
@@ -67,7 +67,7 @@ def _pairs(parent: nn.Module) -> Iterator[tuple[str, str]]:
 
 
 def _fold(parent: nn.Module, convolution: str, norm: str) -> None:
-    """Fold one pair, if it is a convolution and a batch normalisation with statistics."""
+    """Fold a pair if it is a convolution and a batch normalisation with statistics."""
     conv, bn = getattr(parent, convolution), getattr(parent, norm)
     plain = type(conv) in (nn.Conv2d, DepthwiseConv2d) and not conv._forward_hooks
     if not (plain and isinstance(bn, nn.BatchNorm2d) and bn.running_mean is not None and bn.running_var is not None):

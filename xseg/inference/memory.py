@@ -1,4 +1,4 @@
-"""Memory that a model needs per pixel, and the size of the tiles that follows from it."""
+"""Memory of a model per pixel, and the resulting tile size."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from xseg.inference.receptive_field import context
 from xseg.inference.tiling import ALIGNMENT, TileOption, Tiling, check_tiling
 from xseg.types import PathArgument
 
-SHARE = 0.5  # of the free memory that a prediction may take
-WORKSPACE = 1.5  # what a model takes over its tensors: the convolutions' own buffers; measured on a CPU
-LARGEST_TILE = 2049  # beyond, overlaps cost little already
+SHARE = 0.5  # share of the free memory that a prediction may use
+WORKSPACE = 1.5  # factor for buffers of the convolutions besides the tensors, measured on a CPU
+LARGEST_TILE = 2049  # larger tiles save little overlap
 SMALLEST_TILE = 257
 _PROBE = 257  # side of the image that a model is measured on, in pixels
 
@@ -28,10 +28,10 @@ _measured: WeakKeyDictionary[nn.Module, float] = WeakKeyDictionary()
 
 
 def bytes_per_pixel(model: nn.Module, channels: int) -> float:
-    """Return what one pixel of its input makes a model hold at most at a time, in bytes; measured once per model.
+    """Return the peak memory of a model per input pixel in bytes, measured once per model.
 
     Args:
-        model: maps (N, channels, H, W) to logits; it runs on a small image, where it is.
+        model: module from (N, channels, H, W) to logits; it runs on a small image, on its own device.
         channels: number of input channels.
     """
     if model not in _measured:
@@ -50,22 +50,22 @@ def choose_tiling(
     scale: float = 1.0,
     batch_size: int = 1,
 ) -> Tiling:
-    """Choose whole image or tiles, and how large.
+    """Choose between the whole image and tiles, and the size of the tiles.
 
     Args:
-        model: maps (N, channels, H, W) to logits; measured where something is to be chosen.
-        height: of the image in pixels.
-        width: of the image in pixels.
+        model: module from (N, channels, H, W) to logits; measured if necessary.
+        height: height of the image in pixels.
+        width: width of the image in pixels.
         channels: number of input channels.
-        tile: "auto": the whole image if it fits into half of the free memory, else the largest tile that fits, up to
-            2049; 0: the whole image; or the side of a tile in pixels.
-        overlap: in pixels; None for twice the radius of the model's effective receptive field, so that where two
-            tiles count the same, both have their context.
-        scale: the largest size that the model runs at.
-        batch_size: tiles that go through together.
+        tile: side of a tile in pixels; 0 for the whole image; "auto" for the whole image if it fits into half of the
+            free memory, else the largest tile that fits, up to 2049.
+        overlap: overlap in pixels; None for twice the radius of the model's effective receptive field, so that both
+            tiles have their context where their weights are equal.
+        scale: largest scale at which the model runs.
+        batch_size: number of tiles per batch.
 
     Raises:
-        ConfigError: if tile and overlap do not go together.
+        ConfigError: if tile and overlap do not fit together.
     """
     check_tiling(tile, overlap)
     if tile == "auto":
@@ -84,23 +84,24 @@ def choose_tiling(
 
 
 def refuse_oversized(path: PathArgument, height: int, width: int, *, channels: int) -> None:
-    """Refuse a picture that would not fit into memory, before it is decoded.
+    """Refuse an image that would not fit into memory, before decoding.
 
     Args:
-        path: the picture's file, for the message.
-        height: in pixels, from the file's header.
-        width: in pixels.
-        channels: that the decoded picture will have, of one byte each.
+        path: path of the image, for the message.
+        height: height in pixels, from the header of the file.
+        width: width in pixels.
+        channels: number of channels of the decoded image, with one byte each.
 
     Raises:
-        DataError: if the decoded picture would take more than half of the free memory.
+        DataError: if the decoded image would take more than half of the free memory.
     """
     size, free = height * width * channels, free_memory()
     if size > SHARE * free:
         raise DataError(
             f"{path} has {height}x{width} pixels, {size / 2**30:.1f} GiB when decoded",
             expected=f"at most {SHARE * free / 2**30:.1f} GiB, half of the free memory",
-            remedy="a tiled GeoTIFF is read by windows: gdal_translate -co TILED=YES -co COMPRESS=DEFLATE",
+            remedy="convert it to a tiled GeoTIFF, which is read by windows: gdal_translate -co TILED=YES "
+            "-co COMPRESS=DEFLATE",
         )
 
 
@@ -110,12 +111,12 @@ def _peak_bytes(model: nn.Module, channels: int, side: int) -> int:
     with _LiveBytes() as live:
         images = torch.zeros(1, channels, side, side, device=parameter.device, dtype=parameter.dtype)
         probabilities = model(images).softmax(dim=1)
-        probabilities.mul(2.0)  # weighting what overlaps makes a copy
+        probabilities.mul(2.0)  # the weighting of overlaps makes a copy
     return int(live.peak)
 
 
 class _LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Adds up the memory of the tensors that are alive after each operation."""
+    """Sums the memory of all live tensors after each operation."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""Files through a predictor: sizing, reading, computing and finishing overlap, and images of one size share batches."""
+"""Prediction pipeline for files: headers, decoding, computing and finishing overlap, with batches of equal size."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from xseg.images.normalization import Normalization
 from xseg.images.reading import image_size
 from xseg.inference.memory import refuse_oversized
 from xseg.inference.prediction import Failure
-from xseg.inference.prefetch import ahead
+from xseg.inference.prefetch import prefetch
 from xseg.inference.preprocessing import to_array
 from xseg.inference.scores import Scores, Tiled
 
@@ -26,26 +26,25 @@ Result = TypeVar("Result")
 
 DECODE_THREADS = 2
 FINISH_THREADS = 2
-FETCH_THREADS = 8  # files that are fetched, and whose headers are read, at once
-SIZES_AHEAD = 16  # files whose headers are read before their pixels
-WINDOW = 8  # batches' worth of neighbouring images among which those of one size are grouped
-# Pixels of all images that are decoded at once, and of one batch: large ones go alone, whatever the batch size.
+FETCH_THREADS = 8  # files whose download and header are processed at once
+SIZES_PREFETCHED = 16  # files whose headers are read before their pixels
+WINDOW = 8  # batches per window, in which images of equal size are grouped
+# Pixels of all images decoded at once, and of one batch; large images are computed alone, whatever the batch size.
 DECODED_PIXELS = 1 << 26
 BATCH_PIXELS = 1 << 23
 
 
 @dataclass(frozen=True)
 class Request:
-    """A file to predict on.
+    """A file to predict.
 
     Args:
-        index: its place in the order.
-        path: the file.
-        done: whether its result exists already. It is then read and computed only where another image of its batch
-            needs it: a network's rounding may depend on the batch, and the others are to come out as if nothing had
-            been interrupted.
-        size: its rows and columns, if they are known.
-        url: what the file is fetched from, and removed again when it is decoded; None for one that is here.
+        index: position in the order.
+        path: path of the file.
+        done: whether its result exists already. It is then computed only for other images in its batch: rounding may
+            depend on the batch, and their results must equal those of an uninterrupted run.
+        size: height and width, if known.
+        url: URL from which the file is downloaded, and removed after decoding; None for a local file.
     """
 
     index: int
@@ -57,12 +56,12 @@ class Request:
 
 @dataclass(frozen=True, eq=False)
 class Decoded:
-    """An image that is ready to be predicted on.
+    """A decoded image.
 
     Args:
-        array: (H, W, C) pixels.
-        path: its file, if it has one.
-        seconds: time spent on reading it.
+        array: pixels, (H, W, C).
+        path: path of the file, if any.
+        seconds: reading time.
     """
 
     array: NDArray[Any]
@@ -72,7 +71,7 @@ class Decoded:
 
 @dataclass(frozen=True, eq=False)
 class Finished(Generic[Result]):
-    """What became of a request."""
+    """Result of a request."""
 
     request: Request
     result: Result | Failure
@@ -80,13 +79,13 @@ class Finished(Generic[Result]):
 
 @dataclass(frozen=True, eq=False)
 class Computer:
-    """What the pipeline needs of a predictor.
+    """Interface of a predictor for the pipeline.
 
     Args:
-        compute: computes images of one size.
-        normalization: says how many channels and which values the model takes.
-        batch_size: images of one size that are computed together.
-        workers: batches that are computed at once.
+        compute: function that computes images of one size.
+        normalization: normalisation, with number of channels and range of values.
+        batch_size: number of images of one size per batch.
+        workers: number of batches computed at once.
     """
 
     compute: Callable[[list[Decoded]], list[Computed | Failure]]
@@ -97,7 +96,7 @@ class Computer:
 
 @dataclass(frozen=True, eq=False)
 class _Ready:
-    """A request whose image is decoded, or left alone because it is done, or failed."""
+    """A request with its decoded image or failure; without image if it is done."""
 
     request: Request
     size: tuple[int, int]
@@ -113,18 +112,21 @@ def run_pipeline(
     """Run files through a model.
 
     Args:
-        computer: what computes images.
-        requests: taken a few at a time.
-        finish: makes a result of an image, what was computed of it, and its share of the seconds that took; called in
-            threads.
+        computer: interface of the predictor.
+        requests: requests, consumed a few at a time.
+        finish: function from a request, its image, its computed scores and its share of the computing time to a
+            result; called in threads.
 
     Yields:
-        What became of every request that is not done, batch by batch; `in_order` restores the requests' order.
+        The result of every request that is not done, batch by batch; `in_order` restores the order of requests.
     """
-    sized = ahead(
-        lambda request: _measure(request, computer.normalization), requests, threads=FETCH_THREADS, depth=SIZES_AHEAD
+    sized = prefetch(
+        lambda request: _measure(request, computer.normalization),
+        requests,
+        threads=FETCH_THREADS,
+        depth=SIZES_PREFETCHED,
     )
-    ready = ahead(
+    ready = prefetch(
         lambda item: _decode(item, computer.normalization),
         sized,
         threads=DECODE_THREADS,
@@ -134,8 +136,8 @@ def run_pipeline(
     )
     batches = (batch for batch in _batches(ready, computer.batch_size) if not all(i.request.done for i in batch))
     workers = computer.workers
-    computed = ahead(lambda batch: _compute(computer, batch), batches, threads=workers, depth=workers + 1)
-    finished = ahead(
+    computed = prefetch(lambda batch: _compute(computer, batch), batches, threads=workers, depth=workers + 1)
+    finished = prefetch(
         lambda batch: [_finish(item, result, seconds, finish) for item, result, seconds in batch],
         computed,
         threads=FINISH_THREADS,
@@ -146,7 +148,7 @@ def run_pipeline(
 
 
 def in_order(finished: Iterable[Finished[Result]]) -> Iterator[Result | Failure]:
-    """Give results in the order of their requests, whose indices count from 0."""
+    """Yield results in the order of their requests, whose indices start at 0."""
     waiting: dict[int, Result | Failure] = {}
     following = 0
     for item in finished:
@@ -157,7 +159,7 @@ def in_order(finished: Iterable[Finished[Result]]) -> Iterator[Result | Failure]
 
 
 def _measure(request: Request, normalization: Normalization) -> _Ready:
-    """Read a file's size from its header, and refuse what would not fit into memory before it is decoded."""
+    """Read the size of an image from its header, and refuse images that do not fit into memory."""
     if request.size is not None:
         return _Ready(request, request.size)
     try:
@@ -196,14 +198,14 @@ def _decode(item: _Ready, normalization: Normalization) -> _Ready:
 
 
 def window_of(request: Request, batch_size: int) -> int:
-    """Return the number of the window that a request is in; images are grouped within a window alone."""
+    """Return the number of the window of a request; images are only grouped within a window."""
     return request.index // (WINDOW * batch_size)
 
 
 def _batches(items: Iterable[_Ready], batch_size: int) -> Iterator[list[_Ready]]:
     """Group images of one size within each window.
 
-    What is grouped depends on the window's images alone, not on what is done already or where the others are computed.
+    The groups depend only on the images of the window, not on finished results or other windows.
     """
     for _, window in groupby(items, key=lambda item: window_of(item.request, batch_size)):
         groups: dict[tuple[int, int], list[_Ready]] = {}
@@ -226,7 +228,7 @@ def _batches(items: Iterable[_Ready], batch_size: int) -> Iterator[list[_Ready]]
 
 
 def _compute(computer: Computer, batch: list[_Ready]) -> list[tuple[_Ready, Computed | Failure, float]]:
-    """Compute a batch; images that are done already fill it up, and are left out afterwards."""
+    """Compute a batch, including finished images, whose results are dropped."""
     filled = [_fill(item, computer.normalization) for item in batch]
     images = [item.image for item in filled if item.image is not None]
     start = time.perf_counter()
@@ -237,7 +239,7 @@ def _compute(computer: Computer, batch: list[_Ready]) -> list[tuple[_Ready, Comp
 
 
 def _fill(item: _Ready, normalization: Normalization) -> _Ready:
-    """Decode an image that is done already; nothing of it is used if the file has changed since."""
+    """Decode a finished image to complete a batch; a file that has changed since is a failure."""
     if not item.request.done:
         return item
     decoded = _decode(replace(item, request=replace(item.request, done=False)), normalization)

@@ -1,4 +1,4 @@
-"""What a model says about one image."""
+"""Predictions and failures for single images."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from xseg.types import PathArgument
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """What a model says about one image.
+    """Prediction for one image.
 
     Args:
-        mask: (H, W) train ids, uint8, or uint16 if there are more than 256 classes.
-        image: (H, W, C), the pixels that were predicted on.
-        labels: what the train ids mean.
-        probabilities: (classes, H, W) float32, which add up to 1 over the classes; None if they were not asked for.
-        path: the image's file, if it came from one.
-        seconds: time spent on it: reading, and its share of the batch.
+        mask: train ids, (H, W) uint8, or uint16 for more than 256 classes.
+        image: pixels of the image, (H, W, C).
+        labels: label map of the train ids.
+        probabilities: probabilities, (classes, H, W) float32, with sum 1 over the classes; None if not requested.
+        path: path of the image, if it comes from a file.
+        seconds: time for reading, plus the share of the batch.
     """
 
     mask: NDArray[Any]
@@ -39,7 +39,7 @@ class Prediction:
 
     @property
     def pixels(self) -> dict[str, int]:
-        """Number of pixels per class name, of every class."""
+        """Number of pixels per class name, for all classes."""
         counts = np.bincount(self.mask.ravel(), minlength=len(self.labels)).tolist()
         return dict(zip(self.labels.names, counts, strict=True))
 
@@ -48,10 +48,10 @@ class Prediction:
 
         Args:
             alpha: strength of the colours, 0 (none) to 1 (only colours).
-            legend: add a strip below the image that names the classes in it.
+            legend: whether to add a strip with the names of the classes below the image.
 
         Returns:
-            (H, W, 3) uint8 RGB; higher by the strip if there is a legend.
+            RGB image, (H, W, 3) uint8, plus the height of the legend.
         """
         picture = blend(displayable(self.image), self.mask, self.labels, alpha)
         if not legend:
@@ -59,9 +59,9 @@ class Prediction:
         return add_legend(picture, np.unique(self.mask).tolist(), self.labels)
 
     def save(self, path: PathArgument) -> Path:
-        """Write the mask as a PNG of train ids, whole or not at all, and return the path.
+        """Write the mask as a PNG of train ids, completely or not at all, and return the path.
 
-        With up to 256 classes it is an indexed PNG that viewers show in the classes' colours; beyond that 16-bit grey.
+        With up to 256 classes it is an indexed PNG that viewers show in the class colours, otherwise 16-bit grey.
 
         Raises:
             OSError: if the file cannot be written.
@@ -72,11 +72,11 @@ class Prediction:
 
 @dataclass(frozen=True, eq=False)
 class Failure:
-    """An input that could not be predicted on.
+    """An input without prediction.
 
     Args:
-        path: the input's file.
-        error: what was wrong, as one line.
+        path: path of the input.
+        error: one-line error.
     """
 
     path: Path
@@ -84,7 +84,7 @@ class Failure:
 
 
 def save_mask(mask: NDArray[Any], labels: LabelMap, path: PathArgument) -> None:
-    """Write a mask as an indexed PNG with the label map's palette (uint8) or as 16-bit grey (uint16), atomically.
+    """Write a mask atomically, as an indexed PNG with the label map's palette (uint8) or as 16-bit grey (uint16).
 
     Raises:
         OSError: if the file cannot be written.
@@ -93,12 +93,12 @@ def save_mask(mask: NDArray[Any], labels: LabelMap, path: PathArgument) -> None:
     if mask.dtype == np.uint8:
         picture.putpalette(labels.palette())
     with atomic_path(path) as beside:
-        # Masks are flat: more effort would hardly make them smaller, and takes as long as decoding an image
+        # Masks are flat: a higher level hardly compresses more, and takes as long as decoding an image
         picture.save(beside, format="PNG", compress_level=1)
 
 
 def save_image(image: Pixels, path: PathArgument) -> None:
-    """Write an RGB image, (H, W, 3) uint8, in the format of the path's suffix, atomically.
+    """Write an RGB image, (H, W, 3) uint8, atomically, in the format of the suffix.
 
     Raises:
         OSError: if the file cannot be written.

@@ -23,7 +23,7 @@ from xseg.errors import DataError, ShapeError, XsegError
 from xseg.files.description import described_by
 from xseg.images.normalization import Normalization
 from xseg.inference.accumulator import tiled_labels, tiled_probabilities
-from xseg.inference.averaging import averaged_probabilities, look
+from xseg.inference.averaging import averaged_probabilities, compute_scores
 from xseg.inference.backends.protocol import Backend
 from xseg.inference.backends.selection import create_backend
 from xseg.inference.device import select_device
@@ -250,7 +250,9 @@ class Predictor:
             return [self._tiled(image.array, plan, probabilities) for image in images]
         with torch.inference_mode():
             batch = to_batch([image.array for image in images], self.normalization, self.device)
-            scores = look(self.backend, self._network, batch, scales=self.options.scales, flip=self.options.flip)
+            scores = compute_scores(
+                self.backend, self._network, batch, scales=self.options.scales, flip=self.options.flip
+            )
         if scores[0].classes != len(self.labels):
             raise ShapeError(f"a model of {scores[0].classes} outputs", expected=f"one per class, {len(self.labels)}")
         return scores

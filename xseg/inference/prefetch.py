@@ -1,4 +1,4 @@
-"""Doing the next items' slow part in threads while the current one is used."""
+"""Prefetching of items in threads while the current one is used."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def ahead(
+def prefetch(
     function: Callable[[Item], Result],
     items: Iterable[Item],
     *,
@@ -21,26 +21,26 @@ def ahead(
     weigh: Callable[[Item], int] | None = None,
     limit: int = 0,
 ) -> Iterator[Result]:
-    """Apply `function` to the items in threads and give the results in the items' order.
+    """Apply `function` to items in threads and yield the results in order.
 
-    Unlike `ThreadPoolExecutor.map` it takes at most `depth` items before their results are asked for, so that a
-    million large images do not fill the memory, and it can be left in the middle.
+    Unlike `ThreadPoolExecutor.map`, it takes at most `depth` items before their results are used, so that many large
+    images do not fill the memory, and it can be stopped at any time.
 
     Args:
-        function: reads, decodes or writes one item; safe to call from threads.
-        items: taken one by one, in the calling thread.
-        threads: how many items are worked on at once, 1 or more.
-        depth: how many items are taken before the first result is used, 1 or more.
-        prompt: give a result as soon as it is there instead of taking further items first: for work that comes after
-            the items, such as writing, where what is done should be told; not for reading ahead.
-        weigh: tells how much of `limit` an item needs, for example its pixels.
-        limit: items that need more together are not worked on at once; a single one always is.
+        function: thread-safe function that reads, decodes or writes one item.
+        items: items, taken one by one in the calling thread.
+        threads: number of items processed at once, 1 or more.
+        depth: number of items taken before the first result is used, 1 or more.
+        prompt: whether to yield a finished result before taking further items: for writing, where progress is
+            reported, but not for reading.
+        weigh: function that returns the share of `limit` of an item, for example its pixels.
+        limit: largest total weight of the items processed at once; a single item may exceed it.
 
     Yields:
-        The results, in order; an exception of `function` is raised in its turn.
+        The results in order; an exception of `function` is raised in place of its result.
     """
     pending: deque[tuple[Future[Result], int]] = deque()
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="xseg-ahead")
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="xseg-prefetch")
     held = 0
     try:
         for item in items:

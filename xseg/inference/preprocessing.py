@@ -1,4 +1,4 @@
-"""From whatever a user calls an image to the tensor that a model takes."""
+"""Conversion of a user's images to the input of a model."""
 
 from __future__ import annotations
 
@@ -26,16 +26,15 @@ DEPTHS: dict[type[np.unsignedinteger[Any]], int] = {np.uint8: 255, np.uint16: 65
 
 
 def to_array(image: ImageArgument, normalization: Normalization) -> NDArray[Any]:
-    """Return the pixels of an image, checked against what the model takes.
+    """Return the pixels of an image after checking channels and values.
 
     Args:
-        image: a path; an (H, W, C) array with channels in RGB order, or (H, W) in grey, values from 0 to
-            `normalization.maximum`, or floats from 0 to 1; or a PIL image, which is turned upright by its EXIF
-            orientation.
-        normalization: says how many channels and which values the model takes.
+        image: path; array (H, W, C) with channels in RGB order, or (H, W) in grey, with values from 0 to
+            `normalization.maximum` or floats from 0 to 1; or PIL image, which is rotated by its EXIF orientation.
+        normalization: normalisation, with number of channels and range of values.
 
     Returns:
-        (H, W, C) uint8, uint16 or float32.
+        Array (H, W, C) in uint8, uint16 or float32.
 
     Raises:
         DataError: if a file cannot be read or has other channels, or values are out of range.
@@ -55,20 +54,20 @@ def to_array(image: ImageArgument, normalization: Normalization) -> NDArray[Any]
     if array.ndim != 3 or array.shape[2] != channels or not array.size:
         raise ShapeError(
             f"{where} of shape {array.shape}",
-            expected=f"(height, width, {channels}), as many channels as the model takes",
+            expected=f"(height, width, {channels}), with the model's number of channels",
         )
     scale = float_scale(array, normalization.maximum, where)
     return _checked_values(array if scale == 1 else array * np.float32(scale), normalization.maximum, where)
 
 
 def at_depth(array: NDArray[Any], maximum: float) -> NDArray[Any]:
-    """Give a file's 16-bit values to a model of 8-bit ones at its scale, and the other way round.
+    """Scale the 16-bit values of a file for an 8-bit model, and the other way round.
 
-    White is white in a file of either depth. An array's numbers are taken as they are: it does not say what they mean.
+    White stays white at either depth. Values of arrays are not scaled, because their meaning is unknown.
 
     Args:
-        array: a file's values.
-        maximum: what white is in the model's images.
+        array: values of a file.
+        maximum: value of white in the model's images.
     """
     if array.dtype == np.uint16 and maximum == DEPTHS[np.uint8]:
         return array.astype(np.float32) / np.float32(DEPTHS[np.uint16] / DEPTHS[np.uint8])
@@ -78,15 +77,15 @@ def at_depth(array: NDArray[Any], maximum: float) -> NDArray[Any]:
 
 
 def float_scale(array: NDArray[Any], maximum: float, where: str) -> float:
-    """Return the factor that brings an image's floats to a model's scale.
+    """Return the factor that scales the floats of an image to the range of a model.
 
-    Floats from 0 to 1 with fractions among them can only be shares of white. Other floats are taken as they are, with a
-    warning where all of them are so small that the image would be black.
+    Floats from 0 to 1 with fractions among them can only be shares of white. Other floats are not scaled, with a
+    warning if all of them are so small that the image would be black.
 
     Args:
-        array: an image's values, or a sample of them.
-        maximum: the value of white in the model's images.
-        where: what the warning calls the image.
+        array: values of an image, or a sample of them.
+        maximum: value of white in the model's images.
+        where: name of the image in the warning.
 
     Returns:
         `maximum` for floats from 0 to 1, otherwise 1.
@@ -101,7 +100,7 @@ def float_scale(array: NDArray[Any], maximum: float, where: str) -> float:
         return maximum
     values = "only 0 and 1" if whole else f"values up to {highest:.4g}"
     warnings.warn(
-        f"{where} holds floats, {values}: nearly black to a model whose white is {maximum:g}; if 1 is white, multiply "
+        f"{where} holds floats, {values}: almost black for a model with white at {maximum:g}; if 1 is white, multiply "
         f"by {maximum:g}",
         stacklevel=2,
     )
@@ -124,24 +123,24 @@ def to_batch(arrays: Sequence[NDArray[Any]], normalization: Normalization, devic
 
     Args:
         arrays: N arrays (H, W, C) of one shape and type.
-        normalization: scales the values to [0, 1], subtracts the mean and divides by the standard deviation.
-        device: where the arithmetic is done; bytes are copied there, not floats.
+        normalization: normalisation of the values.
+        device: device for the computation; bytes, not floats, are copied to it.
 
     Returns:
-        (N, C, H, W) float32 in channels_last layout.
+        Batch, (N, C, H, W) float32 in channels_last layout.
     """
     if device.type == "cpu" and all(array.dtype == np.uint8 for array in arrays):
         pixels = torch.from_numpy(np.stack([_look_up(array, _table(normalization)) for array in arrays]))
     else:
         pixels = _normalized(torch.from_numpy(np.stack(arrays)).to(device), normalization)
-    # (N, H, W, C) in memory, seen as (N, C, H, W): the layout that convolutions are quickest in
+    # (N, H, W, C) in memory, viewed as (N, C, H, W): the fastest layout for convolutions
     return pixels.permute(0, 3, 1, 2)
 
 
 def _normalized(pixels: Tensor, normalization: Normalization) -> Tensor:
     """Normalise (N, H, W, C) values."""
     count, height, width, channels = pixels.shape
-    # Whole rows of one kind of number, worked on in place: a last axis of 3 would be no work for a vector unit.
+    # Whole rows are processed in place, because a last axis of 3 would not use vector units.
     rows = pixels.reshape(count * height, width * channels).to(torch.float32)
     mean = torch.tensor(normalization.mean, device=pixels.device).repeat(width)
     std = torch.tensor(normalization.std, device=pixels.device).repeat(width)
@@ -151,11 +150,11 @@ def _normalized(pixels: Tensor, normalization: Normalization) -> Tensor:
 
 @lru_cache(maxsize=8)
 def _table(normalization: Normalization) -> NDArray[np.float32]:
-    """Return what each of the 256 values of a byte becomes in every channel, (1, 256, C)."""
+    """Return the normalised value of each of the 256 byte values in every channel, (1, 256, C)."""
     values = torch.arange(256, dtype=torch.uint8)[None, None, :, None].repeat(1, 1, 1, normalization.channels)
     return _normalized(values, normalization)[0].numpy()
 
 
 def _look_up(array: NDArray[np.uint8], table: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Normalise bytes (H, W, C): in a tenth of the time that their arithmetic takes a CPU."""
-    return np.asarray(cv2.LUT(array, table), np.float32).reshape(array.shape)  # OpenCV drops a single channel's axis
+    """Normalise bytes (H, W, C) by a table, ten times as fast as arithmetic on a CPU."""
+    return np.asarray(cv2.LUT(array, table), np.float32).reshape(array.shape)  # OpenCV drops the axis of one channel

@@ -1,10 +1,10 @@
-"""How far around a pixel a model looks: its effective receptive field, measured by gradients.
+"""Effective receptive field of a model, measured by gradients.
 
 Source: Luo et al. 2016, "Understanding the Effective Receptive Field in Deep Convolutional Neural Networks", section 3:
-the influence of an input pixel on an output is the gradient of the one by the other, averaged over inputs.
+the influence of an input pixel on an output is the gradient of the output with respect to it, averaged over inputs.
 
-A branch that pools the whole image (ASPP's) looks everywhere, so weakly at every pixel that no overlap would help: it
-is held constant here. What it sees is a matter of the tile's size: see docs/tiling.md.
+Image pooling (in the ASPP) depends on all pixels, but so weakly on each that no overlap would help: its output is held
+constant here. Its input depends on the size of the tile: see docs/tiling.md.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ from xseg.models.config import ModelConfig
 from xseg.nn.aspp import ImagePooling
 
 SHARE = 0.99
-SIZE = 513  # of the inputs, in pixels: what is farther than 256 pixels away changes little, and costs much to include
+SIZE = 513  # side of the inputs in pixels; pixels farther away than 256 have little influence but high costs
 SAMPLES = 4
 _POOLING = (ImagePooling, nn.AdaptiveAvgPool2d)
 
 
 @dataclass(frozen=True)
 class ReceptiveField:
-    """How far around a pixel a model looks.
+    """Effective receptive field of a model.
 
     Args:
-        radius: in pixels, to each side, of the square that holds `share` of the gradient's energy.
-        share: of the energy, 0 to 1.
-        pooling: whether a branch that pools the whole image was left out.
+        radius: pixels to each side of the square that holds `share` of the energy of the gradient.
+        share: share of the energy, 0 to 1.
+        pooling: whether image pooling was left out.
     """
 
     radius: int
@@ -53,23 +53,23 @@ def measure_receptive_field(model: nn.Module, channels: int, *, share: float = S
     """Measure a model's effective receptive field.
 
     Args:
-        model: maps (N, channels, H, W) float32, normalised, to logits (N, classes, H, W); on any device. Weights and
-            mode are as before afterwards.
+        model: module from normalised images (N, channels, H, W) float32 to logits (N, classes, H, W), on any device.
+            Weights and mode are not changed.
         channels: number of input channels.
-        share: of the gradient's energy that the field holds, 0 to 1.
+        share: share of the energy of the gradient in the field, 0 to 1.
 
     Returns:
-        The field; its radius is at most half of `SIZE`.
+        The receptive field; its radius is at most half of `SIZE`.
     """
     radius = energy_radius(influence(model, channels, SIZE), share)
     return ReceptiveField(radius, share, any(isinstance(module, _POOLING) for module in model.modules()))
 
 
 def influence(model: nn.Module, channels: int, size: int) -> NDArray[np.float64]:
-    """Return how much each input pixel influences the one in the middle, (size, size), which add up to 1.
+    """Return the influence of each input pixel on the output pixel in the middle, (size, size), with sum 1.
 
-    The squared gradient of a random mixture of the middle pixel's logits, averaged over images with the spectrum of
-    photographs and over places of the pixel in the model's coarse grid.
+    The influence is the squared gradient of a random mixture of the middle pixel's logits, averaged over images with
+    the spectrum of photographs and over positions of the pixel in the model's coarse grid.
     """
     device = next(model.parameters()).device
     generator = np.random.default_rng(0)
@@ -91,8 +91,8 @@ def energy_radius(energy: NDArray[np.float64], share: float) -> int:
     """Return half the side, rounded down, of the smallest centred square that holds `share` of the energy.
 
     Args:
-        energy: (size, size), size odd; not negative.
-        share: 0 to 1.
+        energy: non-negative energies, (size, size), with an odd size.
+        share: share of the energy, 0 to 1.
     """
     size = len(energy)
     distance = np.abs(np.arange(size) - size // 2)
@@ -102,15 +102,15 @@ def energy_radius(energy: NDArray[np.float64], share: float) -> int:
 
 
 def natural_noise(channels: int, size: int, generator: np.random.Generator) -> NDArray[np.float32]:
-    """Return noise whose amplitude falls with the frequency, as that of photographs does.
+    """Return noise whose amplitude falls with frequency, as in photographs.
 
     Args:
-        channels: which share most of what they show, as colours do.
+        channels: number of channels, which are correlated like colours.
         size: height and width in pixels.
-        generator: of random numbers.
+        generator: random number generator.
 
     Returns:
-        (channels, size, size) float32, mean 0, standard deviation 0.5, as normalised images have about.
+        Noise, (channels, size, size) float32, with mean 0 and standard deviation 0.5, similar to normalised images.
 
     Source: Field 1987, "Relations between the statistics of natural images and the response properties of cortical
     cells": amplitude falls as 1 / frequency.
@@ -126,11 +126,11 @@ def natural_noise(channels: int, size: int, generator: np.random.Generator) -> N
 def context(model: nn.Module, channels: int) -> int:
     """Return the radius of a model's effective receptive field in pixels, measured once per model.
 
-    What was measured is kept in a file of the user's cache, so that a program that is started again does not measure
-    again. Configuration and last layer tell models apart; without a configuration nothing is kept.
+    The result is kept in the user's cache for later runs. Configuration and last layer identify a model; a model
+    without configuration is not cached.
 
     Args:
-        model: maps (N, channels, H, W) to logits.
+        model: module from (N, channels, H, W) to logits.
         channels: number of input channels.
     """
     key = _fingerprint(model)
@@ -140,7 +140,7 @@ def context(model: nn.Module, channels: int) -> int:
         return known[key]
     radius = measure_receptive_field(model, channels).radius
     if key:
-        # The cache only saves time: where it cannot be written, prediction goes on.
+        # The cache only saves time, so prediction continues if it cannot be written.
         with suppress(OSError):
             write_text(file, json.dumps({**_read_cache(file), key: radius}, indent=1))
     return radius
@@ -162,7 +162,7 @@ def _cache_file() -> Path:
 
 
 def _read_cache(file: Path) -> dict[str, int]:
-    """Return what was measured before; nothing if the file is missing or not what it should be."""
+    """Return cached measurements; none if the file is missing or damaged."""
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -174,19 +174,19 @@ def _read_cache(file: Path) -> dict[str, int]:
 
 @contextmanager
 def _evaluating(model: nn.Module) -> Iterator[None]:
-    """Put a model into evaluation mode, and each of its modules back into its own mode afterwards."""
+    """Put a model into evaluation mode, and restore the mode of each module afterwards."""
     training = [module for module in model.modules() if module.training]
     model.eval()
     try:
         yield
     finally:
         for module in training:
-            module.training = True  # not train(), which would reach the frozen modules inside
+            module.training = True  # not train(), which would change frozen modules inside
 
 
 @contextmanager
 def _without_pooling(model: nn.Module) -> Iterator[None]:
-    """Let no gradient through what pools the whole image."""
+    """Block gradients through image pooling."""
 
     def constant(_: nn.Module, __: Any, output: Tensor) -> Tensor:
         return output.detach()

@@ -1,9 +1,8 @@
-"""Class scores at the size of the image, by strips: the map of all classes at full size is never held.
+"""Class scores at the size of the image, computed by strips to avoid the map of all classes at full size.
 
-Scores are resized bilinearly, corners on corners, as `xseg.nn.resize` does. Within a cell of four coarse pixels that
-agree on their best class, every resized pixel has that class too, because it is a weighted mean of the four; only cells
-whose corners differ are computed. What comes out is what resizing everything and taking the best class gives, up to the
-rounding of exact ties.
+Scores are resized bilinearly with aligned corners, as in `xseg.nn.resize`. If the four coarse pixels of a cell have the
+same best class, so have all resized pixels in it, because they are weighted means of the four; only other cells are
+computed. Up to the rounding of exact ties, the result equals resizing all scores and taking the best class.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-STRIP_VALUES = 1 << 20  # floats that are worked on at once: few enough for a processor's cache
+STRIP_VALUES = 1 << 20  # floats processed at once, to fit into the processor's cache
 
 Floats = NDArray[np.float32]
 Labels = NDArray[Any]
@@ -23,12 +22,12 @@ Labels = NDArray[Any]
 
 @dataclass(frozen=True, eq=False)
 class Axis:
-    """Where the pixels of one axis of the image lie between coarse ones.
+    """Positions of the pixels of an image axis between coarse pixels.
 
     Args:
-        low: index of the coarse pixel before, int64.
-        high: index of the coarse pixel after; `low` at the end.
-        weight: share of the one after, 0 to 1, float32.
+        low: indices of the coarse pixels before, int64.
+        high: indices of the coarse pixels after; `low` at the end.
+        weight: weights of the pixels after, 0 to 1, float32.
     """
 
     low: NDArray[np.int64]
@@ -37,16 +36,16 @@ class Axis:
 
     @classmethod
     def between(cls, coarse: int, grid: int, view: int, size: int, *, mirrored: bool = False) -> Axis:
-        """Place the pixels of an axis.
+        """Return the positions for an axis.
 
         Args:
-            coarse: number of coarse pixels, which span `grid` pixels of the view from corner to corner.
-            grid: pixels of the view after padding.
-            view: pixels of the view before padding; they span the image from corner to corner.
-            size: pixels of the image.
-            mirrored: whether the view is the mirror image.
+            coarse: number of coarse pixels, which span `grid` pixels of the view with aligned corners.
+            grid: number of pixels of the view with padding.
+            view: number of pixels of the view without padding, which span the image with aligned corners.
+            size: number of pixels of the image.
+            mirrored: whether the view is mirrored.
         """
-        # In float32, as torch computes them, so that the places are torch's.
+        # In float32, so that the positions equal torch's.
         step = np.float32(coarse - 1) / np.float32(max(grid - 1, 1))
         if view != size:
             step = np.float32(step * np.float32(view - 1) / np.float32(max(size - 1, 1)))
@@ -62,13 +61,13 @@ class Axis:
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """The class scores of one look at an image.
+    """Class scores of one view of an image.
 
     Args:
-        logits: (classes, h, w) float32, contiguous.
-        grid: rows and columns of the view after padding; the logits span them from corner to corner.
-        size: rows and columns of the view, its top left part.
-        mirrored: whether it is the left-right mirror image.
+        logits: logits, (classes, h, w) float32, contiguous.
+        grid: height and width of the view with padding, which the logits span with aligned corners.
+        size: height and width of the view without padding, its top left part.
+        mirrored: whether the view is the left-right mirror image.
     """
 
     logits: Floats
@@ -77,7 +76,7 @@ class View:
     mirrored: bool = False
 
     def axes(self, height: int, width: int) -> tuple[Axis, Axis]:
-        """Place the rows and columns of an image."""
+        """Return the positions of the rows and columns of an image."""
         coarse = self.logits.shape
         rows = Axis.between(coarse[1], self.grid[0], self.size[0], height)
         return rows, Axis.between(coarse[2], self.grid[1], self.size[1], width, mirrored=self.mirrored)
@@ -90,12 +89,12 @@ class View:
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """The class scores of one image, from one view or from several whose probabilities are averaged.
+    """Class scores of one image, from one view or averaged over several.
 
     Args:
-        views: one or more, of the same classes.
-        height: rows of the image.
-        width: columns of the image.
+        views: one or more views with the same classes.
+        height: height of the image in pixels.
+        width: width of the image in pixels.
     """
 
     views: tuple[View, ...]
@@ -108,7 +107,7 @@ class Scores:
         return int(self.views[0].logits.shape[0])
 
     def labels(self) -> Labels:
-        """Return the best class of every pixel, (H, W) uint8, or uint16 if there are more than 256 classes."""
+        """Return the best class of every pixel, (H, W) uint8, or uint16 for more than 256 classes."""
         kind: Any = np.uint8 if self.classes <= 256 else np.uint16
         if len(self.views) == 1:
             return _best_classes(self.views[0], self.height, self.width, kind)
@@ -118,14 +117,14 @@ class Scores:
         return labels
 
     def probabilities(self) -> Floats:
-        """Return the probabilities of all classes, (classes, H, W) float32, which add up to 1 over the classes."""
+        """Return the probabilities of all classes, (classes, H, W) float32, with sum 1 over the classes."""
         result = np.empty((self.classes, self.height, self.width), np.float32)
         for part, mean in self._averaged():
             result[:, part] = mean
         return result
 
     def _averaged(self) -> Iterator[tuple[slice, Floats]]:
-        """Give the mean of the views' probabilities, strip by strip, (classes, rows, W).
+        """Yield the mean probabilities of the views strip by strip, (classes, rows, W).
 
         Source: TF DeepLab, `model.py`, `predict_labels_multi_scale`: the mean of the softmax of every view.
         """
@@ -143,11 +142,11 @@ class Scores:
 
 @dataclass(frozen=True, eq=False)
 class Tiled:
-    """What was computed of an image tile by tile; it answers as `Scores` does.
+    """Result of an image computed by tiles, with the interface of `Scores`.
 
     Args:
-        best: (H, W) labels.
-        averaged: (classes, H, W) probabilities, if they were asked for.
+        best: labels, (H, W).
+        averaged: probabilities, (classes, H, W), if requested.
     """
 
     best: Labels
@@ -161,7 +160,7 @@ class Tiled:
         """Return the probabilities of all classes.
 
         Raises:
-            ValueError: if they were not asked for.
+            ValueError: if they were not requested.
         """
         if self.averaged is None:
             raise ValueError("the probabilities of tiles were not kept")
@@ -169,7 +168,7 @@ class Tiled:
 
 
 def softmax(logits: Floats) -> Floats:
-    """Turn logits into probabilities over the first axis, in place."""
+    """Convert logits to probabilities over the first axis, in place."""
     logits -= logits.max(axis=0)
     np.exp(logits, out=logits)
     logits /= logits.sum(axis=0)
@@ -177,7 +176,7 @@ def softmax(logits: Floats) -> Floats:
 
 
 def best_class(scores: Floats, kind: Any) -> Labels:
-    """Return the index of the highest score over the first axis, the first of equal ones; quicker than numpy's."""
+    """Return the index of the highest score over the first axis, the first of equal ones; faster than numpy."""
     best = scores[0].copy()
     labels = np.zeros(best.shape, kind)
     better = np.empty(best.shape, np.bool_)
@@ -206,7 +205,7 @@ def _best_classes(view: View, height: int, width: int, kind: Any) -> Labels:
     mixed = (best != below) | (best != right) | (best != _next(below, 1))
     labels: Labels = best[rows.low].take(columns.low, axis=1)
     flat = view.logits.reshape(len(view.logits), -1)
-    step = max(1, STRIP_VALUES // width)  # bounds what is kept of mixed pixels' places
+    step = max(1, STRIP_VALUES // width)  # limits the memory for positions of mixed pixels
     chunk = max(1, STRIP_VALUES // len(flat))
     for start in range(0, height, step):
         part = rows[start : start + step]
@@ -218,7 +217,7 @@ def _best_classes(view: View, height: int, width: int, kind: Any) -> Labels:
 
 
 def _next(best: Labels, axis: int) -> Labels:
-    """Return each pixel's neighbour at the bottom (0) or the right (1); the last ones are their own."""
+    """Return the lower (0) or right (1) neighbour of each pixel; the last pixels are their own neighbours."""
     last = best[-1:] if axis == 0 else best[:, -1:]
     return np.concatenate([best[1:] if axis == 0 else best[:, 1:], last], axis)
 
@@ -226,7 +225,7 @@ def _next(best: Labels, axis: int) -> Labels:
 def _scores_at(
     flat: Floats, pitch: int, rows: Axis, columns: Axis, i: NDArray[np.int64], j: NDArray[np.int64]
 ) -> Floats:
-    """Return the resized scores of single pixels (classes, n), by the same arithmetic as a strip's."""
+    """Return the resized scores of single pixels (classes, n), with the same arithmetic as for strips."""
     above, below = rows.low[i] * pitch, rows.high[i] * pitch
     left, right = columns.low[j], columns.high[j]
     down, across = rows.weight[i], columns.weight[j]

@@ -1,8 +1,8 @@
-"""Where the tiles of a large image lie, and how much each counts where they overlap: pure geometry.
+"""Positions and weights of the tiles of a large image: pure geometry.
 
-Neighbours overlap. In the middle of the overlap one fades out while the other fades in; nearer to a tile's border,
-where the model lacked context, it counts for nothing. The weights of all tiles add up to 1 at every pixel without being
-divided, and at most two tiles meet along an axis, so that all but narrow strips is final as soon as its tile is in.
+Neighbours overlap. In the middle of the overlap one tile fades out while the other fades in; closer to the border of a
+tile, where the model lacks context, its weight is 0. The weights of all tiles add up to 1 at every pixel, and at most
+two tiles meet along an axis, so that all pixels except narrow strips are final after their tile.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from xseg.errors import ConfigError
 
-if TYPE_CHECKING:  # options are made of this module too, and `--help` answers without numpy
+if TYPE_CHECKING:  # options import this module, and `--help` must not import numpy
     import numpy as np
     from numpy.typing import NDArray
 
 TileOption: TypeAlias = int | Literal["auto"]
 
-# Tiles start at multiples of every output stride, so that a model's coarse grid lies on the same pixels in all of them.
+# Tiles start at multiples of every output stride, so that the model's coarse grid has the same pixels in all of them.
 ALIGNMENT = 32
-FADE = 0.5  # share of an overlap in which neighbours are mixed; the rest is context alone
+FADE = 0.5  # share of an overlap in which neighbours are mixed; the rest is only context
 
 
 @dataclass(frozen=True)
 class Tiling:
-    """How large images are cut.
+    """Size and overlap of tiles.
 
     Args:
-        tile: side of a tile in pixels; 0 for the whole image at once.
-        overlap: pixels that neighbours share, at least.
+        tile: side of a tile in pixels; 0 for the whole image.
+        overlap: smallest overlap of neighbours in pixels.
     """
 
     tile: int
@@ -41,15 +41,15 @@ class Tiling:
 
 @dataclass(frozen=True)
 class Span:
-    """A tile along one axis, in pixels of the image; all ends are one past the last pixel.
+    """A tile along one axis, in pixels of the image; ends are exclusive.
 
     Args:
         start: first pixel of the tile.
-        stop: its end.
-        low: first pixel where the tile counts.
-        done: end of the pixels that no later tile counts at.
-        high: end of the pixels where the tile counts.
-        fade_in: pixels from `low` on that it shares with the tile before; from `done` on it shares with the next.
+        stop: end of the tile.
+        low: first pixel with a weight.
+        done: end of the pixels in which no later tile has a weight.
+        high: end of the pixels with a weight.
+        fade_in: number of pixels from `low` shared with the previous tile; pixels from `done` are shared with the next.
     """
 
     start: int
@@ -61,11 +61,11 @@ class Span:
 
     @property
     def counting(self) -> slice:
-        """The pixels where the tile counts, relative to its start."""
+        """Pixels with a weight, relative to the start of the tile."""
         return slice(self.low - self.start, self.high - self.start)
 
     def weights(self) -> NDArray[np.float32]:
-        """Return what the pixels from `low` to `high` count: (high - low,), above 0, at most 1."""
+        """Return the weights of the pixels from `low` to `high`, (high - low,), above 0 and at most 1."""
         import numpy as np
 
         weights = np.ones(self.high - self.low, np.float32)
@@ -76,12 +76,12 @@ class Span:
 
 @dataclass(frozen=True)
 class Tile:
-    """A tile.
+    """A tile of an image.
 
     Args:
-        row: its place from top to bottom.
-        column: its place from left to right.
-        again: whether it comes a second time, only for what it shares with its right neighbour.
+        row: span of rows.
+        column: span of columns.
+        again: whether the tile is repeated, only for the pixels shared with its right neighbour.
     """
 
     row: Span
@@ -90,24 +90,24 @@ class Tile:
 
     @property
     def pixels(self) -> tuple[slice, slice]:
-        """Rows and columns of the image that the tile sees."""
+        """Rows and columns of the image in the tile."""
         return slice(self.row.start, self.row.stop), slice(self.column.start, self.column.stop)
 
     @property
     def finished(self) -> tuple[slice, slice]:
-        """Rows and columns of the image that are final once this tile is in."""
+        """Rows and columns of the image that are final after this tile."""
         return slice(self.row.low, self.row.done), slice(self.column.low, self.column.done)
 
 
 @dataclass(frozen=True)
 class TilePlan:
-    """The tiles of an image, all of one size, inside the image.
+    """Tiles of one size that cover an image, all inside it.
 
     Args:
-        height: of the image in pixels.
-        width: of the image in pixels.
-        rows: the tiles from top to bottom.
-        columns: the tiles from left to right.
+        height: height of the image in pixels.
+        width: width of the image in pixels.
+        rows: spans of the tiles from top to bottom.
+        columns: spans of the tiles from left to right.
     """
 
     height: int
@@ -119,17 +119,17 @@ class TilePlan:
     def fit(cls, height: int, width: int, *, tile: int, overlap: int) -> TilePlan:
         """Cover an image with tiles.
 
-        Along each axis there are as few tiles as cover it, spread evenly, so that they overlap as much as their number
-        allows; the last one ends with the image. An axis that is shorter than a tile has one tile of its own length.
+        Each axis has the smallest number of tiles that covers it, spread evenly, so that they overlap as much as
+        possible; the last one ends with the image. An axis shorter than a tile has one tile of its own length.
 
         Args:
-            height: of the image in pixels.
-            width: of the image in pixels.
-            tile: side of a tile in pixels; 0 for one tile that is the image.
-            overlap: pixels that neighbours share at least, up to half a tile.
+            height: height of the image in pixels.
+            width: width of the image in pixels.
+            tile: side of a tile in pixels; 0 for a single tile with the whole image.
+            overlap: smallest overlap of neighbours in pixels, up to half a tile.
 
         Raises:
-            ConfigError: if the image has no pixels, or tile and overlap do not go together.
+            ConfigError: if the image has no pixels, or tile and overlap do not fit together.
         """
         if min(height, width) < 1:
             raise ConfigError(f"an image of {height}x{width} pixels", expected="at least one pixel")
@@ -143,17 +143,17 @@ class TilePlan:
 
     @property
     def fade(self) -> int:
-        """Rows that a row of tiles shares with the next at most, in pixels."""
+        """Largest number of pixel rows that a row of tiles shares with the next."""
         return max(span.high - span.done for span in self.rows)
 
     def strips(self, max_width: int) -> Iterator[tuple[Tile, ...]]:
-        """Divide the image into vertical strips that reach over at most `max_width` pixels, but two tiles at least.
+        """Divide the image into vertical strips of at most `max_width` pixels, but at least two tiles.
 
-        Each strip but the first begins with the column of tiles that the one before ended with, as it fades into the
+        Each strip except the first starts with the last column of tiles of the previous strip, which fades into the
         next.
 
         Yields:
-            The tiles of a strip, row by row, in a row from left to right.
+            The tiles of a strip, row by row and from left to right.
         """
         first = 0
         while first < len(self.columns):
@@ -167,11 +167,11 @@ class TilePlan:
 
 
 def check_tiling(tile: TileOption, overlap: int | None) -> None:
-    """Check what a user asked for, as far as that goes without an image and a model.
+    """Check the user's options, as far as possible without image and model.
 
     Args:
         tile: "auto", 0 for the whole image, or the side of a tile in pixels.
-        overlap: in pixels; None if it is to be chosen.
+        overlap: overlap in pixels; None to choose it automatically.
 
     Raises:
         ConfigError: if a value is out of range, or the overlap is above half a tile.
@@ -187,12 +187,12 @@ def check_tiling(tile: TileOption, overlap: int | None) -> None:
         raise ConfigError(f"overlap={overlap}", expected="0 or more pixels")
     if not isinstance(tile, str) and 0 < tile < 2 * overlap:
         raise ConfigError(
-            f"overlap={overlap} of tile={tile}", expected="at most half a tile", remedy="take larger tiles"
+            f"overlap={overlap} of tile={tile}", expected="at most half a tile", remedy="use larger tiles"
         )
 
 
 def _spans(size: int, tile: int, overlap: int) -> tuple[Span, ...]:
-    """Cover one axis."""
+    """Return the tiles that cover one axis."""
     if tile >= size:
         return (Span(0, size, 0, size, size, 0),)
     step = tile - overlap
@@ -200,7 +200,7 @@ def _spans(size: int, tile: int, overlap: int) -> tuple[Span, ...]:
     count = math.ceil((size - tile) / (step // grid * grid))
     starts = [-(-index * (size - tile) // (count * grid)) * grid for index in range(count)]
     starts.append(size - tile)
-    # Where each overlap is mixed: equally wide everywhere, in its middle. Two such places never meet: their middles are
+    # Overlaps are mixed in their middle, with equal widths everywhere. Two mixed parts never meet, as their middles are
     # half of two steps apart.
     steps = [after - before for before, after in pairwise(starts)]
     fade = min([round((tile - max(steps)) * FADE), *(sum(two) // 2 for two in pairwise(steps))])
@@ -214,7 +214,7 @@ def _spans(size: int, tile: int, overlap: int) -> tuple[Span, ...]:
 
 
 def _rise(length: int) -> NDArray[np.float32]:
-    """Return `length` values that rise from 0 to 1, both left out; they and their mirror image add up to 1."""
+    """Return `length` values that rise from 0 to 1, both excluded; with their mirror image they add up to 1."""
     import numpy as np
 
     steps = (np.arange(length) + 0.5) / max(length, 1)

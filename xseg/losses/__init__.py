@@ -1,1 +1,1 @@
-"""Losses that neither torch nor SMP has."""
+"""Losses and their registry."""

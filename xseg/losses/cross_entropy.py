@@ -1,4 +1,4 @@
-"""Cross-entropy over the labelled pixels of a batch, or over the hardest of them."""
+"""Cross-entropy over the labelled or the hardest pixels of a batch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from xseg.errors import ConfigError
 
 
 def single(logits: Tensor) -> Tensor:
-    """Return logits in float32, or in float64 where they are."""
+    """Return logits in float32; float64 is kept."""
     return logits if logits.dtype == torch.float64 else logits.float()
 
 
@@ -25,20 +25,20 @@ def labelled_cross_entropy(
     label_smoothing: float = 0.0,
     across: Callable[[Tensor], Tensor] | None = None,
 ) -> Tensor:
-    """Return the weighted mean cross-entropy of the pixels that have a label.
+    """Return the weighted mean cross-entropy of the labelled pixels.
 
-    Equals `torch.nn.functional.cross_entropy`, but a batch without any label gives 0 with gradients 0, where torch
-    gives NaN (0 / 0) and destroys the weights. SMP's `SoftCrossEntropyLoss` divides by all pixels, so that ignored
-    ones lower the loss and the gradient; here they change neither.
+    Equals `torch.nn.functional.cross_entropy`, except that a batch without labels gives 0 with zero gradients instead
+    of NaN (0 / 0), which would destroy the weights. SMP's `SoftCrossEntropyLoss` divides by all pixels, so that ignored
+    pixels lower the loss and the gradient; here they change neither.
 
     Args:
-        logits: (N, C, H, W), any floating type; computed in float32 at least.
-        mask: (N, H, W) int64, 0 to C - 1 or `ignore_index`.
-        ignore_index: the value of pixels without a label.
-        class_weights: (C,) float32, above 0; None for 1.
+        logits: logits, (N, C, H, W) of any floating type; computed in float32 or more.
+        mask: labels, (N, H, W) int64, 0 to C - 1 or `ignore_index`.
+        ignore_index: value of pixels without label.
+        class_weights: weights of the classes, (C,) float32, above 0; None for 1.
         label_smoothing: share of the target spread over all classes, 0 to 1.
-        across: maps the scalar that the sum is divided by to its mean over the processes that train together. The mean
-            of their losses, and of their gradients, is then exactly that of one process with all their pixels.
+        across: function from the divisor of the sum to its mean over all training processes. The mean of their losses,
+            and of their gradients, then equals that of one process with all their pixels.
 
     Returns:
         A scalar, float32, or float64 for such logits.
@@ -64,19 +64,19 @@ def hard_pixel_cross_entropy(
     label_smoothing: float = 0.0,
     across: Callable[[Tensor], Tensor] | None = None,
 ) -> Tensor:
-    """Return the weighted mean cross-entropy of the labelled ones among the hardest pixels of a batch.
+    """Return the weighted mean cross-entropy of the labelled pixels among the hardest pixels of a batch.
 
-    The hardest are those of the highest weighted cross-entropy, and their number is a share of all pixels of the
-    batch, ignored ones too, which have a cross-entropy of 0: a batch that is half ignored is mined half as much.
+    The hardest pixels have the highest weighted cross-entropy. Their number is a share of all pixels of the batch,
+    including ignored ones with a cross-entropy of 0: if half of a batch is ignored, half as many pixels are mined.
 
     Args:
-        logits: (N, C, H, W), any floating type; computed in float32 at least.
-        mask: (N, H, W) int64, 0 to C - 1 or `ignore_index`.
-        share: of all pixels, above 0 and up to 1; 1 gives `labelled_cross_entropy`. At least one pixel is taken.
-        ignore_index: the value of pixels without a label.
-        class_weights: (C,) float32, above 0; None for 1.
+        logits: logits, (N, C, H, W) of any floating type; computed in float32 or more.
+        mask: labels, (N, H, W) int64, 0 to C - 1 or `ignore_index`.
+        share: share of all pixels, above 0 and up to 1; 1 gives `labelled_cross_entropy`. At least one pixel is used.
+        ignore_index: value of pixels without label.
+        class_weights: weights of the classes, (C,) float32, above 0; None for 1.
         label_smoothing: share of the target spread over all classes, 0 to 1.
-        across: see `labelled_cross_entropy`; each process takes the hardest of its own pixels.
+        across: see `labelled_cross_entropy`; each process uses the hardest of its own pixels.
 
     Returns:
         A scalar, float32, or float64 for such logits.
@@ -85,7 +85,7 @@ def hard_pixel_cross_entropy(
         ConfigError: if the share is out of range.
 
     Source: TF DeepLab `train_utils.add_softmax_cross_entropy_loss_for_each_scale`, which divides by the number of
-    taken pixels whose loss is not 0.
+    selected pixels with a loss above 0.
     """
     if not 0 < share <= 1:
         raise ConfigError(f"share={share} of hard pixels", expected="above 0 and up to 1")
@@ -103,14 +103,14 @@ def hard_pixel_cross_entropy(
 
 
 class CrossEntropy(nn.Module):
-    """The weighted mean cross-entropy, in training of the hardest pixels alone if that is asked for.
+    """Weighted mean cross-entropy, in training optionally of the hardest pixels only.
 
     Args:
-        ignore_index: the value of pixels without a label.
+        ignore_index: value of pixels without label.
         label_smoothing: share of the target spread over all classes, 0 to 1.
-        hard_pixels: share of all pixels that count in training, above 0 and up to 1.
+        hard_pixels: share of all pixels used in training, above 0 and up to 1.
         hard_pixel_steps: number of steps over which the share falls from 1 to `hard_pixels`.
-        across: see `labelled_cross_entropy`; used in training alone.
+        across: see `labelled_cross_entropy`; used only in training.
     """
 
     def __init__(
@@ -132,10 +132,10 @@ class CrossEntropy(nn.Module):
         """Return the loss, a scalar, of logits (N, C, H, W) and a mask (N, H, W) int64.
 
         Args:
-            logits: (N, C, H, W), any floating type.
-            mask: (N, H, W) int64, 0 to C - 1 or the ignored value.
-            class_weights: (C,) float32, above 0; None for 1.
-            step: number of optimiser steps taken; None for validation, which looks at all pixels.
+            logits: logits, (N, C, H, W) of any floating type.
+            mask: labels, (N, H, W) int64, 0 to C - 1 or the ignored value.
+            class_weights: weights of the classes, (C,) float32, above 0; None for 1.
+            step: number of completed optimiser steps; None for validation, which uses all pixels.
         """
         if step is None or self.hard_pixels == 1:
             return labelled_cross_entropy(
@@ -158,7 +158,7 @@ class CrossEntropy(nn.Module):
 
 
 def hard_pixel_share(step: int, *, share: float, steps: int) -> float:
-    """Return the share of pixels that are mined at a step: from 1 in a straight line to `share`, and that from then on.
+    """Return the share of mined pixels at a step, which falls linearly from 1 to `share` and then stays constant.
 
     Source: TF DeepLab `train_utils`: ratio = min(1, step / hard_example_mining_step).
     """

@@ -1,4 +1,4 @@
-"""The losses that a training can add up, by name. A new one is a module here and an entry below. Imports no torch."""
+"""Registry of losses. A new loss is a module here and an entry below. Imports no torch."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Parameter:
-    """A number that a loss takes by keyword.
+    """A keyword argument of a loss.
 
     Args:
-        default: its value, 0 or more.
-        help: description for the option NAME_KEYWORD.
+        default: default value, 0 or more.
+        help: description of the option NAME_KEYWORD.
     """
 
     default: float
@@ -24,11 +24,11 @@ class RegisteredLoss:
     """An entry of the registry.
 
     Args:
-        path: class path, imported when the loss has a weight. See `xseg.losses.terms` for what the class offers.
-        help: description of its weight.
+        path: class path, imported if the loss has a weight; see `xseg.losses.terms` for the interface of the class.
+        help: description of the weight.
         weight: default weight in the sum.
-        parameters: further keywords of the class.
-        some_above_0: whether one of the parameters has to be above 0.
+        parameters: further keyword arguments of the class.
+        some_above_0: whether one of the parameters must be above 0.
     """
 
     path: str
@@ -44,17 +44,17 @@ LOSSES: dict[str, RegisteredLoss] = {
     ),
     "focal": RegisteredLoss(
         "xseg.losses.smp_losses.Focal",
-        "weight of the focal loss (Lin et al. 2017, per class as SMP has it).",
-        parameters={"gamma": Parameter(2.0, "how much the focal loss turns away from pixels that are right already.")},
+        "weight of the focal loss (Lin et al. 2017, per class as in SMP).",
+        parameters={"gamma": Parameter(2.0, "exponent that reduces the focal loss of well classified pixels.")},
     ),
     "dice": RegisteredLoss("xseg.losses.smp_losses.Dice", "weight of the Dice loss."),
     "lovasz": RegisteredLoss(
         "xseg.losses.smp_losses.Lovasz",
-        "weight of the Lovász-Softmax loss (Berman et al. 2018), which follows the mean IoU.",
+        "weight of the Lovász-Softmax loss (Berman et al. 2018), a surrogate of the mean IoU.",
     ),
     "tversky": RegisteredLoss(
         "xseg.losses.smp_losses.Tversky",
-        "weight of the Tversky loss, a Dice loss in which two kinds of mistakes have different weights.",
+        "weight of the Tversky loss, a Dice loss with different weights for two kinds of mistakes.",
         parameters={
             "alpha": Parameter(0.3, "weight of wrongly predicted pixels in the Tversky loss."),
             "beta": Parameter(0.7, "weight of missed pixels in the Tversky loss."),

@@ -1,4 +1,4 @@
-"""SMP's losses, over the labelled pixels alone."""
+"""SMP's losses on labelled pixels only."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from xseg.losses.cross_entropy import single
 
 
 class LabelledPixels(nn.Module):
-    """One of SMP's losses, given only the pixels that have a label.
+    """One of SMP's losses, applied to labelled pixels only.
 
-    SMP's losses treat `ignore_index` each in its own way: some divide by all pixels, some know none, some give no
-    scalar where every pixel is ignored. Given only labelled pixels, as one image of one row, none of that matters:
-    what is ignored changes neither loss nor gradient, and a batch without any label gives 0 with gradients 0.
+    SMP's losses handle `ignore_index` differently: some divide by all pixels, some do not support it, some return no
+    scalar if every pixel is ignored. Here they get only the labelled pixels, as one image with one row, so that ignored
+    pixels change neither loss nor gradient, and a batch without labels gives 0 with zero gradients.
 
     Args:
-        loss: maps logits (1, C, 1, P) and labels (1, 1, P) to a scalar.
-        ignore_index: the value of pixels without a label.
+        loss: loss from logits (1, C, 1, P) and labels (1, 1, P) to a scalar.
+        ignore_index: value of pixels without label.
     """
 
     def __init__(self, loss: nn.Module, ignore_index: int) -> None:
@@ -34,10 +34,10 @@ class LabelledPixels(nn.Module):
 
 
 class Focal(LabelledPixels):
-    """The focal loss.
+    """Focal loss.
 
     Args:
-        ignore_index: the value of pixels without a label.
+        ignore_index: value of pixels without label.
         gamma: exponent, 0 or more.
     """
 
@@ -46,24 +46,24 @@ class Focal(LabelledPixels):
 
 
 class Dice(LabelledPixels):
-    """The Dice loss; `ignore_index` is the value of pixels without a label."""
+    """Dice loss; `ignore_index` is the value of pixels without label."""
 
     def __init__(self, *, ignore_index: int) -> None:
         super().__init__(_smp("Dice"), ignore_index)
 
 
 class Lovasz(LabelledPixels):
-    """The Lovász-Softmax loss; `ignore_index` is the value of pixels without a label."""
+    """Lovász-Softmax loss; `ignore_index` is the value of pixels without label."""
 
     def __init__(self, *, ignore_index: int) -> None:
         super().__init__(_smp("Lovasz"), ignore_index)
 
 
 class Tversky(LabelledPixels):
-    """The Tversky loss.
+    """Tversky loss.
 
     Args:
-        ignore_index: the value of pixels without a label.
+        ignore_index: value of pixels without label.
         alpha: weight of wrongly predicted pixels.
         beta: weight of missed pixels.
     """
@@ -73,7 +73,7 @@ class Tversky(LabelledPixels):
 
 
 def _smp(name: str, **arguments: float) -> nn.Module:
-    from segmentation_models_pytorch import losses  # takes seconds, and cross-entropy needs none of it
+    from segmentation_models_pytorch import losses  # takes seconds, and cross-entropy does not need it
 
     loss: nn.Module = getattr(losses, f"{name}Loss")(losses.MULTICLASS_MODE, **arguments)
     return loss

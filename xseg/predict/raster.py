@@ -19,7 +19,7 @@ from xseg.errors import ConfigError, XsegError
 from xseg.files.atomic import atomic_path
 from xseg.files.progress import NO_PROGRESS, ShowProgress
 from xseg.images.normalization import Normalization
-from xseg.inference.accumulator import Piece, stream_pieces
+from xseg.inference.accumulator import Region, stream_regions
 from xseg.inference.memory import choose_tiling
 from xseg.inference.prediction import Failure
 from xseg.inference.tiling import TileOption, TilePlan, Tiling, check_tiling
@@ -141,12 +141,12 @@ def predict_raster(
         plan = TilePlan.fit(reader.height, reader.width, tile=tiling.tile, overlap=tiling.overlap)
         counts = np.zeros(len(predictor.labels), np.int64)
         with (
-            closing(_pieces(predictor, reader, plan, options.batch_size)) as pieces,
+            closing(_regions(predictor, reader, plan, options.batch_size)) as regions,
             _written(reader.dataset, predictor.labels, Path(destination), streams) as write,
             show(f"predict {Path(source).name}", plan.count, unit="tiles") as progress,
         ):
-            for piece in pieces:
-                counts += write(piece)
+            for region in regions:
+                counts += write(region)
                 progress.advance()
     pixels = dict(zip(predictor.labels.names, counts.tolist(), strict=True))
     nodata = plan.height * plan.width - sum(pixels.values())
@@ -167,10 +167,10 @@ def _choose(predictor: TilePredictor, reader: RasterReader, options: RasterOptio
     )
 
 
-def _pieces(
+def _regions(
     predictor: TilePredictor, reader: RasterReader, plan: TilePlan, batch_size: int
-) -> Generator[Piece, None, None]:
-    return stream_pieces(
+) -> Generator[Region, None, None]:
+    return stream_regions(
         predictor.run,
         reader.read,
         plan,
@@ -183,8 +183,8 @@ def _pieces(
 @contextmanager
 def _written(
     like: DatasetReader, labels: LabelMap, mask: Path, streams: Mapping[Path, StreamRaster]
-) -> Iterator[Callable[[Piece], NDArray[np.int64]]]:
-    """Create the files; give a function that writes a piece to them and counts its pixels per class."""
+) -> Iterator[Callable[[Region], NDArray[np.int64]]]:
+    """Create the files; give a function that writes a region to them and counts its pixels per class."""
     kind, nodata = mask_type(labels)
     with ExitStack() as stack:
         # The mask's file first, so that it appears last: where it is, the rest is too
@@ -192,10 +192,10 @@ def _written(
         writers = [stack.enter_context(stream(like, labels, files[path])) for path, stream in streams.items()]
         writers.append(stack.enter_context(Mask().stream_raster(like, labels, files[mask])))
 
-        def write(piece: Piece) -> NDArray[np.int64]:
-            values = piece.labels(nodata).astype(kind, copy=False)
-            for write_piece in writers:
-                write_piece(piece, values)
+        def write(region: Region) -> NDArray[np.int64]:
+            values = region.labels(nodata).astype(kind, copy=False)
+            for write_region in writers:
+                write_region(region, values)
             return np.bincount(values.ravel(), minlength=nodata + 1)[: len(labels)]
 
         yield write

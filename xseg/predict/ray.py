@@ -1,6 +1,6 @@
 """The images of a run on a Ray cluster: the same stream, in actors that load the model once.
 
-Ray spreads the work, retries what was lost with a machine, and brings the rows back. A window of images is one piece of
+Ray spreads the work, retries what was lost with a machine, and brings the rows back. A window of images is one unit of
 work: images are grouped within windows alone, so that batches, and so masks, are those of a single machine.
 """
 
@@ -43,7 +43,7 @@ CONNECT_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
-class Piece:
+class Window:
     """Images that are predicted on together, somewhere.
 
     Args:
@@ -56,7 +56,7 @@ class Piece:
 
 
 class Actor:
-    """Predicts on pieces of work; the model is loaded once.
+    """Predicts on windows of work; the model is loaded once.
 
     Args:
         model: its directory or Hub id.
@@ -71,10 +71,10 @@ class Actor:
         self._writer = PredictionWriter(folder.directory, outputs, folder.url)
 
     def __call__(self, batch: Batch) -> Batch:
-        """Predict on pieces and return their rows."""
+        """Predict on windows and return their rows."""
         rows: list[Row] = []
-        for piece in batch["piece"]:
-            rows += predict_images(self._predictor, piece.sources, self._writer, piece.requests)
+        for window in batch["window"]:
+            rows += predict_images(self._predictor, window.sources, self._writer, window.requests)
         return {"row": _objects(rows)}
 
 
@@ -108,15 +108,17 @@ def ray_engine(
 def _rows(job: Job, requests: Sequence[Request], model: str, options: InferenceOptions) -> Iterator[Row]:
     import ray
 
-    pieces = list(_pieces(job.sources, requests, options.batch_size))
+    windows = list(_windows(job.sources, requests, options.batch_size))
     resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
     workers = max(1, int(resources.get("CPU", 1)) // CPUS_PER_ACTOR)
     gpus = 1 if job.predictor.device.type == "cuda" else 0
-    dataset = ray.data.from_items([{"piece": piece} for piece in pieces], override_num_blocks=len(pieces)).map_batches(
+    dataset = ray.data.from_items(
+        [{"window": window} for window in windows], override_num_blocks=len(windows)
+    ).map_batches(
         Actor,
         fn_constructor_args=(model, options, _absolute(job.options.output_dir), _portable(job.outputs)),
         batch_size=1,
-        concurrency=(1, min(workers, len(pieces))),
+        concurrency=(1, min(workers, len(windows))),
         num_cpus=CPUS_PER_ACTOR,
         num_gpus=gpus,
     )
@@ -124,13 +126,13 @@ def _rows(job: Job, requests: Sequence[Request], model: str, options: InferenceO
         yield item["row"]
 
 
-def _pieces(sources: Sequence[Source], requests: Sequence[Request], batch_size: int) -> Iterator[Piece]:
+def _windows(sources: Sequence[Source], requests: Sequence[Request], batch_size: int) -> Iterator[Window]:
     """Cut the requests at windows; those that are done as a whole are left out."""
     for _, group in groupby(requests, key=lambda request: window_of(request, batch_size)):
         # The machines work in folders of their own
         window = tuple(replace(request, path=Path(os.path.abspath(request.path))) for request in group)  # noqa: PTH100
         if not all(request.done for request in window):
-            yield Piece(window, {request.index: sources[request.index] for request in window})
+            yield Window(window, {request.index: sources[request.index] for request in window})
 
 
 def _absolute(output_dir: str) -> str:

@@ -22,7 +22,7 @@ from xseg.files.progress import ShowProgress
 from xseg.images.overlay import Pixels
 from xseg.inference.pipeline import Computed, Decoded
 from xseg.inference.prediction import Failure, save_mask
-from xseg.inference.prefetch import ahead
+from xseg.inference.prefetch import prefetch
 from xseg.predict.outputs.mask import Mask
 from xseg.predict.outputs.output import VideoStream, WriteFrame
 from xseg.predict.sources import Source
@@ -180,8 +180,8 @@ def _masks(predictor: Predictor, frames: Iterator[Frame], folder: Path, *, reuse
         return finished
 
     batches = _batches(frames, computer.batch_size)
-    computed = ahead(compute, batches, threads=computer.workers, depth=computer.workers + 1)
-    for batch in ahead(finish, computed, threads=2, depth=4):
+    computed = prefetch(compute, batches, threads=computer.workers, depth=computer.workers + 1)
+    for batch in prefetch(finish, computed, threads=2, depth=4):
         yield from batch
 
 

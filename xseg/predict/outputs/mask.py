@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from rasterio.io import DatasetReader
 
-    from xseg.inference.accumulator import Piece
+    from xseg.inference.accumulator import Region
     from xseg.inference.prediction import Prediction
     from xseg.labels.label_map import LabelMap
 
@@ -38,8 +38,8 @@ class Mask(Output):
         with create_like(path, like, count=1, dtype=kind, nodata=nodata) as dataset:
             add_colors(dataset, labels)
 
-            def write(piece: Piece, mask: NDArray[Any]) -> None:
-                write_window(dataset, mask, piece.rows, piece.columns)
+            def write(region: Region, mask: NDArray[Any]) -> None:
+                write_window(dataset, mask, region.rows, region.columns)
 
             yield write
         add_overviews(path)

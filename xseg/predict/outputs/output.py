@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from rasterio.io import DatasetReader
 
-    from xseg.inference.accumulator import Piece
+    from xseg.inference.accumulator import Region
     from xseg.inference.prediction import Prediction
     from xseg.labels.label_map import LabelMap
     from xseg.predict.sources import Source
 
 Medium: TypeAlias = Literal["image", "raster", "video"]
 """A kind of source that is written alike: a camera is a video."""
-WriteTile: TypeAlias = "Callable[[Piece, NDArray[Any]], None]"
+WriteTile: TypeAlias = "Callable[[Region, NDArray[Any]], None]"
 """Takes a rectangle of a raster and its mask, (h, w) train ids; together the rectangles cover the raster."""
 WriteFrame: TypeAlias = "Callable[[NDArray[Any], NDArray[Any]], None]"
 """Takes a frame, (H, W, 3) uint8 RGB, and its mask, (H, W) train ids; the frames come in order."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from rasterio.io import DatasetReader
 
-    from xseg.inference.accumulator import Piece
+    from xseg.inference.accumulator import Region
     from xseg.inference.prediction import Prediction
     from xseg.labels.label_map import LabelMap
 
@@ -43,7 +43,7 @@ class Probabilities(Output):
 
         with create_like(path, like, count=len(labels), dtype="float32", nodata=float("nan")) as dataset:
 
-            def write(piece: Piece, mask: NDArray[Any]) -> None:  # noqa: ARG001 - the interface of all outputs
-                write_window(dataset, piece.scores(float("nan")), piece.rows, piece.columns)
+            def write(region: Region, mask: NDArray[Any]) -> None:  # noqa: ARG001 - the interface of all outputs
+                write_window(dataset, region.scores(float("nan")), region.rows, region.columns)
 
             yield write
