@@ -62,7 +62,7 @@ class System:
 
 
 def _vgg16() -> nn.Module:
-    from torchvision.models import vgg16  # type: ignore[import-untyped]
+    from torchvision.models import vgg16
 
     model: nn.Module = vgg16(weights=None)
     return model
