@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
+from xseg.data.masks.numbers import read_mask
 from xseg.errors import DataError, MissingExtraError
 from xseg.images import reading as images
 from xseg.images.reading import image_array, image_size, read_image
@@ -173,6 +174,7 @@ def test_decoders_print_nothing_whatever_is_wrong_with_a_file(tmp_path):
         (tmp_path / name).write_bytes(content)
     code = """
 import pathlib, random, struct, sys, zlib
+from xseg.data.masks.numbers import read_mask
 from xseg.errors import XsegError
 from xseg.images.reading import read_image
 random.seed(0)
@@ -234,6 +236,19 @@ def test_a_deep_png_that_is_not_what_its_header_says_reaches_no_decoder(content,
     monkeypatch.setattr(images.cv2, "imdecode", lambda *_: pytest.fail("decoded all the same"))
     with pytest.raises(DataError, match=f"row 7 cannot be decoded .*{reason}.*complete PNG"):
         read_image(content, name="row 7")
+
+
+@pytest.mark.parametrize(
+    ("depth", "color", "interlace"), [(16, 0, 0), (16, 0, 1), (8, 0, 0), (8, 2, 0), (8, 3, 0), (1, 0, 0)]
+)
+def test_a_png_too_short_for_its_header_is_refused_at_once(depth, color, interlace, monkeypatch):
+    monkeypatch.setattr(Image.Image, "load", lambda *_: pytest.fail("decoded all the same"))
+    content = png(bytes(3 * 40), width=9000, height=9000, depth=depth, color=color, interlace=interlace)
+    for read in (read_image, read_mask):
+        with pytest.raises(
+            DataError, match=r"row 7 cannot be decoded \(its header specifies \d+ bytes of pixels, more"
+        ):
+            read(content, name="row 7")
 
 
 @pytest.mark.parametrize("function", [read_image, image_size])

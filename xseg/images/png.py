@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from xseg.errors import DataError
 
@@ -16,6 +16,8 @@ _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")  # chunks that affect the pixels; others are dropped
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type
 _LAST_FILTER = 4
+_MAX_RATIO = 1032  # of deflate: largest number of bytes that a compressed byte stands for
+_START = struct.Struct(">8sI4sIIBBBBB")  # signature, and length, kind and content of the header
 # First row, first column, row step and column step of the seven interlaced passes; section 8.1
 _PASSES = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1))
 
@@ -33,6 +35,25 @@ class _Header(NamedTuple):
 def is_png(content: bytes) -> bool:
     """Return whether the content starts like a PNG."""
     return content.startswith(_SIGNATURE)
+
+
+def require_possible_size(file: BinaryIO, name: str) -> None:
+    """Refuse a PNG whose header specifies more pixels than a file of its length can hold; keep the file's position.
+
+    Raises:
+        DataError: if it does. Decoders would fill the rest with zeros, for seconds.
+    """
+    position, length = file.tell(), file.seek(0, 2)
+    file.seek(0)
+    start = file.read(_START.size)
+    file.seek(position)
+    if not is_png(start) or len(start) < _START.size:
+        return
+    header = _Header(*_START.unpack(start)[3:])
+    if header.color in _CHANNELS and header.interlace <= 1:
+        pixels = sum(rows * count for rows, count in _row_lengths(header))
+        if pixels > _MAX_RATIO * length:
+            raise _damaged(name, f"its header specifies {pixels} bytes of pixels, more than a file of its length holds")
 
 
 def checked_png(content: bytes, name: str, *, pixel_limit: int) -> bytes:
@@ -79,12 +100,12 @@ def _chunks(content: bytes, name: str) -> Iterator[tuple[bytes, bytes]]:
 
 def _check_rows(header: _Header, compressed: bytes, name: str) -> None:
     """Raise unless the compressed rows match the header and have known filters."""
-    lengths = [(rows, 1 + (width * header.depth * _CHANNELS[header.color] + 7) // 8) for rows, width in _sizes(header)]
+    lengths = _row_lengths(header)
     expected = sum(rows * length for rows, length in lengths)
     decoder = zlib.decompressobj()
     try:
-        # Deflate compresses by at most 1032, so that a small file with a wrong header cannot take much memory
-        raw = decoder.decompress(compressed, expected + 1) if expected <= 1032 * len(compressed) else b""
+        # A small file with a wrong header must not take much memory
+        raw = decoder.decompress(compressed, expected + 1) if expected <= _MAX_RATIO * len(compressed) else b""
     except zlib.error as error:
         raise _damaged(name, str(error)) from error
     if len(raw) != expected or not decoder.eof:
@@ -94,6 +115,11 @@ def _check_rows(header: _Header, compressed: bytes, name: str) -> None:
         if max(raw[start : start + rows * length : length], default=0) > _LAST_FILTER:
             raise _damaged(name, "a row has an unknown filter")
         start += rows * length
+
+
+def _row_lengths(header: _Header) -> list[tuple[int, int]]:
+    """Return the number of rows of each pass, and the bytes of each of its rows, with the filter's."""
+    return [(rows, 1 + (width * header.depth * _CHANNELS[header.color] + 7) // 8) for rows, width in _sizes(header)]
 
 
 def _sizes(header: _Header) -> list[tuple[int, int]]:

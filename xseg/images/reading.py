@@ -13,7 +13,7 @@ import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from xseg.errors import DataError, XsegError
-from xseg.images.png import checked_png, is_png
+from xseg.images.png import checked_png, is_png, require_possible_size
 from xseg.images.quiet import quiet_opencv, silence_decoders
 from xseg.images.tiff import is_tiff, read_tiff, tiff_size
 from xseg.types import PathArgument
@@ -56,6 +56,7 @@ def read_image(source: PathArgument | bytes, channels: int = 3, *, name: str = "
         except UnidentifiedImageError:
             return _fit_channels(_read_unidentified(file, name), channels, name)
         with picture:
+            require_possible_size(file, name)
             if picture.format == "TIFF" and not _is_plain_tiff(picture, channels):
                 file.seek(0)
                 array, orientation = read_tiff(file, name, pixel_limit=pixel_limit())

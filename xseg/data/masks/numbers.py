@@ -14,6 +14,7 @@ from PIL import Image, UnidentifiedImageError
 
 from xseg.data.sample import Array, Record
 from xseg.errors import DataError
+from xseg.images.png import require_possible_size
 from xseg.images.reading import decoding, is_array_file, opened, orientation_of, oriented, pixel_limit, read_array
 from xseg.images.tiff import is_tiff, read_tiff
 from xseg.labels.label_map import LabelMap
@@ -48,6 +49,7 @@ def read_mask(source: PathArgument | bytes, *, name: str = "") -> Array:
         except UnidentifiedImageError:
             return as_numbers(_read_unidentified(file, name), name)
         with picture:
+            require_possible_size(file, f"mask {name}")
             if picture.mode not in ("1", "L", "P", "I") and not picture.mode.startswith("I;16"):
                 raise DataError(
                     f"mask {name} is a colour image ({picture.mode})",
