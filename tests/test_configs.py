@@ -40,18 +40,18 @@ def names(path):
 
 @pytest.mark.parametrize("file", [*FILES, SHIPPED], ids=names)
 def test_every_configuration_makes_a_model_data_and_a_trainer(file, root_of, tmp_path):
+    from xseg.cli.trainer_options import parse_trainer
     from xseg.data.readers.registry import create_reader
-    from xseg.training.run import TrainCLI
+    from xseg.training.run.segmentation import SegmentationRun
 
     arguments = command([file], root_of, tmp_path)
     # the size of the network is not what a configuration can get wrong, and large ones take seconds to build
     small = ["--model.width", "0.125", "--model.encoder_weights", "null", "--model.start_from", "null"]
     request = parse_request([*arguments, *small])
-    cli = TrainCLI([*arguments, *small], request, create_reader(request.data))
-    cli.datamodule.setup("fit")
-    assert len(cli.datamodule.train_dataloader()) > 0
-    assert cli.model.model.config.classes == len(cli.reader.labels)
-    assert cli.trainer.max_epochs > 0
+    run = SegmentationRun(request, parse_trainer([*arguments, *small]).values, create_reader(request.data))
+    assert len(run.datamodule.train_dataloader()) > 0
+    assert run.task.model.config.classes == len(run.reader.labels)
+    assert run.trainer.max_epochs > 0
     assert not (tmp_path / "run").exists(), "nothing is written before training"
 
 
@@ -60,7 +60,7 @@ def test_every_configuration_makes_a_model_data_and_a_trainer(file, root_of, tmp
 def test_fragments_compose(data, trainer, root_of, tmp_path):
     files = [CONFIGS / f"{name}.yaml" for name in ("model/xception_small", f"data/{data}", f"trainer/{trainer}")]
     request = parse_request(command(files, root_of, tmp_path))
-    assert request.task.width == 0.25
+    assert request.model.width == 0.25
     assert request.data.reader == data
 
 
@@ -102,9 +102,9 @@ def test_published_numbers_are_trained_by_the_published_recipe():
     for file in EXPERIMENTS:
         if not file.stem.startswith("camvid"):
             request = parse_request(["--config", str(file)])
-            optimizer = request.task.optimizer
+            optimizer = request.model.optimizer
             assert (optimizer.name, optimizer.momentum, optimizer.weight_decay) == ("sgd", 0.9, 4e-5)
-            assert (optimizer.bias_multiplier, request.task.schedule.power) == (2.0, 0.9)
+            assert (optimizer.bias_multiplier, request.model.schedule.power) == (2.0, 0.9)
             assert (request.data.scale, request.data.scale_step, request.data.flip) == ((0.5, 2.0), 0.25, 0.5)
             assert request.data.batch_size == 16
-            assert request.task.batch_norm == ("frozen" if "trainval" in file.stem else "train")
+            assert request.model.batch_norm == ("frozen" if "trainval" in file.stem else "train")

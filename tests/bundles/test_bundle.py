@@ -8,11 +8,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from xseg.bundles.bundle import NO_LABEL, Bundle, bundle_task, is_bundle, load_bundle, save_bundle
+from xseg.bundles.bundle import Bundle, bundle_task, is_bundle, load_bundle, save_bundle
 from xseg.bundles.hub import HubBundle, pull_from_hub
 from xseg.errors import WeightsError
 from xseg.images.normalization import Normalization
-from xseg.labels.label_map import LabelMap
+from xseg.labels.label_map import NO_LABEL, LabelMap
 from xseg.models.architectures import build_model
 from xseg.models.classifier import ClassifierConfig, XceptionClassifier
 from xseg.models.config import ModelConfig

@@ -14,10 +14,11 @@ from PIL import Image
 from torch.testing import assert_close
 
 import xseg
-from xseg.bundles.bundle import NO_LABEL, Bundle, load_bundle, save_bundle
+from xseg.bundles.bundle import Bundle, load_bundle, save_bundle
 from xseg.errors import WeightsError
 from xseg.images.normalization import Normalization
 from xseg.images.reading import read_image
+from xseg.labels.label_map import NO_LABEL
 from xseg.models.classifier import ClassifierConfig
 from xseg.weights.classifier_head import read_head
 from xseg.weights.formats.source import Source

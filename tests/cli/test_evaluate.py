@@ -211,7 +211,7 @@ def test_averaging_and_a_batch_are_options(run, tmp_path):
         (["--split", "vall"], "split"),
         (["--data.root", "nowhere"], "nowhere"),
         (["--data.crop", "[1]"], "crop"),
-        (["--config", "nowhere.yaml"], "nowhere.yaml cannot be read"),
+        (["--config", "nowhere.yaml"], "'nowhere.yaml' cannot be read"),
         (["--data.layout.labels.classes", "[road, sky]"], ""),
         (["--scales", "-1"], "scales"),
     ],
@@ -231,7 +231,7 @@ def test_wrong_usage_is_one_line_and_writes_nothing(run, tmp_path, capsys, chang
     [
         ("data: {rooot: x}", "unknown option data.rooot; did you mean data.root?"),
         ("data: 3", "no options under"),
-        ("a: [", "cannot be read"),
+        ("a: [", "is not YAML"),
     ],
 )
 def test_a_damaged_configuration_is_one_line(run, capsys, text, message):

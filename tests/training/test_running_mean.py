@@ -12,7 +12,7 @@ VALUES, WEIGHTS = np.array([0.5, 2.0, -1.25, 7.0]), np.array([2, 1, 8, 3])
 def mean_of(part, *, going_on_from=None):
     mean = RunningMean()
     if going_on_from is not None:
-        mean.go_on_from(going_on_from)
+        mean.resume_from(going_on_from)
     for value, weight in zip(VALUES[part], WEIGHTS[part], strict=True):
         mean.update(torch.tensor(value, dtype=torch.bfloat16, requires_grad=True), int(weight))
     return mean

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Generic, Literal, TypeAlias, TypeVar, overload
+from typing import Any, Generic, Literal, TypeVar, overload
 
 import torch
 from safetensors import SafetensorError
@@ -18,12 +18,12 @@ from xseg.errors import ConfigError, WeightsError, XsegError
 from xseg.files.objects import is_class_path
 from xseg.files.serialization import from_plain
 from xseg.images.normalization import Normalization
-from xseg.labels.label_map import LabelMap
+from xseg.labels.label_map import NO_LABEL, LabelMap
 from xseg.models.architectures import ArchitectureArgument, build_model, resolve_architecture
 from xseg.models.classifier import ClassifierConfig, XceptionClassifier
 from xseg.models.config import ModelConfig
 from xseg.models.segmentation import SegmentationModel
-from xseg.types import PathArgument
+from xseg.types import PathArgument, Task
 from xseg.version import __version__
 from xseg.weights.formats.torch import DESCRIPTION, read_json
 
@@ -31,7 +31,6 @@ WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
 FORMAT = 1
 KINDS = {"segmentation": "a segmentation model", "classification": "a classifier"}
-NO_LABEL = -1  # `ignore_index` of a classifier's labels: no image is ignored
 ENCODER_FIELDS = (  # of a classifier's configuration: what a segmentation model that takes the encoder needs to know
     "encoder",
     "in_channels",
@@ -42,7 +41,6 @@ ENCODER_FIELDS = (  # of a classifier's configuration: what a segmentation model
     "encoder_norm_momentum",
 )
 
-Task: TypeAlias = Literal["segmentation", "classification"]
 Network = TypeVar("Network", bound=SegmentationModel | XceptionClassifier, covariant=True)
 
 

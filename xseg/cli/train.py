@@ -11,21 +11,31 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from xseg.cli import EXIT_OK
-from xseg.cli.classify_options import asks_for_classification
 from xseg.cli.evaluate import evaluate_and_report, print_scores
-from xseg.cli.progress import clock_time
-from xseg.cli.train_options import TrainRequest, build_parser, parse_request
-from xseg.data.options import DataOptions
+from xseg.cli.progress import clock_time, show_progress
+from xseg.cli.train_options import asked_task, build_parser, parse_request
 
 if TYPE_CHECKING:
+    from xseg.cli.trainer_options import TrainerOptions
+    from xseg.data.readers.class_folders import ClassFolders
     from xseg.data.sample import Reader
     from xseg.training.callbacks.epoch_table import Row
     from xseg.training.checkpoints.resumption import Resumption
-    from xseg.training.run import TrainCLI
+    from xseg.training.options.request import TrainRequest
+    from xseg.training.run.base import TrainingRun
+    from xseg.training.run.classification import ClassificationRun
+    from xseg.training.run.segmentation import SegmentationRun
+
+EPOCH_LINE = (
+    ("loss", "train/loss"),
+    ("val loss", "val/loss"),
+    ("val mIoU", "val/miou"),
+    ("val accuracy", "val/accuracy"),
+)
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Train a model on a labelled data set; with `task: classification`, a classifier on folders of classes.
+    """Train a model on a labelled data set; with `--task classification`, a classifier on folders of classes.
 
     Returns:
         0 when the training, its evaluation and its report are done.
@@ -34,21 +44,28 @@ def main(arguments: Sequence[str]) -> int:
         XsegError: if an option, the data or the weights are wrong, which is found before work begins.
         KeyboardInterrupt: if the user stopped it.
     """
-    if asks_for_classification(arguments):
-        from xseg.cli.classify import main as classify
-
-        return classify(arguments)
     if "--help" in arguments or "-h" in arguments:
         return _help(arguments)
     request = parse_request(arguments)
     first = is_first_process()
     if first:
         request.run.require_free(resume=request.resume is not None, overwrite=request.overwrite)
-    reader = _find_data(request, on_message=print if first else _silent)
-    cli = _prepare(request, arguments, reader)
-    _fit(cli)
-    if cli.trainer.is_global_zero:
-        _report(cli)
+    find = _find_classes if request.task == "classification" else _find_masks
+    reader = find(request, on_message=print if first else _silent)  # before anything slow is imported
+
+    from xseg.cli.trainer_options import parse_trainer
+    from xseg.training.run.classification import ClassificationRun
+    from xseg.training.run.segmentation import SegmentationRun
+    from xseg.training.run.warnings import quiet_lightning
+
+    quiet_lightning()
+    trainer = parse_trainer(arguments)
+    kind: Any = ClassificationRun if request.task == "classification" else SegmentationRun
+    run = kind(request, trainer.values, reader, on_epoch=_print_epoch, on_message=_note if first else _silent)
+    _describe(run, trainer)
+    _fit(run)
+    if run.trainer.is_global_zero:
+        (_report_classifier if request.task == "classification" else _report)(run)
     return EXIT_OK
 
 
@@ -57,7 +74,7 @@ def is_first_process() -> bool:
     return all(os.environ.get(name, "0") == "0" for name in ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID"))
 
 
-def _fit(cli: TrainCLI) -> None:
+def _fit(training: TrainingRun[Any, Any, Any, Any]) -> None:
     """Train.
 
     Raises:
@@ -65,31 +82,29 @@ def _fit(cli: TrainCLI) -> None:
     """
     from xseg.training.callbacks.stop_signals import TrainingStopped
 
-    run = cli.request.run
+    run = training.request.run
     try:
-        cli.fit()
+        training.fit()
     except (KeyboardInterrupt, TrainingStopped) as stop:
-        if cli.trainer.is_global_zero and run.last_checkpoint.is_file():
+        if training.trainer.is_global_zero and run.last_checkpoint.is_file():
             when = f"after step {stop.step}" if isinstance(stop, TrainingStopped) else "at once"
             again = f"xseg train --config {run.config} --resume {run.last_checkpoint}"
-            print(f"stopped {when}; go on with: {again}", file=sys.stderr)
+            print(f"stopped {when}; resume with: {again}", file=sys.stderr)
         raise KeyboardInterrupt from stop
 
 
 def _help(arguments: Sequence[str]) -> int:
-    if "trainer" not in arguments:
-        build_parser().print_help()
-        return 0
-    from xseg.data.readers.registry import create_reader
-    from xseg.training.run import TrainCLI
+    if "trainer" in arguments:
+        from xseg.cli.trainer_options import build_trainer_parser
 
-    reader = create_reader(DataOptions(reader="scenes"))
-    TrainCLI(["--help"], parse_request([]), reader)  # leaves by SystemExit, as argparse does
-    return 0
+        build_trainer_parser().print_help()
+    else:
+        build_parser(asked_task(arguments)).print_help()
+    return EXIT_OK
 
 
-def _find_data(request: TrainRequest, *, on_message: Callable[[str], None]) -> Reader:
-    """Return the data set's reader; its images are looked for before anything slow is imported.
+def _find_masks(request: TrainRequest[Any, Any], *, on_message: Callable[[str], None]) -> Reader:
+    """Return the reader of a data set of masks, and look for its images.
 
     Raises:
         DataError: if a split to train or validate on is missing.
@@ -103,61 +118,86 @@ def _find_data(request: TrainRequest, *, on_message: Callable[[str], None]) -> R
     return reader
 
 
-def _prepare(request: TrainRequest, arguments: Sequence[str], reader: Reader) -> TrainCLI:
-    """Make everything that trains, and write down with what."""
+def _find_classes(request: TrainRequest[Any, Any], *, on_message: Callable[[str], None]) -> ClassFolders:
+    """Return the folders of classes, without the broken images if that was asked for.
+
+    Raises:
+        DataError: if files are missing or broken.
+    """
+    from xseg.data.readers.class_folders import list_classes
+    from xseg.doctor.quick_look import look_at_classes
+    from xseg.errors import DataError
+
+    folders = list_classes(request.data, seed=request.seed)
+    look = look_at_classes(folders, request.data.check)
+    if look.broken:
+        if not request.data.skip_broken:
+            raise DataError(
+                look.summary(),
+                expected="whole image files",
+                remedy="replace or remove them, or leave them out with --data.skip_broken true",
+            )
+        folders = folders.without({split: [*found] for split, found in look.broken.items()})
+        on_message(f"left out {look.summary()}")
+    train, val, names = (len(folders.files["train"]), len(folders.files["val"]), folders.classes)
+    listed = ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")
+    how = " (held out)" if folders.held_out else ""
+    on_message(f"data: {train} training and {val} validation{how} images, {len(names)} classes: {listed}")
+    return folders
+
+
+def _describe(training: TrainingRun[Any, Any, Any, Any], trainer: TrainerOptions) -> None:
+    """Write into the run, and print, with what is trained."""
     from xseg.files.atomic import write_text
     from xseg.training.environment import describe_environment, describe_resumed
-    from xseg.training.run import TrainCLI, quiet_lightning
 
-    quiet_lightning()
-    cli = TrainCLI(arguments, request, reader, _tell, _note if is_first_process() else _silent)
-    if cli.trainer.is_global_zero:
-        run, resumption = request.run, cli.resumption
-        if request.overwrite:
-            run.clear()
-        run.sweep()
-        config = cli.resolved_config()
-        environment = describe_environment(cli.reader, seed=request.seed, config=yaml.safe_load(config))
-        if resumption is not None:
-            environment = describe_resumed(run.environment, environment)
-            _tell_resumption(resumption, environment)
-        write_text(run.config, config)
-        write_text(run.environment, json.dumps(environment, indent=2) + "\n")
-        _introduce(cli)
-    return cli
+    request, resumption = training.request, training.resumption
+    run = request.run
+    if not training.trainer.is_global_zero:
+        return
+    if request.overwrite:
+        run.clear()
+    run.sweep()
+    config = request.to_config(trainer.config)
+    environment = describe_environment(training.reader, seed=request.seed, config=config)
+    if resumption is not None:
+        environment = describe_resumed(run.environment, environment)
+        _print_resumption(resumption, environment)
+    write_text(run.config, yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
+    write_text(run.environment, json.dumps(environment, indent=2) + "\n")
+    _introduce(training)
 
 
-def _tell_resumption(resumption: Resumption, environment: Mapping[str, Any]) -> None:
-    """Say what is gone on from, and what keeps the training from ending exactly as it would have."""
+def _print_resumption(resumption: Resumption[Any], environment: Mapping[str, Any]) -> None:
+    """Print what is resumed, and what keeps the training from ending exactly as it would have."""
     if resumption.note:
         _note(resumption.note)
-    print(f"going on from {resumption.path} after step {resumption.step}")
+    print(f"resuming from {resumption.path} after step {resumption.step}")
     starts = [environment, *environment["resumed"]]
     for name in ("torch", "threads", "hardware"):
         if starts[-1][name] != starts[0][name]:
             _note(f"{name} was {starts[0][name]} and is {starts[-1][name]}: the last bits of the weights may differ")
 
 
-def _introduce(cli: TrainCLI) -> None:
-    """Say what is trained, and how."""
-    task, trainer = cli.request.task, cli.trainer
-    parameters = sum(parameter.numel() for parameter in cli.model.model.parameters())
+def _introduce(training: TrainingRun[Any, Any, Any, Any]) -> None:
+    """Print what is trained, and how."""
+    model, trainer = training.request.model, training.trainer
+    kind = getattr(model, "architecture", "classifier")
+    parameters = sum(parameter.numel() for parameter in training.task.model.parameters())
     processes = f", {trainer.world_size} processes" if trainer.world_size > 1 else ""
     print(
-        f"model: {task.architecture} on {task.encoder}, {parameters / 1e6:.2f} M parameters, "
+        f"model: {kind} on {model.encoder}, {parameters / 1e6:.2f} M parameters, "
         f"{trainer.precision} on {trainer.strategy.root_device}{processes}, "
-        f"{cli.batching.images_per_step} images per step"
+        f"{training.batching.images_per_step} images per step"
     )
-    kept = "frozen" if cli.statistics.frozen else "trained"
-    print(f"batch normalisation: the encoder's statistics are {kept}: {cli.statistics.reason}", flush=True)
+    kept = "frozen" if training.statistics.frozen else "trained"
+    print(f"batch normalisation: the encoder's statistics are {kept}: {training.statistics.reason}", flush=True)
 
 
-def _tell(row: Row, epochs: int | None, seconds_left: float | None) -> None:
+def _print_epoch(row: Row, epochs: int | None, seconds_left: float | None) -> None:
     """Print an epoch's line."""
     parts = [f"epoch {row['epoch']}" + (f"/{epochs}" if epochs else "")]
-    for name, column in (("loss", "train/loss"), ("val loss", "val/loss"), ("val mIoU", "val/miou")):
-        if row[column] is not None:
-            parts.append(f"{name} {row[column]:.4f}")
+    parts += [f"{name} {row[column]:.4f}" for name, column in EPOCH_LINE if row.get(column) is not None]
     if row["images_per_second"] is not None:
         parts.append(f"{row['images_per_second']:.1f} images/s")
     if row["data_wait"] is not None and row["data_wait"] >= 0.01:
@@ -178,18 +218,18 @@ def _silent(_line: str) -> None:
     """Print nothing: the first process does."""
 
 
-def _report(cli: TrainCLI) -> None:
+def _report(training: SegmentationRun) -> None:
     """Score the best bundle over the validation split, and write and print what there is."""
     from xseg.evaluation.settings import EvaluationSettings
     from xseg.inference.predictor import load
     from xseg.reports.model_summary import model_facts
 
-    request, run = cli.request, cli.request.run
-    predictor = load(run.best, architecture=request.task.architecture)
+    request, run = training.request, training.request.run
+    predictor = load(run.best, architecture=request.model.architecture)
     data = " ".join(filter(None, (request.data.reader, request.data.root)))
     evaluation = evaluate_and_report(
         predictor,
-        cli.reader,
+        training.reader,
         "val",
         run.path,
         title=run.path.resolve().name,
@@ -198,4 +238,33 @@ def _report(cli: TrainCLI) -> None:
         settings=EvaluationSettings(str(run.path), "val", request.data, predictor.options),
     )
     print_scores(evaluation)
+    _print_results(training)
+
+
+def _report_classifier(training: ClassificationRun) -> None:
+    """Score the best classifier over the validation split, and write and print what there is."""
+    from xseg.bundles.bundle import load_bundle
+    from xseg.data.loading.datamodule import ClassificationData
+    from xseg.evaluation.classification import evaluate_classifier
+    from xseg.reports.classification import write_report
+
+    request, run = training.request, training.request.run
+    data = ClassificationData(training.reader, request.data, training.normalization)
+    model = load_bundle(run.best, "classification").model
+    device = training.trainer.strategy.root_device
+    scores, worst = evaluate_classifier(model, data.val_dataloader(), device=device, show=show_progress)
+    write_report(
+        run.report,
+        title=run.path.resolve().name,
+        scores=scores,
+        classes=training.reader.classes,
+        history=run.metrics,
+        mistakes=[(mistake, data.dataset("val").picture(mistake.index)) for mistake in worst],
+    )
+    print(f"best accuracy: {scores.accuracy:.4f} (top-5 {scores.top5:.4f})")
+    _print_results(training)
+
+
+def _print_results(training: TrainingRun[Any, Any, Any, Any]) -> None:
+    run = training.request.run
     print(f"best model: {run.best}\nlast state: {run.last_checkpoint}\nreport: {run.report}", flush=True)

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import difflib
-import re
+import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-from jsonargparse import ArgumentError, ArgumentParser, Namespace
+from jsonargparse import ArgumentParser
 
-from xseg.data.options import DataOptions
+from xseg.cli.arguments import parse, read_config
+from xseg.data.options import ClassDataOptions, DataOptions
 from xseg.errors import ConfigError
 from xseg.training.checkpoints.run_directory import RunDirectory
+from xseg.training.options.request import TrainRequest
 from xseg.training.options.run import RunOptions
-from xseg.training.options.task import TaskOptions
+from xseg.training.options.task import ClassifierOptions, TaskOptions
+from xseg.types import Task
 
 PROGRAM = "xseg train"
-DESCRIPTION = """Train a model on a labelled data set. Later --config files override earlier ones, and options override
+DESCRIPTION = """Train a segmentation model on a labelled data set, or with --task classification a classifier on
+folders of classes, whose options --help then lists. Later --config files override earlier ones, and options override
 files. Besides the options below, --trainer.NAME sets any argument of Lightning's Trainer (max_epochs, precision,
 devices, ...): `xseg train --help trainer` lists them."""
 USAGE = f"{PROGRAM} --config FILE [--config FILE ...] [--output_dir RUN] [--a.b value ...]"
@@ -27,61 +29,57 @@ AUTO = "auto"
 SPECIAL = ("help", "config", "print_config")
 
 
-@dataclass(frozen=True)
-class TrainRequest:
-    """What the user asked for, apart from Lightning's Trainer.
+OPTIONS: dict[Task, tuple[type, type]] = {
+    "segmentation": (TaskOptions, DataOptions),
+    "classification": (ClassifierOptions, ClassDataOptions),
+}
+OUTPUT = {"segmentation": "runs/train", "classification": "runs/classify"}
 
-    Args:
-        task: the model and how it learns.
-        data: the data.
-        run: where everything is written.
-        options: what a run keeps and guards against.
-        resume: the checkpoint to go on from.
-        overwrite: whether an older run in the same folder is replaced.
-        seed: of every random choice.
+
+def asked_task(arguments: Sequence[str]) -> Task:
+    """Return the task that a command line names; else the last of its files to say one; else segmentation.
+
+    Raises:
+        ConfigError: if there is no such task, or a file cannot be read.
     """
-
-    task: TaskOptions
-    data: DataOptions
-    run: RunDirectory
-    options: RunOptions
-    resume: Path | None
-    overwrite: bool
-    seed: int
+    said = [value for name, value in _pairs(arguments) if name == "--task"]
+    said = said or [read_config(file)["task"] for file in _config_files(arguments) if "task" in read_config(file)]
+    task = said[-1] if said else "segmentation"
+    if task not in OPTIONS:
+        raise ConfigError(f"task={task}", expected=f"one of {', '.join(OPTIONS)}")
+    return task
 
 
-def add_options(parser: ArgumentParser) -> None:
-    """Add the options that are ours; the Trainer's are Lightning's."""
-    parser.add_argument("--output_dir", type=str, default="runs/train", help="the folder that receives the run")
-    resume = "a run's last.ckpt, to go on from there; auto for that of output_dir if there is one, else a new run"
+def build_parser(task: Task = "segmentation") -> ArgumentParser:
+    """Return a parser of all options but the Trainer's; quick to build."""
+    parser = ArgumentParser(prog=PROGRAM, usage=USAGE, description=DESCRIPTION, exit_on_error=False)
+    parser.add_argument("--config", action="config", help="a YAML file of options; may be given several times")
+    parser.add_argument("--task", type=Task, default=task, help="what is trained; it decides which options there are")
+    parser.add_argument("--output_dir", type=str, default=OUTPUT[task], help="the folder that receives the run")
+    resume = "a run's last.ckpt, to resume from; auto for that of output_dir if there is one, else a new run"
     parser.add_argument("--resume", type=str | None, default=None, help=resume)
     parser.add_argument("--overwrite", action="store_true", help="replace an older run in output_dir")
     parser.add_argument("--seed_everything", type=int, default=0, help="seed of every random choice, 0 or more")
-    parser.add_class_arguments(TaskOptions, "model")
-    parser.add_class_arguments(DataOptions, "data")
+    model, data = OPTIONS[task]
+    parser.add_class_arguments(model, "model")
+    parser.add_class_arguments(data, "data")
     parser.add_class_arguments(RunOptions, "run")
-
-
-def build_parser() -> ArgumentParser:
-    """Return a parser of our options that lets those of the Trainer through; quick to build."""
-    parser = ArgumentParser(prog=PROGRAM, usage=USAGE, description=DESCRIPTION, exit_on_error=False)
-    parser.add_argument("--config", action="config", help="a YAML file of options; may be given several times")
-    add_options(parser)
     parser.add_argument("--trainer", type=dict[str, Any], default={}, help="arguments of Lightning's Trainer")
     return parser
 
 
-def parse_request(arguments: Sequence[str]) -> TrainRequest:
+def parse_request(arguments: Sequence[str]) -> TrainRequest[Any, Any]:
     """Read and check everything but the Trainer's arguments.
 
     Raises:
         ConfigError: if an option is unknown, has a wrong type or value, or a file is missing.
     """
-    parser = build_parser()
+    task = asked_task(arguments)
+    parser = build_parser(task)
     refuse_unknown_options(arguments, known_options(parser))
     config = parse(parser, [*_without_trainer(arguments)])
     if config.resume is not None and config.overwrite:
-        raise ConfigError("both resume and overwrite", expected="one of them", remedy="going on removes nothing")
+        raise ConfigError("both resume and overwrite", expected="one of them", remedy="resuming removes nothing")
     if config.seed_everything < 0:
         raise ConfigError(f"seed_everything={config.seed_everything}", expected="0 or more")
     made = parser.instantiate(config)
@@ -90,7 +88,8 @@ def parse_request(arguments: Sequence[str]) -> TrainRequest:
     if resume is not None and made.run.find_batch_size:
         raise ConfigError("both resume and run.find_batch_size", expected="one of them", remedy="the batch stays")
     return TrainRequest(
-        task=made.model,
+        task=task,
+        model=made.model,
         data=made.data,
         run=run,
         options=made.run,
@@ -102,7 +101,7 @@ def parse_request(arguments: Sequence[str]) -> TrainRequest:
 
 
 def _checkpoint(asked: str | None, run: RunDirectory) -> Path | None:
-    """Return the checkpoint to go on from; None for a new run.
+    """Return the checkpoint to resume from; None for a new run.
 
     Raises:
         ConfigError: if the one that is named is not there.
@@ -117,54 +116,28 @@ def _checkpoint(asked: str | None, run: RunDirectory) -> Path | None:
     raise ConfigError(f"resume={asked} is not there", expected="the last.ckpt of a run, or auto")
 
 
-def parse(parser: ArgumentParser, arguments: Sequence[str]) -> Namespace:
-    """Parse, with errors as one line that names the option.
-
-    Raises:
-        ConfigError: if a value has the wrong type or a file cannot be read.
-    """
-    try:
-        return parser.parse_args([*arguments])
-    except ArgumentError as error:
-        raise _explained(str(error)) from error
-
-
-def _explained(message: str) -> ConfigError:
-    """Return jsonargparse's error about a value in our words."""
-    message = re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", " ".join(message.split()))
-    message = re.sub(r"\btyping\.", "", message)
-    value = re.fullmatch(r'Parser key "([^"]+)": Expected an? (.+?)\.? Got value: (.*)', message)
-    if value:
-        return ConfigError(f"{value[1]}={value[3]}", expected=value[2])
-    union = re.fullmatch(r'Parser key "([^"]+)": .*Subtypes: \[(.+)\] Errors: .* Given value: (.*)', message)
-    if union:
-        return ConfigError(f"{union[1]}={union[3]}", expected=union[2].replace("NoneType", "null"))
-    found = re.fullmatch(r'Parser key "([^"]+)": (.*)', message)
-    return ConfigError(f"option {found[1]!r}: {found[2]}" if found else message)
-
-
 def known_options(parser: ArgumentParser) -> dict[str, Any]:
     """Return the parser's options as nested dictionaries; the leaves are defaults."""
     options: dict[str, Any] = parser.get_defaults(skip_validation=True).as_dict()
     return options
 
 
-def refuse_unknown_options(arguments: Sequence[str], known: Mapping[str, Any]) -> None:
+def refuse_unknown_options(arguments: Sequence[str], known: Mapping[str, Any], *, group: str | None = None) -> None:
     """Look for options that do not exist, on the command line and in the files it names.
 
     Args:
         arguments: the command line.
         known: options as nested dictionaries; whatever lies under a leaf is not looked at.
+        group: the only group of options to look at; None for all.
 
     Raises:
         ConfigError: for the first one, with the nearest name.
     """
-    for name in _option_names(arguments):
-        if name not in SPECIAL:
-            _refuse_unknown(name.split("."), known, where="")
-    for file in _config_files(arguments):
-        for path in _paths(read_config(file)):
-            _refuse_unknown(path, known, where=f" in {file}")
+    found = [(name.split("."), "") for name in _option_names(arguments) if name not in SPECIAL]
+    found += [([*path], f" in {file}") for file in _config_files(arguments) for path in _paths(read_config(file))]
+    for path, where in found:
+        if group in (None, path[0]):
+            _refuse_unknown(path, known, where=where)
 
 
 def _refuse_unknown(path: Sequence[str], known: Mapping[str, Any], *, where: str) -> None:
@@ -197,30 +170,27 @@ def _option_names(arguments: Sequence[str]) -> Iterator[str]:
             yield argument[2:].partition("=")[0].removesuffix("+")
 
 
+def _pairs(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield each argument with its value, whether that follows it or an equals sign."""
+    for argument, after in zip(arguments, [*arguments, ""][1:], strict=True):
+        name, equals, value = argument.partition("=")
+        yield name, value if equals else after
+
+
 def _config_files(arguments: Sequence[str]) -> Iterator[str]:
-    following = [*arguments, ""][1:]
-    for argument, after in zip(arguments, following, strict=True):
-        if argument == "--config":
-            yield after
-        elif argument.startswith("--config="):
-            yield argument.partition("=")[2]
+    return (value for name, value in _pairs(arguments) if name == "--config")
 
 
-def read_config(file: str) -> Mapping[str, Any]:
-    """Return the options that a YAML file holds.
-
-    Raises:
-        ConfigError: if the file is missing or is not YAML of nested options.
-    """
-    try:
-        values = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"--config {file!r} cannot be read: {error.strerror}", expected="a YAML file") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"--config {file!r} is not YAML: {error}") from error
-    if not isinstance(values, Mapping):
-        raise ConfigError(f"--config {file!r} holds {type(values).__name__}", expected="options as `name: value`")
-    return values
+def trainer_arguments(arguments: Sequence[str]) -> Iterator[str]:
+    """Return the Trainer's arguments alone: those of the command line, and those of its files as JSON."""
+    is_trainers = False
+    for argument, (name, value) in zip(arguments, _pairs(arguments), strict=True):
+        if argument.startswith("--"):
+            is_trainers = argument.startswith("--trainer")
+        if name == "--config" and read_config(value).get("trainer"):
+            yield from ("--trainer", json.dumps(read_config(value)["trainer"]))
+        elif is_trainers:
+            yield argument
 
 
 def _without_trainer(arguments: Sequence[str]) -> Iterator[str]:

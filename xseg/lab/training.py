@@ -10,8 +10,6 @@ from pathlib import Path
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer, seed_everything
 
-from xseg.classification.options import ClassifierOptions, RateOptions
-from xseg.classification.silence import silence_lightning
 from xseg.data.generated.drawings import DrawnClasses
 from xseg.data.loading.datamodule import ClassificationData
 from xseg.data.options import ClassDataOptions, FileCheck
@@ -25,6 +23,9 @@ from xseg.lab.budget import Network
 from xseg.lab.settings import StudySettings
 from xseg.training.callbacks.assembly import StepSeed
 from xseg.training.classification import ClassificationTask
+from xseg.training.options.recipe import OptimizerOptions, ScheduleOptions
+from xseg.training.options.task import ClassifierOptions
+from xseg.training.run.warnings import quiet_lightning
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ def train(network: Network, settings: StudySettings, *, seed: int, root: str = "
     Raises:
         DataError: if the folder's images cannot be used.
     """
-    silence_lightning()
+    quiet_lightning()
     reader, normalization = data_of(settings, root, check="none")  # a study checks the files once, before the trainings
     seed_everything(seed, verbose=False)
     options = ClassDataOptions(
@@ -120,16 +121,21 @@ def train(network: Network, settings: StudySettings, *, seed: int, root: str = "
     data = ClassificationData(reader, options, normalization, seed)
     batches = len(data.train_dataloader())
     steps = settings.epochs * batches
-    rates = RateOptions(
-        optimizer=settings.optimizer,
-        lr=settings.lr,
-        weight_decay=settings.weight_decay,
-        schedule="poly",
-        power=1.0,
-        warmup_steps=settings.warmup_steps,
+    recipe = ClassifierOptions(
+        optimizer=OptimizerOptions(
+            name=settings.optimizer,
+            lr=settings.lr,
+            weight_decay=settings.weight_decay,
+            options={"eps": 1.0} if settings.optimizer == "rmsprop" else {},  # TF slim's on ImageNet; 1e-8 diverges
+        ),
+        schedule=ScheduleOptions(power=1.0, warmup_steps=settings.warmup_steps),
+        label_smoothing=0.0,
+        ema_decay=None,
+        batch_norm_momentum=0.1,
     )
-    recipe = ClassifierOptions(rates=rates, label_smoothing=0.0, ema_decay=None, batch_norm_momentum=0.1)
-    task = ClassificationTask(network.build(), recipe, shown=0)
+    task = ClassificationTask(
+        recipe, reader.labels, normalization, model=network.build(), batch_size=settings.batch_size
+    )
     noted = _Validations()
     start = time.perf_counter()
     _trainer(seed, noted, steps=steps, every=max(1, steps // settings.points)).fit(task, datamodule=data)

@@ -14,6 +14,7 @@ from xseg.types import RGB
 
 T = TypeVar("T", bound=Hashable)
 MAX_CLASSES = 65_535  # masks have at most 16 bits, and one value is `ignore_index`
+NO_LABEL = -1  # `ignore_index` of classes that images show as a whole: no image is ignored
 
 
 def distinct_colors(count: int) -> tuple[RGB, ...]:

@@ -7,22 +7,23 @@ from dataclasses import replace
 from pathlib import Path
 
 from xseg.data.sample import Array
+from xseg.evaluation.classification import Mistake
 from xseg.files.atomic import write_text
+from xseg.metrics.classification import TOP, ClassificationScores
 from xseg.reports.confusion import NUMBERED_CLASSES, confusion_cells
 from xseg.reports.history import read_history
 from xseg.reports.pages import render_page
 from xseg.reports.training_charts import CLASSIFICATION_CHARTS, draw_charts
-from xseg.training.classification import TOP, Mistake, Scores
 
 
 def write_report(
     path: Path,
     *,
     title: str,
-    scores: Scores,
+    scores: ClassificationScores,
     classes: Sequence[str],
     history: Path,
-    pictures: Sequence[Array],
+    mistakes: Sequence[tuple[Mistake, Array]],
 ) -> None:
     """Write the report, completely or not at all. The page is self-contained and needs no network.
 
@@ -32,7 +33,7 @@ def write_report(
         scores: scores of the best epoch.
         classes: class names.
         history: metrics.csv of the training.
-        pictures: images of the worst mistakes in order, (H, W, C) uint8.
+        mistakes: the surest mistakes, each with its image, (H, W, C) uint8.
 
     Raises:
         DataError: if the history cannot be read.
@@ -48,7 +49,7 @@ def write_report(
         "top": TOP,
         "charts": draw_charts(measured, CLASSIFICATION_CHARTS),
         "confusion": confusion_cells(scores.confusion, classes, "images") if len(classes) <= NUMBERED_CLASSES else [],
-        "mistakes": [_mistake(*pair, classes) for pair in zip(scores.worst, pictures, strict=True)],
+        "mistakes": [_mistake(*pair, classes) for pair in mistakes],
     }
     write_text(path, render_page("classification.html", values))
 

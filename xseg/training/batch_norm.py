@@ -10,7 +10,7 @@ from lightning.pytorch.plugins.layer_sync import TorchSyncBatchNorm
 from torch import Tensor, distributed, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from xseg.training.options.task import TaskOptions
+from xseg.training.options.task import LearningOptions
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class StatisticsChoice:
     reason: str
 
 
-def choose_statistics(options: TaskOptions, *, pretrained: bool, normalised_together: int) -> StatisticsChoice:
+def choose_statistics(options: LearningOptions, *, pretrained: bool, normalised_together: int) -> StatisticsChoice:
     """Decide whether the statistics of the encoder's normalisations move.
 
     Args:

@@ -10,8 +10,8 @@ import torch
 
 from xseg.errors import ConfigError
 from xseg.files.memory import forget_peak, free_memory, held_memory, peak_memory
+from xseg.training.base import BaseTask
 from xseg.training.optimizers import build_optimizer
-from xseg.training.segmentation import SegmentationTask
 
 SPARE = 0.1  # of the budget: batches of whole validation images and the allocator need some
 LIMIT = 4096
@@ -55,7 +55,7 @@ def largest_batch(peak: Callable[[int], float | None], *, base: float, budget: f
 
 
 def find_batch_size(
-    task: SegmentationTask,
+    task: BaseTask,
     *,
     crop: tuple[int, int],
     images: int,
@@ -86,10 +86,8 @@ def find_batch_size(
     def peak(batch: int) -> float | None:
         """Take a step."""
         try:
-            shape = (batch, task.model.config.in_channels, *crop)
             with context():
-                mask = torch.zeros(batch, *crop, dtype=torch.int64, device=device)
-                loss = trial.loss(trial(torch.randn(shape, device=device)), mask)
+                loss = trial.training_loss(trial.trial_batch(batch, crop, device))
             torch.autograd.backward(loss)
             optimizer.step()
             optimizer.zero_grad()

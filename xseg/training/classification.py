@@ -2,70 +2,41 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import partial
-from typing import Any, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
-from lightning.pytorch import LightningModule
-from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 from torch.nn import functional as F
-from torch.nn.modules.batchnorm import _BatchNorm
-from torch.optim.lr_scheduler import LambdaLR
-from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix
+from torchmetrics.classification import MulticlassConfusionMatrix
 
+from xseg.bundles.bundle import Bundle
 from xseg.bundles.pretrained_classifier import load_encoder
-from xseg.classification.options import ClassifierOptions
-from xseg.classification.rates import build_optimizer, rate_factor
+from xseg.data.loading.datamodule import ClassificationData
+from xseg.images.normalization import Normalization
+from xseg.labels.label_map import LabelMap
+from xseg.metrics.classification import TOP, ClassificationScores
 from xseg.models.classifier import ClassifierConfig, XceptionClassifier
-
-Batch: TypeAlias = dict[str, Any]
-TOP = 5
-
-
-@dataclass(frozen=True)
-class Mistake:
-    """A validation image that was classified wrongly.
-
-    Args:
-        index: its position in the split.
-        target: its class.
-        predicted: the class with the highest probability.
-        probability: of the predicted class, 0 to 1.
-    """
-
-    index: int
-    target: int
-    predicted: int
-    probability: float
+from xseg.training.base import BaseTask, Batch
+from xseg.training.construction import finish, refuse_difference
+from xseg.training.options.task import ClassifierOptions
+from xseg.training.running_mean import RunningMean
 
 
-@dataclass(frozen=True)
-class Scores:
-    """What a validation found.
-
-    Args:
-        loss: mean cross-entropy, without label smoothing.
-        accuracy: share of images whose class has the highest score.
-        top5: share of images whose class is among the five highest.
-        confusion: number of images per class (row) and predicted class (column).
-        worst: the mistakes that the classifier was surest of.
-    """
-
-    loss: float
-    accuracy: float
-    top5: float
-    confusion: tuple[tuple[int, ...], ...]
-    worst: tuple[Mistake, ...]
-
-
-def build_classifier(options: ClassifierOptions, *, classes: int, in_channels: int) -> XceptionClassifier:
+def build_classifier(
+    options: ClassifierOptions, *, classes: int, in_channels: int, restored: ClassifierConfig | None = None
+) -> XceptionClassifier:
     """Build the classifier that the options describe, with the encoder's weights if they name some.
+
+    Args:
+        options: the classifier.
+        classes: number of outputs.
+        in_channels: number of image channels.
+        restored: what the classifier of a checkpoint is made of, whose weights follow; None for a new training.
 
     Raises:
         ConfigError: if a value is out of range.
-        WeightsError: if the weights cannot be read or do not fit.
+        WeightsError: if the weights cannot be read or do not fit, or the checkpoint is of another classifier.
     """
     config = ClassifierConfig(
         encoder=options.encoder,
@@ -77,97 +48,110 @@ def build_classifier(options: ClassifierOptions, *, classes: int, in_channels: i
         width=options.width,
         ablation=options.ablation,
     )
+    if restored is not None:
+        refuse_difference(config, restored, "the checkpoint to resume", ("encoder_norm_eps", "encoder_norm_momentum"))
+        return XceptionClassifier(restored)
     model = XceptionClassifier(config)
     if options.encoder_weights is not None:
         load_encoder(model, options.encoder_weights)
     return model
 
 
-class ClassificationTask(LightningModule):
+class ClassificationTask(BaseTask):
     """A classifier with its loss, its optimiser and its validation scores.
 
-    Batches are `{"image": float32 (N, C, H, W), normalised; "target": int64 (N,); "index": int64 (N,)}`. Logs lr at
-    every step, and train/loss, train/accuracy, val/loss, val/accuracy and val/top5 once an epoch.
+    Batches are `{"image": float32 (N, C, H, W), normalised; "target": int64 (N,)}`. Measures train/accuracy, too; the
+    scores are val/accuracy and val/top5.
 
     Args:
+        options: the classifier and how it learns.
+        labels: the classes.
+        normalization: how stored pixels become the batches' images; kept to be saved with the weights.
         model: the classifier.
-        options: how it learns.
-        shown: number of mistakes to keep for the report.
+        preprocessing: how an image becomes the classifier's input, as plain values; kept to be saved with the weights.
+        batch_size: images per step and process, for rates that follow it.
+        identity: further plain values that checkpoints keep, to tell later whether they fit.
+
+    Attributes:
+        scores: scores of the last validation.
     """
 
-    def __init__(self, model: XceptionClassifier, options: ClassifierOptions, *, shown: int = 12) -> None:
-        super().__init__()
-        self.model, self.options, self.shown = model, options, shown
-        if options.batch_norm_momentum is not None:
-            for layer in model.modules():
-                if isinstance(layer, _BatchNorm):
-                    layer.momentum = options.batch_norm_momentum
-        if options.channels_last:
-            self.model.to(memory_format=torch.channels_last)
-        classes = model.config.classes
-        self.train_accuracy = _accuracy(classes, 1)
-        self.accuracy, self.top5 = _accuracy(classes, 1), _accuracy(classes, TOP)
-        self.confusion = MulticlassConfusionMatrix(classes, validate_args=False)
-        self.scores: Scores | None = None
-        self._mistakes: list[Mistake] = []
+    main_score, task, datamodule = "val/accuracy", "classification", ClassificationData
+    unit, balancing = "image", "add images of the rare classes"
+    options: ClassifierOptions
+    model: XceptionClassifier
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Return logits (N, classes) of normalised images (N, C, H, W)."""
-        if self.options.channels_last:
-            images = images.contiguous(memory_format=torch.channels_last)
-        logits: Tensor = self.model(images)
-        return logits
+    def __init__(
+        self,
+        options: ClassifierOptions,
+        labels: LabelMap,
+        normalization: Normalization,
+        *,
+        model: XceptionClassifier,
+        preprocessing: Mapping[str, Any] | None = None,
+        batch_size: int = 1,
+        identity: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(
+            options, labels, normalization, model=finish(model, options), batch_size=batch_size, identity=identity
+        )
+        self.preprocessing = dict(preprocessing or {})
+        self.mean_accuracy, self.found = RunningMean(), RunningMean()
+        self.confusion = MulticlassConfusionMatrix(len(labels), validate_args=False, compute_with_cache=False)
+        self.scores: ClassificationScores | None = None
 
-    def training_step(self, batch: Batch, _index: int) -> Tensor:
-        """Return the loss of a batch."""
-        logits = self(batch["image"])
-        loss = F.cross_entropy(logits.float(), batch["target"], label_smoothing=self.options.label_smoothing)
-        self.train_accuracy.update(logits, batch["target"])
-        count = len(batch["target"])
-        self.log("train/loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=count)
-        self.log("train/accuracy", self.train_accuracy, on_step=False, on_epoch=True, batch_size=count)
-        return loss
+    @property
+    def training_means(self) -> dict[str, RunningMean]:
+        """What is measured of training batches, by name."""
+        return {**super().training_means, "accuracy": self.mean_accuracy}
+
+    def training_loss(self, batch: Batch) -> Tensor:
+        """Return the cross-entropy of a training batch, and count what is right."""
+        logits, target = self(batch["image"]), batch["target"]
+        self.mean_accuracy.update((logits.argmax(1) == target).float().mean(), len(target))
+        return F.cross_entropy(logits.float(), target, label_smoothing=self.options.label_smoothing)
+
+    def trial_batch(self, count: int, size: tuple[int, int], device: torch.device) -> Batch:
+        """Return noise of the first class."""
+        image = torch.randn(count, self.model.config.in_channels, *size, device=device)
+        return {"image": image, "target": torch.zeros(count, dtype=torch.int64, device=device)}
 
     def validation_step(self, batch: Batch, _index: int) -> None:
         """Count right and wrong images of a batch."""
         logits, target = self(batch["image"]).float(), batch["target"]
-        self.log("val/loss", F.cross_entropy(logits, target), on_epoch=True, batch_size=len(target), sync_dist=True)
-        for metric in (self.accuracy, self.top5, self.confusion):
-            metric.update(logits, target)
-        probabilities, predicted = logits.softmax(1).max(1)
-        for place in (predicted != target).nonzero().flatten().tolist():
-            index, right, wrong = (int(values[place]) for values in (batch["index"], target, predicted))
-            self._mistakes.append(Mistake(index, right, wrong, float(probabilities[place])))
+        self.validation_loss.update(F.cross_entropy(logits, target), len(target))
+        best = logits.topk(min(TOP, logits.shape[1])).indices
+        self.found.update((best == target[:, None]).any(1).float().mean(), len(target))
+        self.confusion.update(best[:, 0], target)
+        self.log("val/loss", self.validation_loss, on_epoch=True, on_step=False)
 
-    def on_validation_epoch_end(self) -> None:
-        """Turn the counts into scores."""
-        accuracy, top5 = float(self.accuracy.compute()), float(self.top5.compute())
-        confusion = self.confusion.compute().cpu().long().tolist()
-        for metric in (self.accuracy, self.top5, self.confusion):
-            metric.reset()
-        self.log_dict({"val/accuracy": accuracy, "val/top5": top5}, sync_dist=True)
-        worst = sorted(self._mistakes, key=lambda mistake: -mistake.probability)[: self.shown]
-        self._mistakes = []
-        loss = float(self.trainer.callback_metrics.get("val/loss", torch.nan))
-        self.scores = Scores(loss, accuracy, top5, tuple(map(tuple, confusion)), tuple(worst))
+    def score_names(self) -> list[str]:
+        """Return the names of all validation scores, as they are logged."""
+        return [self.main_score, "val/top5"]
 
-    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """Return the optimiser, and the schedule that moves its rates at every step."""
-        rates = self.options.rates
-        optimizer = build_optimizer(self.model, rates)
-        steps = int(min(self.trainer.estimated_stepping_batches, 2**62))  # endless training has infinite steps
-        batches = max(1, int(min(self.trainer.num_training_batches, 2**62)))
-        images = int(getattr(self.trainer.train_dataloader, "batch_size", None) or 1)
-        factor = partial(
-            rate_factor,
-            options=rates,
-            steps=steps,
-            steps_per_epoch=batches / self.trainer.accumulate_grad_batches,
-            images_per_step=images * self.trainer.world_size * self.trainer.accumulate_grad_batches,
+    def compute_scores(self) -> None:
+        """Turn the counts of all processes into scores."""
+        confusion = tuple(map(tuple, self.confusion.compute().cpu().long().tolist()))
+        self.scores = ClassificationScores(
+            float(self.validation_loss.compute()), float(self.found.compute()), confusion
         )
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": LambdaLR(optimizer, factor), "interval": "step"}}
+        for metric in (self.confusion, self.found):
+            metric.reset()
 
+    def validation_scores(self) -> dict[str, float | None]:
+        """Return the share of images whose class scores highest, and is among the five highest."""
+        if self.scores is None:
+            return {}
+        return dict(zip(self.score_names(), (self.scores.accuracy, self.scores.top5), strict=True))
 
-def _accuracy(classes: int, top: int) -> MulticlassAccuracy:
-    # micro: the share of all images, as ImageNet is scored, not the mean over classes
-    return MulticlassAccuracy(classes, top_k=min(top, classes), average="micro", validate_args=False)
+    def confusion_counts(self) -> Sequence[Sequence[int]]:
+        """Return the last validation's images per class (row) and predicted class (column)."""
+        return () if self.scores is None else self.scores.confusion
+
+    def bundle(self, model: XceptionClassifier, provenance: Mapping[str, Any]) -> Bundle[XceptionClassifier]:  # type: ignore[override]
+        """Return what is saved of a model with the weights of this training."""
+        return Bundle(model, self.labels, self.normalization, provenance, self.preprocessing)
+
+    def unloaded_model(self) -> XceptionClassifier:
+        """Return a model as the task's, with other weights."""
+        return XceptionClassifier(self.model.config)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import fields, replace
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -18,13 +19,16 @@ from xseg.files.objects import is_class_path
 from xseg.images.normalization import Normalization
 from xseg.labels.label_map import LabelMap
 from xseg.models.architectures import build_model, resolve_architecture
+from xseg.models.classifier import ClassifierConfig, XceptionClassifier
 from xseg.models.config import ModelConfig
 from xseg.models.segmentation import SegmentationModel
 from xseg.training.batch_norm import normalization_layers
-from xseg.training.options.task import TaskOptions
+from xseg.training.options.task import LearningOptions, TaskOptions
 from xseg.weights.adapt import adapt_head
 from xseg.weights.smp import pretrained_normalization
 
+Config = TypeVar("Config", ModelConfig, ClassifierConfig)
+Model = TypeVar("Model", SegmentationModel, XceptionClassifier)
 # what a model has from its weights, not from the options
 FROM_WEIGHTS = ("encoder_norm_eps", "encoder_norm_momentum", "decoder_norm_eps", "decoder_norm_momentum")
 
@@ -47,7 +51,7 @@ def construct_model(options: TaskOptions, labels: LabelMap, *, in_channels: int)
         model = pretrained_model(config, options.encoder_weights, decoder)
     else:
         model = _start(options, options.start_from, labels, in_channels)
-    return _finish(model, options)
+    return finish(model, options)
 
 
 def normalization_for(options: TaskOptions, default: Normalization) -> Normalization:
@@ -77,8 +81,8 @@ def restored_model(options: TaskOptions, config: ModelConfig) -> SegmentationMod
         WeightsError: if the options describe another model.
     """
     asked = options.model_config(classes=config.classes, in_channels=config.in_channels)
-    _refuse_difference(asked, config, "the checkpoint to resume", FROM_WEIGHTS)
-    return _finish(build_model(config, resolve_architecture(options.architecture)[1]), options)
+    refuse_difference(asked, config, "the checkpoint to resume", FROM_WEIGHTS)
+    return finish(build_model(config, resolve_architecture(options.architecture)[1]), options)
 
 
 def _start(options: TaskOptions, source: str, labels: LabelMap, in_channels: int) -> SegmentationModel:
@@ -94,23 +98,30 @@ def _start(options: TaskOptions, source: str, labels: LabelMap, in_channels: int
         state = adapt_head(state, bundle.model.config, bundle.labels, labels.names).state
     asked = options.model_config(classes=len(labels), in_channels=in_channels)
     free = (*FROM_WEIGHTS, "output_stride", "atrous_rates", "dropout", "classes")  # the weights do not depend on them
-    _refuse_difference(asked, bundle.model.config, f"start_from={source}", free)
+    refuse_difference(asked, bundle.model.config, f"start_from={source}", free)
     model = build_model(replace(asked, **{name: getattr(bundle.model.config, name) for name in FROM_WEIGHTS}), decoder)
     model.load_state_dict(state)
     return model
 
 
-def _refuse_difference(asked: ModelConfig, found: ModelConfig, what: str, free: Collection[str]) -> None:
+def refuse_difference(asked: Config, found: Config, what: str, free: Collection[str]) -> None:
     """Compare what a model is to be made of with what weights are for.
 
     Class paths of decoders may differ: one file has several paths.
 
+    Args:
+        asked: what the options say.
+        found: what the weights are for.
+        what: what the error calls the weights.
+        free: names of fields that may differ.
+
     Raises:
         WeightsError: for the first difference that matters.
     """
-    if is_class_path(asked.architecture) and is_class_path(found.architecture):
+    ours, theirs = (getattr(config, "architecture", "") for config in (asked, found))
+    if is_class_path(ours) and is_class_path(theirs):
         free = (*free, "architecture")
-    for name in (field.name for field in fields(ModelConfig)):
+    for name in (field.name for field in fields(asked)):
         if name not in free and getattr(asked, name) != getattr(found, name):
             raise WeightsError(
                 f"{what} is of another model: {name}={getattr(found, name)!r}",
@@ -119,19 +130,21 @@ def _refuse_difference(asked: ModelConfig, found: ModelConfig, what: str, free: 
             )
 
 
-def _finish(model: SegmentationModel, options: TaskOptions) -> SegmentationModel:
-    """Set what training can choose about any model."""
+def finish(model: Model, options: LearningOptions) -> Model:
+    """Set what training can choose about any model, and return it."""
     momentum = options.batch_norm_momentum
     if momentum is not None:
         for layer in normalization_layers(model):
             layer.momentum = momentum
         # the bundle keeps it, so that who trains the model further has the same
-        model.config = replace(model.config, encoder_norm_momentum=momentum, decoder_norm_momentum=momentum)
+        names = [field.name for field in fields(model.config) if field.name.endswith("_norm_momentum")]
+        changes: dict[str, Any] = dict.fromkeys(names, momentum)
+        model.config = replace(model.config, **changes)
     if isinstance(model.encoder, XceptionEncoder):
         model.encoder.set_grad_checkpointing(options.gradient_checkpointing)
     elif options.gradient_checkpointing:
         raise ConfigError(
-            f"gradient_checkpointing with encoder {options.encoder!r}", expected=f"one of {', '.join(VARIANTS)}"
+            f"gradient_checkpointing with encoder {model.config.encoder!r}", expected=f"one of {', '.join(VARIANTS)}"
         )
     if options.channels_last:
         model.to(memory_format=torch.channels_last)

@@ -12,15 +12,17 @@ from torch.optim.lr_scheduler import LRScheduler
 from xseg.encoders.xception import XceptionEncoder
 from xseg.errors import ConfigError
 from xseg.files.objects import load_object
+from xseg.models.classifier import XceptionClassifier
 from xseg.models.segmentation import SegmentationModel
 from xseg.training.options.recipe import OPTIMIZERS, OptimizerOptions, ScheduleOptions
 
+Network: TypeAlias = SegmentationModel | XceptionClassifier
 Part: TypeAlias = Literal["encoder", "decoder", "last", "auxiliary"]
 Made = TypeVar("Made", Optimizer, LRScheduler)
 
 
 def parameter_groups(
-    model: SegmentationModel, options: OptimizerOptions, *, auxiliary: nn.Module | None = None, scale: float = 1.0
+    model: Network, options: OptimizerOptions, *, auxiliary: nn.Module | None = None, scale: float = 1.0
 ) -> list[dict[str, Any]]:
     """Split the trainable parameters by learning rate and by weight decay.
 
@@ -51,12 +53,12 @@ def parameter_groups(
     return [groups[name] for name in sorted(groups)]
 
 
-def _parts(model: SegmentationModel, auxiliary: nn.Module | None) -> dict[Part, nn.Module]:
-    parts: dict[Part, nn.Module] = {
-        "encoder": model.encoder,
-        "decoder": model.decoder,
-        "last": model.segmentation_head,
-    }
+def _parts(model: Network, auxiliary: nn.Module | None) -> dict[Part, nn.Module]:
+    parts: dict[Part, nn.Module]
+    if isinstance(model, XceptionClassifier):
+        parts = {"encoder": model.encoder, "last": nn.ModuleList([model.fully_connected, model.head])}
+    else:
+        parts = {"encoder": model.encoder, "decoder": model.decoder, "last": model.segmentation_head}
     return parts if auxiliary is None else {**parts, "auxiliary": auxiliary}
 
 
@@ -66,7 +68,7 @@ def _rate(part: Part, options: OptimizerOptions) -> float:
     return options.lr * (options.last_layer_multiplier if part == "last" else options.decoder_multiplier)
 
 
-def encoder_blocks(model: SegmentationModel) -> list[nn.Module]:
+def encoder_blocks(model: Network) -> list[nn.Module]:
     """Return the encoder's stem and blocks, from the image on; of an encoder of SMP, the parts that it is made of."""
     if isinstance(model.encoder, XceptionEncoder):
         return [model.encoder.stem, *model.encoder.blocks]
@@ -76,7 +78,7 @@ def encoder_blocks(model: SegmentationModel) -> list[nn.Module]:
     return parts
 
 
-def _multipliers(model: SegmentationModel, options: OptimizerOptions) -> dict[int, tuple[int, float]]:
+def _multipliers(model: Network, options: OptimizerOptions) -> dict[int, tuple[int, float]]:
     """Return depth from the encoder's end and layer-wise decay of each of its parameters; none without the decay."""
     if options.layer_decay == 1:
         return {}
@@ -109,7 +111,7 @@ def _is_depthwise(layer: nn.Linear | _ConvNd) -> bool:
 
 
 def build_optimizer(
-    model: SegmentationModel, options: OptimizerOptions, *, auxiliary: nn.Module | None = None, scale: float = 1.0
+    model: Network, options: OptimizerOptions, *, auxiliary: nn.Module | None = None, scale: float = 1.0
 ) -> Optimizer:
     """Return the optimiser of a model's trainable parameters; see `parameter_groups` for the arguments.
 

@@ -38,6 +38,6 @@ class RunningMean(Metric):
             distributed.all_reduce(sums)
         return [float(value) for value in sums.tolist()]
 
-    def go_on_from(self, sums: Sequence[float]) -> None:
+    def resume_from(self, sums: Sequence[float]) -> None:
         """Take up what `so_far` returned; one process does, for all."""
         self.sums = torch.tensor(sums, device=self.device)

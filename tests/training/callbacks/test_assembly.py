@@ -19,7 +19,7 @@ def fit(tiny, folder, *, epochs, resume=None, ema_decay=None, told=None, seed=3,
     run = RunDirectory(folder)
     tell = None if told is None else (lambda *row: told.append(row))
     origin = {"encoder_weights": None}
-    callbacks = run_callbacks(run, RunOptions(), seed=seed, ema_decay=ema_decay, provenance=origin, tell=tell)
+    callbacks = run_callbacks(run, RunOptions(), seed=seed, ema_decay=ema_decay, provenance=origin, on_epoch=tell)
     task = tiny.tiny_task(dropout=0.5, **changes)
     trainer = tiny.tiny_trainer(folder, callbacks, epochs)
     trainer.fit(task, datamodule=tiny.HalvesData(), ckpt_path=resume, weights_only=True)
@@ -39,7 +39,9 @@ def test_a_resumed_training_ends_as_an_uninterrupted_one(tiny, tmp_path, ema_dec
             raise StopError
 
     run = RunDirectory(half)
-    callbacks = run_callbacks(run, RunOptions(), seed=3, ema_decay=ema_decay, provenance={}, tell=stop_after_the_first)
+    callbacks = run_callbacks(
+        run, RunOptions(), seed=3, ema_decay=ema_decay, provenance={}, on_epoch=stop_after_the_first
+    )
     with pytest.raises(StopError):
         tiny.tiny_trainer(half, callbacks, 3).fit(tiny.tiny_task(dropout=0.5), datamodule=tiny.HalvesData())
     assert [row["epoch"] for row in read_table(run.metrics)] == [1, 2]
@@ -73,7 +75,7 @@ def test_the_average_follows_its_definition(tiny, tmp_path):
             history.append(module.model.segmentation_head.weight.detach().clone())
 
     run = RunDirectory(tmp_path)
-    callbacks = run_callbacks(run, RunOptions(), seed=0, ema_decay=0.7, provenance={}, tell=None)
+    callbacks = run_callbacks(run, RunOptions(), seed=0, ema_decay=0.7, provenance={}, on_epoch=None)
     task = tiny.tiny_task()
     tiny.tiny_trainer(tmp_path, [Note(), *callbacks], 1).fit(task, datamodule=tiny.HalvesData())
     expected = history[0]

@@ -42,7 +42,7 @@ def test_a_stop_inside_the_validation_waits_for_the_end_of_the_epoch(tiny, tmp_p
                 os.kill(os.getpid(), signal.SIGTERM)
 
     notes = []
-    callbacks = run_callbacks(RunDirectory(tmp_path), RunOptions(pictures=0), seed=0, note=notes.append)
+    callbacks = run_callbacks(RunDirectory(tmp_path), RunOptions(pictures=0), seed=0, on_message=notes.append)
     trainer = tiny.tiny_trainer(tmp_path, [Ask(), *callbacks], 5)
     with pytest.raises(TrainingStopped, match="SIGTERM after step 8"):
         trainer.fit(tiny.tiny_task(), datamodule=tiny.HalvesData())

@@ -16,7 +16,7 @@ from xseg.training.options.run import RunOptions
 
 def fit(tiny, folder, task, *callbacks, epochs=2, data=None, **options):
     notes = []
-    ours = run_callbacks(RunDirectory(folder), RunOptions(pictures=0, **options), seed=0, note=notes.append)
+    ours = run_callbacks(RunDirectory(folder), RunOptions(pictures=0, **options), seed=0, on_message=notes.append)
     trainer = tiny.tiny_trainer(folder, [*callbacks, *ours], epochs)
     trainer.fit(task, datamodule=data or tiny.HalvesData())
     return notes

@@ -5,6 +5,7 @@ import torch
 
 from xseg.errors import ConfigError, DataError, WeightsError
 from xseg.labels.label_map import LabelMap
+from xseg.models.config import ModelConfig
 from xseg.training.callbacks.assembly import run_callbacks
 from xseg.training.checkpoints.resumption import Batching, read_resumption
 from xseg.training.checkpoints.run_directory import RunDirectory
@@ -33,7 +34,7 @@ def check(resumption, tiny, **changes):
 
 
 def test_it_holds_what_is_needed_to_go_on(tiny, checkpoint):
-    resumption = read_resumption(checkpoint)
+    resumption = read_resumption(checkpoint, "segmentation", ModelConfig)
     assert resumption.step == 4
     assert resumption.class_weights == (1.0, 2.0, 3.0)
     assert resumption.batching.images_per_step == 2
@@ -42,7 +43,7 @@ def test_it_holds_what_is_needed_to_go_on(tiny, checkpoint):
 
 
 def test_other_data_is_noticed_and_may_be_meant(tiny, checkpoint):
-    resumption, other = read_resumption(checkpoint), {"records": 9, "sha256": "b"}
+    resumption, other = read_resumption(checkpoint, "segmentation", ModelConfig), {"records": 9, "sha256": "b"}
     with pytest.raises(DataError, match=r"the 9 training images are not the 8 that.*accept_changed_data"):
         check(resumption, tiny, data=other)
     check(resumption, tiny, data=other, accept_changed_data=True)
@@ -50,21 +51,23 @@ def test_other_data_is_noticed_and_may_be_meant(tiny, checkpoint):
 
 def test_other_classes_are_refused(tiny, checkpoint):
     with pytest.raises(WeightsError, match="knows the classes dark, bright, never"):
-        check(read_resumption(checkpoint), tiny, labels=LabelMap(("dark", "bright", "other")))
+        check(
+            read_resumption(checkpoint, "segmentation", ModelConfig), tiny, labels=LabelMap(("dark", "bright", "other"))
+        )
 
 
 @pytest.mark.parametrize("batching", [Batching(1, 1, 1), Batching(2, 2, 1), Batching(1, 1, 2)])
 def test_steps_of_other_batches_are_refused(tiny, checkpoint, batching):
     with pytest.raises(ConfigError, match="2 images x 1 processes x 1 accumulated batches"):
-        check(read_resumption(checkpoint), tiny, batching=batching)
+        check(read_resumption(checkpoint, "segmentation", ModelConfig), tiny, batching=batching)
 
 
 def test_the_same_batches_by_more_processes_are_welcome(tiny, checkpoint):
-    check(read_resumption(checkpoint), tiny, batching=Batching(1, 2, 1))
+    check(read_resumption(checkpoint, "segmentation", ModelConfig), tiny, batching=Batching(1, 2, 1))
 
 
 def test_a_checkpoint_of_another_kind_is_refused_in_a_line(tmp_path):
     torch.save({"xseg": {"model": {"width": "wide"}}, "state_dict": {}, "global_step": 1}, tmp_path / "odd.ckpt")
     with pytest.raises(WeightsError, match=r"odd.ckpt.*this version") as error:
-        read_resumption(tmp_path / "odd.ckpt")
+        read_resumption(tmp_path / "odd.ckpt", "segmentation", ModelConfig)
     assert "\n" not in str(error.value)

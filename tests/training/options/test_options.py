@@ -9,9 +9,9 @@ from xseg.errors import ConfigError
 from xseg.factory import create_model
 from xseg.training.options.recipe import LossOptions, OptimizerOptions, ScheduleOptions
 from xseg.training.options.run import RunOptions
-from xseg.training.options.task import TaskOptions
+from xseg.training.options.task import ClassifierOptions, TaskOptions
 
-OPTIONS = [TaskOptions, RunOptions, OptimizerOptions, ScheduleOptions, LossOptions]
+OPTIONS = [TaskOptions, ClassifierOptions, RunOptions, OptimizerOptions, ScheduleOptions, LossOptions]
 
 
 @pytest.mark.parametrize("options", OPTIONS)

@@ -9,10 +9,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import yaml
 from jsonargparse import ArgumentParser
 
-from xseg.cli.arguments import new_parser, parse_arguments
+from xseg.cli.arguments import new_parser, parse_arguments, read_config
 from xseg.data.options import DataOptions
 from xseg.errors import ConfigError
 
@@ -66,11 +65,7 @@ def read_data_options(file: Path) -> dict[str, Any]:
     Raises:
         ConfigError: if the file cannot be read, or an option is unknown.
     """
-    try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{file} cannot be read: {error}", expected="a YAML file with `data:`") from error
-    data = values.get("data", {}) if isinstance(values, dict) else None
+    data = read_config(file).get("data", {})
     if not isinstance(data, dict):
         raise ConfigError(f"{file} holds no options under `data:`", expected="reader, root, ...")
     known = _leaves({"data": asdict(DataOptions())})

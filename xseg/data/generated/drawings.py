@@ -12,7 +12,7 @@ from PIL import Image
 
 from xseg.data.sample import Array, Record, Sample
 from xseg.errors import ConfigError
-from xseg.labels.label_map import LabelMap
+from xseg.labels.label_map import NO_LABEL, LabelMap
 from xseg.types import PathArgument, Split
 
 MIN_SIZE = 32  # pixels; in smaller images, shapes look alike
@@ -185,8 +185,8 @@ class DrawnClasses:
 
     @property
     def labels(self) -> LabelMap:
-        """Label map of the classes."""
-        return LabelMap(self.classes, ignore_index=65_535)
+        """Label map of the classes; no image is ignored."""
+        return LabelMap(self.classes, ignore_index=NO_LABEL)
 
     def records(self, split: Split) -> tuple[Record, ...]:
         """Return the records of a split, with the paths that `write_drawings` would use."""

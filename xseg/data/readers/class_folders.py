@@ -14,7 +14,7 @@ from xseg.data.pairs import root_folder
 from xseg.data.sample import Record, Sample
 from xseg.errors import DataError
 from xseg.images.reading import IMAGE_SUFFIXES, read_image
-from xseg.labels.label_map import LabelMap
+from xseg.labels.label_map import NO_LABEL, LabelMap
 from xseg.types import Split
 
 Listing: TypeAlias = dict[str, list[Path]]
@@ -41,8 +41,8 @@ class ClassFolders:
 
     @property
     def labels(self) -> LabelMap:
-        """Label map of the classes."""
-        return LabelMap(self.classes, ignore_index=65_535)
+        """Label map of the classes; no image is ignored."""
+        return LabelMap(self.classes, ignore_index=NO_LABEL)
 
     def records(self, split: Split) -> tuple[Record, ...]:
         """Return the records of a split.

@@ -10,7 +10,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from xseg.training.callbacks.best_bundles import BestBundles, Patience
-from xseg.training.callbacks.epoch_table import EpochTable, Tell
+from xseg.training.callbacks.epoch_table import EpochTable, OnEpoch
 from xseg.training.callbacks.last_checkpoint import LastCheckpoint
 from xseg.training.callbacks.moving_average import ExponentialMovingAverage
 from xseg.training.callbacks.pictures import ValidationPictures
@@ -42,11 +42,12 @@ def run_callbacks(
     options: RunOptions,
     *,
     seed: int,
+    main_score: str = "val/miou",
     ema_decay: float | None = None,
     provenance: Mapping[str, Any] | None = None,
     validation_names: Sequence[str] = (),
-    tell: Tell | None = None,
-    note: Callable[[str], None] | None = None,
+    on_epoch: OnEpoch | None = None,
+    on_message: Callable[[str], None] | None = None,
 ) -> list[Callback]:
     """Return the callbacks that fill a run directory and watch over the training.
 
@@ -54,17 +55,19 @@ def run_callbacks(
         run: where they write.
         options: what is kept and guarded against.
         seed: the training's seed.
-        ema_decay: of the moving average of the weights; None for none.
-        provenance: what the bundles say about the weights' origin.
-        validation_names: names of the validation images, of which some are drawn.
-        tell: called after every epoch; see `EpochTable`.
-        note: shows a line to the user.
+        main_score: what is best where `options.monitor` does not say.
+        ema_decay: decay of the moving average of the weights; None for none.
+        provenance: what the bundles say about the origin of the weights.
+        validation_names: names of the validation images, of which some are drawn after every validation; none for
+            a task whose predictions are no pictures.
+        on_epoch: called after every epoch; see `EpochTable`.
+        on_message: shows a line to the user.
     """
-    note = note or _silent
+    on_message = on_message or _silent
     average = None if ema_decay is None else ExponentialMovingAverage(ema_decay)
-    table = EpochTable(run.metrics, tell)
-    watch = LossWatch(run.bad_batch, note)
-    stop = StopSignals(note)
+    table = EpochTable(run.metrics, on_epoch)
+    watch = LossWatch(run.bad_batch, on_message)
+    stop = StopSignals(on_message)
     best = BestBundles(
         run.best,
         run.top,
@@ -74,8 +77,10 @@ def run_callbacks(
         provenance={"xseg": __version__, **(provenance or {})},
         average=average,
     )
-    pictures = [ValidationPictures(run.pictures, validation_names, options.pictures)] if options.pictures else []
-    patience = [Patience(options.monitor, mode=options.mode, patience=options.patience)] if options.patience else []
+    drawn = options.pictures and len(validation_names) > 0
+    pictures = [ValidationPictures(run.pictures, validation_names, options.pictures)] if drawn else []
+    monitor = options.monitor or main_score
+    patience = [Patience(monitor, mode=options.mode, patience=options.patience)] if options.patience else []
     last = LastCheckpoint(
         run.last_checkpoint,
         steps=options.checkpoint_steps,
@@ -84,9 +89,9 @@ def run_callbacks(
         before=watch.look,
     )
     averages = [] if average is None else [average]
-    watches = [TrainingWatch(table, note), RateWatch(note)]
+    watches = [TrainingWatch(table, on_message), RateWatch(on_message)]
     return [StepSeed(seed), stop, watch, *averages, table, best, *watches, *pictures, *patience, last]
 
 
 def _silent(_line: str) -> None:
-    """Tell nobody."""
+    """Show nothing."""

@@ -13,27 +13,15 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.strategies import FSDPStrategy
 
-from xseg.bundles.bundle import Bundle, is_bundle, save_bundle
+from xseg.bundles.bundle import is_bundle, save_bundle
 from xseg.errors import ConfigError
-from xseg.models.segmentation import SegmentationModel
+from xseg.training.base import BaseTask
 from xseg.training.callbacks.moving_average import ExponentialMovingAverage
+from xseg.training.optimizers import Network
 from xseg.training.options.run import Mode
-from xseg.training.segmentation import SegmentationTask
 
 
-def measured(trainer: Trainer, task: SegmentationTask) -> dict[str, float | None]:
-    """Return what the last validation measured, by the names that it is logged under; None where it has no meaning."""
-    if task.scores is None:
-        return {}
-    ious = zip(task.labels.names, task.scores.per_class["iou"], strict=True)
-    return {
-        "val/miou": task.scores.overall["miou"],
-        "val/loss": float(trainer.callback_metrics["val/loss"]),
-        **{f"val/iou/{name}": iou for name, iou in ious},
-    }
-
-
-def whole_model(trainer: Trainer, task: SegmentationTask) -> SegmentationModel:
+def whole_model(trainer: Trainer, task: BaseTask) -> Network:
     """Return the trained model; one that is spread over processes is put together, which all of them have to ask for.
 
     Its weights are those of the first process alone.
@@ -41,7 +29,7 @@ def whole_model(trainer: Trainer, task: SegmentationTask) -> SegmentationModel:
     if not isinstance(trainer.strategy, FSDPStrategy):
         return task.model
     state = trainer.strategy.lightning_module_state_dict()
-    model = task.model.rebuilt(task.model.config)
+    model = task.unloaded_model()
     if trainer.is_global_zero:
         prefix = "model."
         own = {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
@@ -56,9 +44,9 @@ class BestBundles(Callback):
         path: the best one's folder, replaced whole.
         top: the folder of the best few, one folder per epoch.
         keep: number of bundles in `top`.
-        monitor: what is compared: "val/miou", "val/loss" or "val/iou/CLASS".
+        monitor: what is compared: "val/loss" or a score of the task; None for its main score.
         mode: whether more or less of it is better.
-        provenance: what a bundle says about its weights' origin, beside epoch and score.
+        provenance: what a bundle says about the origin of its weights, beside epoch and score.
         average: the moving average of the weights, if there is one.
     """
 
@@ -68,7 +56,7 @@ class BestBundles(Callback):
         top: Path,
         *,
         keep: int = 0,
-        monitor: str = "val/miou",
+        monitor: str | None = None,
         mode: Mode = "max",
         provenance: Mapping[str, Any] | None = None,
         average: ExponentialMovingAverage | None = None,
@@ -85,8 +73,9 @@ class BestBundles(Callback):
         Raises:
             ConfigError: with the nearest name.
         """
-        if isinstance(module, SegmentationTask):
-            names = ["val/miou", "val/loss", *(f"val/iou/{name}" for name in module.labels.names)]
+        if isinstance(module, BaseTask) and self.monitor is not None:
+            main, *others = module.score_names()
+            names = [main, "val/loss", *others]
             if self.monitor not in names:
                 near = difflib.get_close_matches(self.monitor, names, n=1, cutoff=0.0)[0]
                 raise ConfigError(f"run.monitor={self.monitor!r}", expected=f"one of {', '.join(names)}", remedy=near)
@@ -107,9 +96,9 @@ class BestBundles(Callback):
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
         """Save the bundle if the epoch is among the best so far."""
         validated, self._validated = self._validated, False
-        if not validated or not isinstance(module, SegmentationTask):
+        if not validated or not isinstance(module, BaseTask):
             return
-        value = _number(measured(trainer, module).get(self.monitor))
+        value = _number(module.measured().get(self.monitor or module.main_score))
         if self.best is None or (value is not None and self._better(value, self.best)):
             self.best = value
             self._save(trainer, module, self.path, trainer.current_epoch + 1)
@@ -118,13 +107,13 @@ class BestBundles(Callback):
 
     def on_fit_end(self, trainer: Trainer, module: LightningModule) -> None:
         """Save the last weights if no epoch was validated."""
-        if not is_bundle(self.path) and isinstance(module, SegmentationTask):
+        if not is_bundle(self.path) and isinstance(module, BaseTask):
             self._save(trainer, module, self.path, trainer.current_epoch)
 
     def _better(self, one: float, other: float) -> bool:
         return one > other if self.mode == "max" else one < other
 
-    def _keep(self, trainer: Trainer, task: SegmentationTask, value: float) -> None:
+    def _keep(self, trainer: Trainer, task: BaseTask, value: float) -> None:
         """Save the epoch among the best few, and remove the one that it drives out."""
         name = f"epoch_{trainer.current_epoch + 1:04d}"
         ranked = sorted({**self.kept, name: value}.items(), key=lambda item: item[1], reverse=self.mode == "max")
@@ -136,16 +125,15 @@ class BestBundles(Callback):
                 shutil.rmtree(self.top / gone, ignore_errors=True)
         self.kept = kept
 
-    def _save(self, trainer: Trainer, task: SegmentationTask, path: Path, epoch: int) -> None:
+    def _save(self, trainer: Trainer, task: BaseTask, path: Path, epoch: int) -> None:
         model = whole_model(trainer, task) if self.average is None else self.average.averaged(task)
         if not trainer.is_global_zero:
             return
-        scores = measured(trainer, task)
-        values = {"val_miou": scores.get("val/miou")}
-        if self.monitor != "val/miou":
-            values[self.monitor] = scores.get(self.monitor)
-        provenance = {**self.provenance, "epoch": epoch, **values}
-        save_bundle(Bundle(model, task.labels, task.normalization, provenance), path)
+        scores, main = task.measured(), task.main_score
+        values = {main.replace("/", "_"): scores.get(main)}
+        if self.monitor not in (None, main):
+            values[str(self.monitor)] = scores.get(str(self.monitor))
+        save_bundle(task.bundle(model, {**self.provenance, "epoch": epoch, **values}), path)
 
 
 def _number(value: float | None) -> float | None:

@@ -1,4 +1,4 @@
-"""The table of a training: one row per epoch, in a file and to the user."""
+"""The table of a training: one row per epoch, in a file and for the user."""
 
 from __future__ import annotations
 
@@ -13,28 +13,29 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from xseg.files.atomic import write_text
 from xseg.files.memory import peak_memory
-from xseg.training.segmentation import SegmentationTask
+from xseg.training.base import BaseTask
 
 Row = dict[str, float | int | None]
-Tell = Callable[[Row, int | None, float | None], None]
+OnEpoch = Callable[[Row, int | None, float | None], None]
 
 
 class EpochTable(Callback):
-    """Write one row per epoch to a CSV, and tell each row.
+    """Write one row per epoch to a CSV, and report each row.
 
-    Columns: epoch (from 1), step, train/loss, lr (of the epoch's last step), val/loss, val/miou, seconds,
-    images_per_second (of training alone), data_wait (share of the training time spent waiting for images), memory_gb
-    (highest use so far, of the GPU if there is one), and val/iou/CLASS; empty where an epoch was not validated or a
-    class was not there. The file is replaced whole, and a resumed training keeps the rows of the epochs before it.
+    Columns: epoch (from 1), step, train/loss and what else training measures, lr (at the epoch's last step), val/loss,
+    the scores, seconds, images_per_second (of training alone), data_wait (share of the training time spent waiting for
+    images), memory_gb (highest use so far, of the GPU if there is one), and the scores of each class; empty where an
+    epoch was not validated or a class was not there. The file is replaced whole, and a resumed training keeps the rows
+    of the epochs before it.
 
     Args:
         path: the CSV.
-        tell: called after every epoch with the row, the number of epochs (None if endless) and the seconds left
+        on_epoch: called after every epoch with the row, the number of epochs (None if endless) and the seconds left
             (None if unknown).
     """
 
-    def __init__(self, path: Path, tell: Tell | None = None) -> None:
-        self.path, self.tell = path, tell
+    def __init__(self, path: Path, on_epoch: OnEpoch | None = None) -> None:
+        self.path, self.on_epoch = path, on_epoch
         self.rows: list[Row] = []
         self._durations: list[float] = []
         self._clock = _Clock()
@@ -42,7 +43,7 @@ class EpochTable(Callback):
         self._validated = False
 
     def on_train_start(self, trainer: Trainer, _module: LightningModule) -> None:
-        """Read what an earlier part of this training wrote; an epoch that is gone on with does not start."""
+        """Read what an earlier part of this training wrote; an epoch that is resumed does not start."""
         self.rows = [row for row in read_table(self.path) if (row.get("epoch") or 0) <= trainer.current_epoch]
         self._begin()
 
@@ -63,7 +64,7 @@ class EpochTable(Callback):
         self, trainer: Trainer, _module: LightningModule, _outputs: Any, batch: Any, _index: int
     ) -> None:
         """Count images, over all devices."""
-        self._images += len(batch["mask"]) * trainer.world_size
+        self._images += len(batch["image"]) * trainer.world_size
         self._clock.start_waiting()
 
     def on_validation_start(self, _trainer: Trainer, _module: LightningModule) -> None:
@@ -71,13 +72,13 @@ class EpochTable(Callback):
         self._clock.pause()
 
     def on_validation_end(self, trainer: Trainer, _module: LightningModule) -> None:
-        """Go on counting training time."""
+        """Count training time again."""
         self._validated = not trainer.sanity_checking
-        self._clock.go_on()
+        self._clock.resume()
 
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
-        """Write and tell the epoch's row."""
-        if not isinstance(module, SegmentationTask):
+        """Write and report the epoch's row."""
+        if not isinstance(module, BaseTask):
             return
         row = self._row(trainer, module)  # by all processes: what was measured is put together
         if not trainer.is_global_zero:
@@ -88,28 +89,34 @@ class EpochTable(Callback):
         self._durations.append(float(row["seconds"] or 0.0))
         mean = sum(self._durations) / len(self._durations)
         left = None if epochs is None else (epochs - trainer.current_epoch - 1) * mean
-        if self.tell is not None:
-            self.tell(row, epochs, left)
+        if self.on_epoch is not None:
+            self.on_epoch(row, epochs, left)
 
-    def _row(self, trainer: Trainer, task: SegmentationTask) -> Row:
+    def _row(self, trainer: Trainer, task: BaseTask) -> Row:
         seconds, training, waiting = self._clock.read()
-        measured = trainer.callback_metrics
+        logged = trainer.callback_metrics
         # Lightning keeps the values of earlier epochs: what this one did not measure must not be taken from there
-        scores = task.scores if self._validated else None
-        ious = [None] * len(task.labels) if scores is None else scores.per_class["iou"]
+        measured = task.measured() if self._validated else dict.fromkeys(["val/loss", *task.score_names()])
         return {
             "epoch": trainer.current_epoch + 1,
             "step": trainer.global_step,
-            "train/loss": float(measured["train/loss"]) if "train/loss" in measured else None,
+            **{
+                name: float(logged[name]) if name in logged else None
+                for name in map("train/{}".format, task.training_means)
+            },
             "lr": self._lr,
-            "val/loss": None if scores is None else float(measured["val/loss"]),
-            "val/miou": None if scores is None else scores.overall["miou"],
+            **{name: value for name, value in measured.items() if not _is_of_a_class(name)},
             "seconds": round(seconds, 3),
             "images_per_second": round(self._images / training, 3) if training > 0 else None,
             "data_wait": round(waiting / training, 4) if training > 0 else None,
             "memory_gb": round(peak_memory(task.device) / 1e9, 3),
-            **{f"val/iou/{name}": iou for name, iou in zip(task.labels.names, ious, strict=True)},
+            **{name: value for name, value in measured.items() if _is_of_a_class(name)},
         }
+
+
+def _is_of_a_class(name: str) -> bool:
+    """Return whether a score is one class's: "val/iou/car", not "val/miou"."""
+    return name.count("/") > 1
 
 
 class _Clock:
@@ -128,7 +135,7 @@ class _Clock:
     def pause(self) -> None:
         self._since = time.perf_counter()
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         now = time.perf_counter()
         self._paused += now - self._since
         self._since = now

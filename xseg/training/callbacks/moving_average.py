@@ -5,8 +5,8 @@ from __future__ import annotations
 from lightning.pytorch.callbacks import WeightAveraging
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from xseg.models.segmentation import SegmentationModel
-from xseg.training.segmentation import SegmentationTask
+from xseg.training.base import BaseTask
+from xseg.training.optimizers import Network
 
 
 class ExponentialMovingAverage(WeightAveraging):
@@ -25,7 +25,7 @@ class ExponentialMovingAverage(WeightAveraging):
     def __init__(self, decay: float) -> None:
         super().__init__(multi_avg_fn=get_ema_multi_avg_fn(decay))  # type: ignore[no-untyped-call]
 
-    def averaged(self, task: SegmentationTask) -> SegmentationModel:
+    def averaged(self, task: BaseTask) -> Network:
         """Return the model with the averaged weights; before training, the task's own."""
         average = None if self._average_model is None else self._average_model.module
-        return average.model if isinstance(average, SegmentationTask) else task.model
+        return average.model if isinstance(average, BaseTask) else task.model

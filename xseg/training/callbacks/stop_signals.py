@@ -30,14 +30,14 @@ class StopSignals(Callback):
     """Notes SIGTERM and SIGINT while training; who saves checkpoints asks it. A second SIGINT stops at once.
 
     Args:
-        tell: shows a line to the user.
+        on_message: shows a line to the user.
 
     Attributes:
         requested: the name of the signal that came, None for none.
     """
 
-    def __init__(self, tell: Callable[[str], None] | None = None) -> None:
-        self.tell = tell
+    def __init__(self, on_message: Callable[[str], None] | None = None) -> None:
+        self.on_message = on_message
         self.requested: str | None = None
         self._trainer: Trainer | None = None
 
@@ -59,5 +59,5 @@ class StopSignals(Callback):
         launcher = self._trainer.strategy.launcher if self._trainer is not None else None
         if number == signal.SIGTERM and not again and isinstance(launcher, _SubprocessScriptLauncher):
             launcher.kill(signal.SIGTERM)  # a terminal's Ctrl+C reaches them by itself
-        if self.tell is not None and not again:
-            self.tell(f"{self.requested}: saving a checkpoint, then stopping (Ctrl+C again stops at once)")
+        if self.on_message is not None and not again:
+            self.on_message(f"{self.requested}: saving a checkpoint, then stopping (Ctrl+C again stops at once)")

@@ -15,11 +15,11 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from xseg.errors import DataError
 from xseg.files.atomic import write_text
+from xseg.training.base import BaseTask
 from xseg.training.callbacks.epoch_table import EpochTable
 from xseg.training.checkpoints.run_directory import RunDirectory
-from xseg.training.segmentation import SegmentationTask
 
-NoteTeller = Callable[[str], None]
+OnMessage = Callable[[str], None]
 LOOK_EVERY = 10  # steps on a GPU between looks at the losses: each look waits for it
 EXPLOSION = 10.0  # times the usual loss
 EARLY = 20  # steps in which the losses of single batches differ much
@@ -35,15 +35,15 @@ class LossWatch(Callback):
 
     Args:
         bad_batch: the file that receives what was in the batch.
-        tell: shows a line to the user.
+        on_message: shows a line to the user.
     """
 
-    def __init__(self, bad_batch: Path, tell: NoteTeller) -> None:
-        self.bad_batch, self.tell = bad_batch, tell
+    def __init__(self, bad_batch: Path, on_message: OnMessage) -> None:
+        self.bad_batch, self.on_message = bad_batch, on_message
         self._seen: list[tuple[int, Tensor, list[str]]] = []
         self._usual: float | None = None
         self._count = 0
-        self._told_epoch = -1
+        self._reported_epoch = -1
 
     def on_train_batch_end(
         self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, _index: int
@@ -72,9 +72,9 @@ class LossWatch(Callback):
         usual, self._count = self._usual, self._count + 1
         floor = UNTRAINED if self._count <= EARLY else 0.0
         if usual is not None and loss > EXPLOSION * max(usual, floor):
-            if self._told_epoch != trainer.current_epoch:
-                self._told_epoch = trainer.current_epoch
-                self.tell(
+            if self._reported_epoch != trainer.current_epoch:
+                self._reported_epoch = trainer.current_epoch
+                self.on_message(
                     f"the loss explodes: {loss:.3g} at step {step}, usually {usual:.3g}; lower model.optimizer.lr, add "
                     "model.schedule.warmup_steps or trainer.gradient_clip_val"
                 )
@@ -87,7 +87,7 @@ class LossWatch(Callback):
         write_text(self.bad_batch, json.dumps({**values, "process": trainer.global_rank}, indent=2) + "\n")
         kept = RunDirectory(self.bad_batch.parent).last_checkpoint.is_file()
         module = trainer.lightning_module
-        parts = module.objective.parts if isinstance(module, SegmentationTask) else {}
+        parts = module.loss_parts if isinstance(module, BaseTask) else {}
         bad = [name for name, value in parts.items() if not math.isfinite(float(value))] if len(parts) > 1 else []
         raise DataError(
             f"the loss is {loss} at step {step} (epoch {trainer.current_epoch + 1})"
@@ -105,13 +105,13 @@ class TrainingWatch(Callback):
 
     Args:
         table: whose rows are looked at; it comes before this in the list of callbacks.
-        tell: shows a line to the user.
+        on_message: shows a line to the user.
     """
 
-    def __init__(self, table: EpochTable, tell: NoteTeller) -> None:
-        self.table, self.tell = table, tell
+    def __init__(self, table: EpochTable, on_message: OnMessage) -> None:
+        self.table, self.on_message = table, on_message
         self._checked_gradients = False
-        self._told_waiting, self._collapsed = False, 0
+        self._reported_waiting, self._collapsed = False, 0
 
     def on_after_backward(self, trainer: Trainer, module: LightningModule) -> None:
         """After the first backward pass, name the parameters that it did not reach."""
@@ -121,39 +121,37 @@ class TrainingWatch(Callback):
         unused = [name for name, value in module.named_parameters() if value.requires_grad and value.grad is None]
         if unused:
             more = f" and {len(unused) - 3} more" if len(unused) > 3 else ""
-            self.tell(
+            self.on_message(
                 f"{len(unused)} parameters have no part in the loss ({', '.join(unused[:3])}{more}) and will not "
                 "learn; several processes need trainer.strategy=ddp_find_unused_parameters_true for it"
             )
 
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
         """Look at the epoch's row and scores."""
-        if not trainer.is_global_zero or not isinstance(module, SegmentationTask) or not self.table.rows:
+        if not trainer.is_global_zero or not isinstance(module, BaseTask) or not self.table.rows:
             return
         row = self.table.rows[-1]
-        if row["val/miou"] is not None:
+        if row[module.main_score] is not None:
             self._look_for_collapse(module)
         waited = row["data_wait"]
         long = waited is not None and waited * (row["seconds"] or 0.0) > WAIT_SECONDS
-        if waited is not None and long and waited > WAIT_SHARE and not self._told_waiting:
-            self._told_waiting = True
-            self.tell(
+        if waited is not None and long and waited > WAIT_SHARE and not self._reported_waiting:
+            self._reported_waiting = True
+            self.on_message(
                 f"{waited:.0%} of the training time went by waiting for images; raise data.workers, set data.cache "
                 "to memory if they fit into it, or store them smaller"
             )
 
-    def _look_for_collapse(self, task: SegmentationTask) -> None:
-        if task.scores is None:
-            return
-        confusion = torch.tensor(task.scores.confusion, dtype=torch.float64)
+    def _look_for_collapse(self, task: BaseTask) -> None:
+        confusion = torch.tensor(task.confusion_counts(), dtype=torch.float64)
         predicted, labelled = confusion.sum(dim=0), confusion.sum(dim=1)
         share, winner = (predicted / predicted.sum().clamp(min=1)).max(dim=0)
         collapsed = bool(share > COLLAPSED and labelled.max() < COLLAPSED * labelled.sum())
         self._collapsed = self._collapsed + 1 if collapsed else 0
         if self._collapsed == COLLAPSED_FOR:
-            self.tell(
-                f"every pixel is predicted as {task.labels.names[int(winner)]}: the model has collapsed to one class; "
-                "lower model.optimizer.lr, set model.loss.class_weights to auto, or train longer"
+            self.on_message(
+                f"every {task.unit} is predicted as {task.labels.names[int(winner)]}: the model has collapsed to one "
+                f"class; lower model.optimizer.lr, {task.balancing}, or train longer"
             )
 
 
@@ -164,7 +162,7 @@ class RateWatch(Callback):
         on_message: shows a line to the user.
     """
 
-    def __init__(self, on_message: NoteTeller) -> None:
+    def __init__(self, on_message: OnMessage) -> None:
         self.on_message = on_message
 
     def on_train_start(self, trainer: Trainer, _module: LightningModule) -> None:

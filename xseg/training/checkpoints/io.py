@@ -15,6 +15,8 @@ from xseg.errors import DataError, WeightsError
 from xseg.files.atomic import atomic_path
 
 PREVIOUS = "previous.ckpt"
+STATE_KEY = "xseg"  # of a checkpoint: what the model is, as plain values
+FIRST_CLASSIFICATION = "BestClassifier"  # a callback that no later version has
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -162,6 +164,12 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     except Exception as error:  # what torch raises over a damaged or foreign file has no common class
         reason = " ".join(str(error).split())[:120]
         raise WeightsError(f"checkpoint {path} cannot be read ({reason})", expected="the last.ckpt of a run") from error
-    if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("xseg"), dict):
+    if isinstance(checkpoint, dict) and FIRST_CLASSIFICATION in checkpoint.get("callbacks", {}):
+        raise WeightsError(
+            f"checkpoint {path} is of the first form of classification, which did not keep the place in an epoch",
+            expected="one that this version wrote",
+            remedy=f"start anew from its best weights: --model.encoder_weights {path.parent}",
+        )
+    if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get(STATE_KEY), dict):
         raise WeightsError(f"{path} is no checkpoint of xseg", expected="the last.ckpt of a run")
     return checkpoint

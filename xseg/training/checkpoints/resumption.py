@@ -1,21 +1,23 @@
-"""Going on from a checkpoint: what it holds, and whether it fits what is asked for now."""
+"""Resuming from a checkpoint: what it holds, and whether it fits what is asked for now."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from xseg.errors import ConfigError, DataError, WeightsError, XsegError
 from xseg.files.serialization import from_plain
 from xseg.images.normalization import Normalization
 from xseg.labels.label_map import LabelMap
+from xseg.models.classifier import ClassifierConfig
 from xseg.models.config import ModelConfig
-from xseg.training.checkpoints.io import read_checkpoint, sound_checkpoint
-from xseg.training.segmentation import STATE_KEY
+from xseg.training.checkpoints.io import STATE_KEY, read_checkpoint, sound_checkpoint
+from xseg.types import Task
 
 CLASS_WEIGHTS = "objective.class_weights"
+Config = TypeVar("Config", ModelConfig, ClassifierConfig)
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,8 @@ class Batching:
 
 
 @dataclass(frozen=True)
-class Resumption:
-    """A checkpoint to go on from.
+class Resumption(Generic[Config]):
+    """A checkpoint to resume from.
 
     Args:
         path: the file, which is whole.
@@ -66,7 +68,7 @@ class Resumption:
     path: Path
     note: str | None
     step: int
-    model: ModelConfig
+    model: Config
     labels: LabelMap
     normalization: Normalization
     class_weights: tuple[float, ...] | None
@@ -81,7 +83,7 @@ class Resumption:
         data: Mapping[str, Any] | None,
         accept_changed_data: bool,
     ) -> None:
-        """Refuse to go on with something else than it was.
+        """Refuse to resume with something else than it was.
 
         Args:
             labels: the data's classes.
@@ -115,22 +117,32 @@ class Resumption:
             )
 
 
-def read_resumption(path: Path) -> Resumption:
-    """Read what is needed to go on from a checkpoint, or from the one before it if that is torn.
+def read_resumption(path: Path, task: Task, config: type[Config]) -> Resumption[Config]:
+    """Read what is needed to resume from a checkpoint, or from the one before it if that is torn.
+
+    Args:
+        path: a run's last checkpoint.
+        task: what is trained now.
+        config: what describes the task's models.
 
     Raises:
-        WeightsError: if neither is a whole checkpoint of a training.
+        WeightsError: if neither is a whole checkpoint of a training, or it is of another task.
     """
     sound, note = sound_checkpoint(path)
     checkpoint = read_checkpoint(sound)
     state = checkpoint[STATE_KEY]
+    trained = state.get("task", "segmentation")  # the only one that earlier versions could resume so
+    if trained != task:
+        raise WeightsError(
+            f"checkpoint {sound} is of {trained}", expected=task, remedy="give the run's own config.yaml"
+        )
     try:
         weights = checkpoint["state_dict"].get(CLASS_WEIGHTS)
         return Resumption(
             path=sound,
             note=note,
             step=int(checkpoint["global_step"]),
-            model=ModelConfig.from_dict(state["model"]),
+            model=from_plain(config, state["model"], "model"),
             labels=LabelMap.from_dict(state["labels"]),
             normalization=from_plain(Normalization, state["normalization"], "normalization"),
             class_weights=None if weights is None else tuple(weights.tolist()),

@@ -1,4 +1,4 @@
-"""What a training keeps, tells and guards against, as plain values; this docstring is the help. Imports no torch."""
+"""What a training keeps, reports and guards against, as plain values; this docstring is the help. Imports no torch."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ Mode: TypeAlias = Literal["max", "min"]
 
 @dataclass(frozen=True)
 class RunOptions:
-    """What a training keeps, tells and guards against.
+    """What a training keeps, reports and guards against.
 
     Args:
         checkpoint_steps: save last.ckpt every so many optimiser steps, beside the end of every epoch; 0 for not.
         checkpoint_minutes: save last.ckpt when so many minutes have passed since it was last; 0 for not.
-        monitor: what makes an epoch the best one: "val/miou", "val/loss" or "val/iou/CLASS".
+        monitor: what makes an epoch the best one: "val/miou", "val/loss" or "val/iou/CLASS"; for classification
+            "val/accuracy", "val/loss" or "val/top5". Null for the first of them.
         mode: whether more ("max") or less ("min") of it is better.
         keep_top: number of bundles of the best epochs that are kept in top/, beside best/.
         patience: stop when the monitored value has not become better for so many validations; 0 for never.
-        pictures: number of validation images that are drawn after every validation.
+        pictures: number of validation images that are drawn after every validation; for segmentation only.
         find_batch_size: before training, double data.batch_size until memory does not suffice, and take the largest
             that did, with a tenth of the memory to spare.
         memory_gb: most memory that finding a batch size may use; null for what is free.
@@ -36,7 +37,7 @@ class RunOptions:
 
     checkpoint_steps: int = 0
     checkpoint_minutes: float = 10.0
-    monitor: str = "val/miou"
+    monitor: str | None = None
     mode: Mode = "max"
     keep_top: int = 0
     patience: int = 0

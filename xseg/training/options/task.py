@@ -6,23 +6,22 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from xseg.models.config import ModelOptions
+from xseg.nn.ablation import Ablation
 from xseg.training.options.recipe import LossOptions, OptimizerOptions, ScheduleOptions, require
+from xseg.types import Padding
 
 BatchNormPolicy: TypeAlias = Literal["auto", "train", "frozen"]
 
 
 @dataclass(frozen=True)
-class TaskOptions(ModelOptions):
-    """The model and how it learns; classes and input channels come from the data.
+class LearningOptions:
+    """How a model learns, whatever its task.
 
     Args:
         encoder_weights: file with the encoder's weights, or name of published ones: in the catalogue, or for an encoder
             of SMP among SMP's, such as imagenet; null for random weights.
-        start_from: a run, a bundle or a Hub id of a model of the same architecture, trained on other data, whose
-            weights are gone on from; its head keeps the rows of classes of the same name. Null for a new model.
         optimizer: how weights follow gradients.
         schedule: how the learning rate moves.
-        loss: what is minimised.
         ema_decay: keep a moving average of the weights, with this share of the old at every step, and validate and
             save it in place of the last weights; null for none. The average spans about 1 / (1 - decay) steps.
         batch_norm: what happens to the means and variances of the encoder's normalisations: "train" moves them,
@@ -47,10 +46,8 @@ class TaskOptions(ModelOptions):
     """
 
     encoder_weights: str | None = None
-    start_from: str | None = None
     optimizer: OptimizerOptions = field(default_factory=OptimizerOptions)
     schedule: ScheduleOptions = field(default_factory=ScheduleOptions)
-    loss: LossOptions = field(default_factory=LossOptions)
     ema_decay: float | None = None
     batch_norm: BatchNormPolicy = "auto"
     batch_norm_threshold: int = 8
@@ -62,13 +59,91 @@ class TaskOptions(ModelOptions):
     channels_last: bool = True
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         require(self.ema_decay is None or 0 <= self.ema_decay < 1, f"ema_decay={self.ema_decay}", "0 to 1, or null")
         momentum = self.batch_norm_momentum
         require(momentum is None or 0 < momentum <= 1, f"batch_norm_momentum={momentum}", "above 0 and up to 1")
         for name in ("batch_norm_threshold", "freeze_encoder_epochs", "freeze_encoder_blocks"):
             require(getattr(self, name) >= 0, f"{name}={getattr(self, name)}", "0 or more")
+
+    @property
+    def pretrained(self) -> bool:
+        """Whether the encoder starts from the weights of an earlier training."""
+        return self.encoder_weights is not None
+
+
+@dataclass(frozen=True)
+class TaskOptions(ModelOptions, LearningOptions):  # jsonargparse finds types in the first base's module
+    """The segmentation model and how it learns; classes and input channels come from the data.
+
+    Args:
+        start_from: a run, a bundle or a Hub id of a model of the same architecture, trained on other data, whose
+            weights the training starts from; its head keeps the rows of classes of the same name. Null for a new model.
+        loss: what is minimised.
+
+    Raises:
+        ConfigError: if a value is out of range.
+    """
+
+    start_from: str | None = None
+    loss: LossOptions = field(default_factory=LossOptions)
+
+    def __post_init__(self) -> None:
+        LearningOptions.__post_init__(self)
+        ModelOptions.__post_init__(self)
         both = self.start_from is not None and self.encoder_weights is not None
         require(not both, "start_from and encoder_weights", "one of them")
         hooked = self.compile and self.loss.auxiliary > 0
         require(not hooked, "compile=true with loss.auxiliary above 0", "one of them")
+
+    @property
+    def pretrained(self) -> bool:
+        """Whether the encoder starts from the weights of an earlier training."""
+        return super().pretrained or self.start_from is not None
+
+
+def _papers_optimizer() -> OptimizerOptions:
+    return OptimizerOptions(name="sgd", lr=0.045, momentum=0.9, weight_decay=1e-5)
+
+
+def _papers_schedule() -> ScheduleOptions:
+    return ScheduleOptions(name="exponential", decay=0.94, decay_epochs=2.0)
+
+
+@dataclass(frozen=True)
+class ClassifierOptions(LearningOptions):
+    """The classifier and how it learns; its classes come from the folders.
+
+    Args:
+        encoder: a name of `xseg.list_encoders()`.
+        padding: "symmetric", or "tf_same" for weights of TensorFlow or Keras.
+        width: multiplier of the encoder's channels, rounded to 8.
+        ablation: how the encoder differs from its table, for the paper's studies.
+        fully_connected: units of each layer between pooling and the outputs; [4096, 4096] in the paper's JFT
+            experiments.
+        dropout: share of the outputs' input that is dropped while training; 0.5 on ImageNet.
+        label_smoothing: share of the target spread over all classes; 0.1 for Inception V3.
+
+    Raises:
+        ConfigError: if a value is out of range.
+
+    Source of the defaults of optimizer and schedule: Chollet 2017, section 4.3, on ImageNet.
+    """
+
+    encoder: str = "xception"
+    padding: Padding = "symmetric"
+    width: float = 1.0
+    ablation: Ablation = field(default_factory=Ablation)
+    optimizer: OptimizerOptions = field(default_factory=_papers_optimizer)
+    schedule: ScheduleOptions = field(default_factory=_papers_schedule)
+    ema_decay: float | None = 0.9999
+    batch_norm: BatchNormPolicy = "train"
+    fully_connected: tuple[int, ...] = ()
+    dropout: float = 0.5
+    label_smoothing: float = 0.1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "fully_connected", tuple(self.fully_connected))
+        require(0 <= self.label_smoothing < 1, f"label_smoothing={self.label_smoothing}", "0 or more and below 1")
+        require(self.width > 0, f"width={self.width}", "a value above 0")
+        require(0 <= self.dropout < 1, f"dropout={self.dropout}", "0 or more and below 1")

@@ -5,18 +5,23 @@ from __future__ import annotations
 import logging
 import warnings
 
-IRRELEVANT = (
+IRRELEVANT_WARNINGS = (
     r".*does not have many workers.*",  # the user chose data.workers
     r".*exists and is not empty.*",  # the run directory is checked before
     r".*smaller than the logging interval.*",  # the table has a row per epoch
+    r".*in eval mode at the start of training.*",  # normalisation that the user froze
     r".*isinstance\(treespec, LeafSpec\).*",
+    r".*lr_scheduler\.step\(\).*before.*optimizer\.step\(\).*",  # float16 skips its first steps on purpose
+    r".*your dataloader is not resumable.*",  # its sampler is, by the datamodule's state
+    r".*recommended to use `self\.log\(.*sync_dist=True.*",  # what is logged is the same in every process
+    r".*Grad strides do not match bucket view strides.*",  # depthwise kernels have two names for one layout
     r".*GPU available but not used.*",  # the user chose the accelerator
 )
 
 
-def silence_lightning() -> None:
-    """Silence hints."""
+def quiet_lightning() -> None:
+    """Silence the hints."""
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    for pattern in IRRELEVANT:
+    for pattern in IRRELEVANT_WARNINGS:
         warnings.filterwarnings("ignore", pattern)

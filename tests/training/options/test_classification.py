@@ -1,4 +1,4 @@
-"""Who learns how fast, and when."""
+"""Who learns how fast in a classifier, and what its options refuse."""
 
 from __future__ import annotations
 
@@ -7,40 +7,20 @@ import torch
 from torch import nn
 
 import xseg
-from xseg.classification.options import ClassifierOptions, RateOptions
-from xseg.classification.rates import build_optimizer, parameter_groups, rate_factor
 from xseg.data.options import ClassDataOptions
 from xseg.errors import ConfigError
+from xseg.training.optimizers import build_optimizer, parameter_groups
+from xseg.training.options.recipe import OptimizerOptions, ScheduleOptions
+from xseg.training.options.task import ClassifierOptions
 
 
-def factor(step, **changes):
-    given = {"steps": 100, "steps_per_epoch": 5.0, "images_per_step": 64}
-    own = {name: changes.pop(name) for name in given if name in changes}
-    return rate_factor(step, RateOptions(**changes), **{**given, **own})
-
-
-def test_the_papers_rate_falls_by_094_every_two_epochs_and_not_between():
-    factors = [factor(step) for step in range(31)]
-    assert factors == pytest.approx([0.94 ** (step // 10) for step in range(31)])
-
-
-def test_the_rate_of_jft_falls_by_09_every_three_million_images():
-    changes = {"decay": 0.9, "decay_samples": 3_000_000, "images_per_step": 100_000}
-    assert [factor(step, **changes) for step in (29, 30, 59, 60)] == pytest.approx([1, 0.9, 0.9, 0.81])
-
-
-def test_poly_ends_at_nothing_but_wastes_no_step():
-    assert factor(0, schedule="poly") == 1
-    assert factor(50, schedule="poly", power=1.0) == pytest.approx(0.5)
-    assert factor(99, schedule="poly") > 0
-    assert factor(100, schedule="poly") == 0
-
-
-def test_a_warm_up_rises_and_changes_no_later_step():
-    plain = [factor(step, schedule="constant") for step in range(9)]
-    risen = [factor(step, schedule="constant", warmup_steps=4) for step in range(9)]
-    assert risen[:4] == pytest.approx([0.2, 0.4, 0.6, 0.8])
-    assert risen[4:] == plain[4:] == [1.0] * 5
+def test_the_defaults_are_the_papers_on_imagenet():
+    """Chollet 2017, section 4.3."""
+    options = ClassifierOptions()
+    optimizer, schedule = options.optimizer, options.schedule
+    assert (optimizer.name, optimizer.lr, optimizer.momentum, optimizer.weight_decay) == ("sgd", 0.045, 0.9, 1e-5)
+    assert (schedule.name, schedule.decay, schedule.decay_epochs) == ("exponential", 0.94, 2)
+    assert (options.dropout, options.ema_decay, options.batch_norm) == (0.5, 0.9999, "train")
 
 
 @pytest.fixture(scope="module")
@@ -50,20 +30,23 @@ def model():
 
 
 def test_every_parameter_is_in_exactly_one_group(model):
-    groups = parameter_groups(model, RateOptions(encoder_lr=0.1))
+    groups = parameter_groups(model, OptimizerOptions(encoder_lr=0.1))
     members = [id(parameter) for group in groups for parameter in group["params"]]
     assert sorted(members) == sorted(id(parameter) for parameter in model.parameters())
 
 
 def test_the_encoder_has_its_own_rate_and_only_dense_kernels_decay(model):
-    groups = {group["name"]: group for group in parameter_groups(model, RateOptions(encoder_lr=0.1, weight_decay=0.2))}
+    groups = {
+        group["name"]: group
+        for group in parameter_groups(model, OptimizerOptions(lr=0.045, encoder_lr=0.1, weight_decay=0.2))
+    }
     assert {name: (group["lr"], group["weight_decay"]) for name, group in groups.items()} == {
         "encoder": (0.1, 0.2),
         "encoder/without_decay": (0.1, 0.0),
-        "head": (0.045, 0.2),
-        "head/without_decay": (0.045, 0.0),
+        "last": (0.045, 0.2),
+        "last/bias": (0.045, 0.0),
     }
-    decaying = {id(parameter) for name in ("encoder", "head") for parameter in groups[name]["params"]}
+    decaying = {id(parameter) for name in ("encoder", "last") for parameter in groups[name]["params"]}
     assert id(model.encoder.blocks[0].convs[0].pointwise.weight) in decaying
     assert id(model.encoder.blocks[0].convs[0].depthwise.weight) not in decaying
     assert id(model.head.weight) in decaying
@@ -76,7 +59,7 @@ def test_the_encoder_has_its_own_rate_and_only_dense_kernels_decay(model):
     ("name", "expected"), [("sgd", torch.optim.SGD), ("rmsprop", torch.optim.RMSprop), ("adamw", torch.optim.AdamW)]
 )
 def test_the_optimisers_are_those_of_the_names(name, expected):
-    optimizer = build_optimizer(xseg.create_classifier(width=0.125, classes=2), RateOptions(optimizer=name, lr=0.01))
+    optimizer = build_optimizer(xseg.create_classifier(width=0.125, classes=2), OptimizerOptions(name=name, lr=0.01))
     assert isinstance(optimizer, expected)
     if name != "adamw":
         assert optimizer.param_groups[0]["momentum"] == 0.9
@@ -85,12 +68,12 @@ def test_the_optimisers_are_those_of_the_names(name, expected):
 @pytest.mark.parametrize(
     ("options", "wrong"),
     [
-        (RateOptions, {"lr": -1.0}),
-        (RateOptions, {"momentum": 1.0}),
-        (RateOptions, {"decay": 0.0}),
-        (RateOptions, {"decay_epochs": 0.0}),
-        (RateOptions, {"decay_samples": 0}),
-        (RateOptions, {"weight_decay": -1.0}),
+        (OptimizerOptions, {"lr": -1.0}),
+        (OptimizerOptions, {"momentum": 1.0}),
+        (ScheduleOptions, {"decay": 0.0}),
+        (ScheduleOptions, {"decay_epochs": 0.0}),
+        (ScheduleOptions, {"decay_samples": 0}),
+        (OptimizerOptions, {"weight_decay": -1.0}),
         (ClassifierOptions, {"ema_decay": 1.0}),
         (ClassifierOptions, {"label_smoothing": 1.0}),
         (ClassifierOptions, {"dropout": 1.0}),

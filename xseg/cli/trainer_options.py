@@ -1,0 +1,53 @@
+"""The arguments of Lightning's Trainer, from the command line and its files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+from jsonargparse import ArgumentParser
+from lightning.pytorch import Trainer
+
+from xseg.cli.arguments import parse
+from xseg.cli.train_options import PROGRAM, known_options, refuse_unknown_options, trainer_arguments
+
+DEFAULTS = {"max_epochs": 50, "num_sanity_val_steps": 0, "enable_model_summary": False}
+
+
+@dataclass(frozen=True, eq=False)
+class TrainerOptions:
+    """The Trainer's arguments.
+
+    Args:
+        values: what the Trainer takes; classes are made.
+        config: the same as plain values, as a file for `--config` has them.
+    """
+
+    values: dict[str, Any]
+    config: dict[str, Any]
+
+
+def build_trainer_parser() -> ArgumentParser:
+    """Return the parser of the Trainer's arguments."""
+    parser = ArgumentParser(prog=PROGRAM, exit_on_error=False)
+    parser.add_class_arguments(Trainer, "trainer", fail_untyped=False, instantiate=False, sub_configs=True)
+    parser.set_defaults({f"trainer.{name}": value for name, value in DEFAULTS.items()})
+    return parser
+
+
+def parse_trainer(arguments: Sequence[str]) -> TrainerOptions:
+    """Read and check the Trainer's arguments.
+
+    Args:
+        arguments: the whole command line.
+
+    Raises:
+        ConfigError: if an option is unknown or has a wrong type.
+    """
+    parser = build_trainer_parser()
+    refuse_unknown_options(arguments, known_options(parser), group="trainer")
+    config = parse(parser, [*trainer_arguments(arguments)])
+    plain = yaml.safe_load(parser.dump(config, skip_unset=False, skip_validation=True))["trainer"]
+    return TrainerOptions(dict(parser.instantiate(config).trainer), plain)

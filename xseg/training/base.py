@@ -1,0 +1,278 @@
+"""What the training of any model has: optimiser, schedule, frozen parts, losses so far, and what checkpoints keep."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from functools import partial
+from typing import Any, ClassVar, TypeAlias
+
+import torch
+from lightning.pytorch import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
+from torch import Tensor, distributed
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler
+
+from xseg.bundles.bundle import Bundle
+from xseg.data.loading.datamodule import RecordData
+from xseg.files.objects import is_class_path
+from xseg.images.normalization import Normalization
+from xseg.labels.label_map import LabelMap
+from xseg.training.auxiliary import AuxiliaryHead
+from xseg.training.batch_norm import normalization_layers
+from xseg.training.checkpoints.io import STATE_KEY
+from xseg.training.optimizers import Network, build_optimizer, build_schedule, encoder_blocks
+from xseg.training.options.task import LearningOptions
+from xseg.training.running_mean import RunningMean
+from xseg.training.schedule import rate_factor
+from xseg.types import Task
+
+Batch: TypeAlias = dict[str, Any]
+
+
+class BaseTask(LightningModule, ABC):
+    """A model with its optimiser and its schedule; the loss and the scores are those of the task.
+
+    Logs lr and lr/PART at every step, and train/loss, val/loss and the scores once an epoch.
+
+    Args:
+        options: how the model learns.
+        labels: the classes.
+        normalization: how stored pixels become the batches' images; kept to be saved with the weights.
+        model: the network.
+        auxiliary: a further head that is trained with it; None for none.
+        batch_size: images per step and process, for rates that follow it.
+        identity: further plain values that checkpoints keep, to tell later whether they fit.
+
+    Attributes:
+        main_score: name of the score that is best by default, as it is logged.
+        task: what is trained.
+        unit: what each prediction is of.
+        balancing: what helps where one class crowds out the others.
+        datamodule: the class of datamodule whose place in an epoch checkpoints keep.
+        statistics_frozen: whether the means and variances of the encoder's normalisations stay; set before training.
+    """
+
+    main_score: ClassVar[str]
+    task: ClassVar[Task]
+    unit: ClassVar[str]
+    balancing: ClassVar[str]
+    datamodule: ClassVar[type[RecordData[Any, Any]]]
+    options: LearningOptions
+    model: Network
+
+    def __init__(
+        self,
+        options: LearningOptions,
+        labels: LabelMap,
+        normalization: Normalization,
+        *,
+        model: Network,
+        auxiliary: AuxiliaryHead | None = None,
+        batch_size: int = 1,
+        identity: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        self.options, self.labels, self.normalization = options, labels, normalization
+        self.batch_size, self.identity = batch_size, dict(identity or {})
+        self.model, self.auxiliary = model, auxiliary
+        for block in encoder_blocks(model)[: options.freeze_encoder_blocks]:
+            block.requires_grad_(False)
+        self.mean_loss, self.validation_loss = RunningMean(), RunningMean()
+        self.statistics_frozen = options.batch_norm == "frozen"
+        self._restored_means: dict[str, Sequence[float]] = {}
+        self._epoch_done = False
+
+    @abstractmethod
+    def training_loss(self, batch: Batch) -> Tensor:
+        """Return the loss of a training batch, a scalar."""
+
+    @abstractmethod
+    def trial_batch(self, count: int, size: tuple[int, int], device: torch.device) -> Batch:
+        """Return a training batch of so many images of a height and width, to try whether memory suffices."""
+
+    @abstractmethod
+    def score_names(self) -> list[str]:
+        """Return the names of all validation scores, as they are logged; the main one first."""
+
+    @abstractmethod
+    def compute_scores(self) -> None:
+        """Turn the counts of a validation, over all processes, into scores, and begin to count anew."""
+
+    @abstractmethod
+    def validation_scores(self) -> dict[str, float | None]:
+        """Return the last validation's scores by the names of `score_names`; None where one has no meaning."""
+
+    @abstractmethod
+    def confusion_counts(self) -> Sequence[Sequence[int]]:
+        """Return the last validation's counts per label (row) and prediction (column)."""
+
+    @abstractmethod
+    def bundle(self, model: Network, provenance: Mapping[str, Any]) -> Bundle[Network]:
+        """Return what is saved of a model with the weights of this training."""
+
+    @abstractmethod
+    def unloaded_model(self) -> Network:
+        """Return a model as the task's, with other weights."""
+
+    @property
+    def training_means(self) -> dict[str, RunningMean]:
+        """What is measured of training batches, by name."""
+        return {"loss": self.mean_loss}
+
+    @property
+    def loss_parts(self) -> Mapping[str, Tensor]:
+        """The losses of the last batch by name, without weight, where the loss is a sum of several."""
+        return {}
+
+    @property
+    def images_per_step(self) -> int:
+        """Number of images that the optimiser sees per step, over all processes and accumulated batches."""
+        return self.batch_size * self.trainer.world_size * self.trainer.accumulate_grad_batches
+
+    @property
+    def encoder_rests(self) -> bool:
+        """Whether the encoder does not learn in this epoch."""
+        return self.current_epoch < self.options.freeze_encoder_epochs
+
+    def measured(self) -> dict[str, float | None]:
+        """Return the last validation's loss and scores by the names that they are logged under; empty before one."""
+        scores = self.validation_scores()
+        return {"val/loss": float(self.trainer.callback_metrics["val/loss"]), **scores} if scores else {}
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits (N, classes, ...) of normalised images (N, C, H, W)."""
+        if self.options.channels_last:
+            images = images.contiguous(memory_format=torch.channels_last)
+        logits: Tensor = self.model(images)
+        return logits
+
+    def train(self, mode: bool = True) -> BaseTask:
+        """Change between training and evaluation; what is frozen stays in evaluation."""
+        super().train(mode)
+        if mode:
+            resting = self._trainer is not None and self.encoder_rests
+            blocks = encoder_blocks(self.model)
+            frozen = blocks if self.statistics_frozen or resting else blocks[: self.options.freeze_encoder_blocks]
+            for layer in (layer for block in frozen for layer in normalization_layers(block)):
+                layer.eval()  # statistics stay; scale and shift still learn, as in TF DeepLab
+        return self
+
+    def on_fit_start(self) -> None:
+        """Compile the network, if that was asked for; the averaged copy of it is not."""
+        if self.options.compile:
+            self.model.compile()
+
+    def on_train_start(self) -> None:
+        """Set the rates by the schedule of now: a checkpoint of a shorter training brings that one's, 0 at its end."""
+        schedule = self.lr_schedulers()
+        if isinstance(schedule, LambdaLR):
+            groups = schedule.optimizer.param_groups
+            for group, rate, factor in zip(groups, schedule.base_lrs, schedule.lr_lambdas, strict=True):
+                group["lr"] = rate * factor(schedule.last_epoch)
+        if self.global_rank == 0:
+            for name, sums in self._restored_means.items():
+                self.training_means[name].resume_from(sums)
+        self.on_train_epoch_start()  # an epoch that is resumed does not start
+
+    def on_train_epoch_start(self) -> None:
+        """Put layers into the mode they train in."""
+        self._epoch_done = False
+        self.train()
+        if self.options.freeze_encoder_epochs and self.trainer.world_size == 1:
+            # spares the backward pass; several processes have agreed on their parameters before the first step
+            for block in encoder_blocks(self.model)[self.options.freeze_encoder_blocks :]:
+                block.requires_grad_(not self.encoder_rests)
+
+    def on_before_optimizer_step(self, _optimizer: Optimizer) -> None:
+        """Keep the optimiser from a resting encoder: without gradients not even its momentum moves."""
+        if self.encoder_rests:
+            for parameter in self.model.encoder.parameters():
+                parameter.grad = None
+
+    def on_train_epoch_end(self) -> None:
+        """Note that a checkpoint of now has no epoch to resume."""
+        self._epoch_done = True
+
+    def training_step(self, batch: Batch, _index: int) -> Tensor:
+        """Return the loss of a batch."""
+        loss = self.training_loss(batch)
+        self.mean_loss.update(loss.detach(), len(batch["image"]))
+        for name, mean in self.training_means.items():
+            self.log(f"train/{name}", mean, on_step=False, on_epoch=True)
+        self.log("loss", loss.detach(), prog_bar=True, logger=False, on_step=True, on_epoch=False)
+        self._log_rates()
+        return loss
+
+    def _log_rates(self) -> None:
+        """Log the highest rate, and that of each part."""
+        rates: dict[str, float] = {}
+        for group in (group for optimizer in self.trainer.optimizers for group in optimizer.param_groups):
+            for name in ("lr", f"lr/{group['name'].partition('/')[0]}"):
+                rates[name] = max(rates.get(name, 0.0), float(group["lr"]))
+        self.log_dict(rates, on_step=True, on_epoch=False)
+
+    def on_validation_epoch_start(self) -> None:
+        """Give every process the same running statistics: each has seen its own images since the last exchange."""
+        if distributed.is_initialized():
+            for buffer in self.model.buffers():
+                distributed.broadcast(buffer, src=0)
+
+    def on_validation_epoch_end(self) -> None:
+        """Compute the scores and log those that have a meaning."""
+        self.compute_scores()
+        for name, value in self.validation_scores().items():
+            if value is not None:
+                self.log(name, value, prog_bar=name == self.main_score)
+
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        """Return the optimiser, and the schedule that moves its rates at every step."""
+        options = self.options.optimizer
+        scale = 1.0 if options.reference_batch is None else self.images_per_step / options.reference_batch
+        optimizer = build_optimizer(self.model, options, auxiliary=self.auxiliary, scale=scale)
+        steps = int(min(self.trainer.estimated_stepping_batches, 2**62))  # endless training has infinite steps
+        schedule: LRScheduler
+        if is_class_path(self.options.schedule.name):
+            schedule = build_schedule(optimizer, self.options.schedule, steps=steps)
+        else:
+            batches = max(1, int(min(self.trainer.num_training_batches, 2**62)))
+            highest = max(options.lr, options.encoder_lr or 0.0) if options.lr == 0 else options.lr
+            factor = partial(
+                rate_factor,
+                options=self.options.schedule,
+                steps=steps,
+                lr=highest * scale,
+                steps_per_epoch=batches / self.trainer.accumulate_grad_batches,
+                images_per_step=self.images_per_step,
+            )
+            schedule = LambdaLR(optimizer, factor)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add what the model is, which data it learns from, and the means of the epoch so far, as plain values."""
+        means = {f"epoch_{name}": mean.so_far() for name, mean in self.training_means.items()}
+        checkpoint[STATE_KEY] = {
+            "task": self.task,
+            "model": self.model.config.to_dict(),
+            "labels": self.labels.to_dict(),
+            "normalization": asdict(self.normalization),
+            "batch_size": self.batch_size,
+            "processes": self.trainer.world_size,
+            "accumulated": self.trainer.accumulate_grad_batches,
+            **{name: [0.0, 0.0] if self._epoch_done else sums for name, sums in means.items()},
+            **self.identity,
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take up the means of the epoch so far, and let the data resume after the same batch.
+
+        The data counts the images of one process. With other processes, whose batches make up the same step, a batch
+        of each is another number of images.
+        """
+        state = checkpoint[STATE_KEY]
+        self._restored_means = {name: state[f"epoch_{name}"] for name in self.training_means}
+        data = checkpoint.get(self.datamodule.__qualname__)
+        if data:
+            data["position"] = data["position"] // state["batch_size"] * self.batch_size

@@ -1,0 +1,77 @@
+"""Everything that a user asks of a training, but for the arguments of Lightning's Trainer. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from xseg.data.options import ClassDataOptions, DataOptions
+from xseg.files.objects import absolute_class_paths
+from xseg.training.checkpoints.run_directory import RunDirectory
+from xseg.training.options.run import RunOptions
+from xseg.training.options.task import LearningOptions
+from xseg.types import Task
+
+Model = TypeVar("Model", bound=LearningOptions, covariant=True)
+Data = TypeVar("Data", bound=DataOptions | ClassDataOptions, covariant=True)
+
+
+@dataclass(frozen=True)
+class TrainRequest(Generic[Model, Data]):
+    """What the user asks for, apart from Lightning's Trainer.
+
+    Args:
+        task: what is trained, which decides the types of `model` and `data`.
+        model: the model and how it learns.
+        data: the data.
+        run: where everything is written.
+        options: what a run keeps and guards against.
+        resume: the checkpoint to resume from.
+        overwrite: whether an older run in the same folder is replaced.
+        seed: seed of every random choice.
+    """
+
+    task: Task
+    model: Model
+    data: Data
+    run: RunDirectory
+    options: RunOptions
+    resume: Path | None
+    overwrite: bool
+    seed: int
+
+    def to_config(self, trainer: Mapping[str, Any]) -> dict[str, Any]:
+        """Return all options as `--config` takes them; folders and files as absolute paths.
+
+        Args:
+            trainer: the arguments of the Trainer, as plain values.
+        """
+        model, data = asdict(self.model), asdict(self.data)
+        for group, name in ((data, "root"), (model, "encoder_weights"), (model, "start_from")):
+            path = group.get(name)
+            if path and Path(path).exists():
+                group[name] = str(Path(path).absolute())
+        plain = _listed(
+            {
+                "task": self.task,
+                "output_dir": str(self.run.path.absolute()),
+                "resume": None,
+                "overwrite": False,
+                "seed_everything": self.seed,
+                "model": model,
+                "data": data,
+                "run": asdict(self.options),
+                "trainer": dict(trainer),
+            }
+        )
+        values: dict[str, Any] = absolute_class_paths(plain)
+        return values
+
+
+def _listed(value: Any) -> Any:
+    """Return plain values with lists in place of tuples, which YAML has not."""
+    if isinstance(value, dict):
+        return {name: _listed(inner) for name, inner in value.items()}
+    return [_listed(inner) for inner in value] if isinstance(value, list | tuple) else value

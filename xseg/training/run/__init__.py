@@ -1,0 +1,1 @@
+"""Everything that one training is made of, put together from its options."""

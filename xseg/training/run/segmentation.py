@@ -1,0 +1,70 @@
+"""One training of a segmentation model."""
+
+from __future__ import annotations
+
+from xseg.data.loading.datamodule import SegmentationData
+from xseg.data.options import DataOptions
+from xseg.data.sample import Reader
+from xseg.doctor.statistics import normalization_of
+from xseg.images.normalization import Normalization
+from xseg.models.config import ModelConfig
+from xseg.training.checkpoints.resumption import Resumption
+from xseg.training.class_weights import class_weights
+from xseg.training.construction import normalization_for
+from xseg.training.options.task import TaskOptions
+from xseg.training.run.base import TrainingRun
+from xseg.training.segmentation import SegmentationTask
+
+
+class SegmentationRun(TrainingRun[Reader, TaskOptions, DataOptions, ModelConfig]):
+    """Everything that the training of a segmentation model is made of; see `TrainingRun`."""
+
+    config, main_score = ModelConfig, SegmentationTask.main_score
+    task: SegmentationTask
+    datamodule: SegmentationData
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Height and width of a training crop in pixels."""
+        return self.request.data.crop
+
+    @property
+    def data_name(self) -> str:
+        """What bundles call the data."""
+        return self.request.data.reader
+
+    @property
+    def drawn_images(self) -> list[str]:
+        """Names of the validation images, of which some are drawn."""
+        return [record.name for record in self.reader.records("val")]
+
+    def measure_normalization(self) -> Normalization:
+        """Return the normalisation of the images, as `data.normalization` asks."""
+        data = self.request.data
+        found = normalization_of(self.reader, data, workers=data.workers)
+        return found if data.normalization == "auto" else normalization_for(self.request.model, found)
+
+    def make_data(self) -> SegmentationData:
+        """Return the loaders."""
+        return SegmentationData(self.request.data, self.normalization, self.request.seed, reader=self.reader)
+
+    def make_task(self, resumption: Resumption[ModelConfig] | None) -> SegmentationTask:
+        """Return what is trained; without the weights of a checkpoint, which follow."""
+        weights = self._class_weights() if resumption is None else resumption.class_weights
+        return SegmentationTask(
+            self.request.model,
+            self.reader.labels,
+            self.normalization,
+            in_channels=self.reader.channels,
+            class_weights=weights,
+            batch_size=self.request.data.batch_size,
+            restored=None if resumption is None else resumption.model,
+            identity={"data": self.fingerprint},
+        )
+
+    def _class_weights(self) -> tuple[float, ...] | None:
+        """Return the weight of each class in the loss; without weights, no mask is read for them."""
+        weighting = self.request.model.loss.class_weights
+        if weighting == "none":
+            return None
+        return class_weights(self.datamodule.class_pixels.sum(axis=0).tolist(), weighting)
