@@ -60,7 +60,7 @@ def test_what_the_hub_says_becomes_one_line(monkeypatch):
         raise OSError("401 Client Error.\n\nRepository Not Found\nand more")
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
-    with pytest.raises(WeightsError, match=r"owner/name is no directory here.*401 Client Error") as caught:
+    with pytest.raises(WeightsError, match=r"owner/name is not a local directory.*401 Client Error") as caught:
         locate_bundle("owner/name")
     assert "\n" not in str(caught.value)
     assert "and more" not in str(caught.value)

@@ -111,7 +111,7 @@ def test_one_image_that_needs_too_much_memory_fails_alone(predictor, folder, mon
     monkeypatch.setattr(predictor.model, "forward", small_memory)
     results = list(predictor.stream([folder / "a.png", folder / "b.png", folder / "c.png", folder / "a.png"]))
     assert [isinstance(result, Failure) for result in results] == [False, False, True, False]
-    assert str(results[2].error) == f"{folder / 'c.png'} (20x10 pixels) needs more memory than there is"
+    assert str(results[2].error) == f"{folder / 'c.png'} (20x10 pixels) needs more memory than is available"
 
 
 def test_an_error_in_the_model_is_not_taken_for_a_bad_image(predictor, folder, monkeypatch):

@@ -1,1 +1,1 @@
-"""Bundles: a model as a directory of weights and plain JSON, saved, found and loaded."""
+"""Bundles: models as directories of weights and JSON."""

@@ -1,4 +1,4 @@
-"""A bundle: a model as a directory of weights and plain JSON, with everything that prediction needs."""
+"""A bundle: a model as a directory of weights and JSON, with everything needed for prediction."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
 FORMAT = 1
 KINDS = {"segmentation": "a segmentation model", "classification": "a classifier"}
-ENCODER_FIELDS = (  # of a classifier's configuration: what a segmentation model that takes the encoder needs to know
+ENCODER_FIELDS = (  # fields of a classifier's configuration for a segmentation model that uses its encoder
     "encoder",
     "in_channels",
     "padding",
@@ -46,15 +46,15 @@ Network = TypeVar("Network", bound=SegmentationModel | XceptionClassifier, covar
 
 @dataclass(frozen=True)
 class Bundle(Generic[Network]):
-    """A model and what its numbers mean.
+    """A model with its labels and normalisation.
 
     Args:
         model: network from normalised images to logits, for segmentation or classification.
-        labels: the classes of its output channels.
-        normalization: how stored pixel values become its input.
-        provenance: where the weights came from, as plain values for JSON.
-        preprocessing: how an image becomes what a classifier was trained on, as plain values; empty if unknown, and
-            for segmentation.
+        labels: classes of the output channels.
+        normalization: normalisation of stored pixel values.
+        provenance: source of the weights, as values that JSON can hold.
+        preprocessing: preprocessing of a classifier, as values that JSON can hold; empty if unknown, and for
+            segmentation.
 
     Raises:
         WeightsError: if labels or normalisation do not fit the model.
@@ -72,17 +72,17 @@ class Bundle(Generic[Network]):
             raise WeightsError(
                 f"{len(self.labels)} class names and {self.normalization.channels} input means for a model of "
                 f"{config.classes} classes and {config.in_channels} input channels",
-                expected="as many of each",
+                expected="equal numbers",
             )
 
     @property
     def task(self) -> Task:
-        """What the model does."""
+        """Task of the model."""
         return "classification" if isinstance(self.model, XceptionClassifier) else "segmentation"
 
 
 def save_bundle(bundle: Bundle[SegmentationModel | XceptionClassifier], directory: PathArgument) -> Path:
-    """Write a bundle; it appears whole or not at all, and replaces an older one.
+    """Write a bundle, completely or not at all; it replaces an older one.
 
     Returns:
         The directory.
@@ -100,7 +100,7 @@ def save_bundle(bundle: Bundle[SegmentationModel | XceptionClassifier], director
 
 
 def write_files(bundle: Bundle[SegmentationModel | XceptionClassifier], directory: Path) -> None:
-    """Write a bundle's two files into a directory that nobody reads yet."""
+    """Write the two files of a bundle to a new directory."""
     description: dict[str, Any] = {
         "format": FORMAT,
         "task": bundle.task,
@@ -112,13 +112,13 @@ def write_files(bundle: Bundle[SegmentationModel | XceptionClassifier], director
         "provenance": dict(bundle.provenance),
     }
     header = {"format": "pt"}
-    if bundle.task == "classification":  # so that the file alone can give its encoder to a segmentation model
+    if bundle.task == "classification":  # for segmentation models that use the encoder of the file
         model = {name: description["model"][name] for name in ENCODER_FIELDS}
         encoder = {"encoder": model["encoder"], "model": model, "normalization": description["normalization"]}
         header[DESCRIPTION] = json.dumps(encoder)
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in bundle.model.state_dict().items()}
     save_file(tensors, directory / WEIGHTS_FILE, metadata=header)
-    (directory / WEIGHTS_FILE).chmod(0o644)  # safetensors makes it private
+    (directory / WEIGHTS_FILE).chmod(0o644)  # safetensors makes the file private
     (directory / CONFIG_FILE).write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
 
 
@@ -138,19 +138,19 @@ def load_bundle(directory: PathArgument, task: Literal["classification"]) -> Bun
 def load_bundle(
     directory: PathArgument, task: Task = "segmentation", *, architecture: ArchitectureArgument | None = None
 ) -> Bundle[SegmentationModel | XceptionClassifier]:
-    """Read a bundle. Nothing in it is executed.
+    """Read a bundle without executing anything in it.
 
     Args:
         directory: directory of the bundle's two files.
-        task: task that its model has to have.
-        architecture: class of a decoder from outside the package, or its class path, for a bundle that has one;
-            otherwise the name of the architecture that the bundle has to have, or None for any.
+        task: expected task of the model.
+        architecture: class of a decoder outside the package, or its class path, for a bundle that has one; otherwise
+            the expected name of the architecture, or None for any.
 
     Returns:
         The bundle; its model is on the CPU, in evaluation mode.
 
     Raises:
-        WeightsError: if a file is missing, damaged, or does not fit the other, or the model is for another task.
+        WeightsError: if a file is missing, damaged or does not fit the other, or the model has another task.
     """
     source = Path(directory)
     description = _read_description(source / CONFIG_FILE, task)
@@ -160,7 +160,7 @@ def load_bundle(
         model = _build(description.get("model"), task, architecture)
     except XsegError as error:
         raise WeightsError(f"{source / CONFIG_FILE}: {error}") from error
-    except (RuntimeError, TypeError, OverflowError) as error:  # torch's, for a size that no memory holds
+    except (RuntimeError, TypeError, OverflowError) as error:  # raised by torch for a size beyond any memory
         raise WeightsError(
             f"{source / CONFIG_FILE} describes a model that cannot be built: {str(error).partition(chr(10))[0]}"
         ) from error
@@ -192,27 +192,27 @@ def _read_description(path: Path, task: Task) -> dict[str, Any]:
         raise WeightsError(
             f"{path} has format {description.get('format') if isinstance(description, dict) else None!r}",
             expected=f"format {FORMAT}",
-            remedy="is it another program's config.json, or a newer xseg's?",
+            remedy="it may come from another program or a newer xseg",
         )
     found = _task(description)
     if found != task:
         raise WeightsError(
             f"{path.parent} holds {KINDS.get(str(found), f'a model for {found!r}')}",
             expected=KINDS[task],
-            remedy="train one with --model.encoder_weights naming it" if found == "classification" else "",
+            remedy="pass it to a training with --model.encoder_weights" if found == "classification" else "",
         )
-    if "classes" in description:  # the form of earlier classifiers
+    if "classes" in description:  # format of earlier classifiers
         description["labels"] = {"names": description["classes"], "ignore_index": NO_LABEL}
     return description
 
 
 def _task(description: Mapping[str, Any]) -> Any:
-    """Return the task of a description, also of one that was written before the field."""
+    """Return the task of a description, including older ones without the field."""
     return description.get("task", "classification" if description.get("kind") == "classifier" else "segmentation")
 
 
 def bundle_task(directory: PathArgument) -> Task | None:
-    """Return the task of the model in a directory; None if there is no bundle, or none that can be read."""
+    """Return the task of the model in a directory; None if there is no readable bundle."""
     if not is_bundle(directory):
         return None
     try:

@@ -1,4 +1,4 @@
-"""From weights of any origin to a whole model, with the changes that are asked for, each of them told."""
+"""Whole models from weights of any origin, with optional changes."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ FIRST_CONVOLUTION = "encoder.stem.conv1.conv.weight"
 
 @dataclass(frozen=True)
 class Changes:
-    """What a model is to have instead of what its weights say.
+    """Changes to a converted model.
 
     Args:
-        classes: names of its outputs, where they are not those of a known set.
-        adapt_head: names of the classes it is to have: rows of those with the same name are kept, others are new.
-        in_channels: channels of its images; the first kernels are repeated over them.
-        output_stride: size of the image over size of the encoder's last map.
-        atrous_rates: the three rates of the ASPP at that output stride.
-        multi_grid: factors of the rates of the encoder's last block.
+        classes: names of the outputs, if they are not those of a known set.
+        adapt_head: names of new classes; classes with the same name keep their rows, others get new ones.
+        in_channels: number of image channels, over which the first kernels are repeated.
+        output_stride: ratio of the image size to the size of the encoder's last map.
+        atrous_rates: three rates of the ASPP at this output stride.
+        multi_grid: factors for the rates of the encoder's last block.
     """
 
     classes: tuple[str, ...] = ()
@@ -55,12 +55,12 @@ def load_model(
     """Load a whole model of any origin.
 
     Args:
-        weights: a file that `xseg convert` reads, a name of the catalogue ("xception65/voc"), or a live model.
-        encoder: of the model, where the name does not say it.
-        changes: what it is to have instead.
+        weights: file that `xseg convert` reads, name from the catalogue ("xception65/voc"), or model in memory.
+        encoder: encoder of the model, if the name does not contain it.
+        changes: changes to the model.
 
     Returns:
-        The model with its classes, in evaluation mode; its provenance's notes say what was changed.
+        The model with its classes, in evaluation mode; the notes of its provenance list the changes.
 
     Raises:
         WeightsError: if the weights cannot be found or read, or do not fit.
@@ -79,12 +79,12 @@ def build_bundle(
     """Build the model of converted weights.
 
     Args:
-        conversion: the weights.
-        changes: what the model is to have instead.
-        entry: the weights' place in the catalogue, if they have one.
+        conversion: converted weights.
+        changes: changes to the model.
+        entry: catalogue entry of the weights, if any.
 
     Returns:
-        The model with its classes, in evaluation mode, and a line per change of its tensors.
+        The model with its classes, in evaluation mode, and one line per change of its tensors.
 
     Raises:
         WeightsError: if a tensor does not fit.
@@ -117,7 +117,7 @@ def _labels(conversion: Conversion, config: ModelConfig, names: tuple[str, ...])
         raise ConfigError(
             f"{len(names)} names in classes for {config.classes} outputs",
             expected="one per output",
-            remedy="adapt_head gives the model other classes",
+            remedy="use adapt_head for other classes",
         )
     if names:
         return LabelMap(names)
@@ -125,7 +125,7 @@ def _labels(conversion: Conversion, config: ModelConfig, names: tuple[str, ...])
 
 
 def _repeated(numbers: Normalization, channels: int) -> Normalization:
-    """Return the normalisation of images whose channels take the first kernels of the old ones, in turn."""
+    """Return the normalisation for images whose channels reuse the old ones in turn."""
     sources = [channel % numbers.channels for channel in range(channels)]
     return Normalization(
         tuple(numbers.mean[source] for source in sources),
@@ -135,7 +135,7 @@ def _repeated(numbers: Normalization, channels: int) -> Normalization:
 
 
 def _at(config: ModelConfig, changes: Changes) -> ModelConfig:
-    """Return the configuration at the wanted output stride and rates."""
+    """Return the configuration with the changed output stride and rates."""
     if changes.multi_grid:
         config = replace(config, multi_grid=changes.multi_grid)
     if changes.output_stride is not None:

@@ -1,4 +1,4 @@
-"""Bundles on the Hugging Face Hub, by its library's own mixin, with a card that says what they are."""
+"""Bundles on the Hugging Face Hub, with its library's own mixin and a model card."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ class HubBundle(ModelHubMixin):
     """A bundle with the methods `save_pretrained`, `push_to_hub` and `from_pretrained` of the Hub's library.
 
     Args:
-        bundle: what is saved or was loaded.
+        bundle: bundle to save, or loaded bundle.
     """
 
     def __new__(cls, *_args: Any) -> HubBundle:
-        """Make an instance without the mixin's configuration: it would be a JSON copy of the bundle, weights and all.
+        """Create an instance without the mixin's configuration, which would be a JSON copy of the bundle with weights.
 
-        The bundle's own `config.json` is what is saved.
+        The bundle's own `config.json` is saved instead.
         """
         return object.__new__(cls)
 
@@ -44,7 +44,7 @@ class HubBundle(ModelHubMixin):
         force_download: bool,
         local_files_only: bool,
         token: str | bool | None,
-        **_: object,  # huggingface_hub before 1.0 gives proxies and resume_download too
+        **_: object,  # huggingface_hub before 1.0 also passes proxies and resume_download
     ) -> HubBundle:
         if Path(model_id).is_dir():
             return cls(load_bundle(model_id))
@@ -61,11 +61,11 @@ class HubBundle(ModelHubMixin):
         repo_id: str = "OWNER/NAME",
         license: str | None = None,  # noqa: A002 - the card's own word
     ) -> ModelCard:
-        """Return the card: licence, classes, score, and how to load.
+        """Return the model card with licence, classes, score and usage.
 
         Args:
-            repo_id: where the bundle is pushed to.
-            license: of the weights; by default what the bundle's provenance says, if it does.
+            repo_id: repository of the bundle.
+            license: licence of the weights; None for the one in the bundle's provenance.
         """
         said = license or self.bundle.provenance.get("license")
         data = ModelCardData(
@@ -86,21 +86,21 @@ def push_to_hub(
     license: str | None = None,  # noqa: A002 - the Hub's own word
     commit_message: str = "Push a bundle of xseg",
 ) -> str:
-    """Push a bundle with its card to the Hugging Face Hub, as one commit.
+    """Push a bundle with its model card to the Hugging Face Hub, in one commit.
 
     Args:
         bundle: model, labels and normalisation.
-        repo_id: owner and name of the repository, which is made if it is new.
+        repo_id: owner and name of the repository, created if necessary.
         private: whether a new repository is private.
-        token: token in place of the one that `hf auth login` keeps.
-        license: licence of the weights, for the card; by default what the provenance says.
+        token: token that replaces the one from `hf auth login`.
+        license: licence of the weights for the card; None for the one in the provenance.
         commit_message: message of the commit.
 
     Returns:
-        The commit's address.
+        The address of the commit.
 
     Raises:
-        WeightsError: if the Hub refuses, or cannot be reached.
+        WeightsError: if the Hub refuses or cannot be reached.
     """
     card = {"repo_id": repo_id, "license": license}
     with hub_errors(f"pushing to {repo_id}"):
@@ -114,12 +114,12 @@ def push_to_hub(
 def pull_from_hub(
     source: PathArgument, *, revision: str | None = None, token: str | bool | None = None
 ) -> Bundle[SegmentationModel]:
-    """Load a bundle of the Hugging Face Hub, which is fetched once, or of a directory.
+    """Load a bundle from the Hugging Face Hub, downloaded unless it is cached, or from a directory.
 
     Args:
-        source: Hub id "owner/name", or a directory.
-        revision: branch, tag or commit of the Hub.
-        token: token in place of the one that `hf auth login` keeps; False for none.
+        source: Hub id "owner/name", or directory.
+        revision: branch, tag or commit.
+        token: token that replaces the one from `hf auth login`; False for none.
 
     Raises:
         WeightsError: if there is no bundle, or it is damaged.
@@ -129,7 +129,7 @@ def pull_from_hub(
 
 
 def card_text(bundle: Bundle[SegmentationModel], repo_id: str) -> str:
-    """Return a card's text in Markdown."""
+    """Return the text of a model card in Markdown."""
     config, provenance, numbers = bundle.model.config, bundle.provenance, bundle.normalization
     parameters = sum(parameter.numel() for parameter in bundle.model.parameters())
     known = ("source", "origin", "score", "val_miou", "epoch")
@@ -143,7 +143,7 @@ def card_text(bundle: Bundle[SegmentationModel], repo_id: str) -> str:
             f"# {config.architecture} on {config.encoder}",
             "",
             f"Semantic segmentation into {config.classes} classes; {parameters:,} parameters, output stride "
-            f"{config.output_stride}, {config.in_channels} input channels. Input: stored values over "
+            f"{config.output_stride}, {config.in_channels} input channels. Input: stored values divided by "
             f"{numbers.maximum:g}, mean {list(numbers.mean)}, standard deviation {list(numbers.std)}.",
             "",
             *([*facts, ""] if facts else []),

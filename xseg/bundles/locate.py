@@ -1,4 +1,4 @@
-"""Finding a model: a run directory, the demo's folder, a bundle directory or a Hugging Face Hub id."""
+"""Find a model: a run directory, the demo's folder, a bundle directory or a Hugging Face Hub id."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ _KINDS = "a run directory (with best/), a bundle directory (config.json and mode
 
 
 def locate_run(source: PathArgument) -> Path | None:
-    """Return the run directory that `source` names: itself, or the run in the demo's folder; None for other models."""
+    """Return the run directory: `source` itself, or the run in the demo's folder; None for other models."""
     return next((run for run in (Path(source), Path(source, "run")) if (run / "best").is_dir()), None)
 
 
 def locate_classifier(source: PathArgument) -> Path | None:
-    """Return the classifier that `source` names, a run, a bundle or its weights; None if there is none."""
+    """Return the directory of the classifier in `source`: a run, a bundle or its weights; None if there is none."""
     path = Path(source)
     folders = (path / "best", path) if path.is_dir() else (path.parent,) if path.name == WEIGHTS_FILE else ()
     return next((folder for folder in folders if bundle_task(folder) == "classification"), None)
 
 
 def locate_bundle(source: PathArgument) -> Path:
-    """Return the directory of the bundle that `source` names.
+    """Return the directory of a bundle.
 
     Args:
-        source: a run directory or the demo's folder, whose best epoch is taken; a bundle directory; or a Hub id
-            "owner/name", of which only the bundle's two files are fetched, once.
+        source: run directory or the demo's folder, for the best epoch; bundle directory; or Hub id "owner/name", from
+            which the bundle's two files are downloaded unless they are cached.
 
     Returns:
         The directory of the bundle.
 
     Raises:
-        WeightsError: if there is no bundle there.
+        WeightsError: if there is no bundle.
     """
     path = Path(source)
     for candidate in ((locate_run(path) or path) / "best", path):
@@ -47,23 +47,27 @@ def locate_bundle(source: PathArgument) -> Path:
     if path.is_dir():
         missing = ", ".join(name for name in FILES if not (path / name).is_file())
         raise WeightsError(
-            f"{path} has no best/ and no {missing}", expected=_KINDS, remedy="has the training saved an epoch yet?"
+            f"{path} has no best/ and no {missing}",
+            expected=_KINDS,
+            remedy="the training may not have saved an epoch yet",
         )
     if path.exists():
-        raise WeightsError(f"{path} is a file", expected=_KINDS, remedy="xseg convert makes a bundle of weights")
-    # A mistyped "runs/camvit" looks like a Hub id too; where its first part is a folder here, it is not one.
+        raise WeightsError(
+            f"{path} is a file", expected=_KINDS, remedy="use xseg convert to make a bundle from weights"
+        )
+    # A mistyped "runs/camvit" looks like a Hub id; if its first part is a local folder, it is not one.
     if _HUB_ID.fullmatch(str(source)) and not path.parent.is_dir():
         return _download(str(source))
     raise WeightsError(f"{source} does not exist", expected=_KINDS)
 
 
 def _download(hub_id: str) -> Path:
-    """Fetch the two files of a bundle from the Hub, or find them in its cache, and return their directory."""
+    """Download the two files of a bundle unless they are cached, and return their directory."""
     try:
         directory = fetch_files(hub_id, FILES)
     except WeightsError as error:
         raise WeightsError(
-            f"{hub_id} is no directory here; {error.got}", expected=_KINDS, remedy=error.remedy
+            f"{hub_id} is not a local directory; {error.got}", expected=_KINDS, remedy=error.remedy
         ) from error
     if not is_bundle(directory):
         raise WeightsError(f"{hub_id} on the Hugging Face Hub lacks {' or '.join(FILES)}", expected="a bundle of xseg")

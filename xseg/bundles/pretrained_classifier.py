@@ -1,4 +1,4 @@
-"""A classifier with the weights of a file: the encoder's, and those behind pooling where the file has them."""
+"""Classifiers with weights from a file, for the encoder and, if available, the layers after pooling."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from xseg.weights.load import load_encoder_source
 
 
 def load_encoder(model: XceptionClassifier, weights: PathArgument) -> None:
-    """Load the weights of a classifier's encoder, in place; what lies behind pooling stays.
+    """Load the weights of a classifier's encoder, in place; the layers after pooling are not changed.
 
     Args:
-        model: gets the weights; its configuration then says their epsilon and momentum.
-        weights: a classification run or its best/; or a file that `xseg convert` reads, or a name of the catalogue.
+        model: classifier, whose configuration gets epsilon and momentum of the weights.
+        weights: classification run or its best/, file that `xseg convert` reads, or name from the catalogue.
 
     Raises:
         WeightsError: if the weights cannot be read or do not fit.
@@ -42,10 +42,10 @@ def pretrained_classifier(
     """Build a classifier and load weights into it.
 
     Args:
-        config: what to build.
-        weights: as for `load_encoder`.
-        any_head: whether the number of classes, and the fully connected layers, are the file's to say. Where they are
-            not and the file has others, the layers behind pooling are new.
+        config: configuration of the classifier.
+        weights: weights, as for `load_encoder`.
+        any_head: whether to use the number of classes, and the fully connected layers, of the file. If not, and the
+            file has others, the layers after pooling are new.
 
     Raises:
         WeightsError: if the weights cannot be read or do not fit.
@@ -75,7 +75,7 @@ def _with_head(
     found: tuple[int, tuple[int, ...]],
     any_head: tuple[bool, bool],
 ) -> XceptionClassifier:
-    """Return a classifier with the file's layers behind pooling if they are what is wanted, with new ones if not."""
+    """Return a classifier with the file's layers after pooling if they match, otherwise with new ones."""
     wanted = (found[0] if any_head[0] else config.classes, found[1] if any_head[1] else config.fully_connected)
     model = XceptionClassifier(replace(config, classes=wanted[0], fully_connected=wanted[1]))
     if wanted == found:
@@ -84,7 +84,7 @@ def _with_head(
 
 
 def _require_same_encoder(found: ClassifierConfig, wanted: ClassifierConfig, name: str) -> None:
-    """Refuse the weights of another network.
+    """Check that weights belong to the same network.
 
     Raises:
         WeightsError: if encoder, width, input channels or ablation differ.
@@ -96,7 +96,7 @@ def _require_same_encoder(found: ClassifierConfig, wanted: ClassifierConfig, nam
 
 
 def _copy_encoder(model: XceptionClassifier, whole: XceptionClassifier, name: str) -> NormSpec:
-    """Copy the encoder of another classifier, and return the numbers of its normalisations.
+    """Copy the encoder of another classifier, and return epsilon and momentum of its normalisations.
 
     Raises:
         WeightsError: if encoder, width, input channels or ablation differ.

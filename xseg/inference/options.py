@@ -1,4 +1,4 @@
-"""How a model is run, as plain values. Imports no torch."""
+"""Options for running a model. Imports no torch."""
 
 from __future__ import annotations
 
@@ -17,24 +17,23 @@ PrecisionOption: TypeAlias = Literal["auto", "float32", "bfloat16", "float16"]
 
 @dataclass(frozen=True)
 class InferenceOptions:
-    """How a model is run.
+    """Options for running a model.
 
     Args:
-        scales: sizes of the image at which the model runs; the probabilities are averaged.
-        flip: run on the mirrored image too and average.
-        output_stride: 4, 8, 16 or 32 in place of the stride that the model was trained with; lower is finer and
-            slower.
-        batch_size: images of the same size that go through the model together.
+        scales: scales of the image over which probabilities are averaged.
+        flip: whether to average with the mirrored image too.
+        output_stride: 4, 8, 16 or 32, instead of the output stride in training; lower is finer and slower.
+        batch_size: number of images of the same size per batch.
         device: auto (a GPU if there is one), cpu, cuda, cuda:1, mps.
-        precision: float32, bfloat16 or float16, the last two quicker where the hardware has them; auto is bfloat16
-            where the hardware computes in it, otherwise float32.
-        backend: what computes the model: torch, openvino or onnxruntime; auto is the fastest that is installed for
+        precision: float32, bfloat16 or float16, the last two faster on hardware that supports them; auto is bfloat16
+            if the hardware supports it, otherwise float32.
+        backend: library that computes the model: torch, openvino or onnxruntime; auto is the fastest one installed for
             the device.
-        tile: auto (whole images where the memory allows, otherwise tiles), 0 (whole images), or the side of the tiles
-            in pixels.
-        overlap: pixels that neighbouring tiles share; by default the context that the model uses, which is measured.
-        architecture: class path of a decoder from outside the package, path/to/file.py:Class, for a model that has one:
-            its code is run, and never because a bundle names it.
+        tile: side of the tiles in pixels; 0 for whole images; auto for whole images if the memory allows, otherwise
+            tiles.
+        overlap: overlap of neighbouring tiles in pixels; by default the measured context of the model.
+        architecture: class path of a decoder outside the package, path/to/file.py:Class, for a model that has one. Its
+            code is run only if given here, never because a bundle names it.
 
     Raises:
         ConfigError: if a value is out of range.

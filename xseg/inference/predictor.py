@@ -1,4 +1,4 @@
-"""Running a model on images: one, a batch, or a stream of files."""
+"""Predictor: runs a model on an image, a batch, or a stream of files."""
 
 from __future__ import annotations
 
@@ -40,24 +40,23 @@ from xseg.models.coarse import CoarseNetwork
 from xseg.models.segmentation import SegmentationModel
 from xseg.types import OutputStride, PathArgument
 
-SMALL_PIXELS = 1 << 20  # images up to this size go through whole without asking for the free memory
+SMALL_PIXELS = 1 << 20  # images up to this size are predicted whole without checking the free memory
 
 
 class Predictor:
-    """A model with what it needs to be used on images: labels, normalisation, device, and how it is run.
+    """Runs a model on images, with its labels, normalisation and options.
 
-    The weights are taken over at the first prediction, where a backend converts them; what is changed in the model
-    afterwards may not be seen.
+    A backend may convert the weights at the first prediction; later changes to the model may have no effect.
 
     Args:
-        model: maps normalised images (N, C, H, W) to logits (N, classes, H, W). It is put into evaluation mode, on
-            the device and into channels_last layout, in place.
-        labels: what the model's outputs mean.
-        normalization: how pixel values become the model's input.
-        options: how it is run.
+        model: module from normalised images (N, C, H, W) to logits (N, classes, H, W). It is put into evaluation mode
+            and channels_last layout and moved to the device, in place.
+        labels: label map of the model's outputs.
+        normalization: normalisation of the model's input.
+        options: inference options.
 
     Raises:
-        ConfigError: if the device is not there.
+        ConfigError: if the device does not exist.
     """
 
     def __init__(
@@ -82,11 +81,11 @@ class Predictor:
         """Return a predictor for a bundle; another output stride shares the weights.
 
         Args:
-            bundle: model, labels and normalisation.
-            options: how the model is run.
+            bundle: bundle with model, labels and normalisation.
+            options: inference options.
 
         Raises:
-            ConfigError: if the device is not there.
+            ConfigError: if the device does not exist.
         """
         options = options or InferenceOptions()
         model, output_stride = bundle.model, options.output_stride
@@ -95,7 +94,7 @@ class Predictor:
         return cls(model, labels=bundle.labels, normalization=bundle.normalization, options=options)
 
     def with_averaging(self, *, scales: Sequence[float], flip: bool) -> Predictor:
-        """Return a predictor with the same model that averages over other sizes and mirror images.
+        """Return a predictor with the same model and other scales and mirror images.
 
         Raises:
             ConfigError: if a scale is not above 0.
@@ -107,11 +106,11 @@ class Predictor:
 
     @property
     def backend(self) -> Backend:
-        """What computes the network; it is made when it is first asked for.
+        """Backend of the network, created at first use.
 
         Raises:
-            ConfigError: if the backend asked for does not run here, or does not compute what torch computes.
-            MissingExtraError: if a package of it is missing.
+            ConfigError: if the selected backend does not run here, or its outputs differ from torch's.
+            MissingExtraError: if a package of the backend is missing.
         """
         with self._creating:
             if self._backend is None:
@@ -125,14 +124,14 @@ class Predictor:
             return self._backend
 
     def __call__(self, image: ImageArgument, *, probabilities: bool = True) -> Prediction:
-        """Predict on one image.
+        """Predict one image.
 
         Args:
-            image: a path, an (H, W, C) array with channels in RGB order, or a PIL image.
-            probabilities: keep the probabilities of all classes, 4 bytes per pixel and class.
+            image: path, array (H, W, C) with channels in RGB order, or PIL image.
+            probabilities: whether to keep the probabilities of all classes, 4 bytes per pixel and class.
 
         Returns:
-            The prediction, at the image's size.
+            The prediction at the size of the image.
 
         Raises:
             DataError: if a file cannot be read, or values are out of range.
@@ -141,11 +140,11 @@ class Predictor:
         return self._predict([self._decode(image)], probabilities)[0]
 
     def batch(self, images: Sequence[ImageArgument], *, probabilities: bool = False) -> list[Prediction]:
-        """Predict on several images; those of one size go through the model together, `batch_size` at a time.
+        """Predict several images, with batches of up to `batch_size` images of one size.
 
         Args:
-            images: paths, arrays or PIL images, of any sizes.
-            probabilities: keep the probabilities of all classes.
+            images: paths, arrays or PIL images of any size.
+            probabilities: whether to keep the probabilities of all classes.
 
         Returns:
             One prediction per image, in order.
@@ -164,17 +163,17 @@ class Predictor:
         return [results[index] for index in range(len(decoded))]
 
     def stream(self, paths: Iterable[PathArgument], *, probabilities: bool = False) -> Iterator[Prediction | Failure]:
-        """Predict on files while the next ones are read and the last ones finished.
+        """Predict files while the next ones are read and the previous ones finished.
 
-        Files of one size that are near each other go through the model together, `batch_size` at a time.
+        Neighbouring files of one size share batches of up to `batch_size` images.
 
         Args:
-            paths: image files.
-            probabilities: keep the probabilities of all classes.
+            paths: paths of image files.
+            probabilities: whether to keep the probabilities of all classes.
 
         Yields:
-            A prediction per file, in order, or a failure where the file cannot be read, does not fit the model, or
-            is too large for the memory.
+            One prediction per file, in order, or a failure if the file cannot be read, does not fit the model, or is
+            too large for the memory.
         """
         requests = (Request(index, Path(path)) for index, path in enumerate(paths))
 
@@ -184,14 +183,14 @@ class Predictor:
         yield from in_order(run_pipeline(self.computer(probabilities=probabilities), requests, finished))
 
     def computer(self, *, probabilities: bool = False) -> Computer:
-        """Return what a pipeline needs of this predictor.
+        """Return the interface of this predictor for a pipeline.
 
         Args:
-            probabilities: whether they will be asked of what is computed.
+            probabilities: whether probabilities will be needed.
 
         Raises:
-            ConfigError: if the backend asked for does not run here.
-            MissingExtraError: if a package of it is missing.
+            ConfigError: if the selected backend does not run here.
+            MissingExtraError: if a package of the backend is missing.
         """
         return Computer(
             lambda images: self._try_compute(images, probabilities),
@@ -204,10 +203,10 @@ class Predictor:
         """Return the class probabilities of images of one size, averaged over scales and mirror images.
 
         Args:
-            images: (N, H, W, C) stored values, 0 to `normalization.maximum`, channels in RGB order.
+            images: stored values, (N, H, W, C), 0 to `normalization.maximum`, with channels in RGB order.
 
         Returns:
-            (N, classes, H, W) float32 on the model's device.
+            Probabilities, (N, classes, H, W) float32 on the model's device.
         """
         batch = to_batch([*images], self.normalization, self.device)
         with torch.inference_mode():
@@ -216,13 +215,13 @@ class Predictor:
             )
 
     def finish(self, image: Decoded, computed: Computed, *, seconds: float, probabilities: bool) -> Prediction:
-        """Make a prediction of what was computed of an image.
+        """Make a prediction from the computed scores of an image.
 
         Args:
-            image: what it was computed of.
-            computed: the scores of the image or of its tiles.
-            seconds: time that computing took.
-            probabilities: keep the probabilities of all classes.
+            image: decoded image.
+            computed: scores of the image or of its tiles.
+            seconds: computing time.
+            probabilities: whether to keep the probabilities of all classes.
         """
         start = time.perf_counter()
         labels = computed.labels()
@@ -237,13 +236,13 @@ class Predictor:
         except (XsegError, RuntimeError, MemoryError) as error:
             if not isinstance(error, XsegError) and not _out_of_memory(error):
                 raise
-            if len(images) > 1:  # one image's fault, or too many at once: alone the others may do
+            if len(images) > 1:  # one image may be the cause, or the batch too large: try them one by one
                 return [result for image in images for result in self._try_compute([image], probabilities)]
             failure = error if isinstance(error, XsegError) else _too_large(images[0])
             return [Failure(images[0].path or Path(), failure)]
 
     def _compute(self, images: Sequence[Decoded], probabilities: bool) -> Sequence[Computed]:
-        """Compute images of one size: whole where the memory allows, otherwise by tiles."""
+        """Compute images of one size, whole if the memory allows, otherwise by tiles."""
         height, width = images[0].array.shape[:2]
         plan = self._plan(height, width, len(images))
         if plan is not None:
@@ -266,7 +265,7 @@ class Predictor:
         return Tiled(labels, averaged)
 
     def _plan(self, height: int, width: int, count: int) -> TilePlan | None:
-        """Return how images are cut, or None if they are not."""
+        """Return the tiles of images, or None for whole images."""
         tile, overlap = self.options.tile, self.options.overlap
         if tile == 0 or (tile == "auto" and height * width * count <= SMALL_PIXELS):
             return None
@@ -277,7 +276,7 @@ class Predictor:
             channels=self.normalization.channels,
             tile=tile,
             overlap=overlap,
-            # The images of a batch, and the batches that are computed at once, share the memory.
+            # All images of a batch, and all batches computed at once, share the memory.
             scale=max(self.options.scales) * math.sqrt(count * self.backend.workers),
         )
         if tiling.tile == 0 or tiling.tile >= max(height, width):
@@ -291,7 +290,7 @@ class Predictor:
         return Decoded(array, path, time.perf_counter() - start)
 
     def _predict(self, images: Sequence[Decoded], probabilities: bool) -> list[Prediction]:
-        """Predict on images of one size."""
+        """Predict images of one size."""
         start = time.perf_counter()
         computed = self._compute(images, probabilities)
         seconds = (time.perf_counter() - start) / len(images)
@@ -316,14 +315,14 @@ def load(
     overlap: int | None = InferenceOptions.overlap,
     architecture: ArchitectureArgument | None = InferenceOptions.architecture,
 ) -> Predictor:
-    """Load a model to use it.
+    """Load a model for prediction.
 
-    The `source` is a run directory, whose best epoch is taken; a bundle directory; or a Hugging Face Hub id
-    "owner/name". The other arguments are those of `xseg.inference.options.InferenceOptions`, but that `architecture`
-    may be the class itself.
+    The `source` is a run directory, for its best epoch; a bundle directory; or a Hugging Face Hub id "owner/name". The
+    other arguments are those of `xseg.inference.options.InferenceOptions`, except that `architecture` may also be a
+    class.
 
     Raises:
-        ConfigError: if a value is out of range or the device is not there.
+        ConfigError: if a value is out of range or the device does not exist.
         WeightsError: if there is no model, or it cannot be read.
     """
     name, decoder = (None, None) if architecture is None else resolve_architecture(architecture)
@@ -338,10 +337,10 @@ def _chunks(items: list[int], size: int) -> Iterator[list[int]]:
 
 
 def _out_of_memory(error: Exception) -> bool:
-    # On a CPU torch raises a bare RuntimeError, which only its text tells from others.
+    # On a CPU, torch raises a RuntimeError, which only differs from others in its text.
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or "allocate memory" in str(error)
 
 
 def _too_large(item: Decoded) -> DataError:
     height, width = item.array.shape[:2]
-    return DataError(f"{item.path or 'an image'} ({height}x{width} pixels) needs more memory than there is")
+    return DataError(f"{item.path or 'an image'} ({height}x{width} pixels) needs more memory than is available")

@@ -1,4 +1,4 @@
-"""The terms of a sum of losses: from the registry, from a class path, or an object."""
+"""Terms of a sum of losses, from the registry, a class path or an object."""
 
 from __future__ import annotations
 
@@ -21,18 +21,19 @@ class Term(nn.Module):
     """A loss with its weight in a sum.
 
     A loss is called with logits (N, C, H, W) of any floating type and a mask (N, H, W) int64 of 0 to C - 1 or the
-    ignored value, and returns a scalar. A class is constructed first. Constructor and call get by keyword what they
-    name of: `ignore_index`, `classes`, `class_weights` ((C,) float32 or None; call only), `step` (number of optimiser
-    steps; None in validation; call only), `across` (maps a scalar to its mean over the processes; constructor only).
+    ignored value, and returns a scalar. A class is constructed first. Constructor and call may name these keyword
+    arguments: `ignore_index`, `classes`, `class_weights` ((C,) float32 or None; call only), `step` (number of
+    optimiser steps; None in validation; call only), `across` (function from a scalar to its mean over the processes;
+    constructor only).
 
     Args:
         source: name in the registry, class path, or the loss itself: a class, a module or a function.
-        weight: its weight in the sum.
-        given: what it gets by keyword if it names it.
-        arguments: further keywords, which it has to take.
+        weight: weight in the sum.
+        given: keyword arguments that the loss gets if it names them.
+        arguments: further keyword arguments, which the loss must accept.
 
     Raises:
-        ConfigError: if there is no such loss, or it does not take the arguments.
+        ConfigError: if the loss is unknown, or does not accept the arguments.
     """
 
     def __init__(
@@ -57,12 +58,12 @@ class Term(nn.Module):
         self._parameters_of_call = _parameters(found.forward if isinstance(found, nn.Module) else found)
 
     def forward(self, logits: Tensor, mask: Tensor, given: Mapping[str, Any]) -> Tensor:
-        """Return the loss, without its weight.
+        """Return the loss without its weight.
 
         Args:
-            logits: (N, C, H, W), any floating type.
-            mask: (N, H, W) int64, 0 to C - 1 or the ignored value.
-            given: what the loss gets by keyword if it names it.
+            logits: logits, (N, C, H, W) of any floating type.
+            mask: labels, (N, H, W) int64, 0 to C - 1 or the ignored value.
+            given: keyword arguments that the loss gets if it names them.
 
         Returns:
             A scalar.
@@ -90,7 +91,7 @@ class Term(nn.Module):
 
 
 def name_of(source: str | LossFunction) -> str:
-    """Return the name of a loss: of a class path the last part, of an object its own or its class's."""
+    """Return the name of a loss: the last part of a class path, or the name of an object or its class."""
     if isinstance(source, str):
         return source.replace(":", ".").rpartition(".")[2]
     return str(getattr(source, "__name__", type(source).__name__))

@@ -1,1 +1,1 @@
-"""Metrics: counts of single images, added up, and the scores that follow from them."""
+"""Metrics: counts per image, and scores from their sums."""

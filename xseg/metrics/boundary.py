@@ -1,4 +1,4 @@
-"""Boundary IoU: how well the outlines agree, whatever the size of the objects.
+"""Boundary IoU: agreement of outlines, independent of the size of objects.
 
 Source: Cheng et al. 2021, "Boundary IoU: Improving Object-Centric Image Segmentation Evaluation", section 4, and the
 authors' `boundary_iou_api`, `mask_to_boundary`.
@@ -15,16 +15,16 @@ from numpy.typing import NDArray
 from xseg.errors import ShapeError
 from xseg.metrics.metric import Counts, Metric, ratio
 
-WIDTH_RATIO = 0.02  # of the image's diagonal: the paper's value for COCO and LVIS, and its code's default
+WIDTH_RATIO = 0.02  # relative to the image diagonal: the paper's value for COCO and LVIS, and the default of its code
 
 
 class BoundaryIou(Metric):
-    """IoU of the boundary bands; None for a class that has no boundary pixel in label and prediction."""
+    """IoU of the boundary bands; None for a class without boundary pixels in label and prediction."""
 
     name, title, overall_title, validated = "boundary_iou", "boundary IoU", "boundary IoU", False
 
     def count(self, label: NDArray[Any], prediction: NDArray[Any]) -> Counts:
-        """Return the pixels of each class in both bands and in either band, (2, K) int64."""
+        """Return the number of pixels of each class in both bands and in either band, (2, K) int64."""
         return boundary_counts(label, prediction, classes=self.classes, ignore_index=self.ignore_index)
 
     def per_class(self, counts: Counts) -> list[float | None]:
@@ -47,20 +47,19 @@ def boundary_counts(
 ) -> NDArray[np.int64]:
     """Count the pixels of the inner boundary bands of every class.
 
-    A class's band holds its pixels that are at most `band_width` (rows or columns) from a pixel of another class or
-    from the image's edge. Ignored pixels are in no band and end no object: what is beside them is unknown, so they
-    make no boundary, and the prediction under them changes nothing. Without ignored pixels this is the authors' own
-    definition.
+    The band of a class holds its pixels at most `band_width` (rows or columns) away from a pixel of another class or
+    from the edge of the image. Ignored pixels belong to no band and form no boundary, as their class is unknown; the
+    prediction at ignored pixels has no effect. Without ignored pixels, this is the authors' own definition.
 
     Args:
-        label: (H, W) integer train ids, or `ignore_index`.
-        prediction: (H, W) integer train ids.
+        label: train ids or `ignore_index`, (H, W) integers.
+        prediction: train ids, (H, W) integers.
         classes: number of classes, K.
-        ignore_index: the label whose pixels are not counted.
-        ratio: width of the band over the image's diagonal.
+        ignore_index: label of pixels that are not counted.
+        ratio: ratio of the band width to the image diagonal.
 
     Returns:
-        (2, K) int64: pixels of each class in both bands, and in either band.
+        Number of pixels of each class in both bands, and in either band, (2, K) int64.
 
     Raises:
         ShapeError: if label and prediction differ in shape.
@@ -80,9 +79,11 @@ def boundary_counts(
 
 
 def _band(mask: NDArray[np.bool_], known: NDArray[np.bool_], width: int) -> NDArray[np.bool_]:
-    """Return the known pixels of `mask` that an erosion by `width` removes; outside the image is another class."""
+    """Return the known pixels of `mask` that erosion by `width` removes; the outside of the image is another class."""
     solid = (mask | ~known).astype(np.uint8)
-    square = np.ones((2 * width + 1, 2 * width + 1), np.uint8)  # as `width` erosions by 3x3, but separable, so quick
+    square = np.ones(
+        (2 * width + 1, 2 * width + 1), np.uint8
+    )  # equals `width` erosions by 3x3, but is separable and fast
     eroded = cv2.erode(solid, square, borderType=cv2.BORDER_CONSTANT, borderValue=(0,))
     inner: NDArray[np.bool_] = mask & known & (eroded == 0)
     return inner

@@ -1,4 +1,4 @@
-"""Counting which class was predicted where which class is, exactly."""
+"""Exact confusion matrix."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ def confusion_matrix(
     """Count the pixels of each pair of labelled and predicted class.
 
     Args:
-        label: (H, W) integer train ids, 0 to `classes` - 1, or `ignore_index`.
-        prediction: (H, W) integer train ids, 0 to `classes` - 1; anything where the label is ignored.
+        label: train ids, (H, W) integers from 0 to `classes` - 1, or `ignore_index`.
+        prediction: train ids, (H, W) integers from 0 to `classes` - 1; any values at ignored pixels.
         classes: number of classes, K.
-        ignore_index: the label whose pixels are not counted.
+        ignore_index: label of pixels that are not counted.
 
     Returns:
-        (K, K) counts of pixels: rows are labels, columns predictions. Matrices of several images are added up.
+        Counts of pixels, (K, K), with labels as rows and predictions as columns. Matrices of several images are added.
 
     Raises:
         ShapeError: if label and prediction differ in shape.

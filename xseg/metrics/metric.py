@@ -1,4 +1,4 @@
-"""What a metric is: counts of single images, added up, and the scores that follow from the sum."""
+"""Base class of metrics: counts per image, and scores from their sum."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ Counts = NDArray[Any]
 
 
 class Metric:
-    """Base of every metric. A subclass sets `name` and overrides `per_class`, `overall` or both.
+    """Base class of all metrics. A subclass sets `name` and overrides `per_class`, `overall` or both.
 
-    Unless it overrides `count` too, it gets the confusion matrix, which is counted once for all metrics.
+    Unless it overrides `count`, it gets the confusion matrix, which is counted once for all metrics.
 
     Args:
         classes: number of classes, K.
-        ignore_index: the label whose pixels are not counted.
+        ignore_index: label of pixels that are not counted.
 
     Attributes:
-        name: name of the score of each class: its key in metrics.json and its column val/NAME/CLASS in metrics.csv.
-        title: heading of its column; empty for the name.
-        overall_name: name of the score of all classes together; empty for `name`, None for no such score.
-        overall_title: how that one is called; empty for its name.
-        shown: whether tables and reports show the score of each class.
-        validated: whether every validation of a training measures it; otherwise only if it is asked for.
+        name: name of the class scores: key in metrics.json, and column val/NAME/CLASS in metrics.csv.
+        title: heading of the class scores; empty for the name.
+        overall_name: name of the score over all classes; empty for `name`, None for no such score.
+        overall_title: heading of the score over all classes; empty for its name.
+        shown: whether tables and reports show the class scores.
+        validated: whether every validation during training measures it, or only on request.
     """
 
     name: ClassVar[str]
@@ -45,59 +45,59 @@ class Metric:
         """Count one image.
 
         Args:
-            label: (H, W) integer train ids, or `ignore_index`.
-            prediction: (H, W) integer train ids.
+            label: train ids or `ignore_index`, (H, W) integers.
+            prediction: train ids, (H, W) integers.
 
         Returns:
-            Numbers that are added up over images, always of the same shape; here (K, K), see `confusion_matrix`.
+            Counts to be added over images, always of the same shape; here (K, K), see `confusion_matrix`.
         """
         return confusion_matrix(label, prediction, classes=self.classes, ignore_index=self.ignore_index)
 
     def per_class(self, counts: Counts) -> Sequence[float | None]:
-        """Return the score of each class, K numbers; None or NaN for one without a meaning."""
+        """Return the score of each class, K numbers; None or NaN if undefined."""
         raise NotImplementedError
 
     def overall(self, counts: Counts) -> float | None:
-        """Return the score of all classes together; unless it is overridden, the mean over those that have one."""
+        """Return the score over all classes; by default, the mean of the defined class scores."""
         return mean(self.per_class(counts))
 
     @classmethod
     def overall_key(cls) -> str | None:
-        """Return the name of the score of all classes together; None for no such score."""
+        """Return the name of the score over all classes; None for no such score."""
         return cls.name if cls.overall_name == "" else cls.overall_name
 
     @classmethod
     def heading(cls) -> str:
-        """Return the heading of the scores of single classes."""
+        """Return the heading of the class scores."""
         return cls.title or cls.name.replace("_", " ")
 
     @classmethod
     def overall_heading(cls) -> str:
-        """Return the heading of the score of all classes together."""
+        """Return the heading of the score over all classes."""
         return cls.overall_title or (cls.overall_key() or "").replace("_", " ")
 
     @classmethod
     def has_classes(cls) -> bool:
-        """Return whether it has a score of each class."""
+        """Return whether the metric has class scores."""
         return cls.per_class is not Metric.per_class
 
     @classmethod
     def has_overall(cls) -> bool:
-        """Return whether it has a score of all classes together."""
+        """Return whether the metric has a score over all classes."""
         return cls.overall_key() is not None and (cls.has_classes() or cls.overall is not Metric.overall)
 
     @classmethod
     def has_own_counts(cls) -> bool:
-        """Return whether it counts something else than the confusion matrix."""
+        """Return whether the metric has its own counts instead of the confusion matrix."""
         return cls.count is not Metric.count
 
 
 def ratio(part: float, whole: float) -> float | None:
-    """Return part / whole, or None where there is no whole."""
+    """Return part / whole, or None if whole is 0."""
     return part / whole if whole else None
 
 
 def mean(values: Iterable[float | None]) -> float | None:
-    """Return the mean of the values that have a meaning, or None if none has."""
+    """Return the mean of the values that are not None, or None if there are none."""
     present = [value for value in values if value is not None and not np.isnan(value)]
     return sum(present) / len(present) if present else None

@@ -1,4 +1,4 @@
-"""The scores that follow from a confusion matrix. Python's integers neither overflow nor round."""
+"""Scores from a confusion matrix, in Python's integers, which neither overflow nor round."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from xseg.metrics.metric import Counts, Metric, ratio
 
 @dataclass(frozen=True)
 class Margins:
-    """Pixels per class.
+    """Number of pixels per class.
 
     Args:
-        right: labelled and predicted.
-        labelled: labelled.
-        predicted: predicted.
+        right: pixels labelled and predicted as the class.
+        labelled: pixels labelled as the class.
+        predicted: pixels predicted as the class.
     """
 
     right: list[int]
@@ -31,7 +31,7 @@ def margins(confusion: Counts) -> Margins:
 
 
 def ious(confusion: Counts) -> list[float | None]:
-    """Return the intersection over union of each class; None for one that is neither labelled nor predicted."""
+    """Return the intersection over union of each class; None if it is neither labelled nor predicted."""
     pixels = margins(confusion)
     triples = zip(pixels.right, pixels.labelled, pixels.predicted, strict=True)
     return [ratio(right, labelled + predicted - right) for right, labelled, predicted in triples]
@@ -48,7 +48,7 @@ class Iou(Metric):
 
 
 class Accuracy(Metric):
-    """Share of a class's labelled pixels that are predicted right; None for a class that is not labelled."""
+    """Share of a class's labelled pixels that are predicted correctly; None for a class without labels."""
 
     name, overall_title, validated = "accuracy", "mean accuracy", False
     overall_name: ClassVar[str | None] = "mean_accuracy"
@@ -60,7 +60,7 @@ class Accuracy(Metric):
 
 
 class Precision(Metric):
-    """Share of the pixels predicted as a class that are right; None for a class that is not predicted."""
+    """Share of the pixels predicted as a class that are correct; None for a class without predictions."""
 
     name, validated = "precision", False
     overall_name: ClassVar[str | None] = None
@@ -72,7 +72,7 @@ class Precision(Metric):
 
 
 class Recall(Accuracy):
-    """The accuracy of a class under its name in detection, for programs that read metrics.json."""
+    """Accuracy of a class under its name in detection, for programs that read metrics.json."""
 
     name, shown = "recall", False
     overall_name: ClassVar[str | None] = None
@@ -92,7 +92,7 @@ class F1(Metric):
 
 
 class PixelAccuracy(Metric):
-    """Share of the labelled pixels that are predicted right."""
+    """Share of labelled pixels that are predicted correctly."""
 
     name, overall_title, validated = "pixel_accuracy", "pixel accuracy", False
 
@@ -103,7 +103,7 @@ class PixelAccuracy(Metric):
 
 
 class FrequencyWeightedIou(Metric):
-    """IoU averaged with the share of labelled pixels as weight."""
+    """Mean IoU weighted by the share of labelled pixels."""
 
     name, overall_title, validated = "fwiou", "frequency-weighted IoU", False
 

@@ -1,4 +1,4 @@
-"""The metrics of semantic segmentation, by name. A new one is a module here and its class below."""
+"""Registry of segmentation metrics. A new metric is a module here and its class below."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ _TAKEN = ("classes", "confusion", "evaluated", "pixels", "loss")  # other keys o
 def create_metrics(
     sources: Sequence[MetricSource], *, classes: int, ignore_index: int, names: Sequence[str] = tuple(METRICS)
 ) -> tuple[Metric, ...]:
-    """Make registered metrics, and further ones.
+    """Create registered and further metrics.
 
     Args:
         sources: further metrics: names in the registry, class paths, classes or objects.
         classes: number of classes.
-        ignore_index: the label whose pixels are not counted.
-        names: registered metrics that are made anyway.
+        ignore_index: label of pixels that are not counted.
+        names: names of registered metrics that are always created.
 
     Raises:
-        ConfigError: if a metric is unknown, is no metric, or has the name of another one.
+        ConfigError: if a metric is unknown, not a metric, or has the name of another one.
     """
     kinds: list[type[Metric] | Metric] = [METRICS[name] for name in names]
     kinds += [found for found in map(_find, sources) if found not in kinds]
@@ -44,7 +44,7 @@ def create_metrics(
             raise ConfigError(f"metric {kind}: {error}", expected="classes and ignore_index as keywords") from error
         own = type(metric) not in METRICS.values()
         if metric.name in made or (own and {metric.name, metric.overall_key()} & taken):
-            raise ConfigError(f"metric {metric.name!r} twice", expected="a name of its own")
+            raise ConfigError(f"metric {metric.name!r} twice", expected="a unique name")
         made[metric.name] = metric
     return tuple(made.values())
 

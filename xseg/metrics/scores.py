@@ -1,4 +1,4 @@
-"""The scores of a set of images: counting images, adding up the counts, computing all metrics."""
+"""Scores of a set of images: count images, add the counts, and compute all metrics."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from xseg.metrics.metric import Counts, Metric
 
 CONFUSION = "confusion"
 ImageCounts: TypeAlias = Mapping[str, Counts]
-"""What was counted: the confusion matrix under "confusion", and the counts of metrics that have their own."""
+"""Counts: the confusion matrix under "confusion", and the counts of metrics with their own."""
 
 
 @dataclass(frozen=True)
 class Scores:
-    """The scores of a set of images; None where a score has no meaning.
+    """Scores of a set of images; undefined scores are None.
 
-    A class that is absent from labels and predictions takes part in no mean; one that is predicted but never labelled
-    has an IoU of 0, which counts, and no accuracy.
+    A class that is neither labelled nor predicted is not part of any mean. A class that is predicted but never labelled
+    has an IoU of 0, which is part of the mean, and no accuracy.
 
     Args:
-        overall: score of all classes together by its name; see `xseg.metrics.registry.METRICS`.
-        per_class: score of each class, by train id, by the metric's name.
-        pixels: labelled pixels of each class.
-        confusion: pixels; confusion[label][prediction].
+        overall: scores over all classes by name; see `xseg.metrics.registry.METRICS`.
+        per_class: scores of each class in the order of train ids, by name of the metric.
+        pixels: number of labelled pixels of each class.
+        confusion: number of pixels, as confusion[label][prediction].
     """
 
     overall: dict[str, float | None]
@@ -39,10 +39,10 @@ class Scores:
     confusion: tuple[tuple[int, ...], ...]
 
     def to_dict(self, names: Sequence[str]) -> dict[str, Any]:
-        """Return plain values for JSON, with the classes under their names.
+        """Return a dictionary that JSON can hold, with classes by name.
 
         Raises:
-            ValueError: if there is not one name per class.
+            ValueError: if the number of names differs from the number of classes.
         """
         columns = {**self.per_class, "pixels": self.pixels}
         rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
@@ -56,29 +56,29 @@ def count_image(
     """Count one image for several metrics.
 
     Args:
-        metrics: from `create_metrics`.
-        label: (H, W) integer train ids, or `ignore_index`.
-        prediction: (H, W) integer train ids.
+        metrics: metrics from `create_metrics`.
+        label: train ids or `ignore_index`, (H, W) integers.
+        prediction: train ids, (H, W) integers.
         classes: number of classes.
-        ignore_index: the label whose pixels are not counted.
+        ignore_index: label of pixels that are not counted.
 
     Returns:
-        The confusion matrix, and the counts of the metrics that have their own.
+        The confusion matrix, and the counts of metrics with their own.
 
     Raises:
         ShapeError: if label and prediction differ in shape.
         DataError: if a label or a prediction is neither a class nor ignored.
-        ConfigError: if a metric does not count.
+        ConfigError: if a metric does not return counts.
     """
     matrix = confusion_matrix(label, prediction, classes=classes, ignore_index=ignore_index)
     return {CONFUSION: matrix, **own_counts(metrics, label, prediction)}
 
 
 def own_counts(metrics: Sequence[Metric], label: NDArray[Any], prediction: NDArray[Any]) -> dict[str, Counts]:
-    """Return what `count_image` does, but the confusion matrix.
+    """Return the counts of `count_image` without the confusion matrix.
 
     Raises:
-        ConfigError: if a metric does not count.
+        ConfigError: if a metric does not return counts.
     """
     counted: dict[str, Counts] = {}
     for metric in metrics:
@@ -91,7 +91,7 @@ def own_counts(metrics: Sequence[Metric], label: NDArray[Any], prediction: NDArr
 
 
 def add_counts(total: ImageCounts, more: ImageCounts) -> dict[str, Counts]:
-    """Return the sums of two sets of images; an empty one is 0.
+    """Return the sum of the counts of two sets of images; an empty set counts as 0.
 
     Raises:
         ConfigError: if a metric's counts have other shapes.
@@ -109,15 +109,15 @@ def compute_scores(metrics: Sequence[Metric], counts: ImageCounts) -> Scores:
     """Compute all scores.
 
     Args:
-        metrics: from `create_metrics`.
-        counts: from `count_image`, of one image or of several added up.
+        metrics: metrics from `create_metrics`.
+        counts: counts from `count_image`, for one image or summed over several.
 
     Returns:
         The scores, in the order of the metrics.
 
     Raises:
         ShapeError: if the confusion matrix is not square or a count is negative.
-        ConfigError: if a metric does not give a number, or one per class.
+        ConfigError: if a metric does not return a number, or one per class.
     """
     confusion = counts[CONFUSION]
     if confusion.ndim != 2 or confusion.shape[0] != confusion.shape[1] or (confusion < 0).any():
