@@ -136,6 +136,12 @@ class EncoderSpec:
             stages = tuple(replace(stage, skip="none") for stage in stages)
         return replace(self, stages=stages, ablation=ablation)
 
+    def with_norm(self, eps: float | None, momentum: float | None) -> EncoderSpec:
+        """Return the same network with another epsilon and momentum of its normalisations; None keeps its own."""
+        own = self.batch_norm
+        norm = NormSpec(own.eps if eps is None else eps, own.momentum if momentum is None else momentum)
+        return replace(self, batch_norm=norm)
+
     def with_multi_grid(self, multi_grid: tuple[int, ...]) -> EncoderSpec:
         """Return the same network with the dilation of each convolution in the last block multiplied.
 

@@ -1,1 +1,1 @@
-"""DeepLabV3+, SMP's decoders, and the bundle that a model is saved as."""
+"""Networks: DeepLabV3+, SMP's decoders and decoders from outside the package, over any encoder; classifiers."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from torch import Tensor, nn
@@ -81,12 +81,7 @@ class ClassifierConfig:
             ConfigError: if there is no such encoder, or its width is out of range.
         """
         table = encoder_spec(self.encoder).scaled(self.width).with_ablation(self.ablation)
-        norm = table.batch_norm
-        if self.encoder_norm_eps is not None:
-            norm = replace(norm, eps=self.encoder_norm_eps)
-        if self.encoder_norm_momentum is not None:
-            norm = replace(norm, momentum=self.encoder_norm_momentum)
-        return replace(table, batch_norm=norm)
+        return table.with_norm(self.encoder_norm_eps, self.encoder_norm_momentum)
 
 
 class XceptionClassifier(nn.Module):

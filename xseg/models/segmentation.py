@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 import torch
@@ -27,14 +26,8 @@ def build_encoder(config: ModelConfig) -> Encoder:
 
         return build_smp_encoder(config)
     spec = encoder_spec(config.encoder).scaled(config.width).with_multi_grid(config.multi_grid)
-    spec = spec.with_ablation(config.ablation)
-    norm = spec.batch_norm
-    if config.encoder_norm_eps is not None:
-        norm = replace(norm, eps=config.encoder_norm_eps)
-    if config.encoder_norm_momentum is not None:
-        norm = replace(norm, momentum=config.encoder_norm_momentum)
     return XceptionEncoder(
-        replace(spec, batch_norm=norm),
+        spec.with_ablation(config.ablation).with_norm(config.encoder_norm_eps, config.encoder_norm_momentum),
         in_channels=config.in_channels,
         depth=config.depth,
         output_stride=config.output_stride,

@@ -281,4 +281,3 @@ ORIGINS = (
     Origin("segmentron", (r"(encoder\.)?block1\.sep_conv1\.block\.depthwise\.weight",), _segmentron),
     Origin("cadene", (r"conv1\.weight", r"block12\.rep\..*", r"conv4\.pointwise\.weight"), _cadene),
 )
-ORIGIN_NAMES = tuple(dict.fromkeys(origin.name for origin in ORIGINS))
