@@ -93,7 +93,10 @@ def test_a_bundle_for_another_task_is_refused(any_bundle, tmp_path, old):
     assert bundle_task(folder) == any_bundle.task
     other, said = {
         "segmentation": ("classification", "holds a segmentation model; expected a classifier"),
-        "classification": ("segmentation", "holds a classifier; expected a segmentation model; pass it to a training with"),
+        "classification": (
+            "segmentation",
+            "holds a classifier; expected a segmentation model; pass it to a training with",
+        ),
     }[any_bundle.task]
     with pytest.raises(WeightsError, match=said):
         load_bundle(folder, other)

@@ -72,7 +72,7 @@ def test_the_bands_are_the_models_channels(tmp_path):
 @pytest.mark.parametrize(
     ("profile", "channels", "message"),
     [
-        ({"count": 5}, 3, "has 5 bands; expected 3; gdal_translate -b"),
+        ({"count": 5}, 3, "has 5 bands; expected 3; select bands with gdal_translate -b"),
         ({"count": 1}, 4, "has 1 bands; expected 4"),
         ({"dtype": "complex64"}, 3, "has complex64 values"),
     ],
@@ -105,7 +105,7 @@ def test_what_is_no_geotiff_is_refused(tmp_path):
     write(tmp_path / "cut.tif", height=500, width=500)
     (tmp_path / "cut.tif").write_bytes((tmp_path / "cut.tif").read_bytes()[:100])
     for name in ("a.png", "list.vrt", "cut.tif"):
-        with pytest.raises(DataError, match=rf"{name} cannot be read.*expected a whole GeoTIFF"):
+        with pytest.raises(DataError, match=rf"{name} cannot be read.*expected a complete GeoTIFF"):
             open_one(tmp_path / name)
     with pytest.raises(DataError, match=r"missing\.tif does not exist"):
         open_one(tmp_path / "missing.tif")

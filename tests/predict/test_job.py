@@ -155,10 +155,10 @@ def test_a_mask_that_was_removed_is_made_again(model, pictures, tmp_path, undist
 def test_resuming_with_something_else_is_refused_and_changes_nothing(model, pictures, tmp_path):
     make_job(model, pictures, tmp_path).run()
     before = hashes(tmp_path), (tmp_path / "predictions.csv").read_bytes()
-    with pytest.raises(ConfigError, match="was made with batch_size=1, and this run has batch_size=2"):
+    with pytest.raises(ConfigError, match="was made with batch_size=1, but this run has batch_size=2"):
         make_job(model, pictures, tmp_path, batch_size=2, resume=True).run()
     other = make_job(model, pictures, tmp_path, resume=True)
-    with pytest.raises(ConfigError, match="was made with model=digest, and this run has model=another"):
+    with pytest.raises(ConfigError, match="was made with model=digest, but this run has model=another"):
         replace(other, description=other.description | {"model": "another"}).run()
     (tmp_path / "run.json").write_text("{")
     with pytest.raises(ConfigError, match=r"run\.json cannot be read"):
@@ -199,13 +199,13 @@ def test_another_run_is_refused_and_nothing_changes_but_overwriting_leaves_nothi
     before = hashes(tmp_path), (tmp_path / "predictions.csv").read_bytes()
     same = make_job(model, pictures, tmp_path, overlay=True, polygons=True, coco=True)
     others = {
-        "was made with coco=True, and this run has coco=False; .*add --overwrite": make_job(
+        "was made with coco=True, but this run has coco=False; .*add --overwrite": make_job(
             model, pictures, tmp_path, overlay=True, polygons=True
         ),
-        "was made with model=digest, and this run has model=another": replace(
+        "was made with model=digest, but this run has model=another": replace(
             same, description=same.description | {"model": "another"}
         ),
-        "holds a run on other sources": replace(same, sources=same.sources[1:]),
+        "holds a run with other sources": replace(same, sources=same.sources[1:]),
     }
     for message, job in others.items():
         with pytest.raises(ConfigError, match=message):
@@ -227,7 +227,7 @@ def test_more_sources_may_be_resumed_and_fewer_or_renamed_ones_may_not(model, pi
     with pytest.raises(ConfigError, match=r"holds masks/00.png of .*00.png, which is not among this run's sources"):
         replace(resumed, sources=whole.sources[1:]).run()
     renamed = [replace(source, name=f"x/{source.name}") for source in whole.sources]
-    with pytest.raises(ConfigError, match=r"holds masks/00.png of .*, which is called masks/x/00.png now"):
+    with pytest.raises(ConfigError, match=r"holds masks/00.png of .*, which is now called masks/x/00.png"):
         replace(resumed, sources=renamed).run()
 
 
@@ -238,7 +238,7 @@ def test_files_that_no_run_made_are_neither_mixed_with_nor_overwritten(model, pi
     with pytest.raises(ConfigError, match=r"masks/00.png exists, and .* holds no run"):
         make_job(model, pictures, tmp_path, **options).run()
     (tmp_path / "run.json").write_text('{"mine": 1}')
-    with pytest.raises(ConfigError, match=r"run\.json describes no run of xseg"):
+    with pytest.raises(ConfigError, match=r"run\.json does not describe a run of xseg"):
         make_job(model, pictures, tmp_path, **options).run()
     assert (tmp_path / "masks" / "00.png").read_bytes() == b"ground truth"
 

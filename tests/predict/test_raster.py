@@ -330,6 +330,6 @@ def test_a_file_that_is_damaged_in_the_middle_is_one_clear_line_and_leaves_no_ma
     middle = len(content) // 2
     content[middle : middle + 4000] = bytes(4000)
     path.write_bytes(content)
-    with pytest.raises(DataError, match=r"scene.tif cannot be read: .*; expected a whole GeoTIFF"):
+    with pytest.raises(DataError, match=r"scene.tif cannot be read: .*; expected a complete GeoTIFF"):
         predict_raster(Predictor(), path, tmp_path / "out" / "mask.tif", TILES)
     assert names(tmp_path / "out") == []

@@ -158,5 +158,5 @@ def test_what_names_nothing_is_refused_by_name(tree, argument, message):
     (root / "empty").mkdir()
     with pytest.raises(DataError, match=message):
         expand_sources(["in", argument])
-    with pytest.raises(DataError, match="names no image"):
+    with pytest.raises(DataError, match="matches no image"):
         expand_sources(["in"], exclude="in")

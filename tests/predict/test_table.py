@@ -6,12 +6,12 @@ import json
 import pytest
 
 from xseg.errors import DataError
-from xseg.predict.table import COLUMNS, Row, growing_table, read_table, write_table
+from xseg.predict.table import COLUMNS, PredictionRow, growing_table, read_table, write_table
 
 ROWS = [
-    Row("a,b.png", "ok", 3, 2, 0.5, json.dumps({'a "b"': 6}), "masks/a,b.png"),
-    Row('c "d"\n.png', "failed", error="c: wrong; expected\nmore, or less"),
-    Row("é.png", "ok", 1, 1, 0.25, '{"x": 1}', "masks/é.png"),
+    PredictionRow("a,b.png", "ok", 3, 2, 0.5, json.dumps({'a "b"': 6}), "masks/a,b.png"),
+    PredictionRow('c "d"\n.png', "failed", error="c: wrong; expected\nmore, or less"),
+    PredictionRow("é.png", "ok", 1, 1, 0.25, '{"x": 1}', "masks/é.png"),
 ]
 
 

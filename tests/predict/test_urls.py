@@ -135,7 +135,7 @@ def test_the_same_name_below_two_urls_keeps_the_folders_in_every_run(photos, tmp
         assert len(set(names[0])) == 2
 
 
-@pytest.mark.parametrize(("place", "message"), [("nothing", "does not exist"), ("*.gif", "holds no image")])
+@pytest.mark.parametrize(("place", "message"), [("nothing", "does not exist"), ("*.gif", "holds no matching image")])
 def test_a_url_that_names_nothing_is_told(photos, place, message):
     with pytest.raises(DataError, match=message):
         expand_sources([f"{photos[1]}/{place}"])
@@ -191,7 +191,7 @@ def test_what_was_removed_far_away_is_made_again(predictor, photos):
 def test_a_url_with_other_options_is_not_gone_on_with(predictor, photos):
     _, url = photos
     make_job(predictor, [url], f"{url}/out").run()
-    with pytest.raises(ConfigError, match=r"was made with coco=False, and this run has coco=True"):
+    with pytest.raises(ConfigError, match=r"was made with coco=False, but this run has coco=True"):
         make_job(predictor, [url], f"{url}/out", coco=True, resume=True).run()
 
 
@@ -201,7 +201,7 @@ def test_a_url_of_another_run_is_refused_or_overwritten_as_a_folder_is(predictor
     make_job(predictor, [url], out, coco=True).run()
     make_job(predictor, [url], out, coco=True).run()
     before = files_below(out)
-    with pytest.raises(ConfigError, match="holds a run on other sources"):
+    with pytest.raises(ConfigError, match="holds a run with other sources"):
         make_job(predictor, [f"{url}/a"], out, coco=True).run()
     with pytest.raises(ConfigError, match="add --overwrite"):
         make_job(predictor, [url], out).run()

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from xseg.inference.predictor import Predictor
     from xseg.predict.outputs.output import Output
-    from xseg.predict.table import Row
+    from xseg.predict.table import PredictionRow
 
 # A command is to be quick; in Python and for scores, what a user does not ask for is left exact.
 QUICK = {"precision": "auto", "backend": "auto"}
@@ -111,7 +111,9 @@ def _add_outputs(parser: ArgumentParser) -> None:
     )
 
 
-def _print_summary(rows: Sequence[Row], options: FolderOptions, outputs: Sequence[Output], seconds: float) -> None:
+def _print_summary(
+    rows: Sequence[PredictionRow], options: FolderOptions, outputs: Sequence[Output], seconds: float
+) -> None:
     """Print what was written where and how fast."""
     from xseg.predict.staging import OutputFolder
 

@@ -1,1 +1,1 @@
-"""Prediction on files: sources in, masks out."""
+"""Prediction for files: from sources to masks."""

@@ -1,4 +1,4 @@
-"""What an earlier run left in an output folder: resumed, replaced or refused, and never mixed with another run."""
+"""Earlier runs in an output folder, which are resumed, replaced or refused, but never mixed with another run."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from xseg.errors import ConfigError
 from xseg.predict.manifest import MANIFEST, read_manifest
 from xseg.predict.sources import Source
 from xseg.predict.staging import OutputFolder
-from xseg.predict.table import TABLE, Row, read_table
+from xseg.predict.table import TABLE, PredictionRow, read_table
 
 SOURCES, PLACES = "sources", "places"  # keys of a manifest beside those of `describe_run`
 
 
 @dataclass(frozen=True)
 class EarlierRun:
-    """What an output folder holds.
+    """An earlier run in an output folder.
 
     Args:
-        folder: the output folder.
-        manifest: what its run was made with; None if there was no run.
+        folder: output folder.
+        manifest: manifest of the run; None if there was no run.
     """
 
     folder: OutputFolder
@@ -32,30 +32,30 @@ class EarlierRun:
 
     @classmethod
     def find(cls, folder: OutputFolder) -> EarlierRun:
-        """Read what is in a folder.
+        """Read the manifest in a folder.
 
         Raises:
-            ConfigError: if the manifest is not one of a run.
+            ConfigError: if the manifest does not belong to a run.
         """
         folder.bring(folder.directory / MANIFEST)
         return cls(folder, read_manifest(folder.directory))
 
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[PredictionRow]:
         """Return the rows of the run's table.
 
         Raises:
-            DataError: if the table is another program's, or damaged.
+            DataError: if the table belongs to another program or is damaged.
         """
         table = self.folder.directory / TABLE
         self.folder.bring(table)
         return read_table(table) if table.is_file() else []
 
     def require_same(self, manifest: Mapping[str, Any], *, resume: bool) -> None:
-        """Refuse a run with another model, options or, unless it is resumed, sources.
+        """Refuse another model, other options or, unless the run is resumed, other sources.
 
         Args:
-            manifest: what the new run is made with.
-            resume: whether the new run keeps what is done. It may have more sources then.
+            manifest: manifest of the new run.
+            resume: whether the new run keeps finished outputs; it may then have more sources.
 
         Raises:
             ConfigError: if the runs differ.
@@ -66,29 +66,29 @@ class EarlierRun:
                 continue
             if key == SOURCES:
                 raise ConfigError(
-                    f"{self.folder.place} holds a run on other sources",
-                    expected="the same ones",
+                    f"{self.folder.place} holds a run with other sources",
+                    expected="the same sources",
                     remedy=_remedy(resume),
                 )
             raise ConfigError(
-                f"{self.folder.place} was made with {key}={earlier}, and this run has {key}={value}",
+                f"{self.folder.place} was made with {key}={earlier}, but this run has {key}={value}",
                 expected="the same model and options",
                 remedy=_remedy(resume),
             )
 
-    def require_sources(self, rows: Sequence[Row], masks: Mapping[str, str]) -> None:
-        """Refuse a run to resume whose masks would not all be this run's.
+    def require_sources(self, rows: Sequence[PredictionRow], masks: Mapping[str, str]) -> None:
+        """Refuse to resume a run whose masks would not all belong to the new run.
 
         Args:
-            rows: the rows of the run's table.
-            masks: the mask of each source of the new run, as its row names it.
+            rows: rows of the run's table.
+            masks: mask of each source in the new run, as in its row.
 
         Raises:
-            ConfigError: if a source is gone, or its mask is now called something else.
+            ConfigError: if a source is missing, or its mask now has another name.
         """
         for row in rows:
             if row.status == "ok" and masks.get(row.path) != row.mask:
-                known = f"is called {masks[row.path]} now" if row.path in masks else "is not among this run's sources"
+                known = f"is now called {masks[row.path]}" if row.path in masks else "is not among this run's sources"
                 raise ConfigError(
                     f"{self.folder.place} holds {row.mask} of {row.path}, which {known}",
                     expected="the sources of the run to resume, or more of them in the same folders",
@@ -96,7 +96,7 @@ class EarlierRun:
                 )
 
     def require_nothing(self, places: Iterable[str]) -> None:
-        """Refuse a folder without a run that holds files where this run writes.
+        """Refuse a folder without a run that holds files which this run would overwrite.
 
         Raises:
             ConfigError: if there is such a file.
@@ -105,12 +105,12 @@ class EarlierRun:
         if found is not None:
             raise ConfigError(
                 f"{self.folder.at(found)} exists, and {self.folder.place} holds no run (it has no {MANIFEST})",
-                expected="a new folder, or one of an earlier run",
-                remedy="name another folder",
+                expected="a new folder, or the folder of an earlier run",
+                remedy="choose another folder",
             )
 
     def remove(self) -> None:
-        """Remove all that the run wrote, its manifest last, and nothing else."""
+        """Remove all files of the run, its manifest last, and no others."""
         if self.manifest is None:
             return
         known = self.manifest.get(PLACES)
@@ -122,7 +122,7 @@ class EarlierRun:
         self.folder.remove(self.folder.directory / MANIFEST)
 
     def _files(self, places: Iterable[str]) -> list[Path]:
-        """Return the files in folders or of names below the output folder."""
+        """Return the files with the given names, or in the given folders, below the output folder."""
         listing = self.folder.listing()
         found: list[Path] = []
         for place in places:
@@ -137,7 +137,7 @@ class EarlierRun:
 
 
 def describe_sources(sources: Sequence[Source]) -> str:
-    """Return a text that differs where sources or the names of their outputs differ."""
+    """Return a text that identifies the sources and the names of their outputs."""
     digest = hashlib.blake2b(digest_size=16)
     for source in sources:
         digest.update(f"{source.place}\n{source.name}\n{source.kind}\n".encode(errors="surrogateescape"))
@@ -145,7 +145,9 @@ def describe_sources(sources: Sequence[Source]) -> str:
 
 
 def _remedy(resume: bool) -> str:
-    return f"name another folder, or add --overwrite {'instead of --resume ' if resume else ''}to replace what it holds"
+    return (
+        f"choose another folder, or add --overwrite {'instead of --resume ' if resume else ''}to replace what it holds"
+    )
 
 
 def _is_name(place: object) -> bool:

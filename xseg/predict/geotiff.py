@@ -1,4 +1,4 @@
-"""GeoTIFFs: which files are read by windows, and how masks are written with a place on the Earth.
+"""GeoTIFFs: detection of files to be read by windows, and writing of georeferenced masks.
 
 Needs the extra `geo` (rasterio). Imports no torch.
 """
@@ -22,10 +22,10 @@ from xseg.types import PathArgument
 if TYPE_CHECKING:
     from rasterio.io import DatasetReader, DatasetWriter
 
-LARGE_PIXELS = 2**26  # a TIFF above this is read by windows, whether it is georeferenced or not
-BLOCK = 512  # side of the blocks that are written, in pixels
+LARGE_PIXELS = 2**26  # larger TIFFs are read by windows, georeferenced or not
+BLOCK = 512  # side of the written blocks in pixels
 CACHE_MEGABYTES = 128  # GDAL's own default is a twentieth of the machine's memory
-DISK_RESERVE = 32 * 2**20  # bytes; GDAL does not tell when it could not write its last blocks
+DISK_RESERVE = 32 * 2**20  # bytes; GDAL does not report it if the last blocks cannot be written
 
 # GeoTIFF 1.1, section 7.1: ModelPixelScale, ModelTiepoint, ModelTransformation, GeoKeyDirectory
 _GEOREFERENCE = frozenset({33550, 33922, 34264, 34735})
@@ -33,16 +33,16 @@ WORLD_FILES = (".tfw", ".tifw", ".wld")
 
 
 def is_raster(path: PathArgument) -> bool:
-    """Tell from its header whether a file is to be read and written by windows.
+    """Return, from its header, whether a file must be read and written by windows.
 
     Args:
-        path: any file.
+        path: path of any file.
 
     Returns:
-        True for a TIFF with georeferencing (in its tags or in a world file) or with more than 2**26 pixels; False for
-        everything else, a file that is missing or damaged too.
+        True for a TIFF with georeferencing (in its tags or a world file) or with more than 2**26 pixels; False for all
+        other files, including missing and damaged ones.
     """
-    from xseg.images.tiff import is_tiff  # brings OpenCV, which the command line's help does not need
+    from xseg.images.tiff import is_tiff  # imports OpenCV, which `--help` does not need
 
     path = Path(path)
     try:
@@ -56,7 +56,7 @@ def is_raster(path: PathArgument) -> bool:
 
 
 def is_raster_file(file: BinaryIO) -> bool:
-    """Tell the same of an open file, beside which no world file is looked for."""
+    """Return the same for an open file, without looking for a world file."""
     import tifffile
 
     try:
@@ -64,7 +64,7 @@ def is_raster_file(file: BinaryIO) -> bool:
             page = tiff.pages.first
             located = bool(_GEOREFERENCE & {tag.code for tag in page.tags})
             return located or page.imagelength * page.imagewidth > LARGE_PIXELS
-    except Exception:  # what a damaged header makes tifffile raise has no common class; reading will tell
+    except Exception:  # tifffile's exceptions for damaged headers have no common class; reading reports the fault
         return False
 
 
@@ -82,7 +82,7 @@ def raster_size(file: BinaryIO) -> tuple[int, int] | None:
 
 @contextmanager
 def geo_environment(purpose: str) -> Iterator[None]:
-    """Set GDAL up: a small cache, errors as exceptions, no warning that a picture has no place on Earth.
+    """Set up GDAL: a small cache, errors as exceptions, no warning about missing georeferencing.
 
     Raises:
         MissingExtraError: if rasterio is not installed.
@@ -98,7 +98,7 @@ def geo_environment(purpose: str) -> Iterator[None]:
 
 
 def mask_type(labels: LabelMap) -> tuple[str, int]:
-    """Return the number type of a raster of train ids, and its value for "no data": `ignore_index` where it fits."""
+    """Return the data type for train ids, and the value for "no data": `ignore_index` if it fits."""
     kind, highest = ("uint8", 255) if len(labels) <= 255 else ("uint16", 65535)
     fits = len(labels) <= labels.ignore_index <= highest
     return kind, labels.ignore_index if fits else highest
@@ -106,14 +106,14 @@ def mask_type(labels: LabelMap) -> tuple[str, int]:
 
 @contextmanager
 def create_like(path: Path, like: DatasetReader, *, count: int, dtype: str, nodata: float) -> Iterator[DatasetWriter]:
-    """Create a GeoTIFF of the size and the place on Earth of another one, in compressed blocks; written by windows.
+    """Create a GeoTIFF with the size and georeferencing of another one, in compressed blocks, for writing by windows.
 
     Args:
-        path: the file.
-        like: the raster whose size, coordinate system and transform, or ground control points, it gets.
+        path: path of the file.
+        like: raster with size, coordinate system and transform or ground control points.
         count: number of bands.
-        dtype: of the values.
-        nodata: the value that means "no data".
+        dtype: data type.
+        nodata: value for "no data".
     """
     import rasterio
 
@@ -133,7 +133,7 @@ def create_like(path: Path, like: DatasetReader, *, count: int, dtype: str, noda
 
 
 def write_window(dataset: DatasetWriter, values: NDArray[Any], rows: slice, columns: slice) -> None:
-    """Write (h, w) into the first band, or (count, h, w) into all.
+    """Write (h, w) to the first band, or (count, h, w) to all bands.
 
     Raises:
         OSError: if the disk is full, or the file cannot be written.
@@ -151,15 +151,15 @@ def write_window(dataset: DatasetWriter, values: NDArray[Any], rows: slice, colu
 
 
 def add_colors(dataset: DatasetWriter, labels: LabelMap) -> None:
-    """Give a raster of train ids its colour table, before its first window is written."""
+    """Add the colour table to a raster of train ids, before the first window is written."""
     colors = {index: (*color, 255) for index, color in enumerate(labels.colors)}
     dataset.write_colormap(1, colors)
 
 
 def add_overviews(path: Path) -> None:
-    """Add reduced copies of a raster to its file, each of half the size, so that viewers show all of it at once.
+    """Add overviews to a raster, each half the size of the previous one, for fast display in viewers.
 
-    Each pixel is the commonest class of the pixels that it stands for.
+    Each pixel has the most frequent class of the pixels that it covers.
     """
     import rasterio
     from rasterio.enums import Resampling
@@ -173,5 +173,5 @@ def add_overviews(path: Path) -> None:
 
 
 def reason(error: Exception) -> str:
-    """Return the first line of what GDAL says."""
+    """Return the first line of GDAL's message."""
     return str(error.__cause__ or error).strip().partition("\n")[0]

@@ -1,4 +1,4 @@
-"""A whole run of `predict`: every source to its files and its row, survivable and resumable."""
+"""A complete run of `predict`, which can be resumed after a failure."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ from xseg.predict.outputs.registry import OUTPUTS, check_outputs
 from xseg.predict.raster import predict_raster_source
 from xseg.predict.sources import Source, forget
 from xseg.predict.staging import OutputFolder, Regularly
-from xseg.predict.table import TABLE, Row, TableWriter, growing_table
+from xseg.predict.table import TABLE, PredictionRow, TableWriter, growing_table
 from xseg.predict.video import predict_video
 from xseg.predict.writer import PredictionWriter, failed_row
 
-ImageEngine: TypeAlias = "Callable[[Job, Sequence[Request]], Iterator[Row]]"
+ImageEngine: TypeAlias = "Callable[[Job, Sequence[Request]], Iterator[PredictionRow]]"
 
 
 @dataclass(frozen=True)
 class Job:
-    """What a run does.
+    """A run of prediction.
 
     Args:
-        predictor: predicts.
-        sources: what to predict on, with names of their own.
-        options: where outputs go.
-        description: what the run is made with; see `describe_run`.
-        show: shows progress.
-        outputs: what is written beside what is always written.
+        predictor: predictor.
+        sources: sources with unique names.
+        options: options of the output folder.
+        description: description of model and options; see `describe_run`.
+        show: progress display.
+        outputs: requested outputs besides those that are always written.
 
     Raises:
         XsegError: if an output cannot be written for a source.
@@ -62,28 +62,27 @@ class Job:
 
     @property
     def folder(self) -> OutputFolder:
-        """The output folder."""
+        """Output folder."""
         return OutputFolder.named(self.options.output_dir)
 
     @property
     def directory(self) -> Path:
-        """Where files are written on this machine."""
+        """Local folder for the files."""
         return self.folder.directory
 
-    def run(self, engine: ImageEngine | None = None) -> list[Row]:
-        """Do the work.
+    def run(self, engine: ImageEngine | None = None) -> list[PredictionRow]:
+        """Run the prediction.
 
         Args:
-            engine: predicts on images and writes what is wanted of them, giving rows as they are done; the local
-                machine if None.
+            engine: function that predicts images, writes their outputs and yields their rows; None for this machine.
 
         Returns:
-            A row per source, in order.
+            One row per source, in order.
 
         Raises:
             ConfigError: if the output folder is in use, or holds another run or other files.
             DataError: if the disk is full, or a URL cannot be written to.
-            OSError: if something cannot be written.
+            OSError: if a file cannot be written.
         """
         with exclusive(self.folder):
             try:
@@ -91,14 +90,14 @@ class Job:
             finally:
                 forget(self.sources)
 
-    def _run(self, engine: ImageEngine) -> list[Row]:
+    def _run(self, engine: ImageEngine) -> list[PredictionRow]:
         kept = self._kept()
         _sweep(self.directory, self.outputs)
         order = [source.place for source in self.sources]
         path = self.directory / TABLE
         try:
-            with _full_disk_told(self.directory), ExitStack() as stack:
-                # Before the table: killed in between, the folder is that of a run in which nothing is done
+            with _full_disk_reported(self.directory), ExitStack() as stack:
+                # Before the table: after a kill in between, the folder holds a run without finished outputs
                 self.folder.send(write_manifest(self.manifest, self.directory))
                 table = stack.enter_context(growing_table(path, kept.values(), order))
                 self.folder.send(path, keep=True)
@@ -114,12 +113,12 @@ class Job:
 
     @property
     def writer(self) -> PredictionWriter:
-        """Writes what is wanted for a source."""
+        """Writer for the outputs of a source."""
         return PredictionWriter(self.directory, self.outputs, self.folder.url)
 
     @property
     def manifest(self) -> dict[str, Any]:
-        """What the run is made with, its sources, and the folders and files that it writes."""
+        """Manifest with model, options, sources, and written folders and files."""
         return {**self.description, SOURCES: describe_sources(self.sources), PLACES: self._places()}
 
     def _places(self) -> list[str]:
@@ -127,8 +126,8 @@ class Job:
         found = {output.folder for medium in media for output in self.writer.wanted(medium)}
         return sorted(found | {output.summary for output in self.outputs} - {""})
 
-    def _kept(self) -> dict[str, Row]:
-        """Return the rows of sources that stay as an earlier run left them; all else that it left is removed.
+    def _kept(self) -> dict[str, PredictionRow]:
+        """Return the rows of finished sources from an earlier run, and remove all its other files.
 
         Raises:
             ConfigError: if the folder holds another run that is neither resumed nor overwritten, or other files.
@@ -148,22 +147,22 @@ class Job:
         earlier.require_sources(rows, masks)
         return self._done(rows)
 
-    def _done(self, rows: Sequence[Row]) -> dict[str, Row]:
-        """Return the rows of sources whose files are all there, and remove those of other images."""
+    def _done(self, rows: Sequence[PredictionRow]) -> dict[str, PredictionRow]:
+        """Return the rows of sources with complete files, and remove the files of other images."""
         earlier = {row.path: row for row in rows if row.status == "ok"}
-        done: dict[str, Row] = {}
+        done: dict[str, PredictionRow] = {}
         sent, writer = self.folder.listing(), self.writer
         for source in self.sources:
             files = writer.files(source)
             there = [path for path in files if (path.exists() if sent is None else path in sent)]
             if source.place in earlier and len(there) == len(files):
                 done[source.place] = earlier[source.place]
-            elif source.kind == "image":  # a video reuses what it has
+            elif source.kind == "image":  # a video reuses its masks
                 for path in there:
                     self.folder.remove(path)
         return done
 
-    def _images(self, table: TableWriter, kept: dict[str, Row], engine: ImageEngine) -> None:
+    def _images(self, table: TableWriter, kept: dict[str, PredictionRow], engine: ImageEngine) -> None:
         requests = []
         for index, source in enumerate(self.sources):
             if source.kind == "image":
@@ -179,8 +178,8 @@ class Job:
                 _take(table, row, progress)
                 sending.send()
 
-    def _rest(self, table: TableWriter, kept: dict[str, Row]) -> None:
-        """Predict on what is not an image, one after the other."""
+    def _rest(self, table: TableWriter, kept: dict[str, PredictionRow]) -> None:
+        """Predict all sources that are not images, one after the other."""
         for source in self.sources:
             if source.kind == "image" or source.place in kept:
                 continue
@@ -189,8 +188,8 @@ class Job:
             with self.show("predict", 1) as progress:
                 _take(table, row, progress)
 
-    def _predict(self, source: Source) -> Row:
-        """Predict on a raster or a video."""
+    def _predict(self, source: Source) -> PredictionRow:
+        """Predict a raster or a video."""
         if source.url is None:
             return self._predict_here(source)
         try:
@@ -202,13 +201,13 @@ class Job:
         finally:
             source.path.unlink(missing_ok=True)
 
-    def _predict_here(self, source: Source) -> Row:
+    def _predict_here(self, source: Source) -> PredictionRow:
         if source.kind == "raster":
             return predict_raster_source(self.predictor, source, self.writer, self.show)
         return predict_video(self.predictor, source, self.writer, self.show, reuse=self.options.resume)
 
-    def _summarize(self, output: Output, rows: Sequence[Row]) -> None:
-        """Write an output's one file for all sources."""
+    def _summarize(self, output: Output, rows: Sequence[PredictionRow]) -> None:
+        """Write the file of an output for all sources."""
         media = {source.place: source.medium for source in self.sources}
 
         def masks() -> Iterator[MaskFile]:
@@ -228,32 +227,32 @@ class Job:
         self.folder.send(path)
 
 
-def local_engine(job: Job, requests: Sequence[Request]) -> Iterator[Row]:
-    """Predict on images on this machine, giving rows as they are written."""
+def local_engine(job: Job, requests: Sequence[Request]) -> Iterator[PredictionRow]:
+    """Predict images on this machine, and yield their rows when they are written."""
     return predict_images(job.predictor, job.sources, job.writer, requests)
 
 
 def predict_images(
     predictor: Predictor, sources: Sequence[Source] | Mapping[int, Source], writer: PredictionWriter,
     requests: Sequence[Request],
-) -> Iterator[Row]:  # fmt: skip
-    """Predict on images and write what is wanted for them.
+) -> Iterator[PredictionRow]:  # fmt: skip
+    """Predict images and write their outputs.
 
     Args:
-        predictor: predicts.
-        sources: by the requests' indices.
-        writer: writes.
-        requests: what is to be done, in order.
+        predictor: predictor.
+        sources: sources by the indices of the requests.
+        writer: writer of the outputs.
+        requests: requests in order.
 
     Yields:
-        The row of each image that was not done already, as soon as its files are there.
+        The row of each image that was not finished before, when its files are complete.
 
     Raises:
         OSError: if a file cannot be written.
     """
     wanted = writer.needs_probabilities
 
-    def finish(request: Request, image: Decoded, computed: Computed, seconds: float) -> Row:
+    def finish(request: Request, image: Decoded, computed: Computed, seconds: float) -> PredictionRow:
         prediction = predictor.finish(image, computed, seconds=seconds, probabilities=wanted)
         return writer.write(sources[request.index], prediction)
 
@@ -264,7 +263,7 @@ def predict_images(
             yield item.result
 
 
-def _take(table: TableWriter, row: Row, progress: Progress) -> None:
+def _take(table: TableWriter, row: PredictionRow, progress: Progress) -> None:
     table.append(row)
     progress.advance()
     if row.status == "failed":
@@ -272,7 +271,7 @@ def _take(table: TableWriter, row: Row, progress: Progress) -> None:
 
 
 def _sweep(directory: Path, outputs: Sequence[Output]) -> None:
-    """Remove what a killed run left half-written; no other run is in the folder."""
+    """Remove unfinished files of a killed run; no other run uses the folder."""
     folders = {kind.folder for kind in OUTPUTS.values()} | {output.folder for output in outputs}
     for folder in folders - {""}:
         for path in (directory / folder).rglob(".*"):
@@ -284,13 +283,13 @@ def _sweep(directory: Path, outputs: Sequence[Output]) -> None:
 
 
 @contextmanager
-def _full_disk_told(directory: Path) -> Iterator[None]:
+def _full_disk_reported(directory: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         raise DataError(
-            f"the disk of {directory} is full; what is done so far is kept",
-            remedy="free some space, then run again with --resume",
+            f"the disk of {directory} is full; finished outputs are kept",
+            remedy="free some space, and run again with --resume",
         ) from error

@@ -1,4 +1,4 @@
-"""One run at a time in an output folder."""
+"""Lock of an output folder for one run at a time."""
 
 from __future__ import annotations
 
@@ -21,16 +21,15 @@ LOCK, OWNER = ".predict.lock", ".predict.json"
 
 @contextmanager
 def exclusive(folder: OutputFolder) -> Iterator[None]:
-    """Keep other runs out of a folder while the block runs; then nothing of a URL's folder stays on this machine.
+    """Lock a folder for the duration of the context; at its end, local files for a URL are removed.
 
-    The lock is the operating system's, so that it ends with the process that holds it, however that ends. Beside it
-    lies a note of who holds it, which tells a run on another machine too, where the file system does not share locks;
-    a URL has that note alone.
+    The lock belongs to the operating system, so that it ends with its process. A note beside it names the owner, also
+    for runs on other machines if the file system does not share locks; a URL has only the note.
 
     Raises:
-        ConfigError: if another run holds the folder.
-        DataError: if nothing can be written to its URL.
-        OSError: if nothing can be written there.
+        ConfigError: if another run holds the lock.
+        DataError: if the URL cannot be written to.
+        OSError: if the folder cannot be written to.
     """
     folder.directory.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder.directory / LOCK, timeout=0)
@@ -61,7 +60,7 @@ def _self() -> dict[str, str]:
 
 
 def _owner(note: Path) -> dict[str, str]:
-    """Return who holds the folder, {} if no one says so."""
+    """Return the owner of the folder; {} if there is no note."""
     try:
         owner = json.loads(note.read_text(encoding="utf-8"))
     except (OSError, ValueError):

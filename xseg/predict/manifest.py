@@ -1,4 +1,4 @@
-"""run.json: what an output folder was made with, so that a resumed run uses the same."""
+"""run.json: model and options of an output folder, which a resumed run must share."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MANIFEST = "run.json"
 
 
 def bundle_digest(directory: Path) -> str:
-    """Return a digest of a bundle's two files."""
+    """Return a digest of the two files of a bundle."""
     digest = hashlib.blake2b(digest_size=16)
     for name in FILES:
         with (directory / name).open("rb") as file:
@@ -40,15 +40,15 @@ def describe_run(
     backend: str,
     precision: Precision,
 ) -> dict[str, Any]:
-    """Return what a run is made with, as plain values.
+    """Return the description of a run, as values that JSON can hold.
 
     Args:
         digest: digest of the model's bundle.
-        options: how the model is run.
-        outputs: what is written beside what is always written.
-        device: device that it runs on, where the options say "auto"; so for backend and precision.
-        backend: backend that computes.
-        precision: precision that it computes in.
+        options: inference options.
+        outputs: requested outputs besides those that are always written.
+        device: actual device, even if the options have "auto".
+        backend: actual backend.
+        precision: actual precision.
     """
     settled = {"device": device, "backend": backend, "precision": precision}
     settings = describe_outputs(outputs) | asdict(options) | settled
@@ -56,7 +56,7 @@ def describe_run(
 
 
 def write_manifest(description: dict[str, Any], directory: Path) -> Path:
-    """Write what a run is made with, and return the file.
+    """Write the description of a run, and return its path.
 
     Raises:
         OSError: if it cannot be written.
@@ -65,10 +65,10 @@ def write_manifest(description: dict[str, Any], directory: Path) -> Path:
 
 
 def read_manifest(directory: Path) -> dict[str, Any] | None:
-    """Return what a folder's run was made with; None if there was no run.
+    """Return the description of the run in a folder; None if there was no run.
 
     Raises:
-        ConfigError: if the file cannot be read, or is another program's.
+        ConfigError: if the file cannot be read, or belongs to another program.
     """
     path = directory / MANIFEST
     try:
@@ -76,7 +76,7 @@ def read_manifest(directory: Path) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}", remedy="remove it, or name another folder") from error
+        raise ConfigError(f"{path} cannot be read: {error}", remedy="remove it, or choose another folder") from error
     if not isinstance(values, dict) or "xseg_version" not in values:
-        raise ConfigError(f"{path} describes no run of xseg", remedy="name another folder")
+        raise ConfigError(f"{path} does not describe a run of xseg", remedy="choose another folder")
     return values

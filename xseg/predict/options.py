@@ -1,4 +1,4 @@
-"""Where and on which machines prediction runs, as plain values. Imports no torch."""
+"""Options for the output folder and the machines of a prediction. Imports no torch."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ Engine: TypeAlias = Literal["local", "ray"]
 
 @dataclass(frozen=True)
 class FolderOptions:
-    """Where outputs go.
+    """Options of the output folder.
 
     Args:
-        output_dir: folder to write to, or its URL (s3://bucket/masks): masks/NAME.png, an indexed PNG per image, and
-            predictions.csv, a row per input.
-        resume: resume an interrupted run: what is done is kept.
-        overwrite: remove what another run left in the folder, and begin anew.
+        output_dir: folder to write to, or its URL (s3://bucket/masks). Gets masks/NAME.png, an indexed PNG per image,
+            and predictions.csv, with one row per input.
+        resume: whether to resume an interrupted run and keep finished outputs.
+        overwrite: whether to remove the files of another run in the folder.
 
     Raises:
-        ConfigError: if a run is to be resumed and overwritten.
+        ConfigError: if both resume and overwrite are set.
     """
 
     output_dir: str = "predictions"
@@ -35,12 +35,13 @@ class FolderOptions:
 
 @dataclass(frozen=True)
 class EngineOptions:
-    """Which machines predict.
+    """Options for the machines of a prediction.
 
     Args:
-        engine: local (this machine), or ray: the machines of a Ray cluster, which need to see the model, the images and
-            the output folder under the same paths; images and outputs may be URLs that fsspec knows.
-        address: address of the Ray cluster, as "ray://head:10001" or "auto"; without, Ray starts on this machine.
+        engine: local (this machine) or ray (the machines of a Ray cluster, which need model, images and output folder
+            under the same paths; images and outputs may be URLs that fsspec supports).
+        address: address of the Ray cluster, such as "ray://head:10001" or "auto"; by default, Ray starts on this
+            machine.
 
     Raises:
         ConfigError: if an address is given for another engine.

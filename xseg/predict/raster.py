@@ -1,4 +1,4 @@
-"""Prediction on GeoTIFFs of any size: read, predicted on and written by windows."""
+"""Prediction for GeoTIFFs of any size, which are read, predicted and written by windows."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from xseg.predict.outputs.mask import Mask
 from xseg.predict.outputs.output import Output, RasterPrediction, WriteTile
 from xseg.predict.raster_reader import RasterReader, open_raster
 from xseg.predict.sources import Source
-from xseg.predict.table import Row
+from xseg.predict.table import PredictionRow
 from xseg.predict.writer import OutputError, PredictionWriter, blaming, blaming_stream, failed_row
 from xseg.types import PathArgument
 
@@ -39,31 +39,31 @@ if TYPE_CHECKING:
     from xseg.inference.predictor import Predictor
 
 StreamRaster: TypeAlias = "Callable[[DatasetReader, LabelMap, Path], AbstractContextManager[WriteTile]]"
-"""Begins to write a file of a raster: see `Output.stream_raster`."""
+"""Function that returns a context for writing a file: see `Output.stream_raster`."""
 NOTHING: Mapping[Path, StreamRaster] = MappingProxyType({})
 
 
 class TilePredictor(Protocol):
-    """What predicts on tiles: a predictor."""
+    """Interface of a predictor for tiles."""
 
     labels: LabelMap
     normalization: Normalization
     model: nn.Module
 
     def run(self, images: NDArray[Any]) -> Tensor:
-        """Map pixels (N, h, w, C) to probabilities (N, classes, h, w) float32, which add up to 1."""
+        """Return the probabilities (N, classes, h, w) float32 of pixels (N, h, w, C)."""
         ...
 
 
 @dataclass(frozen=True)
 class RasterOptions:
-    """How a raster is cut.
+    """Options for the tiles of a raster.
 
     Args:
-        tile: "auto" (by the free memory), 0 (the whole raster at once) or the side of a tile in pixels.
-        overlap: pixels that neighbours share at least; None for what the model's receptive field asks for.
-        batch_size: tiles that go through the model together.
-        scale: the largest size at which the model runs, for the memory that it takes.
+        tile: side of a tile in pixels; 0 for the whole raster; "auto" to choose by the free memory.
+        overlap: smallest overlap of neighbours in pixels; None to choose by the model's receptive field.
+        batch_size: number of tiles per batch.
+        scale: largest scale at which the model runs, for its memory.
 
     Raises:
         ConfigError: if a value is out of range.
@@ -82,16 +82,16 @@ class RasterOptions:
 
 @dataclass(frozen=True)
 class RasterSummary:
-    """What became of a raster.
+    """Summary of a predicted raster.
 
     Args:
-        height: in pixels.
-        width: in pixels.
-        pixels: number of pixels per class name, of every class.
+        height: height in pixels.
+        width: width in pixels.
+        pixels: number of pixels per class name, for all classes.
         nodata: number of pixels without data.
-        tiling: how it was cut.
-        tiles: number of tiles, those without data too.
-        seconds: from opening to the finished file.
+        tiling: size and overlap of the tiles.
+        tiles: number of tiles, including tiles without data.
+        seconds: time from opening to the finished file.
     """
 
     height: int
@@ -112,24 +112,24 @@ def predict_raster(
     streams: Mapping[Path, StreamRaster] = NOTHING,
     show: ShowProgress = NO_PROGRESS,
 ) -> RasterSummary:
-    """Predict on a GeoTIFF and write its mask as a GeoTIFF, in memory that does not depend on its size.
+    """Predict a GeoTIFF and write its mask as a GeoTIFF, with memory that does not depend on its size.
 
-    The mask has train ids, the source's coordinate system and transform, the classes' colours, `nodata` where the
-    source has no data, and overviews. Files appear whole or not at all.
+    The mask holds train ids, the coordinate system and transform of the source, class colours, overviews, and `nodata`
+    where the source has no data. Files are written completely or not at all.
 
     Args:
-        predictor: runs on tiles.
-        source: a GeoTIFF; see `open_raster`.
-        destination: the mask's file.
-        options: how it is cut.
-        streams: what else is written tile by tile, by its file.
-        show: shows the progress, in tiles.
+        predictor: predictor for tiles.
+        source: path of a GeoTIFF; see `open_raster`.
+        destination: path of the mask.
+        options: options for the tiles.
+        streams: further outputs written tile by tile, by path.
+        show: progress display, in tiles.
 
     Returns:
-        Counts and times.
+        The summary.
 
     Raises:
-        ConfigError: if tile and overlap do not go together.
+        ConfigError: if tile and overlap do not fit together.
         DataError: if the source cannot be read or does not fit the model.
         MissingExtraError: if rasterio is not installed.
         OSError: if a file cannot be written.
@@ -184,10 +184,10 @@ def _regions(
 def _written(
     like: DatasetReader, labels: LabelMap, mask: Path, streams: Mapping[Path, StreamRaster]
 ) -> Iterator[Callable[[Region], NDArray[np.int64]]]:
-    """Create the files; give a function that writes a region to them and counts its pixels per class."""
+    """Create the files, and yield a function that writes a region to them and counts its pixels per class."""
     kind, nodata = mask_type(labels)
     with ExitStack() as stack:
-        # The mask's file first, so that it appears last: where it is, the rest is too
+        # The mask is opened first, so that it is finished last: if it exists, so do the others
         files = {path: stack.enter_context(atomic_path(path)) for path in (mask, *streams)}
         writers = [stack.enter_context(stream(like, labels, files[path])) for path, stream in streams.items()]
         writers.append(stack.enter_context(Mask().stream_raster(like, labels, files[mask])))
@@ -207,8 +207,10 @@ def _stream(
     return blaming_stream(output.stream_raster(like, labels, path), output, source)
 
 
-def predict_raster_source(predictor: Predictor, source: Source, writer: PredictionWriter, show: ShowProgress) -> Row:
-    """Predict on a raster by windows, and write what is wanted for it.
+def predict_raster_source(
+    predictor: Predictor, source: Source, writer: PredictionWriter, show: ShowProgress
+) -> PredictionRow:
+    """Predict a raster by windows, and write its outputs.
 
     Returns:
         The row of the table; failed if the raster cannot be read.

@@ -1,4 +1,4 @@
-"""Windows of a GeoTIFF, as a model takes them. Needs the extra `geo` (rasterio)."""
+"""Windows of a GeoTIFF as input of a model. Needs the extra `geo` (rasterio)."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from xseg.types import PathArgument
 if TYPE_CHECKING:
     from rasterio.io import DatasetReader
 
-SAMPLE = 64  # side of the windows by which a raster's scale is judged, in pixels
+SAMPLE = 64  # side of the windows in pixels that are sampled for the scale of a raster
 
 
 @dataclass(frozen=True, eq=False)
 class RasterReader:
-    """Windows of a GeoTIFF, as a model takes them.
+    """Reads windows of a GeoTIFF as input of a model.
 
     Args:
-        path: the file.
-        dataset: the open file.
+        path: path of the file.
+        dataset: open file.
         bands: numbers of the bands to read, from 1, in the order of the model's channels.
-        normalization: channels and values that the model takes.
-        scale: factor that brings the values to the model's scale.
-        lock: held while a window is read.
+        normalization: normalisation, with number of channels and range of values.
+        scale: factor from the values to the range of the model.
+        lock: lock held while a window is read.
     """
 
     path: Path
@@ -49,22 +49,22 @@ class RasterReader:
 
     @property
     def height(self) -> int:
-        """Of the raster, in pixels."""
+        """Height in pixels."""
         return int(self.dataset.height)
 
     @property
     def width(self) -> int:
-        """Of the raster, in pixels."""
+        """Width in pixels."""
         return int(self.dataset.width)
 
     def read(self, tile: Tile) -> TileInput:
-        """Read what a model is to see of a tile.
+        """Read the input of a model for a tile.
 
-        A pixel is without data if all its bands are: by the file's nodata value, mask or alpha band, or not a number.
-        It is filled with the mean that the normalisation subtracts.
+        A pixel has no data if none of its bands has, by the file's nodata value, mask or alpha band, or NaN. It is
+        filled with the mean of the normalisation.
 
         Raises:
-            DataError: if the file is damaged there, or values are out of range.
+            DataError: if the file is damaged, or values are out of range.
         """
         from rasterio.errors import RasterioError
         from rasterio.windows import Window
@@ -73,7 +73,7 @@ class RasterReader:
             with self.lock:
                 bands = self.dataset.read(self.bands, window=Window.from_slices(*tile.pixels), masked=True)
         except RasterioError as error:
-            raise DataError(f"{self.path} cannot be read: {reason(error)}", expected="a whole GeoTIFF") from error
+            raise DataError(f"{self.path} cannot be read: {reason(error)}", expected="a complete GeoTIFF") from error
         values = at_depth(_supported(bands.data), self.normalization.maximum)
         values = values if self.scale == 1 else values * np.float32(self.scale)
         missing = np.ma.getmaskarray(bands)
@@ -99,7 +99,7 @@ class RasterReader:
                 f"{self.path} has values from {lowest:g} to {highest:g} near row {tile.row.start}, column "
                 f"{tile.column.start}",
                 expected=f"0 to {self.normalization.maximum:g}, as the model was trained",
-                remedy="is its nodata value set? gdal_edit.py -a_nodata sets it",
+                remedy="set a missing nodata value with gdal_edit.py -a_nodata",
             )
 
 
@@ -108,12 +108,12 @@ def open_raster(path: PathArgument, normalization: Normalization) -> Iterator[Ra
     """Open a GeoTIFF for a model; inside `geo_environment`.
 
     Args:
-        path: a GeoTIFF whose bands are the model's channels, an alpha band not counted; one grey band does for a
-            model of three.
-        normalization: says which channels and values the model takes.
+        path: path of a GeoTIFF whose bands, without alpha, are the model's channels; a single grey band also fits a
+            model with three channels.
+        normalization: normalisation, with number of channels and range of values.
 
     Raises:
-        DataError: if the file is missing, damaged, no TIFF, has other bands, or is stored in blocks that are too large.
+        DataError: if the file is missing, damaged, not a TIFF, has other bands, or is stored in too large blocks.
     """
     import rasterio
     from rasterio.errors import RasterioError
@@ -122,10 +122,10 @@ def open_raster(path: PathArgument, normalization: Normalization) -> Iterator[Ra
     if not path.is_file():
         raise DataError(f"{path} does not exist", remedy="check the path")
     try:
-        # The driver is named, as others open what is no image, such as a list of further files
+        # The driver is given, as others open files that are not images, such as lists of files
         dataset = rasterio.open(path, driver="GTiff")
     except RasterioError as error:
-        raise DataError(f"{path} cannot be read: {reason(error)}", expected="a whole GeoTIFF") from error
+        raise DataError(f"{path} cannot be read: {reason(error)}", expected="a complete GeoTIFF") from error
     with dataset:
         bands = _bands(dataset, normalization.channels, path)
         _check_blocks(dataset, path)
@@ -133,7 +133,7 @@ def open_raster(path: PathArgument, normalization: Normalization) -> Iterator[Ra
         try:
             yield reader
         finally:
-            with reader.lock:  # a thread may still read ahead, and GDAL does not bear that its file is closed then
+            with reader.lock:  # a thread may still be prefetching, during which GDAL's file must not be closed
                 dataset.close()
 
 
@@ -143,13 +143,17 @@ def _bands(dataset: DatasetReader, channels: int, path: Path) -> tuple[int, ...]
     colors = [interpretation for interpretation in dataset.colorinterp if interpretation != ColorInterp.alpha]
     if ColorInterp.palette in colors:
         raise DataError(
-            f"{path} has a colour table", expected="bands of colours", remedy="gdal_translate -expand rgb makes them"
+            f"{path} has a colour table",
+            expected="bands of colours",
+            remedy="convert it with gdal_translate -expand rgb",
         )
     if any(np.dtype(kind).kind not in "uif" for kind in dataset.dtypes):
         raise DataError(f"{path} has {dataset.dtypes[0]} values", expected="integers or floats")
     if len(colors) not in {channels, 1 if channels == 3 else channels}:
         raise DataError(
-            f"{path} has {len(colors)} bands", expected=f"{channels}", remedy="gdal_translate -b 1 -b 2 … selects bands"
+            f"{path} has {len(colors)} bands",
+            expected=f"{channels}",
+            remedy="select bands with gdal_translate -b 1 -b 2 …",
         )
     return tuple(
         number for number, interpretation in enumerate(dataset.colorinterp, 1) if interpretation != ColorInterp.alpha
@@ -157,7 +161,7 @@ def _bands(dataset: DatasetReader, channels: int, path: Path) -> tuple[int, ...]
 
 
 def _scale(dataset: DatasetReader, bands: tuple[int, ...], normalization: Normalization, path: Path) -> float:
-    """Return the factor that brings a raster's floats to the model's scale, judged by windows all over it."""
+    """Return the factor from a raster's floats to the range of the model, from windows spread over the raster."""
     from rasterio.errors import RasterioError
     from rasterio.windows import Window
 
@@ -172,7 +176,7 @@ def _scale(dataset: DatasetReader, bands: tuple[int, ...], normalization: Normal
             for row in rows
             for column in columns
         ]
-    except RasterioError:  # reading the tile reports it, with the place
+    except RasterioError:  # reading the tile reports it, with its position
         return 1.0
     sample = np.concatenate([window.compressed() for window in windows])
     return float_scale(_supported(sample), normalization.maximum, str(path))
@@ -186,7 +190,7 @@ def _check_blocks(dataset: DatasetReader, path: Path) -> None:
         raise DataError(
             f"{path} is stored in blocks of {height}x{width} pixels ({size / 2**30:.1f} GiB)",
             expected="blocks that fit into memory",
-            remedy="gdal_translate -co TILED=YES makes them",
+            remedy="convert it with gdal_translate -co TILED=YES",
         )
 
 

@@ -1,7 +1,7 @@
-"""The images of a run on a Ray cluster: the same stream, in actors that load the model once.
+"""Prediction of images on a Ray cluster, in actors that load the model once.
 
-Ray spreads the work, retries what was lost with a machine, and brings the rows back. A window of images is one unit of
-work: images are grouped within windows alone, so that batches, and so masks, are those of a single machine.
+Ray distributes the work, repeats work that is lost with a machine, and returns the rows. The unit of work is a window
+of images: images are only grouped within windows, so that batches, and hence masks, equal those of a single machine.
 """
 
 from __future__ import annotations
@@ -31,24 +31,24 @@ from xseg.predict.outputs.output import Output
 from xseg.predict.outputs.registry import OUTPUTS
 from xseg.predict.sources import Source
 from xseg.predict.staging import OutputFolder
-from xseg.predict.table import Row
+from xseg.predict.table import PredictionRow
 from xseg.predict.writer import PredictionWriter
 from xseg.types import PathArgument
 
 Batch = dict[str, NDArray[Any]]
 
-OBJECT_STORE_BYTES = 100 * 2**20  # of a Ray that is started here: paths and rows alone go through it
+OBJECT_STORE_BYTES = 100 * 2**20  # object store of a Ray started here, which holds only paths and rows
 CPUS_PER_ACTOR = 1
 CONNECT_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
 class Window:
-    """Images that are predicted on together, somewhere.
+    """A window of images, predicted on one machine.
 
     Args:
-        requests: of one window, in order.
-        sources: of the requests, by their indices.
+        requests: requests of the window, in order.
+        sources: sources by the indices of the requests.
     """
 
     requests: tuple[Request, ...]
@@ -56,13 +56,13 @@ class Window:
 
 
 class Actor:
-    """Predicts on windows of work; the model is loaded once.
+    """Predicts windows with a model that is loaded once.
 
     Args:
-        model: its directory or Hub id.
-        options: how it is run.
+        model: directory or Hub id of the model.
+        options: inference options.
         output_dir: folder or URL to write to.
-        outputs: what is written beside what is always written.
+        outputs: requested outputs besides those that are always written.
     """
 
     def __init__(self, model: str, options: InferenceOptions, output_dir: str, outputs: tuple[Output, ...]) -> None:
@@ -71,8 +71,8 @@ class Actor:
         self._writer = PredictionWriter(folder.directory, outputs, folder.url)
 
     def __call__(self, batch: Batch) -> Batch:
-        """Predict on windows and return their rows."""
-        rows: list[Row] = []
+        """Predict windows and return their rows."""
+        rows: list[PredictionRow] = []
         for window in batch["window"]:
             rows += predict_images(self._predictor, window.sources, self._writer, window.requests)
         return {"row": _objects(rows)}
@@ -80,13 +80,13 @@ class Actor:
 
 def ray_engine(
     model: PathArgument, options: InferenceOptions, address: str | None
-) -> Callable[[Job, Sequence[Request]], Iterator[Row]]:
+) -> Callable[[Job, Sequence[Request]], Iterator[PredictionRow]]:
     """Return an engine for `Job.run` that predicts on a Ray cluster.
 
     Args:
-        model: its directory, which every machine sees, or its Hub id, with which every machine fetches it.
-        options: how the model is run, with what "auto" means settled, so that all machines do the same.
-        address: of the cluster; None starts Ray on this machine.
+        model: directory of the model, which all machines can access, or its Hub id, for download by all machines.
+        options: inference options without "auto", so that all machines do the same.
+        address: address of the cluster; None to start Ray on this machine.
 
     Raises:
         MissingExtraError: if Ray is not installed.
@@ -98,14 +98,14 @@ def ray_engine(
 
     absolute = str(Path(model).resolve() if Path(model).exists() else model)
 
-    def engine(job: Job, requests: Sequence[Request]) -> Iterator[Row]:
+    def engine(job: Job, requests: Sequence[Request]) -> Iterator[PredictionRow]:
         with _connected(address):
             yield from _rows(job, requests, absolute, options)
 
     return engine
 
 
-def _rows(job: Job, requests: Sequence[Request], model: str, options: InferenceOptions) -> Iterator[Row]:
+def _rows(job: Job, requests: Sequence[Request], model: str, options: InferenceOptions) -> Iterator[PredictionRow]:
     import ray
 
     windows = list(_windows(job.sources, requests, options.batch_size))
@@ -127,9 +127,9 @@ def _rows(job: Job, requests: Sequence[Request], model: str, options: InferenceO
 
 
 def _windows(sources: Sequence[Source], requests: Sequence[Request], batch_size: int) -> Iterator[Window]:
-    """Cut the requests at windows; those that are done as a whole are left out."""
+    """Divide the requests into windows, without windows that are completely done."""
     for _, group in groupby(requests, key=lambda request: window_of(request, batch_size)):
-        # The machines work in folders of their own
+        # Each machine has its own working directory
         window = tuple(replace(request, path=Path(os.path.abspath(request.path))) for request in group)  # noqa: PTH100
         if not all(request.done for request in window):
             yield Window(window, {request.index: sources[request.index] for request in window})
@@ -140,7 +140,7 @@ def _absolute(output_dir: str) -> str:
 
 
 def _portable(outputs: tuple[Output, ...]) -> tuple[Output, ...]:
-    """Let the code of a user's own outputs travel with them: the machines cannot import a file of this one."""
+    """Pickle a user's own outputs with their code, as other machines cannot import local files."""
     from ray import cloudpickle
 
     for output in outputs:
@@ -150,7 +150,7 @@ def _portable(outputs: tuple[Output, ...]) -> tuple[Output, ...]:
 
 
 def _objects(items: Sequence[Any]) -> NDArray[Any]:
-    """Return objects as an array, as Ray wants columns."""
+    """Return objects as an array, as Ray requires for columns."""
     column = np.empty(len(items), object)
     column[:] = items
     return column
@@ -158,7 +158,7 @@ def _objects(items: Sequence[Any]) -> NDArray[Any]:
 
 @contextmanager
 def _connected(address: str | None) -> Iterator[None]:
-    """Connect to a cluster, or start one here; a connection that is there already is used and kept."""
+    """Connect to a cluster, or start one here; an existing connection is used and kept open."""
     import ray
 
     if ray.is_initialized():
@@ -172,7 +172,7 @@ def _connected(address: str | None) -> Iterator[None]:
         else:
             ray.init(address=address, log_to_driver=False)
     except (ConnectionError, RuntimeError, ValueError) as error:
-        raise ConfigError(f"address={address}: {error}", expected="a Ray cluster that runs") from error
+        raise ConfigError(f"address={address}: {error}", expected="a running Ray cluster") from error
     try:
         ray.data.DataContext.get_current().enable_progress_bars = False
         logging.getLogger("ray.data").setLevel(logging.ERROR)  # the run shows its own progress
@@ -182,17 +182,17 @@ def _connected(address: str | None) -> Iterator[None]:
 
 
 def _reach(address: str) -> None:
-    """Raise at once if nothing answers at an address; Ray itself would try for many minutes.
+    """Raise immediately if nothing answers at an address; Ray itself would try for many minutes.
 
     Raises:
         ConfigError: if nothing answers.
     """
     place = re.fullmatch(r"(?:ray://)?\[?([^/\]]+?)\]?:(\d+)", address)
-    if place is None:  # "auto" and "local", or what Ray will refuse by itself
+    if place is None:  # "auto" and "local", or an address that Ray refuses
         return
     try:
         socket.create_connection((place[1], int(place[2])), timeout=CONNECT_SECONDS).close()
     except OSError as error:
         raise ConfigError(
-            f"address={address} cannot be reached ({error})", expected="a Ray cluster, as ray://head:10001"
+            f"address={address} cannot be reached ({error})", expected="a Ray cluster, such as ray://head:10001"
         ) from error

@@ -1,4 +1,4 @@
-"""From what a user names to the files to predict on, each with a name of its own for its outputs."""
+"""Files to predict, from a user's arguments, each with a unique name for its outputs."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ KIND_THREADS = 8  # TIFFs whose headers are read at once
 
 @dataclass(frozen=True)
 class Source:
-    """One file to predict on, or a camera.
+    """A file to predict, or a camera.
 
     Args:
-        path: the file; the camera's number; where a URL's file is kept while it is needed.
-        name: unique among the sources: a relative path without suffix, "/" separated; what outputs are called.
+        path: path of the file, number of the camera, or temporary path of a downloaded file.
+        name: unique name for the outputs: a relative path without suffix, separated by "/".
         kind: "image" is read whole, "raster" by windows, "video" frame by frame, "camera" until it is interrupted.
-        url: what the file is fetched from; None for one that is here.
+        url: URL of the file; None for a local file.
     """
 
     path: Path
@@ -58,7 +58,7 @@ class Source:
 
     @property
     def place(self) -> str:
-        """Path or URL, as the user named it."""
+        """Path or URL, as given by the user."""
         return self.url or str(self.path)
 
     @property
@@ -69,7 +69,7 @@ class Source:
 
 @dataclass(frozen=True)
 class _Found:
-    """A file and the folder below which its place is kept; a URL's are made up, and say what it is called alone."""
+    """A file and the folder to which its name is relative; for a URL, both are only used for names."""
 
     path: Path
     root: Path
@@ -77,22 +77,22 @@ class _Found:
 
 
 def expand_sources(arguments: Sequence[str], *, exclude: PathArgument | None = None) -> tuple[Source, ...]:
-    """Return the files that the arguments name.
+    """Return the files for the user's arguments.
 
     Args:
-        arguments: files; folders, searched to the bottom for images; globs ("**" spans folders) of images and videos;
-            @list.txt, a text file with a file, folder or glob per line, relative to the list or to the working
-            directory, "#" for comments; and cameras by their number. Files, folders and globs may be URLs that fsspec
-            knows, as s3://bucket/photos.
-        exclude: a folder, or its URL, that is not searched: where the outputs go.
+        arguments: files; folders, searched recursively for images; globs ("**" spans folders) of images and videos;
+            @list.txt, a text file with one file, folder or glob per line, relative to the list or to the working
+            directory, and "#" for comments; and cameras by number. Files, folders and globs may be URLs that fsspec
+            supports, such as s3://bucket/photos.
+        exclude: folder or URL that is not searched, such as the output folder.
 
     Returns:
-        The files in the order of the arguments, sorted within a folder or glob, each once. A file that is named
-        outright is taken whatever its suffix, and one that a list names even if it is missing: reading it will tell.
+        The files in the order of the arguments, sorted within a folder or glob, without repetitions. A file given by
+        its path may have any suffix; a file in a list may be missing, which prediction reports.
 
     Raises:
-        DataError: if an argument names nothing.
-        ConfigError: if a URL's protocol is not installed.
+        DataError: if an argument matches no files.
+        ConfigError: if the protocol of a URL is not installed.
     """
     found: dict[str, _Found] = {}
     for argument in arguments:
@@ -102,7 +102,7 @@ def expand_sources(arguments: Sequence[str], *, exclude: PathArgument | None = N
         found = {place: item for place, item in found.items() if not _is_below(item, exclude)}
     if not found:
         raise DataError(
-            f"{' '.join(arguments) or 'nothing'} names no image outside the output folder",
+            f"{' '.join(arguments) or 'an empty list'} matches no image outside the output folder",
             expected="files, folders, globs or @list.txt",
         )
     items = list(found.values())
@@ -115,7 +115,7 @@ def expand_sources(arguments: Sequence[str], *, exclude: PathArgument | None = N
 
 
 def forget(sources: Iterable[Source]) -> None:
-    """Remove what is left on this machine of fetched files."""
+    """Remove the local copies of downloaded files."""
     room = staging_folder()
     for folder in {room / source.path.relative_to(room).parts[0] for source in sources if source.url}:
         shutil.rmtree(folder, ignore_errors=True)
@@ -139,7 +139,7 @@ def _kind(item: _Found) -> Kind:
 
     if item.url is None:
         return "raster" if is_raster(path) else "image"
-    with suppress(DataError), opened_url(item.url) as file:  # what cannot be read is told when it is its turn
+    with suppress(DataError), opened_url(item.url) as file:  # unreadable files are reported by prediction
         return "raster" if is_raster_file(file) else "image"
     return "image"
 
@@ -156,7 +156,7 @@ def _expand(argument: str) -> Iterator[_Found]:
     if path.is_dir():
         files = sorted(_images_below(path))
         if not files:
-            raise DataError(f"{path} holds no image", expected=f"files that end in {', '.join(sorted(IMAGE_SUFFIXES))}")
+            raise DataError(f"{path} holds no image", expected=f"files with suffix {', '.join(sorted(IMAGE_SUFFIXES))}")
         yield from (_Found(file, path) for file in files)
     elif path.exists():
         yield _Found(path, path.parent)
@@ -183,7 +183,7 @@ def _expand_url(url: str) -> Iterator[_Found]:
 
 
 def _is_shown(name: PurePosixPath) -> bool:
-    """Tell whether a name below a folder is an image's, and neither it nor its folders are hidden."""
+    """Return whether a name below a folder belongs to an image, and neither it nor its folders are hidden."""
     return _is_image(name.name) and not any(part.startswith(".") for part in name.parts)
 
 
@@ -193,9 +193,9 @@ def _found_one(url: str) -> _Found:
 
 
 def _found_at(folder: str, names: Sequence[str]) -> Iterator[_Found]:
-    """Give files below a URL, as if its protocol were a folder of this machine: their names follow from that."""
+    """Yield files below a URL, with names as if its protocol were a local folder."""
     if not names:
-        raise DataError(f"{folder} holds no image that was asked for", expected="images, or a glob in quotes")
+        raise DataError(f"{folder} holds no matching image", expected="images, or a glob in quotes")
     root = Path(os.sep, *re.split(r"[:/]+", folder.rstrip("/")))
     for name in names:
         if ".." in PurePosixPath(name).parts:
@@ -204,7 +204,7 @@ def _found_at(folder: str, names: Sequence[str]) -> Iterator[_Found]:
 
 
 def _images_below(folder: Path) -> Iterator[Path]:
-    """Give the images below a folder; hidden files and folders are left out, links are followed once."""
+    """Yield the images below a folder, without hidden files and folders; links are followed once."""
     visited: set[str] = set()
     for parent, folders, files in os.walk(folder, followlinks=True):
         real = os.path.realpath(parent)
@@ -213,7 +213,7 @@ def _images_below(folder: Path) -> Iterator[Path]:
             continue
         visited.add(real)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        # A folder with nothing in it but a picture's name is told as what cannot be read
+        # An empty folder with the name of an image is included, so that it is reported as unreadable
         yield from (path for name in folders if _is_image(name) and not any((path := Path(parent, name)).iterdir()))
         yield from (Path(parent, name) for name in files if _is_image(name))
 
@@ -230,10 +230,10 @@ def _expand_glob(pattern: str) -> Iterator[_Found]:
     parts = PurePath(pattern).parts
     plain = next(index for index, part in enumerate(parts) if glob.has_magic(part))
     root = Path(*parts[:plain])
-    matches = [Path(match) for match in sorted(glob.glob(pattern, recursive=True))]  # noqa: PTH207 - absolute ones too
+    matches = [Path(match) for match in sorted(glob.glob(pattern, recursive=True))]  # noqa: PTH207 - supports absolute patterns
     files = [match for match in matches if match.is_file() and _is_picture(match.name)]
     if not files:
-        raise DataError(f"{pattern} matches no image or video", expected="a glob in quotes, as 'photos/**/*.jpg'")
+        raise DataError(f"{pattern} matches no image or video", expected="a glob in quotes, such as 'photos/**/*.jpg'")
     yield from (_Found(file, root) for file in files)
 
 
@@ -250,7 +250,7 @@ def _expand_list(file: Path) -> Iterator[_Found]:
     for entry in entries:
         if is_url(entry):
             many = entry.endswith("/") or glob.has_magic(entry)
-            yield from _expand_url(entry) if many else [_found_one(entry)]  # not asked for one by one
+            yield from _expand_url(entry) if many else [_found_one(entry)]  # without a request for each one
             continue
         beside = file.parent / entry
         here = Path(entry)
@@ -264,23 +264,23 @@ def _expand_list(file: Path) -> Iterator[_Found]:
 def _names(items: Sequence[_Found]) -> list[str]:
     """Return a unique name per file.
 
-    It is the path below the argument's folder, without suffix. If files of several folders would share a name, all
-    names start at the deepest folder that holds all files; files that differ in their suffix alone keep it.
+    It is the path relative to the folder of the argument, without suffix. If files of several folders would share a
+    name, all names start at the deepest common folder; files that differ only in their suffix keep it.
     """
     paths = [PurePath(_below(item.path, item.root)) for item in items]
     if _repeated([str(path) for path in paths]):
-        whole = [os.path.abspath(item.path) for item in items]  # noqa: PTH100 - keeps symbolic links' names
+        whole = [os.path.abspath(item.path) for item in items]  # noqa: PTH100 - keeps names of symbolic links
         common = os.path.commonpath([os.path.dirname(path) for path in whole])  # noqa: PTH120
         paths = [PurePath(path).relative_to(common) for path in whole]
     names = [path.with_suffix("").as_posix() for path in paths]
     while repeated := _repeated(names):
-        # Ends: whole paths differ, and each round turns at least one more name into the whole path.
+        # Terminates, as complete paths differ and each round completes at least one more path.
         names = [path.as_posix() if name in repeated else name for path, name in zip(paths, names, strict=True)]
     return names
 
 
 def _below(path: Path, root: Path) -> Path:
-    """Return the path below root; the file's name alone where that would lead outside."""
+    """Return the path relative to root; only the file name if it lies outside."""
     relative = path.relative_to(root)
     return Path(path.name) if ".." in relative.parts else relative
 

@@ -1,4 +1,4 @@
-"""Where a run writes: a folder, or a URL by way of a folder of this machine from which files are sent on."""
+"""Output folder of a run: a local folder, or a URL to which files are uploaded from a local folder."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from xseg.files.remote import fetch, files_below, is_file, is_url, join_url, remove, send, staging_folder
 
-SEND_SECONDS = 30.0  # a table that grows is sent again after so long: object storage cannot append
+SEND_SECONDS = 30.0  # interval for uploads of a growing table, as object storage cannot append
 
 
 @dataclass(frozen=True)
@@ -18,8 +18,8 @@ class OutputFolder:
     """A folder of outputs.
 
     Args:
-        directory: where files are written.
-        url: where they are sent when they are whole, and then removed here; None if they stay.
+        directory: local folder for the files.
+        url: URL to which complete files are uploaded, and then removed locally; None for a local folder.
     """
 
     directory: Path
@@ -27,9 +27,9 @@ class OutputFolder:
 
     @classmethod
     def named(cls, output_dir: str) -> OutputFolder:
-        """Return the folder that a user names, by path or URL.
+        """Return the output folder for a path or URL.
 
-        A URL's folder here has a name that follows from it, so that runs of one machine into one URL meet.
+        The name of the local folder is derived from the URL, so that runs of one machine for one URL share it.
         """
         if not is_url(output_dir):
             return cls(Path(output_dir))
@@ -38,15 +38,15 @@ class OutputFolder:
 
     @property
     def place(self) -> str:
-        """Where a user finds it."""
+        """Path or URL of the folder for the user."""
         return self.url or str(self.directory)
 
     def at(self, path: Path) -> str:
-        """Return where a user finds a file or folder of it."""
+        """Return the path or URL of a file or folder for the user."""
         return join_url(self.url, self._name(path)) if self.url else str(path)
 
     def listing(self) -> frozenset[Path] | None:
-        """Return what has been sent, files and their folders; None if everything is here.
+        """Return the uploaded files and their folders; None for a local folder.
 
         Raises:
             DataError: if the URL cannot be listed.
@@ -57,14 +57,14 @@ class OutputFolder:
         return frozenset(place for file in files for place in (file, *file.parents))
 
     def send(self, *paths: Path, keep: bool = False) -> None:
-        """Send files, and folders with what is in them, and remove them here.
+        """Upload files, and folders with their content, and remove them locally.
 
         Args:
-            paths: below the folder; what is not there is left out.
-            keep: do not remove them.
+            paths: paths below the folder; missing ones are ignored.
+            keep: whether to keep the local files.
 
         Raises:
-            DataError: if one cannot be written.
+            DataError: if a file cannot be written.
         """
         if self.url is None:
             return
@@ -76,10 +76,10 @@ class OutputFolder:
                         file.unlink()
 
     def bring(self, path: Path) -> None:
-        """Fetch a file that was sent, in place of the one that is here; none if there is none.
+        """Replace the local file by the uploaded one; remove it if there is none.
 
         Raises:
-            DataError: if it is there and cannot be read.
+            DataError: if the uploaded file cannot be read.
         """
         if self.url is None:
             return
@@ -88,7 +88,7 @@ class OutputFolder:
             fetch(self.at(path), path)
 
     def remove(self, path: Path) -> None:
-        """Remove a file, here and where it was sent.
+        """Remove a file, locally and at the URL.
 
         Raises:
             DataError: if it cannot be removed.
@@ -98,7 +98,7 @@ class OutputFolder:
             remove(self.at(path))
 
     def clear(self) -> None:
-        """Remove what is here and only waits to be sent."""
+        """Remove local files that wait for upload."""
         if self.url is not None:
             shutil.rmtree(self.directory, ignore_errors=True)
 
@@ -107,11 +107,11 @@ class OutputFolder:
 
 
 class Regularly:
-    """Sends a file that grows, once in a while.
+    """Uploads a growing file at intervals.
 
     Args:
-        folder: that it is in.
-        path: the file.
+        folder: output folder of the file.
+        path: path of the file.
     """
 
     def __init__(self, folder: OutputFolder, path: Path) -> None:
@@ -119,7 +119,7 @@ class Regularly:
         self._last = time.monotonic()
 
     def send(self) -> None:
-        """Send the file if that was long ago.
+        """Upload the file if the interval has passed.
 
         Raises:
             DataError: if it cannot be written.

@@ -1,4 +1,4 @@
-"""predictions.csv: a row per input, written as it is done, so that a kill loses nothing."""
+"""predictions.csv: one row per input, written immediately, so that a kill loses no rows."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ TABLE = "predictions.csv"
 
 
 @dataclass(frozen=True)
-class Row:
+class PredictionRow:
     """One line of predictions.csv.
 
     Args:
-        path: the input, as the user named it.
+        path: path of the input, as given by the user.
         status: "ok" or "failed".
-        width: of the image in pixels; empty if it failed, as for all that follow.
-        height: of the image in pixels.
-        seconds: time spent on reading and predicting.
-        pixels: JSON, number of pixels per class that is in the mask.
-        mask: the mask's file, or the folder of a video's, relative to the output folder.
-        error: what was wrong.
+        width: width of the image in pixels; empty for a failure, like the next four.
+        height: height of the image in pixels.
+        seconds: time for reading and prediction.
+        pixels: JSON with the number of pixels per class in the mask.
+        mask: file of the mask, or folder of a video's masks, relative to the output folder.
+        error: one-line error.
     """
 
     path: str
@@ -43,10 +43,10 @@ class Row:
 
     @classmethod
     def from_texts(cls, texts: dict[str, str]) -> Self:
-        """Return the row that was written as these texts.
+        """Return the row from the texts of a table.
 
         Raises:
-            ValueError: if a number is none.
+            ValueError: if a number is not valid.
         """
         return cls(
             path=texts["path"],
@@ -60,11 +60,11 @@ class Row:
         )
 
 
-COLUMNS = tuple(field.name for field in fields(Row))
+COLUMNS = tuple(field.name for field in fields(PredictionRow))
 
 
-def write_table(rows: Iterable[Row], path: PathArgument) -> Path:
-    """Write a whole table, whole or not at all, and return its path.
+def write_table(rows: Iterable[PredictionRow], path: PathArgument) -> Path:
+    """Write a table, completely or not at all, and return its path.
 
     Raises:
         OSError: if the file cannot be written.
@@ -72,41 +72,41 @@ def write_table(rows: Iterable[Row], path: PathArgument) -> Path:
     return write_text(path, _line(COLUMNS) + "".join(map(_row_line, rows)))
 
 
-def read_table(path: PathArgument) -> list[Row]:
-    """Read the rows of a table, without a last one that was cut off while it was written.
+def read_table(path: PathArgument) -> list[PredictionRow]:
+    """Read the rows of a table, without a truncated last one.
 
     Raises:
-        DataError: if it is another program's table.
+        DataError: if the table belongs to another program.
     """
     text = Path(path).read_bytes().decode("utf-8", errors="replace")
     records = list(csv.reader(io.StringIO(text, newline="")))
     if not records or tuple(records[0]) != COLUMNS:
         raise DataError(f"{path} has other columns", expected=",".join(COLUMNS), remedy="choose another output folder")
     body = records[1:]
-    # A last line may end inside a quoted field, after a line break that is part of it
+    # The last line may end inside a quoted field, after a line break in it
     whole = text.endswith("\n") and text.count('"') % 2 == 0
     if body and not (whole and len(body[-1]) == len(COLUMNS)):
         body.pop()
     try:
-        return [Row.from_texts(dict(zip(COLUMNS, record, strict=True))) for record in body]
+        return [PredictionRow.from_texts(dict(zip(COLUMNS, record, strict=True))) for record in body]
     except ValueError as error:
         raise DataError(f"{path} is damaged: {error}", remedy="run without --resume") from error
 
 
 class TableWriter:
-    """A table that grows by a row at a time.
+    """A table that grows row by row.
 
     Args:
-        file: open for appending, unbuffered.
-        rows: those that it has already.
+        file: unbuffered file, open for appending.
+        rows: existing rows.
     """
 
-    def __init__(self, file: BinaryIO, rows: Iterable[Row]) -> None:
+    def __init__(self, file: BinaryIO, rows: Iterable[PredictionRow]) -> None:
         self._file = file
         self.rows = {row.path: row for row in rows}
 
-    def append(self, row: Row) -> None:
-        """Add a row; when this returns, it is in the file.
+    def append(self, row: PredictionRow) -> None:
+        """Add a row to the file before returning.
 
         Raises:
             OSError: if the disk is full.
@@ -116,16 +116,16 @@ class TableWriter:
 
 
 @contextmanager
-def growing_table(path: Path, rows: Collection[Row], order: Iterable[str]) -> Iterator[TableWriter]:
-    """Open a table that holds `rows` and grows; at the end, however it comes, it is put in order.
+def growing_table(path: Path, rows: Collection[PredictionRow], order: Iterable[str]) -> Iterator[TableWriter]:
+    """Open a table with `rows` for appending; when the context ends, also by an exception, the rows are sorted.
 
     Args:
-        path: the table's file; an older one is replaced.
-        rows: what it holds already.
-        order: the paths of all inputs; what is not among them stays in front.
+        path: path of the table; an older one is replaced.
+        rows: existing rows.
+        order: paths of all inputs in order; other rows stay in front.
 
     Yields:
-        What to append rows to.
+        The growing table.
 
     Raises:
         OSError: if the file cannot be written.
@@ -141,8 +141,8 @@ def growing_table(path: Path, rows: Collection[Row], order: Iterable[str]) -> It
             _replace_if_possible(written, path)
 
 
-def _replace_if_possible(rows: list[Row], path: Path) -> None:
-    """Put the table in order; on a full disk the rows stay as they came."""
+def _replace_if_possible(rows: list[PredictionRow], path: Path) -> None:
+    """Sort the table; on a full disk the rows stay unsorted."""
     try:
         write_table(rows, path)
     except OSError:
@@ -150,7 +150,7 @@ def _replace_if_possible(rows: list[Row], path: Path) -> None:
             raise
 
 
-def _row_line(row: Row) -> str:
+def _row_line(row: PredictionRow) -> str:
     return _line([getattr(row, name) for name in COLUMNS])
 
 

@@ -1,4 +1,4 @@
-"""Videos and cameras: a mask per frame, and a video of overlays."""
+"""Videos and cameras: one mask per frame, and a video of overlays."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from xseg.inference.prefetch import prefetch
 from xseg.predict.outputs.mask import Mask
 from xseg.predict.outputs.output import VideoStream, WriteFrame
 from xseg.predict.sources import Source
-from xseg.predict.table import Row
+from xseg.predict.table import PredictionRow
 from xseg.predict.writer import PredictionWriter, blaming_stream, failed_row
 
 if TYPE_CHECKING:
     from xseg.inference.predictor import Predictor
 
-FRAMES_PER_SECOND = 25.0  # of the overlays where the source does not say
-MISSING = 0.05  # share of the frames that the header announces and that may not be there: it is an estimate
+FRAMES_PER_SECOND = 25.0  # frame rate of the overlays if the source has none
+MISSING = 0.05  # largest share of announced frames that may be missing, as the header only estimates their number
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,8 +41,8 @@ class Frame:
     """A frame of a video.
 
     Args:
-        number: counted from 1.
-        image: (H, W, 3) uint8 RGB.
+        number: number of the frame, from 1.
+        image: RGB image, (H, W, 3) uint8.
     """
 
     number: int
@@ -59,30 +59,30 @@ class _Done:
 
 def predict_video(
     predictor: Predictor, source: Source, writer: PredictionWriter, show: ShowProgress, *, reuse: bool = False
-) -> Row:
-    """Predict on every frame of a video or a camera.
+) -> PredictionRow:
+    """Predict every frame of a video or a camera.
 
-    Masks go to masks/NAME/000001.png and so on, the overlays to overlays/NAME.mp4. A camera's run ends in order when
-    it is interrupted.
+    Masks are written to masks/NAME/000001.png and so on, overlays to overlays/NAME.mp4. An interruption ends the run
+    of a camera normally.
 
     Args:
-        predictor: predicts.
-        source: a video file, or a camera.
-        writer: knows where to write.
-        show: shows how many frames are done.
-        reuse: reuse the masks of a video that exist already; those of a camera are never reused.
+        predictor: predictor.
+        source: video file or camera.
+        writer: writer of the outputs.
+        show: progress display, in frames.
+        reuse: whether to reuse existing masks of a video; masks of a camera are never reused.
 
     Returns:
-        The row of the table; failed if the video cannot be read, or ends before it should.
+        The row of the table; failed if the video cannot be read, or ends too early.
 
     Raises:
-        KeyboardInterrupt: if it is interrupted; a camera's files are whole then.
+        KeyboardInterrupt: if a video is interrupted, or a camera, whose files are complete then.
         OutputError: if a user's own output fails.
         OSError: if a file cannot be written.
     """
     start = time.perf_counter()
     folder = writer.file(Mask(), source)
-    if source.kind == "camera":  # its frames are never those of an earlier run
+    if source.kind == "camera":  # its frames always differ from those of an earlier run
         shutil.rmtree(folder, ignore_errors=True)
     try:
         with (
@@ -117,7 +117,7 @@ class _Video:
         self.height = self.width = self.count = 0
 
     def frames(self) -> Iterator[Frame]:
-        """Give the frames, upright; a camera's end with an interruption."""
+        """Yield the rotated frames; those of a camera end with an interruption."""
         while True:
             try:
                 there, image = self._capture.read()
@@ -134,10 +134,10 @@ class _Video:
     def check(self) -> None:
         """Raise if there was no frame, or far fewer than announced."""
         if not self.count:
-            raise DataError(f"{self._source.path} has no frame that can be decoded", expected="a whole video")
+            raise DataError(f"{self._source.path} has no frame that can be decoded", expected="a complete video")
         if self.count < (1 - MISSING) * self.announced:
             raise DataError(
-                f"{self._source.path} ends after {self.count} of {self.announced} frames", expected="a whole video"
+                f"{self._source.path} ends after {self.count} of {self.announced} frames", expected="a complete video"
             )
 
 
@@ -155,7 +155,7 @@ def _opened(source: Source) -> Iterator[_Video]:
 
 
 def _masks(predictor: Predictor, frames: Iterator[Frame], folder: Path, *, reuse: bool) -> Iterator[_Done]:
-    """Predict on frames and write their masks; reading, computing and writing overlap."""
+    """Predict frames and write their masks; reading, computing and writing overlap."""
     computer = predictor.computer()
 
     def compute(batch: list[Frame]) -> list[tuple[Frame, Computed | NDArray[Any]]]:
@@ -196,7 +196,7 @@ def _mask_file(folder: Path, frame: Frame) -> Path:
 
 @contextmanager
 def _written(writer: PredictionWriter, source: Source, video: VideoStream) -> Iterator[WriteFrame]:
-    """Open what is written of a video beside the masks, whole or not at all; give a function that adds a frame."""
+    """Open the further outputs of a video, written completely or not at all; yield a function that adds a frame."""
     with ExitStack() as stack:
         writers = []
         for output in writer.wanted("video"):

@@ -1,4 +1,4 @@
-"""Writes all that is wanted for a source, and its row of the table."""
+"""Writer for all outputs of a source, and its row of the table."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from xseg.predict.outputs.output import Medium, Output
 from xseg.predict.outputs.registry import OUTPUTS, name_of
 from xseg.predict.sources import Source
 from xseg.predict.staging import OutputFolder
-from xseg.predict.table import Row
+from xseg.predict.table import PredictionRow
 
 Arguments = ParamSpec("Arguments")
 
 
 @dataclass(frozen=True)
 class PredictionWriter:
-    """Writes predictions below a folder. Its methods may be called from several threads.
+    """Thread-safe writer of predictions to a folder.
 
     Args:
         directory: folder to write to.
-        outputs: what is wanted beside what is always written.
-        url: where files are sent when all files of a source are complete; None if they stay.
+        outputs: requested outputs besides those that are always written.
+        url: URL to which the files of a source are uploaded when all are complete; None for a local folder.
     """
 
     directory: Path
@@ -38,7 +38,7 @@ class PredictionWriter:
 
     @property
     def folder(self) -> OutputFolder:
-        """The folder, which knows its URL."""
+        """Output folder with its URL."""
         return OutputFolder(self.directory, self.url)
 
     @property
@@ -47,13 +47,13 @@ class PredictionWriter:
         return any(output.needs_probabilities for output in self.outputs)
 
     def wanted(self, medium: Medium) -> list[Output]:
-        """Return the outputs with a file for a kind of source, the mask last: where the mask is, the rest is too."""
+        """Return the outputs with a file for a kind of source, the mask last: if it exists, so do the others."""
         asked = {type(output) for output in self.outputs}
         unasked = [kind() for kind in OUTPUTS.values() if medium in kind.always and kind not in asked]
         found = [output for output in (*self.outputs, *unasked) if medium in output.suffixes]
         return sorted(found, key=lambda output: isinstance(output, Mask))
 
-    def write(self, source: Source, result: Prediction | Failure) -> Row:
+    def write(self, source: Source, result: Prediction | Failure) -> PredictionRow:
         """Write the prediction of an image and return its row of the table.
 
         Raises:
@@ -70,18 +70,18 @@ class PredictionWriter:
         height, width = result.mask.shape
         return self.row(source, height, width, result.seconds, result.pixels)
 
-    def row(self, source: Source, height: int, width: int, seconds: float, pixels: Mapping[str, int]) -> Row:
+    def row(self, source: Source, height: int, width: int, seconds: float, pixels: Mapping[str, int]) -> PredictionRow:
         """Return the row of a source whose files are written.
 
         Args:
-            source: what was predicted on.
+            source: source of the prediction.
             height: height of the image in pixels.
             width: width of the image in pixels.
-            seconds: time spent on it.
+            seconds: time for reading and prediction.
             pixels: number of pixels per class name.
         """
         present = {name: count for name, count in pixels.items() if count}
-        return Row(
+        return PredictionRow(
             path=source.place,
             status="ok",
             width=width,
@@ -92,25 +92,25 @@ class PredictionWriter:
         )
 
     def files(self, source: Source) -> list[Path]:
-        """Return the files and folders that exist when a source is done."""
+        """Return the files and folders of a finished source."""
         return [self.file(output, source) for output in self.wanted(source.medium)]
 
     def file(self, output: Output, source: Source) -> Path:
-        """Return the file that an output of a source goes to."""
-        # Not with_suffix: a name may hold a dot of its own, and "a.b" is not "a".
+        """Return the path of an output for a source."""
+        # Not with_suffix, as names may contain dots, and "a.b" is not "a".
         return self.directory / output.folder / f"{source.name}{output.suffixes[source.medium]}"
 
 
 class OutputError(ConfigError):
-    """A user's own output that fails, whatever the source: the run stops."""
+    """A failure of a user's own output, which stops the run."""
 
 
 @contextmanager
 def blaming(output: Output, source: Source) -> Iterator[None]:
-    """Turn whatever a user's own output raises into one line that names it.
+    """Turn exceptions of a user's own output into one line with its name.
 
     Raises:
-        OutputError: if it raised something else than an error of this package or of a file.
+        OutputError: for any exception except those of this package and of files.
     """
     try:
         yield
@@ -122,7 +122,7 @@ def blaming(output: Output, source: Source) -> Iterator[None]:
             raise
         raise OutputError(
             f"output {name} raised {type(error).__name__}: {error} for {source.place}",
-            remedy="correct it, then run again with --resume; XSEG_DEBUG=1 shows where",
+            remedy="correct it, and run again with --resume; XSEG_DEBUG=1 shows the traceback",
         ) from error
 
 
@@ -130,10 +130,10 @@ def blaming(output: Output, source: Source) -> Iterator[None]:
 def blaming_stream(
     stream: AbstractContextManager[Callable[Arguments, None]], output: Output, source: Source
 ) -> Iterator[Callable[Arguments, None]]:
-    """Enter a context of an output that gives a function, and blame the output for what either raises.
+    """Enter the context of an output, which yields a function, and blame the output for exceptions of both.
 
     Raises:
-        OutputError: as `blaming`.
+        OutputError: as in `blaming`.
     """
     with ExitStack() as stack:
         with blaming(output, source):
@@ -148,9 +148,9 @@ def blaming_stream(
             stack.close()
 
 
-def failed_row(source: Source, failure: Failure) -> Row:
-    """Return the row of an input that failed, with its name in the error."""
+def failed_row(source: Source, failure: Failure) -> PredictionRow:
+    """Return the row of a failed input, with its name in the error."""
     error = str(failure.error)
     known = error.replace(str(failure.path), source.place) if source.url else error
     named = known if source.place in known else f"{source.place}: {known}"
-    return Row(path=source.place, status="failed", error=named)
+    return PredictionRow(path=source.place, status="failed", error=named)

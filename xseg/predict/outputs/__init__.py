@@ -1,1 +1,1 @@
-"""What prediction writes: one file per kind of output, listed in the registry."""
+"""Outputs of prediction: one file per kind of output, listed in the registry."""

@@ -1,6 +1,6 @@
-"""Masks as COCO annotations: one run-length encoded region per image and class, as pycocotools reads it.
+"""Masks as COCO annotations: one run-length encoded region per image and class, for pycocotools.
 
-Source: COCO data format and `pycocotools/mask.py`: runs go down the columns, and begin with the pixels outside.
+Source: COCO data format and `pycocotools/mask.py`: runs go down the columns, starting with the pixels outside.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from xseg.labels.label_map import LabelMap
 from xseg.predict.geotiff import geo_environment
 from xseg.types import PathArgument
 
-STRIP_PIXELS = 2**26  # of a GeoTIFF, that are read at a time
+STRIP_PIXELS = 2**26  # pixels of a GeoTIFF that are read at a time
 FIRST_CATEGORY = 1  # COCO keeps 0 for "nothing": the category of a class is its train id + 1
 
 Annotation: TypeAlias = dict[str, Any]
@@ -28,13 +28,13 @@ Annotation: TypeAlias = dict[str, Any]
 
 @dataclass(frozen=True)
 class CocoImage:
-    """An image and what is in it.
+    """An image with its annotations.
 
     Args:
-        file_name: of the image.
-        height: in pixels.
-        width: in pixels.
-        annotations: as `coco_annotations` gives them.
+        file_name: file name of the image.
+        height: height in pixels.
+        width: width in pixels.
+        annotations: annotations from `coco_annotations`.
     """
 
     file_name: str
@@ -44,16 +44,16 @@ class CocoImage:
 
 
 def coco_annotations(mask: NDArray[Any] | PathArgument, labels: LabelMap) -> list[Annotation]:
-    """Return an annotation per class that is in a mask.
+    """Return one annotation per class in a mask.
 
     Args:
-        mask: (H, W) integer train ids, or a GeoTIFF of them, which is read in strips. Values that are no class are
-            left out.
-        labels: what the train ids mean.
+        mask: train ids, (H, W) integers, or a GeoTIFF with train ids, which is read in strips. Values that are not
+            classes are left out.
+        labels: label map of the train ids.
 
     Returns:
-        Plain values, for JSON: `category_id` (train id + 1), `segmentation` (`size` and compressed `counts`), `area` in
-        pixels, `bbox` (left, top, width, height) and `iscrowd`, 1 as a class is no single object.
+        Dictionaries that JSON can hold, with `category_id` (train id + 1), `segmentation` (`size` and compressed
+        `counts`), `area` in pixels, `bbox` (left, top, width, height) and `iscrowd`, 1 as a class is not an object.
 
     Raises:
         DataError: if the mask cannot be read.
@@ -81,17 +81,17 @@ def coco_annotations(mask: NDArray[Any] | PathArgument, labels: LabelMap) -> lis
 
 
 def write_coco(images: Iterable[CocoImage], destination: PathArgument, labels: LabelMap) -> Path:
-    """Write a COCO file of images, categories and annotations, whole or not at all.
+    """Write a COCO file with images, categories and annotations, completely or not at all.
 
-    `pycocotools.coco.COCO` opens it, and its `annotations` are what `COCO.loadRes` takes as results.
+    `pycocotools.coco.COCO` opens the file, and `COCO.loadRes` takes its `annotations` as results.
 
     Args:
-        images: taken one by one; ids count from 1 in their order.
-        destination: the file.
-        labels: the categories.
+        images: images, consumed one by one; ids start at 1 in their order.
+        destination: path of the file.
+        labels: label map with the categories.
 
     Returns:
-        The file.
+        The path of the file.
 
     Raises:
         OSError: if the file cannot be written.
@@ -113,7 +113,7 @@ def write_coco(images: Iterable[CocoImage], destination: PathArgument, labels: L
 
 
 def _encoded_by_strips(mask: PathArgument, classes: int) -> dict[int, Any]:
-    """Return the compressed run lengths of each class that is in a GeoTIFF of train ids, read by strips of columns."""
+    """Return the compressed run lengths of each class in a GeoTIFF of train ids, read by strips of columns."""
     from pycocotools import mask as encoder
 
     with geo_environment(f"{mask}, a GeoTIFF,"):
@@ -143,7 +143,7 @@ def _encoded_by_strips(mask: PathArgument, classes: int) -> dict[int, Any]:
 
 
 def _runs(strip: NDArray[Any], offset: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Return starts, ends and values of the runs down (H, w) whole columns; places count from `offset`."""
+    """Return starts, ends and values of the runs in complete columns (H, w); positions start at `offset`."""
     values = strip.T.ravel()
     changes = np.flatnonzero(values[1:] != values[:-1]) + 1
     starts = np.concatenate([[0], changes])

@@ -1,4 +1,4 @@
-"""Masks as COCO annotations, in one file of all images."""
+"""Masks as COCO annotations in one file for all images."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ if TYPE_CHECKING:
     from xseg.predict.outputs.annotations import CocoImage
     from xseg.predict.sources import Source
 
-MAX_PIXELS = 2**32 - 1  # of an image: pycocotools counts in 32 bits
+MAX_PIXELS = 2**32 - 1  # pixels of an image: pycocotools counts in 32 bits
 
 
 class Coco(Output):
-    """One file of the masks of all images as COCO annotations."""
+    """One file with the masks of all images as COCO annotations."""
 
-    description: ClassVar[str] = "write coco.json too: the masks of all images as COCO annotations (RLE)"
+    description: ClassVar[str] = "also write coco.json: the masks of all images as COCO annotations (RLE)"
     title: ClassVar[str] = "COCO annotations"
     summary: ClassVar[str] = "coco.json"
     summarized: ClassVar[frozenset[Medium]] = frozenset({"image", "raster"})
 
     def check(self, sources: Sequence[Source]) -> None:
-        """Refuse rasters whose pixels COCO's run lengths cannot count.
+        """Refuse rasters with too many pixels for COCO's run lengths.
 
         Raises:
             DataError: if a raster is too large.
@@ -38,7 +38,7 @@ class Coco(Output):
                 raise DataError(
                     f"coco: {source.place} has {size[0]}x{size[1]} pixels",
                     expected=f"{MAX_PIXELS} pixels or fewer, as pycocotools counts them in 32 bits",
-                    remedy="leave out --coco, or cut the raster into parts",
+                    remedy="leave out --coco, or divide the raster into parts",
                 )
 
     def write_summary(self, masks: Iterable[MaskFile], labels: LabelMap, path: Path) -> None:
@@ -57,7 +57,7 @@ class Coco(Output):
 
 
 def _size_of(source: Source) -> tuple[int, int] | None:
-    """Return height and width of a raster; None if it cannot be read, which its prediction reports."""
+    """Return height and width of a raster; None if it cannot be read, which prediction reports later."""
     from xseg.files.remote import opened_url
     from xseg.predict.geotiff import raster_size
 

@@ -1,4 +1,4 @@
-"""Outlines of the classes of a mask, as GeoJSON. Needs the extra `geo` (rasterio and shapely)."""
+"""Outlines of the classes of a mask as GeoJSON. Needs the extra `geo` (rasterio and shapely)."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ if TYPE_CHECKING:
     from affine import Affine
     from rasterio.io import DatasetReader
 
-BLOCK = 2048  # side of the blocks that are outlined one by one, in pixels
+BLOCK = 2048  # side of the blocks in pixels, which are outlined one by one
 
 ReadBlock: TypeAlias = Callable[[slice, slice], Mask]
 
 
 @dataclass(frozen=True)
 class PolygonSummary:
-    """What was written.
+    """Summary of the written polygons.
 
     Args:
         polygons: number of features.
         area_unit: "m2" for a projected coordinate system, else "px2".
-        cut: joins that were given up, as the polygon grew too large for the memory: it goes on as another feature.
+        cut: number of joins left out because a polygon was too large for the memory; it is divided into features.
     """
 
     polygons: int
@@ -46,12 +46,12 @@ class PolygonSummary:
 
 @dataclass(frozen=True)
 class Georeference:
-    """Where a mask lies.
+    """Georeferencing of a mask.
 
     Args:
-        crs: name of its coordinate system, "" for none.
-        unit: metres per unit of its coordinates; 0 where they are no lengths.
-        transform: from columns and rows to coordinates; None for none.
+        crs: name of the coordinate system; "" for none.
+        unit: metres per unit of the coordinates; 0 if they are not lengths.
+        transform: transform from columns and rows to coordinates; None for none.
     """
 
     crs: str = ""
@@ -62,18 +62,19 @@ class Georeference:
 def write_polygons(
     mask: Mask | PathArgument, destination: PathArgument, labels: LabelMap, *, tolerance: float = 1.0
 ) -> PolygonSummary:
-    """Write the outlines of a mask's classes as GeoJSON, whole or not at all.
+    """Write the outlines of a mask's classes as GeoJSON, completely or not at all.
 
     Each polygon is a region of one class whose pixels touch at their sides, with its holes, and has the properties
-    `class`, `class_id` (the train id), `area` and `area_unit`. Pixels that are no class are left out.
+    `class`, `class_id` (the train id), `area` and `area_unit`. Pixels without class are left out.
 
     Args:
-        mask: (H, W) integer train ids, outlined in pixels, x to the right and y downwards from the top left corner;
-            or a GeoTIFF of them, outlined in its own coordinates, which the file names as GDAL and QGIS read it.
-        destination: the file.
-        labels: what the train ids mean.
-        tolerance: in pixels: corners that span a triangle of less than its square are dropped (Visvalingam and Whyatt
-            1993), for both neighbours alike. 1 makes stairs straight; 0 keeps the pixels' outlines.
+        mask: train ids, (H, W) integers, outlined in pixels, with x to the right and y downwards from the top left
+            corner; or a GeoTIFF with train ids, outlined in its own coordinates, whose system is named for GDAL and
+            QGIS.
+        destination: path of the file.
+        labels: label map of the train ids.
+        tolerance: tolerance in pixels: corners that span a triangle smaller than its square are dropped (Visvalingam
+            and Whyatt 1993), equally for both neighbours. 1 straightens stairs; 0 keeps the outlines of the pixels.
 
     Raises:
         ConfigError: if the tolerance is negative.
@@ -92,7 +93,7 @@ def write_polygons(
 def _write(
     path: Path, labels: LabelMap, read: ReadBlock, *, size: tuple[int, int], place: Georeference, tolerance: float
 ) -> tuple[int, int]:
-    """Write the file; return the number of features and of joins that were given up."""
+    """Write the file, and return the numbers of features and of joins left out."""
     with path.open("w", encoding="utf-8") as file:
         features = _FeatureFile(file, labels, place)
         joiner = Joiner(size, features.write)
@@ -106,7 +107,7 @@ def _write(
 
 
 def require_shapely() -> None:
-    """Require what outlines masks.
+    """Check that shapely is installed.
 
     Raises:
         MissingExtraError: if shapely is not installed.
@@ -123,7 +124,7 @@ def _range(start: int, end: int) -> slice:
 
 @contextmanager
 def _opened(mask: Mask | PathArgument) -> Iterator[tuple[ReadBlock, tuple[int, int], Georeference]]:
-    """Give a function that reads a block, height and width, and where the mask lies."""
+    """Yield a function that reads a block, height and width, and the georeferencing of the mask."""
     if isinstance(mask, np.ndarray):
         if mask.ndim != 2:
             raise DataError(f"a mask of shape {mask.shape}", expected="(height, width)")
@@ -161,9 +162,9 @@ def _located(dataset: DatasetReader) -> Georeference:
 
 
 class _FeatureFile:
-    """A GeoJSON file that grows feature by feature.
+    """A GeoJSON file that is written feature by feature.
 
-    Source: RFC 7946; the coordinate system is named as in its predecessor of 2008, which GDAL and QGIS read.
+    Source: RFC 7946; the coordinate system is named as in its predecessor of 2008, for GDAL and QGIS.
     """
 
     def __init__(self, file: TextIO, labels: LabelMap, place: Georeference) -> None:
@@ -175,10 +176,10 @@ class _FeatureFile:
         file.write(json.dumps(head)[:-1] + ', "features": [')
 
     def write(self, polygons: NDArray[Any], classes: Sequence[int] | NDArray[np.int64]) -> None:
-        """Add polygons in pixels of the mask."""
+        """Add polygons, given in pixels of the mask."""
         import shapely
 
-        polygons = shapely.simplify(polygons, 0)  # drops what lies on straight lines
+        polygons = shapely.simplify(polygons, 0)  # drops corners on straight lines
         placed = shapely.transform(polygons, self._coordinates) if self._place.transform else polygons
         areas = shapely.area(placed) * self._place.unit**2 if self._place.unit else shapely.area(polygons)
         outlines = shapely.to_geojson(shapely.orient_polygons(placed))
@@ -199,7 +200,7 @@ class _FeatureFile:
         self._file.write("\n]}\n")
 
     def _coordinates(self, corners: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Turn columns and rows into coordinates, to a hundredth of a pixel."""
+        """Convert columns and rows to coordinates, to a hundredth of a pixel."""
         transform = self._place.transform
         if transform is None:
             return corners

@@ -1,4 +1,4 @@
-"""The mask, which is written for every source."""
+"""Masks, which are written for every source."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Mask(Output):
 
     @contextmanager
     def stream_raster(self, like: DatasetReader, labels: LabelMap, path: Path) -> Iterator[WriteTile]:
-        """Write a GeoTIFF with the classes' colours, `nodata` where the source has no data, and overviews."""
+        """Write a GeoTIFF with class colours, overviews, and `nodata` where the source has no data."""
         from xseg.predict.geotiff import add_colors, add_overviews, create_like, mask_type, write_window
 
         kind, nodata = mask_type(labels)
@@ -46,10 +46,10 @@ class Mask(Output):
 
     @staticmethod
     def of_frame(folder: Path, number: int) -> Path:
-        """Return the file of a frame's mask.
+        """Return the path of a frame's mask.
 
         Args:
-            folder: the folder of the video's masks.
+            folder: folder of the video's masks.
             number: number of the frame, from 1.
         """
         return folder / f"{number:06d}.png"

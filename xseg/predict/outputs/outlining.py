@@ -1,7 +1,7 @@
-"""Outlines of a mask, block by block, so that its size does not matter. Needs the extra `geo` (rasterio and shapely).
+"""Outlines of a mask of any size, block by block. Needs the extra `geo` (rasterio and shapely).
 
-Within a block neighbours share their simplified border. Along the seams between blocks borders keep every pixel until
-the pieces of both sides are joined and the seam is gone.
+Within a block, neighbours share their simplified border. Along the seams between blocks, borders keep every pixel until
+the polygons of both sides are joined.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from shapely import Polygon
 
-MAX_WAITING = 4_000_000  # vertices that wait for the blocks below; 16 bytes each, several times while they are joined
+MAX_WAITING = 4_000_000  # vertices that wait for the blocks below, with 16 bytes each, and several copies while joined
 
 Mask: TypeAlias = NDArray[Any]
 WritePolygons: TypeAlias = Callable[[NDArray[Any], NDArray[np.int64]], None]
@@ -25,14 +25,14 @@ WritePolygons: TypeAlias = Callable[[NDArray[Any], NDArray[np.int64]], None]
 
 @dataclass(frozen=True, eq=False)
 class Outlined:
-    """The polygons of a block, in pixels of the whole mask, and the class of each."""
+    """Polygons of a block, in pixels of the whole mask, with their classes."""
 
     polygons: NDArray[Any]
     classes: NDArray[np.int64]
 
 
 def outline_block(block: Mask, origin: tuple[int, int], classes: int, tolerance: float) -> Outlined:
-    """Outline a block; what is no class is outlined too, as a neighbour, and then dropped."""
+    """Outline a block; pixels without class are outlined too, as neighbours, and then dropped."""
     import shapely
     from rasterio.features import shapes
     from rasterio.transform import Affine
@@ -42,7 +42,7 @@ def outline_block(block: Mask, origin: tuple[int, int], classes: int, tolerance:
     found = list(shapes(known, connectivity=4, transform=Affine.translation(origin[1], origin[0])))
     polygons = np.array([shape(outline) for outline, _ in found], object)
     ids = np.array([value for _, value in found], np.int64)
-    # A corner at every pixel makes neighbours match corner by corner, as simplifying them together requires.
+    # With a corner at every pixel, neighbours match corner by corner, which is required to simplify them together.
     polygons = shapely.transform(shapely.segmentize(polygons, 1.0), np.rint)
     if tolerance > 0:
         polygons = shapely.coverage_simplify(polygons, tolerance, simplify_boundary=False)
@@ -51,11 +51,11 @@ def outline_block(block: Mask, origin: tuple[int, int], classes: int, tolerance:
 
 @dataclass(eq=False)
 class Joiner:
-    """Joins what the seams between blocks have cut, and passes on what is complete.
+    """Joins polygons across the seams between blocks, and writes complete polygons.
 
     Args:
         size: height and width of the mask.
-        write: takes complete polygons and their classes.
+        write: function that takes complete polygons and their classes.
     """
 
     size: tuple[int, int]
@@ -64,9 +64,9 @@ class Joiner:
     _parents: dict[int, int] = field(default_factory=dict)
     _classes: dict[int, int] = field(default_factory=dict)
     _pieces: dict[int, list[Polygon]] = field(default_factory=lambda: defaultdict(list))
-    _above: NDArray[np.int64] = field(init=False)  # which piece lies along the seam above, per column; -1 for none
+    _above: NDArray[np.int64] = field(init=False)  # number of the polygon along the seam above, per column; -1 for none
     _below: NDArray[np.int64] = field(init=False)
-    _left: NDArray[np.int64] = field(init=False)  # and along the seam to the left, per row
+    _left: NDArray[np.int64] = field(init=False)  # the same along the seam to the left, per row
     _next: int = 0
 
     def __post_init__(self) -> None:
@@ -75,7 +75,7 @@ class Joiner:
         self._left = np.full(0, -1)
 
     def add(self, outlined: Outlined, rows: slice, columns: slice) -> None:
-        """Take a block's polygons; those that touch no seam are passed on at once."""
+        """Add the polygons of a block; those that touch no seam are written immediately."""
         import shapely
 
         bounds = shapely.bounds(outlined.polygons).reshape(-1, 4)
@@ -105,7 +105,7 @@ class Joiner:
             self._below[columns] = bottom
 
     def end_row(self) -> None:
-        """Pass on what nothing below can belong to, and join what goes on."""
+        """Write polygons that end in this row of blocks, and join the others."""
         import shapely
 
         waiting = {self._root(number) for number in np.unique(self._below[self._below >= 0]).tolist()}
@@ -136,7 +136,7 @@ class Joiner:
             self.write(whole, np.full(len(whole), self._classes[root]))
 
     def _join(self, one: NDArray[np.int64], other: NDArray[np.int64]) -> None:
-        """Join the pieces of one class that lie on both sides of a seam."""
+        """Join the polygons of one class on both sides of a seam."""
         both = (one >= 0) & (other >= 0)
         for first, second in np.unique(np.stack([one[both], other[both]], axis=1), axis=0).tolist():
             first_root, second_root = self._root(first), self._root(second)
@@ -155,17 +155,17 @@ class Joiner:
 
 
 def _owners(polygons: NDArray[Any], numbers: NDArray[np.int64], *, axis: int, at: int, along: slice) -> NDArray[Any]:
-    """Tell which polygon lies along a side of a block, per pixel.
+    """Return the number of the polygon at each pixel along a side of a block.
 
     Args:
-        polygons: with a corner at every pixel along the sides of the block.
-        numbers: of the polygons.
+        polygons: polygons with a corner at every pixel along the sides of the block.
+        numbers: numbers of the polygons.
         axis: 0 for a vertical side, 1 for a horizontal one.
-        at: the side's x or y.
-        along: the pixels of the side.
+        at: x or y of the side.
+        along: pixels of the side.
 
     Returns:
-        A number per pixel; -1 where no polygon is.
+        One number per pixel; -1 for no polygon.
     """
     import shapely
 

@@ -1,4 +1,4 @@
-"""What a kind of output has to offer. This and the kinds import what is heavy when it is needed: help lists them."""
+"""Base class of outputs. It and its subclasses import heavy packages only when needed, as `--help` imports them."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ if TYPE_CHECKING:
     from xseg.predict.sources import Source
 
 Medium: TypeAlias = Literal["image", "raster", "video"]
-"""A kind of source that is written alike: a camera is a video."""
+"""Kind of source, as far as outputs are concerned: a camera counts as a video."""
 WriteTile: TypeAlias = "Callable[[Region, NDArray[Any]], None]"
-"""Takes a rectangle of a raster and its mask, (h, w) train ids; together the rectangles cover the raster."""
+"""Function of a rectangle of a raster and its mask, (h, w) train ids; the rectangles cover the raster."""
 WriteFrame: TypeAlias = "Callable[[NDArray[Any], NDArray[Any]], None]"
-"""Takes a frame, (H, W, 3) uint8 RGB, and its mask, (H, W) train ids; the frames come in order."""
+"""Function of a frame, (H, W, 3) uint8 RGB, and its mask, (H, W) train ids; called in the order of frames."""
 
 
 @dataclass(frozen=True)
 class RasterPrediction:
-    """A GeoTIFF whose mask is complete.
+    """A GeoTIFF with its complete mask.
 
     Args:
-        path: the GeoTIFF that was predicted on.
-        mask: the GeoTIFF of its mask: train ids, and the file's nodata value where there is no data.
-        labels: meaning of the train ids.
+        path: path of the GeoTIFF.
+        mask: path of the mask, a GeoTIFF with train ids, and its nodata value where there is no data.
+        labels: label map of the train ids.
     """
 
     path: Path
@@ -42,12 +42,12 @@ class RasterPrediction:
 
 @dataclass(frozen=True)
 class VideoStream:
-    """A video or a camera that is about to be predicted on.
+    """A video or a camera before prediction.
 
     Args:
-        path: the video's file, or the camera's number.
+        path: path of the video, or number of the camera.
         rate: frames per second.
-        labels: meaning of the train ids.
+        labels: label map of the train ids.
     """
 
     path: Path
@@ -57,13 +57,13 @@ class VideoStream:
 
 @dataclass(frozen=True)
 class MaskFile:
-    """A mask that is complete, for an output of all sources together.
+    """A complete mask, for an output of all sources together.
 
     Args:
-        source: what it was predicted on, as the user named it.
+        source: path of the source, as given by the user.
         height: height of the mask in pixels.
         width: width of the mask in pixels.
-        path: PNG of train ids, or a GeoTIFF of them.
+        path: PNG or GeoTIFF with train ids.
     """
 
     source: str
@@ -75,22 +75,22 @@ class MaskFile:
 class Output:
     """A kind of file that `predict` writes.
 
-    A subclass says what its files are called and overrides a method for each kind of source that it supports. If it is
-    a dataclass, its fields are its options. Its methods are called from several threads.
+    A subclass names its files and overrides a method for each kind of source that it supports. If it is a dataclass,
+    its fields are its options. Its methods are called in several threads.
 
-    Each method gets a path to write to. The file gets its final name when the method returns, so that files appear
-    whole or not at all; a method may only write this one file.
+    Each method gets a path to write to. The file gets its final name when the method returns, so that files are written
+    completely or not at all; a method must not write other files.
 
     Attributes:
-        description: help of the option that asks for the output.
-        title: what the program's last line calls the files; the folder's name if empty.
-        folder: folder of the files below the output folder. NAME is the source's: FOLDER/NAME.SUFFIX.
+        description: help of the option for this output.
+        title: name of the files in the last line of the program; the name of the folder if empty.
+        folder: folder of the files below the output folder; files are FOLDER/NAME.SUFFIX with the name of the source.
         suffixes: suffix of the file for each kind of source: "image", "raster" (a GeoTIFF) or "video" (or a camera).
-            Sources of other kinds are refused before the work starts.
-        always: kinds of sources for which the output is written without being asked for.
+            Other sources are refused before the run.
+        always: kinds of sources for which the output is always written.
         needs_probabilities: whether `write_image` uses `prediction.probabilities`.
-        summary: name of one file for all sources, as "coco.json", made by `write_summary`; empty for none.
-        summarized: kinds of sources that the summary takes.
+        summary: name of a file for all sources, such as "coco.json", written by `write_summary`; empty for none.
+        summarized: kinds of sources in the summary.
     """
 
     description: ClassVar[str] = ""
@@ -103,65 +103,65 @@ class Output:
     summarized: ClassVar[frozenset[Medium]] = frozenset()
 
     def check(self, sources: Sequence[Source]) -> None:
-        """Refuse what cannot be written, before the work starts.
+        """Check the sources and required packages before the run.
 
         Args:
-            sources: all that will be predicted on.
+            sources: all sources of the run.
 
         Raises:
-            XsegError: if a package is missing, or a source is not possible.
+            XsegError: if a package is missing, or a source is not supported.
         """
 
     def write_image(self, prediction: Prediction, path: Path) -> None:
-        """Write what is wanted for an image.
+        """Write the output for an image.
 
         Args:
             prediction: mask, image, labels, and probabilities if the output needs them.
-            path: file to write.
+            path: path of the file to write.
         """
         raise NotImplementedError
 
     def write_raster(self, raster: RasterPrediction, path: Path) -> None:
-        """Write what is wanted for a GeoTIFF, when its mask is complete.
+        """Write the output for a GeoTIFF after its mask is complete.
 
         Args:
-            raster: source and mask, both too large to be read at once.
-            path: file to write.
+            raster: source and mask, which may be too large to read at once.
+            path: path of the file to write.
         """
         raise NotImplementedError
 
     def stream_raster(self, like: DatasetReader, labels: LabelMap, path: Path) -> AbstractContextManager[WriteTile]:
-        """Return a context that writes a GeoTIFF while it is predicted on, instead of `write_raster`.
+        """Return a context that writes the output for a GeoTIFF during prediction, instead of `write_raster`.
 
         Args:
-            like: the open source, for its size and its place on Earth.
-            labels: meaning of the train ids.
-            path: file to write.
+            like: open source, for its size and georeferencing.
+            labels: label map of the train ids.
+            path: path of the file to write.
         """
         raise NotImplementedError
 
     def stream_video(self, video: VideoStream, path: Path) -> AbstractContextManager[WriteFrame]:
-        """Return a context that writes a video's frames as they come.
+        """Return a context that writes the output for a video, frame by frame.
 
         Args:
             video: source, frame rate and labels.
-            path: file to write.
+            path: path of the file to write.
         """
         raise NotImplementedError
 
     def write_summary(self, masks: Iterable[MaskFile], labels: LabelMap, path: Path) -> None:
-        """Write the one file for all sources.
+        """Write the file for all sources.
 
         Args:
-            masks: the masks in the order of the sources; a file may be gone when the next one is taken.
-            labels: meaning of the train ids.
-            path: file to write.
+            masks: masks in the order of the sources; a file may be removed when the next one is taken.
+            labels: label map of the train ids.
+            path: path of the file to write.
         """
         raise NotImplementedError
 
     @classmethod
     def supported(cls) -> frozenset[Medium]:
-        """Return the kinds of sources that the output is written for."""
+        """Return the supported kinds of sources."""
         return frozenset(cls.suffixes) | cls.summarized
 
     def overrides(self, method: str) -> bool:

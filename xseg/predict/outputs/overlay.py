@@ -1,4 +1,4 @@
-"""Classes drawn over the source."""
+"""Overlays: classes drawn over the source."""
 
 from __future__ import annotations
 
@@ -20,33 +20,33 @@ if TYPE_CHECKING:
     from xseg.inference.prediction import Prediction
     from xseg.labels.label_map import LabelMap
 
-LEGEND_CLASSES = 40  # with more, the legend would be larger than the picture
-CODEC = "mp4v"  # the one for .mp4 that every build of OpenCV has
+LEGEND_CLASSES = 40  # with more classes, the legend would be larger than the image
+CODEC = "mp4v"  # codec for .mp4 in every build of OpenCV
 DISK_RESERVE = 1 << 24  # bytes; a disk with less free space counts as full
 
 
 class Overlay(Output):
-    """Classes drawn over the source, with a legend; a video of them for a video, also without being asked for."""
+    """Classes drawn over the source, with a legend; for a video, a video of overlays, which is always written."""
 
-    description: ClassVar[str] = "write overlays/NAME.jpg too: the classes drawn over the image, with a legend"
+    description: ClassVar[str] = "also write overlays/NAME.jpg: classes drawn over the image, with a legend"
     folder: ClassVar[str] = "overlays"
     suffixes: ClassVar[Mapping[Medium, str]] = {"image": ".jpg", "raster": ".jpg", "video": ".mp4"}
     always: ClassVar[frozenset[Medium]] = frozenset({"video"})
 
     def write_image(self, prediction: Prediction, path: Path) -> None:
-        """Write a JPEG of the image's size, with a legend below."""
+        """Write a JPEG at the size of the image, with a legend below."""
         _save(prediction.overlay(), path)
 
     def write_raster(self, raster: RasterPrediction, path: Path) -> None:
-        """Write a JPEG of a reduced copy."""
+        """Write a JPEG of a reduced copy of the raster."""
         _save(raster_overlay(raster.path, raster.mask, raster.labels), path)
 
     @contextmanager
     def stream_video(self, video: VideoStream, path: Path) -> Iterator[WriteFrame]:
-        """Write a video; the legend names all classes, so that all frames have one size.
+        """Write a video; the legend lists all classes, so that all frames have the same size.
 
         Raises:
-            OSError: if frames are missing afterwards: OpenCV does not report a full disk.
+            OSError: if frames are missing in the file, as OpenCV does not report a full disk.
         """
         import cv2
 
@@ -76,13 +76,13 @@ def raster_overlay(source: PathArgument, mask: PathArgument, labels: LabelMap, *
     """Draw the classes over a reduced copy of a raster, with a legend.
 
     Args:
-        source: the raster that was predicted on.
-        mask: its mask, as `predict_raster` wrote it.
-        labels: names and colours of the classes.
-        side: longest side of the picture without the legend, in pixels.
+        source: path of the raster.
+        mask: path of the mask from `predict_raster`.
+        labels: label map with names and colours.
+        side: longest side of the overlay without legend, in pixels.
 
     Returns:
-        (h + legend, w, 3) uint8.
+        RGB image, (h + legend, w, 3) uint8.
 
     Raises:
         MissingExtraError: if rasterio is not installed.

@@ -21,13 +21,13 @@ class Polygons(Output):
     """Outlines of the classes as GeoJSON.
 
     Args:
-        tolerance: pixels by which polygons may be simplified; 0 keeps every corner.
+        tolerance: simplification of the polygons in pixels; 0 keeps every corner.
 
     Raises:
         ConfigError: if the tolerance is negative.
     """
 
-    description: ClassVar[str] = "write polygons/NAME.geojson too: the outlines of the classes, with class and area"
+    description: ClassVar[str] = "also write polygons/NAME.geojson: outlines of the classes, with class and area"
     folder: ClassVar[str] = "polygons"
     suffixes: ClassVar[Mapping[Medium, str]] = {"image": ".geojson", "raster": ".geojson"}
 
@@ -37,8 +37,8 @@ class Polygons(Output):
         if not (math.isfinite(self.tolerance) and self.tolerance >= 0):
             raise ConfigError(f"tolerance={self.tolerance}", expected="0 or more pixels")
 
-    def check(self, sources: Sequence[Source]) -> None:  # noqa: ARG002 - they are all alike
-        """Require shapely and rasterio."""
+    def check(self, sources: Sequence[Source]) -> None:  # noqa: ARG002 - all sources are supported
+        """Check that shapely and rasterio are installed."""
         from xseg.predict.geotiff import geo_environment
         from xseg.predict.outputs.geojson import require_shapely
 
@@ -47,13 +47,13 @@ class Polygons(Output):
             pass
 
     def write_image(self, prediction: Prediction, path: Path) -> None:
-        """Outline a mask, in pixels."""
+        """Write the outlines of a mask in pixels."""
         from xseg.predict.outputs.geojson import write_polygons
 
         write_polygons(prediction.mask, path, prediction.labels, tolerance=self.tolerance)
 
     def write_raster(self, raster: RasterPrediction, path: Path) -> None:
-        """Outline a GeoTIFF's mask, in its coordinates."""
+        """Write the outlines of a GeoTIFF's mask in its coordinates."""
         from xseg.predict.outputs.geojson import write_polygons
 
         write_polygons(raster.mask, path, raster.labels, tolerance=self.tolerance)

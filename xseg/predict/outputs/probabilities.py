@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 
 class Probabilities(Output):
-    """Probabilities of all classes: a NumPy archive for an image, a band per class for a GeoTIFF."""
+    """Probabilities of all classes: a NumPy archive for an image, one band per class for a GeoTIFF."""
 
     description: ClassVar[str] = (
-        "write probabilities/NAME.npz too: float16 of shape (classes, height, width); NAME.tif for a GeoTIFF"
+        "also write probabilities/NAME.npz: float16 of shape (classes, height, width); NAME.tif for a GeoTIFF"
     )
     folder: ClassVar[str] = "probabilities"
     suffixes: ClassVar[Mapping[Medium, str]] = {"image": ".npz", "raster": ".tif"}
@@ -38,7 +38,7 @@ class Probabilities(Output):
 
     @contextmanager
     def stream_raster(self, like: DatasetReader, labels: LabelMap, path: Path) -> Iterator[WriteTile]:
-        """Write float32, a band per class, NaN where the source has no data."""
+        """Write float32 with one band per class, and NaN where the source has no data."""
         from xseg.predict.geotiff import create_like, write_window
 
         with create_like(path, like, count=len(labels), dtype="float32", nodata=float("nan")) as dataset:

@@ -1,6 +1,6 @@
-"""The kinds of output, and those of a user's own.
+"""Registry of outputs, and a user's own outputs.
 
-To add one inside the package, write its file and add a line to `OUTPUTS`.
+A new output is a file in this folder and a line in `OUTPUTS`.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ OUTPUTS: Mapping[str, type[Output]] = {
     "polygons": Polygons,
     "coco": Coco,
 }
-"""By the name of the option that asks for it."""
+"""Outputs by the names of their options."""
 
 MEDIA: Mapping[Medium, str] = {"image": "images", "raster": "GeoTIFFs", "video": "videos and cameras"}
 
 
 def optional_outputs() -> dict[str, type[Output]]:
-    """Return the kinds that have to be asked for, by the option's name."""
+    """Return the outputs that are written on request, by the names of their options."""
     return {name: kind for name, kind in OUTPUTS.items() if kind.always != frozenset(MEDIA)}
 
 
 def option_names(kind: Any) -> list[str]:
-    """Return the names of the options that an output's class has of its own: its fields, if it is a dataclass."""
+    """Return the names of an output's own options: the fields of its class, if it is a dataclass."""
     return [field.name for field in fields(kind)] if is_dataclass(kind) else []
 
 
@@ -50,14 +50,14 @@ def option_values(output: Output) -> dict[str, Any]:
 
 
 def create_outputs(values: Mapping[str, Any], own: Sequence[str] = ()) -> tuple[Output, ...]:
-    """Return the outputs that options ask for.
+    """Return the requested outputs.
 
     Args:
-        values: true for the name of each output that is wanted, and the values of the outputs' own options.
+        values: True for the name of each requested output, and the values of the outputs' own options.
         own: class paths of a user's own outputs.
 
     Raises:
-        ConfigError: if a value is out of range, or a class path gives no output.
+        ConfigError: if a value is out of range, or a class path is not an output.
     """
     wanted: list[Output] = []
     for name, kind in optional_outputs().items():
@@ -67,10 +67,10 @@ def create_outputs(values: Mapping[str, Any], own: Sequence[str] = ()) -> tuple[
 
 
 def load_output(path: str) -> Output:
-    """Return the output at a class path: an `Output`, or a class or function that makes one without arguments.
+    """Return the output at a class path: an `Output`, or a class or function that creates one without arguments.
 
     Raises:
-        ConfigError: if there is none, or making it fails.
+        ConfigError: if there is none, or its creation fails.
     """
     found = load_object(path)
     if not isinstance(found, Output) and callable(found):
@@ -86,12 +86,12 @@ def load_output(path: str) -> Output:
 
 
 def name_of(output: Output) -> str:
-    """Return the name of an output: its option's, or its class's if it is a user's own."""
+    """Return the name of an output: its option, or the class of a user's own output."""
     return next((name for name, kind in OUTPUTS.items() if type(output) is kind), type(output).__qualname__)
 
 
 def describe_outputs(outputs: Sequence[Output]) -> dict[str, Any]:
-    """Return which outputs are written and with which options, as plain values for a run's manifest."""
+    """Return the outputs and their options for a manifest, as values that JSON can hold."""
     described: dict[str, Any] = {}
     asked = {name_of(output): output for output in outputs}
     for name, kind in optional_outputs().items():
@@ -101,15 +101,15 @@ def describe_outputs(outputs: Sequence[Output]) -> dict[str, Any]:
 
 
 def check_outputs(outputs: Sequence[Output], sources: Sequence[Source]) -> None:
-    """Refuse outputs that contradict each other or their sources, before the work starts.
+    """Check that outputs fit each other and the sources, before the run.
 
     Args:
-        outputs: those that are asked for.
-        sources: all that will be predicted on.
+        outputs: requested outputs.
+        sources: all sources of the run.
 
     Raises:
-        ConfigError: if an output is not written for a kind of source, or is not complete.
-        XsegError: as `Output.check`.
+        ConfigError: if an output does not support a kind of source, or is incomplete.
+        XsegError: as in `Output.check`.
     """
     taken = {kind.folder or kind.summary for kind in OUTPUTS.values()}
     for output in outputs:
@@ -123,7 +123,7 @@ def check_outputs(outputs: Sequence[Output], sources: Sequence[Source]) -> None:
             raise ConfigError(
                 f"{name} cannot be written for {refused.place}, which is one of the {MEDIA[refused.medium]}",
                 expected=" or ".join(known),
-                remedy=f"leave out {refused.place}, or predict on it without {name}",
+                remedy=f"leave out {refused.place}, or predict it without {name}",
             )
         output.check(sources)
 
@@ -136,20 +136,20 @@ _METHODS: Mapping[Medium, tuple[str, ...]] = {
 
 
 def _check_own(output: Output, taken: set[str]) -> None:
-    """Refuse a user's own output that does not say what it writes, or would write over others."""
+    """Refuse a user's own output that is incomplete or would overwrite others."""
     name = name_of(output)
     if not output.suffixes and not output.summary:
-        raise ConfigError(f"output {name} has no suffixes", expected='as suffixes = {"image": ".txt"}')
+        raise ConfigError(f"output {name} has no suffixes", expected='for example suffixes = {"image": ".txt"}')
     for place in filter(None, (output.folder, output.summary)):
         if place in taken or place.startswith(".") or PurePosixPath(place).name != place:
-            raise ConfigError(f"output {name} has folder or summary {place!r}", expected="a name that is free")
+            raise ConfigError(f"output {name} has folder or summary {place!r}", expected="an unused name")
     if output.suffixes and not output.folder:
-        raise ConfigError(f"output {name} has no folder", expected='as folder = "texts"')
+        raise ConfigError(f"output {name} has no folder", expected='for example folder = "texts"')
     for medium, suffix in output.suffixes.items():
         if medium not in _METHODS:
             raise ConfigError(f"output {name} has a suffix for {medium!r}", expected=f"one of {', '.join(_METHODS)}")
         if not suffix.startswith(".") or "/" in suffix:
-            raise ConfigError(f"output {name} has the suffix {suffix!r}", expected='as ".txt"')
+            raise ConfigError(f"output {name} has the suffix {suffix!r}", expected='for example ".txt"')
         if not any(map(output.overrides, _METHODS[medium])):
             raise ConfigError(
                 f"output {name} has no {' or '.join(_METHODS[medium])}", expected=f"one, for {MEDIA[medium]}"
