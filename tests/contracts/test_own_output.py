@@ -152,8 +152,8 @@ MISTAKES = {
     "class Own(Output):\n    folder, suffixes = 'x', {'image': '.txt'}": ("own.py:Own", "Own has no write_image"),
     "class Own(Output):\n    folder, suffixes = 'x', {'film': '.txt'}": ("own.py:Own", "expected one of image, raster"),
     "class Own(Output):\n    folder, suffixes = 'masks', {'image': '.txt'}": ("own.py:Own", "'masks'; expected a"),
-    "class Own(Output):\n    folder, suffixes = '../x', {'image': '.txt'}": ("own.py:Own", "'../x'; expected an unused name"),
-    "class Own(Output):\n    folder, suffixes = 'x', {'image': 'txt'}": ("own.py:Own", "the suffix 'txt'; expected for example"),
+    "class Own(Output):\n    folder, suffixes = '../x', {'image': '.txt'}": ("own.py:Own", "expected an unused name"),
+    "class Own(Output):\n    folder, suffixes = 'x', {'image': 'txt'}": ("own.py:Own", "the suffix 'txt'; expected"),
     "class Own(Output):\n    summary, summarized = 'a.txt', frozenset({'image'})": ("own.py:Own", "no write_summary"),
     "Other = 3": ("own.py:Own", "has no 'Own'"),
 }  # fmt: skip

@@ -100,7 +100,10 @@ def test_a_corrected_copy_is_written_beside_and_named(street, config, tmp_path, 
         (["check", "--data.reader", "scenes", "--write-fixed", "x"], "a corrected copy of this layout"),
         (["stats", "--data.root", "nowhere"], "nowhere does not exist"),
         (["preview", "--count", "0", "--data.reader", "scenes"], "count=0"),
-        (["preview", "--data.reader", "scenes", "--data.transforms", "[{name: Nothing}]"], "'Nothing' is no transform"),
+        (
+            ["preview", "--data.reader", "scenes", "--data.transforms", "[{name: Nothing}]"],
+            "'Nothing' is not a transform",
+        ),
     ],
 )
 def test_wrong_usage_is_one_line(arguments, message, tmp_path, monkeypatch, capsys):

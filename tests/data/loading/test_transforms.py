@@ -202,7 +202,7 @@ def test_xceptions_own_normalisation_is_x_over_127_5_less_1():
 
 @pytest.mark.parametrize(("kind", "maximum"), [(np.uint8, 65535), (np.uint16, 255)])
 def test_images_of_another_range_are_refused(kind, maximum):
-    with pytest.raises(DataError, match=r"^a\.png has uint.* pixels, and the normalization's maximum is"):
+    with pytest.raises(DataError, match=r"^a\.png has uint.* pixels, but the normalization's maximum is"):
         to_tensor(np.zeros((4, 4, 3), kind), Normalization(maximum=maximum), "a.png")
     with pytest.raises(DataError, match=r"a\.png has 4 channels; expected 3"):
         to_tensor(np.zeros((4, 4, 4), np.uint8), Normalization(), "a.png")

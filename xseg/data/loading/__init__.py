@@ -1,1 +1,1 @@
-"""Samples become batches: dataset, sampler, transforms and the datamodule."""
+"""Loading of samples in batches: data sets, samplers, transforms and data modules."""

@@ -1,4 +1,4 @@
-"""What happens at random to training samples: presets, and a user's own list of albumentations."""
+"""Random augmentation of training samples: presets, and the user's own transforms."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from xseg.data.options import DataOptions
 from xseg.errors import ConfigError
 from xseg.images.normalization import Normalization
 
-_STRONG_JITTER, _AERIAL_JITTER = 0.6, 0.3  # colour changes of a preset where the options ask for none
-_ATTEMPTS = 6  # of a pipeline with listed transforms, which may happen by chance
+_STRONG_JITTER, _AERIAL_JITTER = 0.6, 0.3  # default colour changes of presets
+_ATTEMPTS = 6  # trial runs of a pipeline with listed transforms, which are applied at random
 _ROTATIONS = {"paper": 0.0, "strong": 10.0, "aerial": 0.0, "medical": 20.0}  # degrees either way
 
 
@@ -25,24 +25,24 @@ def training_transform(
     *,
     class_weights: tuple[float, ...] = (),
 ) -> Transform:
-    """Return the pipeline of training samples.
+    """Return the augmentation pipeline for training samples.
 
     "paper" resizes by a random factor, crops, mirrors, and pads with the mean pixel (127.5 for the Xceptions' own
-    normalisation), as DeepLab does. The others do that and more: "strong" turns by up to 10 degrees, changes colours,
-    blurs and adds noise; "aerial" turns by quarters and mirrors both ways, as nothing is up in a picture from above;
-    "medical" turns by up to 20 degrees, bends, and changes brightness, contrast and gamma, but no hue. After it come
-    the transforms that the options list.
+    normalisation), as in DeepLab. The other presets do the same and more: "strong" rotates by up to 10 degrees, changes
+    colours, blurs and adds noise; "aerial" rotates by quarter turns and mirrors both ways, as aerial images have no
+    upright direction; "medical" rotates by up to 20 degrees, deforms, and changes brightness, contrast and gamma, but
+    not hue. The transforms in the options come last.
 
-    Whatever moves pixels fills what it uncovers with the mean pixel in the image and `ignore_index` in the mask.
+    Uncovered areas get the mean pixel in the image and `ignore_index` in the mask.
 
     Args:
-        options: crop, scale, scale_step, flip, jitter, augmentation, transforms and rare_crops.
-        normalization: its mean pads images, so that padding is close to 0 for the network.
-        ignore_index: pads masks, so that padding counts neither in a loss nor in a score.
-        class_weights: how often a crop is centred on each class, relative to the others; empty for crops anywhere.
+        options: options with crop, scale, scale_step, flip, jitter, augmentation, transforms and rare_crops.
+        normalization: normalisation, whose mean pads images, so that padding is close to 0 for the network.
+        ignore_index: padding value of masks, which losses and scores ignore.
+        class_weights: relative frequency of each class at the centre of crops; empty for crops anywhere.
 
     Raises:
-        ConfigError: if a listed transform is unknown, has unknown or wrong arguments, or changes the crop's size.
+        ConfigError: if a listed transform is unknown, has unknown or wrong arguments, or changes the size of the crop.
 
     Source: Chen et al. 2018, section 4; TF DeepLab, `input_preprocess.py`.
     """
@@ -74,7 +74,7 @@ def _require_crop(pipeline: Transform, options: DataOptions, normalization: Norm
     """Try a pipeline with a user's transforms on images of noise.
 
     Raises:
-        ConfigError: if it fails, or gives another size, type or number of channels than the crop's, or new labels.
+        ConfigError: if it fails, or changes size, type or number of channels of the crop, or adds labels.
     """
     kinds: dict[bool, Any] = {True: np.uint16, False: np.uint8 if normalization.maximum > 1 else np.float32}
     kind = np.dtype(kinds[normalization.maximum > 255])
@@ -86,7 +86,7 @@ def _require_crop(pipeline: Transform, options: DataOptions, normalization: Norm
             moved, labels = transform_sample(pipeline, image, mask, seed=0, epoch=0, index=attempt)
         except ConfigError:
             raise
-        except Exception as error:  # transforms refuse what they cannot do with nearly anything
+        except Exception as error:  # transforms may raise almost any exception
             raise ConfigError(
                 f"transforms do not work on {normalization.channels} channels of {kind}: {' '.join(str(error).split())}"
             ) from error
@@ -94,19 +94,19 @@ def _require_crop(pipeline: Transform, options: DataOptions, normalization: Norm
             (height, width), (rows, columns) = options.crop, moved.shape[:2]
             raise ConfigError(
                 f"transforms change a crop of {height}x{width} to {rows}x{columns}",
-                expected="the crop's size",
+                expected="the size of the crop",
                 remedy="set crop instead",
             )
         if moved.shape[2:] != image.shape[2:] or moved.dtype != kind or not set(np.unique(labels)) <= {0, ignore_index}:
             raise ConfigError(
                 f"transforms turn {kind} images of {normalization.channels} channels into {moved.dtype} of shape "
                 f"{moved.shape}, and labels 0 into {np.unique(labels).tolist()[:4]}",
-                expected="the same type and channels, and no label but the ignored one",
+                expected="the same type and channels, and no new labels except the ignored one",
             )
 
 
 def _before_crop(options: DataOptions) -> list[Any]:
-    """Return what is done to whole images: turning by a quarter changes a crop's size, unless it is a square."""
+    """Return the transforms of whole images: quarter turns would change the size of a crop that is not square."""
     return [A.D4(p=1)] if options.augmentation == "aerial" else []
 
 
@@ -133,7 +133,7 @@ def _after_crop(
 
 
 def _jitter(strength: float, normalization: Normalization, p: float) -> Any:
-    """Return a change of colour, or of brightness and contrast where the image is not 8-bit or float RGB."""
+    """Return a change of colour, or of brightness and contrast if the image is not 8-bit or float RGB."""
     change = 0.4 * strength
     if normalization.channels == 3 and normalization.maximum in (1, 255):
         around = (1 - change, 1 + change)
@@ -147,7 +147,7 @@ def _levels(change: float, p: float) -> Any:
 
 
 def _on_floats(steps: list[Any], normalization: Normalization) -> list[Any]:
-    """Do steps on 0 to 1 where images have 16 bits, which albumentations does not know."""
+    """Apply transforms to values from 0 to 1 for 16-bit images, which albumentations does not support."""
     if not steps or normalization.maximum <= 255:
         return steps
     there = A.ToFloat(max_value=normalization.maximum, p=1)

@@ -1,4 +1,4 @@
-"""A user's own list of albumentations: names and arguments in YAML become transforms, and nothing else does."""
+"""The user's own list of transforms, from names and arguments in YAML."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from xseg.data.loading.transforms import known_arguments_only
 from xseg.errors import ConfigError
 from xseg.files.objects import is_class_path, load_object
 
-_CHOICES = ("OneOf", "SomeOf", "Sequential", "RandomOrder")  # hold transforms of their own
+_CHOICES = ("OneOf", "SomeOf", "Sequential", "RandomOrder")  # contain other transforms
 _REFUSED = {
     "Lambda": "it calls code",
     "Normalize": "normalisation is the model's own",
-    "ToFloat": "the pipeline knows the images' range",
-    "FromFloat": "the pipeline knows the images' range",
-    "ToTensorV2": "the pipeline makes tensors itself",
-    "ToTensor3D": "the pipeline makes tensors itself",
+    "ToFloat": "the pipeline handles the range of images",
+    "FromFloat": "the pipeline handles the range of images",
+    "ToTensorV2": "the pipeline converts to tensors itself",
+    "ToTensor3D": "the pipeline converts to tensors itself",
 }
 _MASK_FILLS = ("fill_mask", "mask_drop_value")
 
 
 def build_listed(listed: Sequence[Any], *, fill: tuple[float, ...], ignore_index: int) -> list[A.BasicTransform]:
-    """Return the transforms that a list names.
+    """Return the transforms in a list.
 
     Args:
-        listed: for each its `name` in albumentations or its class path, and its arguments by name; OneOf, SomeOf,
-            Sequential and RandomOrder hold a list of `transforms`. Or the transform itself, see `own_transform`.
-        fill: the padding of images where the list says nothing else, from `opencv_fill`.
-        ignore_index: what a mask is filled with, whatever the list says.
+        listed: transforms, each with its `name` in albumentations or class path, and its arguments by name; OneOf,
+            SomeOf, Sequential and RandomOrder hold a list of `transforms`. Or transform objects, see `own_transform`.
+        fill: default padding of images, from `opencv_fill`.
+        ignore_index: fill value of masks, whatever the list contains.
 
     Raises:
-        ConfigError: if a name is no transform of albumentations, or an argument is unknown or wrong.
+        ConfigError: if a name is not a transform of albumentations, or an argument is unknown or wrong.
     """
     return [_build(entry, fill=fill, ignore_index=ignore_index) for entry in listed]
 
@@ -45,8 +45,8 @@ def build_listed(listed: Sequence[Any], *, fill: tuple[float, ...], ignore_index
 def opencv_fill(fill: tuple[float, ...]) -> tuple[float, ...]:
     """Return the mean padding of all channels, four times.
 
-    Of one number alone OpenCV's warps pad only the first channel with it, and the others with 0. More than four
-    channels go through them in groups of four. And some of albumentations' transforms draw one value of several.
+    With a single number, OpenCV's warps pad the first channel with it and the others with 0. They process more than
+    four channels in groups of four. Some transforms of albumentations draw one of several values.
     """
     return (float(np.mean(fill)),) * 4
 
@@ -56,7 +56,9 @@ def _build(entry: Any, *, fill: tuple[float, ...], ignore_index: int) -> A.Basic
         name = str(getattr(entry, "__name__", type(entry).__name__))
         return own_transform(name, entry, {}, fill=fill[0], ignore_index=ignore_index)
     if not isinstance(entry, Mapping) or not isinstance(entry.get("name"), str):
-        raise ConfigError(f"transforms: {entry!r}", expected="a `name` and arguments, as {name: GaussianBlur, p: 0.2}")
+        raise ConfigError(
+            f"transforms: {entry!r}", expected="a `name` and arguments, such as {name: GaussianBlur, p: 0.2}"
+        )
     name = entry["name"]
     arguments = {str(key): _tuples(value) for key, value in entry.items() if key != "name"}
     kind = load_object(name) if is_class_path(name) else _kind(name)
@@ -81,14 +83,14 @@ def _build(entry: Any, *, fill: tuple[float, ...], ignore_index: int) -> A.Basic
 
 
 def _kind(name: str) -> Any:
-    """Return the class of a transform; nothing that is not one is ever looked up."""
+    """Return the class of a transform, after checking that the name belongs to one."""
     kinds = {key: value for key, value in vars(A).items() if _is_transform(value) or key in _CHOICES}
     if name in _REFUSED:
         raise ConfigError(f"transforms: {name} cannot be listed: {_REFUSED[name]}")
     if name not in kinds:
         near = difflib.get_close_matches(name, kinds, n=1)
         remedy = f"did you mean {near[0]}?" if near else "its documentation lists them"
-        raise ConfigError(f"transforms: {name!r} is no transform of albumentations", remedy=remedy)
+        raise ConfigError(f"transforms: {name!r} is not a transform of albumentations", remedy=remedy)
     return kinds[name]
 
 
@@ -100,7 +102,7 @@ def _is_transform(value: Any) -> bool:
 def _filled(
     name: str, kind: Any, arguments: dict[str, Any], *, fill: tuple[float, ...], ignore_index: int
 ) -> dict[str, Any]:
-    """Return the arguments with the paddings that the list leaves open, and with masks padded as ignored."""
+    """Return the arguments with default paddings, and with masks padded as ignored."""
     parameters = _parameters(kind)
     for mask_fill in _MASK_FILLS:
         if arguments.get(mask_fill, ignore_index) not in (ignore_index, None):
@@ -112,7 +114,7 @@ def _filled(
     if arguments.get("mask_interpolation", 0) != 0:
         raise ConfigError(f"transforms: {name} has mask_interpolation={arguments['mask_interpolation']}", expected="0")
     added: dict[str, Any] = {}
-    if parameters.get("fill_mask", None) is not None:  # None leaves masks as they are, as dropouts do
+    if parameters.get("fill_mask", None) is not None:  # with None, as in dropouts, masks are not changed
         added["fill_mask"] = ignore_index
         if "fill" in parameters:
             added["fill"] = fill
@@ -120,10 +122,10 @@ def _filled(
 
 
 def _parameters(kind: Any) -> dict[str, Any]:
-    """Return the arguments that a transform takes, with their defaults."""
+    """Return the arguments of a transform with their defaults."""
     return {name: value.default for name, value in inspect.signature(kind).parameters.items() if name != "kwargs"}
 
 
 def _tuples(value: Any) -> Any:
-    """Return YAML's lists as tuples, which albumentations asks for."""
+    """Return YAML's lists as tuples, as albumentations requires."""
     return tuple(map(_tuples, value)) if isinstance(value, list | tuple) else value

@@ -1,4 +1,4 @@
-"""Images of one class each: how they become a classifier's input, at random for training, else always the same."""
+"""Images for classification, augmented at random for training, and preprocessed for evaluation."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from dataclasses import asdict, dataclass
 from typing import Any
 
-os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # else importing it asks the network for its newest version
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # otherwise the import checks online for a newer version
 
 import albumentations as A
 import cv2
@@ -20,7 +20,7 @@ from xseg.data.sample import Array, ClassReader, Record, Sample
 from xseg.images.normalization import Normalization
 from xseg.types import Split
 
-EVALUATION_SHARE = 0.875  # of the image's short side that the classifier sees; Inception's central crop
+EVALUATION_SHARE = 0.875  # share of the short side in Inception's central crop
 _INTERPOLATIONS: dict[Interpolation, int] = {
     "nearest": cv2.INTER_NEAREST,
     "linear": cv2.INTER_LINEAR,
@@ -31,13 +31,13 @@ _INTERPOLATIONS: dict[Interpolation, int] = {
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How an image gets the size of a classifier's input; it travels with the weights.
+    """Resizing of an image to the input size of a classifier, stored with the weights.
 
     Args:
         size: height and width of the input in pixels.
-        resize: short side in pixels before the middle is cut out; ignored by "stretch".
-        fit: "crop" keeps the image's proportions, "stretch" does not.
-        interpolation: how pixels are resized.
+        resize: short side in pixels before the centre crop; ignored by "stretch".
+        fit: "crop" keeps the aspect ratio of the image, "stretch" does not.
+        interpolation: interpolation method.
     """
 
     size: int
@@ -46,7 +46,7 @@ class Preprocessing:
     interpolation: Interpolation = "linear"
 
     def apply(self, image: Array) -> Array:
-        """Return an image (H, W, C) as (size, size, C)."""
+        """Return an image (H, W, C) resized to (size, size, C)."""
         method = _INTERPOLATIONS[self.interpolation]
         if self.fit == "stretch":
             return _resized(image, self.size, self.size, method)
@@ -57,12 +57,12 @@ class Preprocessing:
         return image[top : top + self.size, left : left + self.size]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, for JSON."""
+        """Return a dictionary that JSON can hold."""
         return asdict(self)
 
 
 def preprocessing_of(options: ClassDataOptions) -> Preprocessing:
-    """Return what validation does to an image."""
+    """Return the preprocessing of validation images."""
     resize = round(options.size / EVALUATION_SHARE) if options.resize is None else options.resize
     return Preprocessing(options.size, resize, options.fit, options.interpolation)
 
@@ -73,7 +73,7 @@ def _resized(image: Array, height: int, width: int, method: int) -> Array:
 
 
 def training_transform(options: ClassDataOptions) -> Transform:
-    """Return the pipeline of training images: a random crop, resized, and mirrored by chance.
+    """Return the pipeline for training images: a random crop, resized and randomly mirrored.
 
     Source: Szegedy et al. 2015, section 6 (crops of 8 to 100 % of the area, sides 3:4 to 4:3).
     """
@@ -83,14 +83,14 @@ def training_transform(options: ClassDataOptions) -> Transform:
 
 
 class ClassificationDataset(RecordDataset):
-    """Images of one class each: items have `target`, their class, and `index`, their position in the split.
+    """Images with one class each; samples have `target`, their class, and `index`, their position in the split.
 
     Args:
-        reader: the data set.
-        split: which part of it.
-        options: how an image is prepared: at random for the training split, always the same for the others.
-        normalization: that of the image's channels.
-        seed: seed of the random changes, 0 or more.
+        reader: reader of the data set.
+        split: train, val or test.
+        options: data options, with augmentation for the training split and preprocessing for the others.
+        normalization: normalisation of the images.
+        seed: random seed of the augmentation, 0 or more.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class ClassificationDataset(RecordDataset):
         self.targets, self.preprocessing = reader.targets(split), preprocessing_of(options)
 
     def prepare(self, sample: Sample, record: Record, epoch: int, index: int) -> tuple[Array, dict[str, Any]]:  # noqa: ARG002
-        """Return the image at the input's size, and its class."""
+        """Return the image at the input size, and its class."""
         if self.transform is None:
             image = self.preprocessing.apply(sample.image)
         else:
@@ -122,7 +122,7 @@ class ClassificationDataset(RecordDataset):
         return image, {"target": self.targets[index], "index": index}
 
     def picture(self, index: int) -> Array:
-        """Return an image as the classifier sees it, (size, size, C) uint8, for a person to look at.
+        """Return an image at the input size, (size, size, C) uint8, for display.
 
         Raises:
             DataError: if the file cannot be read.

@@ -1,4 +1,4 @@
-"""The loaders of a data set's splits, for Lightning and for use without it."""
+"""Data modules with loaders for the splits of a data set, for use with or without Lightning."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ _STAGES: dict[str, tuple[Split, ...]] = {
 
 
 class RecordData(LightningDataModule, ABC, Generic[Options, Samples]):
-    """The loaders of a data set's splits, which a resumed training finds where its checkpoint left them.
+    """Loaders for the splits of a data set, which a resumed training restores from its checkpoint.
 
-    They bring their own sampler, which knows about ranks: give Lightning's Trainer `use_distributed_sampler=False`.
+    They have their own distributed sampler: pass `use_distributed_sampler=False` to Lightning's Trainer.
 
     Args:
-        options: how samples are made and stacked.
-        normalization: that of the network's input.
-        seed: seed of shuffling and augmentation, 0 or more.
+        options: data options.
+        normalization: normalisation of the network's input.
+        seed: random seed of shuffling and augmentation, 0 or more.
     """
 
     def __init__(self, options: Options, normalization: Normalization, seed: int) -> None:
@@ -58,14 +58,14 @@ class RecordData(LightningDataModule, ABC, Generic[Options, Samples]):
 
     @abstractmethod
     def make_dataset(self, split: Split) -> Samples:
-        """Return the data set of a split, after a look at its files.
+        """Return the data set of a split after checking its files.
 
         Raises:
             DataError: if files are missing or wrong.
         """
 
     def validation_batch(self, split: Split) -> int:  # noqa: ARG002
-        """Return the number of images per batch of a split that is not trained on."""
+        """Return the batch size of a validation or test split."""
         return self.options.batch_size
 
     def training_sampler(self, size: int, *, rank: int, world: int) -> EpochSampler:
@@ -73,19 +73,19 @@ class RecordData(LightningDataModule, ABC, Generic[Options, Samples]):
         return EpochSampler(size, seed=self.seed, rank=rank, world=world, even=size >= world)
 
     def setup(self, stage: str | None = None) -> None:
-        """Make the data sets of the stage's splits; what was done is not done again.
+        """Create the data sets for a stage, unless they exist.
 
         Args:
             stage: "fit", "validate", "test", "predict", or None for "fit".
 
         Raises:
-            DataError: if files are missing or wrong: one line with their number and the first one's fault.
+            DataError: if files are missing or wrong, with their number and the first fault in one line.
         """
         for split in _STAGES[stage or "fit"]:
             self.dataset(split)
 
     def dataset(self, split: Split) -> Samples:
-        """Return the data set of a split: training samples changed at random, others as they are validated.
+        """Return the data set of a split, with augmentation for training samples only.
 
         Raises:
             DataError: if files are missing or wrong.
@@ -95,7 +95,7 @@ class RecordData(LightningDataModule, ABC, Generic[Options, Samples]):
         return self._datasets[split]
 
     def train_dataloader(self) -> RecordLoader:
-        """Return the loader of shuffled, changed samples; a last batch that is not full is left out unless alone."""
+        """Return the loader of shuffled, augmented samples; an incomplete last batch is dropped unless alone."""
         dataset = self.dataset("train")
         rank, world = self._rank_and_world()
         sampler = self.training_sampler(len(dataset), rank=rank, world=world)
@@ -115,7 +115,7 @@ class RecordData(LightningDataModule, ABC, Generic[Options, Samples]):
         return self._in_order("test")
 
     def state_dict(self) -> dict[str, Any]:
-        """Return where training stands in its epoch's order, for a checkpoint."""
+        """Return the position of training in the order of its epoch, for a checkpoint."""
         if self._train_sampler is None or self.trainer is None:
             return {}
         progress = self.trainer.fit_loop.epoch_loop.batch_progress
@@ -123,7 +123,7 @@ class RecordData(LightningDataModule, ABC, Generic[Options, Samples]):
         return {"epoch": int(self.trainer.current_epoch), "position": batches * self.options.batch_size}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Resume where a checkpoint left off, with the same samples in the same order."""
+        """Resume from a checkpoint, with the same samples in the same order."""
         if state_dict:
             self._resumed = {"epoch": int(state_dict["epoch"]), "position": int(state_dict["position"])}
 
@@ -145,7 +145,7 @@ class RecordData(LightningDataModule, ABC, Generic[Options, Samples]):
             drop_last=drop_last,
             worker_init_fn=start_worker,
             persistent_workers=workers > 0,
-            # PyTorch draws a seed per epoch; from the global generator it would change what the model draws.
+            # PyTorch draws a seed per epoch; with the global generator, this would change the model's random numbers.
             generator=torch.Generator().manual_seed(self.seed),
         )
 
@@ -156,24 +156,23 @@ class RecordData(LightningDataModule, ABC, Generic[Options, Samples]):
 
 
 class SegmentationData(RecordData[DataOptions, SegmentationDataset]):
-    """A data set's loaders: augmented crops for training, whole images for validation and test.
+    """Loaders for segmentation: augmented crops for training, whole images for validation and test.
 
-    The loaders bring their own sampler, which knows about ranks: give Lightning's Trainer
-    `use_distributed_sampler=False`.
+    They have their own distributed sampler: pass `use_distributed_sampler=False` to Lightning's Trainer.
 
     Args:
-        options: which data set, and how its samples are made.
-        normalization: of the network's input; its channels are the options' channels.
-        seed: of shuffling and augmentation, 0 or more.
-        reader: the options' data set, where it is made already; None to make it.
+        options: data options.
+        normalization: normalisation of the network's input, with the number of channels in the options.
+        seed: random seed of shuffling and augmentation, 0 or more.
+        reader: reader of the data set; None to create it from the options.
 
     Attributes:
-        reader: reads the data set.
-        checks: what the look at the files found, per split that was set up.
+        reader: reader of the data set.
+        checks: result of the quick check for each split that was set up.
 
     Raises:
-        ConfigError: if the options contradict each other or the normalization.
-        DataError: if the data set is not where the options say.
+        ConfigError: if the options contradict each other or the normalisation.
+        DataError: if the data set does not exist.
     """
 
     def __init__(
@@ -182,8 +181,8 @@ class SegmentationData(RecordData[DataOptions, SegmentationDataset]):
         if normalization.channels != options.channels:
             raise ConfigError(
                 f"channels={options.channels} with a normalization of {normalization.channels} channels",
-                expected="as many",
-                remedy="set channels to what the model takes",
+                expected="the same number",
+                remedy="set channels to the model's number",
             )
         super().__init__(options, normalization, seed)
         self.reader = create_reader(options) if reader is None else as_reader(reader, channels=options.channels)
@@ -191,7 +190,7 @@ class SegmentationData(RecordData[DataOptions, SegmentationDataset]):
         self.checks: dict[Split, SplitCheck] = {}
 
     def make_dataset(self, split: Split) -> SegmentationDataset:
-        """Return the data set of a split, after a look at its files: training samples changed, others whole.
+        """Return the data set of a split after checking its files: augmented training crops, or whole images.
 
         Raises:
             DataError: if files are missing or wrong.
@@ -220,7 +219,7 @@ class SegmentationData(RecordData[DataOptions, SegmentationDataset]):
         return self.options.batch_size if check is not None and len(check.sizes) == 1 else 1
 
     def training_sampler(self, size: int, *, rank: int, world: int) -> EpochSampler:
-        """Return the order in which a rank visits `size` training samples, as `data.sampling` asks."""
+        """Return the order in which a rank visits `size` training samples, according to `data.sampling`."""
         if not self._class_aware:
             return super().training_sampler(size, rank=rank, world=world)
         weights = image_weights(self.class_pixels)
@@ -239,7 +238,7 @@ class SegmentationData(RecordData[DataOptions, SegmentationDataset]):
 
     @cached_property
     def class_pixels(self) -> NDArray[np.int64]:
-        """Labelled pixels of the training images, (images, classes), of the look at the files if there was one."""
+        """Labelled pixels of the training images, (images, classes), from the quick check if there was one."""
         check = self.checks.get("train")
         if check is not None and check.class_pixels.any():
             return check.class_pixels
@@ -247,13 +246,13 @@ class SegmentationData(RecordData[DataOptions, SegmentationDataset]):
 
 
 class ClassificationData(RecordData[ClassDataOptions, ClassificationDataset]):
-    """The loaders of a data set of classes.
+    """Loaders for classification.
 
     Args:
-        reader: the data set.
-        options: how its samples are made.
-        normalization: that of the network's input.
-        seed: seed of shuffling and augmentation, 0 or more.
+        reader: reader of the data set.
+        options: data options.
+        normalization: normalisation of the network's input.
+        seed: random seed of shuffling and augmentation, 0 or more.
     """
 
     def __init__(

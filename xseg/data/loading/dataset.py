@@ -1,4 +1,4 @@
-"""Records become tensors: the map-style data set, its batches and its loader."""
+"""Map-style data sets of tensors, their batches and their loader."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from xseg.data.sample import Array, Record, Sample
 from xseg.errors import DataError, XsegError
 from xseg.images.normalization import Normalization
 
-Item: TypeAlias = dict[str, Any]  # one sample: image (C, H, W) float32 normalised, its label, its name
-Batch: TypeAlias = dict[str, Any]  # samples stacked: image (N, C, H, W), labels, names
-# An error in a worker process travels as a value: PyTorch would wrap its one line into a page of traceback.
+Item: TypeAlias = dict[str, Any]  # one sample: normalised image (C, H, W) float32, label and name
+Batch: TypeAlias = dict[str, Any]  # stacked samples: image (N, C, H, W), labels and names
+# Workers return errors as values: PyTorch would add a page of traceback to the one-line message.
 ItemOrError: TypeAlias = Item | XsegError
 
 
 class RecordDataset(Dataset[ItemOrError], ABC):
-    """The records of a split as tensors, by (epoch, index).
+    """Records of a split as tensors, by (epoch, index).
 
     Args:
-        source: gives decoded records: a reader, or a cache before one.
-        records: the records of one split.
-        normalization: that of the image's channels.
-        transform: what is done at random to a sample, or None for the image as it is validated.
-        seed: seed of the random changes, 0 or more.
+        source: source of decoded records: a reader or a cache.
+        records: records of the split.
+        normalization: normalisation of the images.
+        transform: random augmentation; None for validation.
+        seed: random seed of the augmentation, 0 or more.
     """
 
     def __init__(
@@ -52,16 +52,16 @@ class RecordDataset(Dataset[ItemOrError], ABC):
         return len(self.records)
 
     def __getitem__(self, key: Key) -> ItemOrError:
-        """Return the sample `index` as `epoch` sees it, or the error to report to the user."""
+        """Return the sample `index` in `epoch`, or the error to report to the user."""
         try:
             return self.item(*key)
         except XsegError as error:
             return error
 
     def item(self, epoch: int, index: int) -> Item:
-        """Return the sample `index` as `epoch` sees it: a pure function of (seed, epoch, index).
+        """Return the sample `index` in `epoch`, a pure function of (seed, epoch, index).
 
-        An index beyond the last is a repetition: the same record, changed otherwise.
+        An index beyond the last one is a repetition: the same record with another augmentation.
 
         Raises:
             DataError: if the record cannot be read, has no label, or does not fit the normalization.
@@ -72,14 +72,14 @@ class RecordDataset(Dataset[ItemOrError], ABC):
 
     @abstractmethod
     def prepare(self, sample: Sample, record: Record, epoch: int, index: int) -> tuple[Array, dict[str, Any]]:
-        """Return the image (H, W, C) as `epoch` sees it, and its label by the batch's names."""
+        """Return the image (H, W, C) in `epoch`, and its label by name in the batch."""
 
 
 class SegmentationDataset(RecordDataset):
-    """Images with masks: items have `mask`, (H, W) int64 train ids."""
+    """Images with masks; samples have `mask`, train ids (H, W) int64."""
 
     def prepare(self, sample: Sample, record: Record, epoch: int, index: int) -> tuple[Array, dict[str, Any]]:
-        """Return the image and the mask, changed alike.
+        """Return the image and the mask with the same augmentation.
 
         Raises:
             DataError: if there is no mask.
@@ -93,7 +93,7 @@ class SegmentationDataset(RecordDataset):
 
 
 def collate(items: Sequence[ItemOrError]) -> Batch | XsegError:
-    """Stack samples of one size into a batch, or pass on the first error."""
+    """Stack samples of one size to a batch, or return the first error."""
     sound: list[Item] = []
     for item in items:
         if isinstance(item, XsegError):
@@ -108,35 +108,35 @@ def collate(items: Sequence[ItemOrError]) -> Batch | XsegError:
 
 
 def _stacked(values: list[Any]) -> Any:
-    """Return tensors of one shape stacked, numbers as a tensor, and names as they are."""
+    """Return stacked tensors for tensors of one shape, a tensor for numbers, and names unchanged."""
     if isinstance(values[0], torch.Tensor):
         return torch.stack(values)
     return torch.tensor(values) if isinstance(values[0], int) else values
 
 
 class RecordLoader(DataLoader[Any]):
-    """A data loader that raises an error of a worker process as it was meant, in one line."""
+    """A data loader that raises errors of worker processes unchanged, in one line."""
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
         """Yield batches.
 
         Raises:
-            XsegError: what a sample's reading raised.
+            XsegError: if reading a sample raised it.
         """
         for batch in super().__iter__():
             if isinstance(batch, XsegError):
-                # The workers end now. Kept alive by the error's traceback they would be found by the garbage
-                # collector, which closes their queues before it tells them to end: 5 seconds of waiting for each.
+                # End the workers now. The traceback would keep them alive until the garbage collector closes their
+                # queues before ending them, which takes 5 seconds per worker.
                 self._iterator = None
                 raise batch
             yield batch
 
 
 def start_worker(worker: int) -> None:  # noqa: ARG001 - PyTorch's interface
-    """Keep OpenCV in a worker process to one thread: the workers are the parallelism.
+    """Limit OpenCV to one thread in a worker process, and ignore signals.
 
-    A scheduler and a terminal signal every process of a job. The main process then saves and ends its workers, which
-    until then have to give it the images of the running step.
+    A scheduler or terminal signals every process of a job. The main process then saves and ends its workers, which
+    must still deliver the images of the current step.
     """
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)

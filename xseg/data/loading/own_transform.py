@@ -1,4 +1,4 @@
-"""A transform from outside albumentations as a step of a pipeline: torchvision's, or a function of image and mask."""
+"""Transforms from outside albumentations in a pipeline: torchvision's, or a function of image and mask."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ PairFunction: TypeAlias = Callable[[Array, Array], tuple[Array, Array]]
 
 
 class PairTransform(A.DualTransform):  # type: ignore[misc]
-    """A function (image, mask) -> (image, mask) as a step of a pipeline.
+    """A function (image, mask) -> (image, mask) as a transform of a pipeline.
 
-    Python's, NumPy's and torch's global generators are seeded before each call, by the sample's own seed, and have
-    their old states after it.
+    The global generators of Python, NumPy and torch are seeded with the sample's own seed before each call, and
+    restored after it.
 
     Args:
-        name: what errors call it.
-        function: gets an image (H, W, C), uint8, or float32 from 0 to 1 where files have 16 bits, and a mask (H, W) of
-            train ids; returns both with the same shapes and types.
-        p: probability that it is called.
+        name: name in error messages.
+        function: function of an image (H, W, C) in uint8, or float32 from 0 to 1 for 16-bit files, and a mask (H, W)
+            of train ids; returns both with the same shapes and types.
+        p: probability of the call.
     """
 
     _targets = (Targets.IMAGE, Targets.MASK)
@@ -40,7 +40,7 @@ class PairTransform(A.DualTransform):  # type: ignore[misc]
         self.name, self.function = name, function
 
     def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
-        """Call the function; returns `moved`, the new image and mask.
+        """Call the function, and return `moved`, the new image and mask.
 
         Raises:
             ConfigError: if it fails or does not return an image and a mask of the same shapes and types.
@@ -73,18 +73,18 @@ class PairTransform(A.DualTransform):  # type: ignore[misc]
 
 
 def own_transform(name: str, found: Any, arguments: Mapping[str, Any], *, fill: float, ignore_index: int) -> Any:
-    """Return a step of a pipeline for a user's own transform.
+    """Return a user's own transform for a pipeline.
 
     Args:
-        name: what errors call it.
-        found: a class or an object of albumentations or of torchvision.transforms.v2, or another class or function
-            that maps an image and a mask to both; see `PairTransform`.
-        arguments: arguments of the class or further ones of the function, and `p`, the probability of calling it.
-        fill: the padding of images where a transform of torchvision gets none.
-        ignore_index: the value of pixels without a label.
+        name: name in error messages.
+        found: class or object of albumentations or torchvision.transforms.v2, or another class or function from an
+            image and a mask to both; see `PairTransform`.
+        arguments: arguments of the class or function, and `p`, the probability of the call.
+        fill: default padding of images for transforms of torchvision.
+        ignore_index: value of pixels without label.
 
     Raises:
-        ConfigError: if it is nothing of these, or does not take the arguments.
+        ConfigError: if it is not a transform, or does not accept the arguments.
     """
     given = dict(arguments)
     kind = found if isclass(found) else type(found)
@@ -108,7 +108,7 @@ def own_transform(name: str, found: Any, arguments: Mapping[str, Any], *, fill: 
 
 
 def _torchvision(transform: Any, ignore_index: int, image: Array, mask: Array) -> tuple[Array, Array]:
-    """Apply a transform of torchvision. Masks are 0 where ignored, which is how it fills what it uncovers."""
+    """Apply a transform of torchvision. Ignored pixels of masks are 0 for it, its fill value for uncovered areas."""
     from torchvision import tv_tensors
 
     classes = torch.from_numpy(np.where(mask == ignore_index, 0, mask.astype(np.int64) + 1))
@@ -122,7 +122,7 @@ def _torchvision(transform: Any, ignore_index: int, image: Array, mask: Array) -
 
 
 def _torchvision_fill(kind: type, arguments: dict[str, Any], fill: float) -> dict[str, Any]:
-    """Return the arguments with a fill that leaves masks ignored."""
+    """Return the arguments with a fill value that keeps uncovered areas of masks ignored."""
     if "fill" not in signature(kind).parameters:
         return arguments
     from torchvision import tv_tensors

@@ -1,4 +1,4 @@
-"""The order in which samples are visited: a pure function of seed and epoch."""
+"""Samplers, whose order is a pure function of seed and epoch."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from torch.utils.data import Sampler
 from xseg.errors import ConfigError
 
 Key = tuple[int, int]  # epoch, index
-MOST_VISITS = 4.0  # relative weight of an image at most
+MOST_VISITS = 4.0  # largest relative weight of an image
 
 
 class EpochSampler(Sampler[Key]):
-    """Yields (epoch, index) keys, so that augmentation can depend on both and not on which worker does it.
+    """Yields (epoch, index) keys, so that augmentation depends on both, but not on the worker.
 
     Args:
         size: number of samples in the data set, 1 or more.
-        seed: of the shuffling, 0 or more.
-        shuffle: visit in a new random order every epoch; otherwise in order, and every epoch is 0.
-        rank: this process's number among `world`.
-        world: number of processes that share the data set; rank r takes every `world`-th place from r on.
-        even: give every rank the same number of samples by leaving out the last places of the epoch's order, as
-            training needs; otherwise every sample is visited exactly once.
+        seed: random seed of the order, 0 or more.
+        shuffle: whether every epoch has a new random order; otherwise samples are in order, and the epoch is always 0.
+        rank: number of this process among `world`.
+        world: number of processes that share the data set; rank r gets every `world`-th position, starting at r.
+        even: whether all ranks get the same number of samples, as required for training, by leaving out the last
+            positions of the epoch; otherwise every sample is visited exactly once.
 
     Raises:
         ConfigError: if a number is out of range.
@@ -43,12 +43,12 @@ class EpochSampler(Sampler[Key]):
         self.position = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch that the next iteration visits; Lightning calls this. Another epoch starts at its begin."""
+        """Set the epoch of the next iteration, as Lightning does; another epoch starts from its beginning."""
         if epoch != self.epoch:
             self.epoch, self.position = epoch, 0
 
     def order(self, epoch: int) -> list[int]:
-        """Return the indices that this rank visits in an epoch."""
+        """Return the indices of this rank in an epoch."""
         if self.shuffle:
             places = np.random.default_rng((self.seed, epoch)).permutation(self.size)
         else:
@@ -57,35 +57,35 @@ class EpochSampler(Sampler[Key]):
 
     def __iter__(self) -> Iterator[Key]:
         epoch, start = (self.epoch if self.shuffle else 0), self.position
-        self.position = 0  # only the first iteration after a restart is cut short
+        self.position = 0  # only the first iteration after resuming is shorter
         return iter([(epoch, index) for index in self.order(epoch)[start:]])
 
     def __len__(self) -> int:
-        """Return the number of samples of a whole epoch, also when the next iteration starts inside one."""
+        """Return the number of samples in a complete epoch, even if the next iteration starts inside one."""
         return len(range(self.rank, self.visited, self.world))
 
     def state_dict(self) -> dict[str, int]:
-        """Return the epoch and the number of its samples that the next iteration skips."""
+        """Return the epoch, and the number of its samples that the next iteration skips."""
         return {"epoch": self.epoch, "position": self.position}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Go on where `state_dict` left off."""
+        """Resume from `state_dict`."""
         self.epoch, self.position = int(state["epoch"]), int(state["position"])
 
 
 class ClassAwareSampler(EpochSampler):
-    """Visits images of more weight several times an epoch, in place of images of less.
+    """Visits images with higher weights several times per epoch, instead of images with lower weights.
 
-    Every image comes as often as its weight's share of the epoch says, rounded up or down by chance. A visit after the
-    first has an index beyond the data set's end, `index + repetition * size`, so that it is augmented otherwise. As
-    its base's, the order is a pure function of seed and epoch, and ranks share its places.
+    The number of visits is the share of the image's weight in the epoch, randomly rounded up or down. Repeated visits
+    have an index beyond the end of the data set, `index + repetition * size`, for another augmentation. The order is a
+    pure function of seed and epoch, and ranks share its positions.
 
     Args:
-        weights: one above 0 per image; see `image_weights`.
-        seed: of the order, 0 or more.
-        rank: this process's number among `world`.
-        world: number of processes that share an epoch's places.
-        even: as for `EpochSampler`.
+        weights: one weight above 0 per image; see `image_weights`.
+        seed: random seed of the order, 0 or more.
+        rank: number of this process among `world`.
+        world: number of processes that share the positions of an epoch.
+        even: see `EpochSampler`.
 
     Raises:
         ConfigError: if a number is out of range.
@@ -100,10 +100,10 @@ class ClassAwareSampler(EpochSampler):
         self.weights = np.asarray(weights, np.float64)
 
     def order(self, epoch: int) -> list[int]:
-        """Return the indices that this rank visits in an epoch."""
+        """Return the indices of this rank in an epoch."""
         rng = np.random.default_rng((self.seed, epoch))
         shuffled = rng.permutation(self.size)
-        # systematic sampling: one draw for all, so that no image is far from its share
+        # systematic sampling: a single random number for all images keeps each close to its share
         ends = np.cumsum(self.weights[shuffled]) * (self.size / self.weights.sum())
         ends[-1] = self.size
         visits = np.diff(np.floor(ends + rng.random()), prepend=0).astype(np.int64)
@@ -118,13 +118,13 @@ class ClassAwareSampler(EpochSampler):
 
 
 def class_rarity(pixels: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return how rare each class is: the root of median / frequency, 1 for the median class.
+    """Return the rarity of each class: the root of median / frequency, 1 for the median class.
 
     Args:
-        pixels: labelled pixels, (images, classes).
+        pixels: number of labelled pixels, (images, classes).
 
     Returns:
-        (classes,) float64, 0 for a class without a pixel.
+        Rarities, (classes,) float64; 0 for a class without pixels.
 
     Source: median frequency balancing, Eigen and Fergus 2015, section 6.3.2; its root, as in
     `xseg.training.class_weights`.
@@ -138,15 +138,16 @@ def class_rarity(pixels: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 def image_weights(pixels: NDArray[np.int64]) -> tuple[float, ...]:
-    """Return how often images are to be visited, relative to each other: 1, or the rarity of their rarest class.
+    """Return the relative visits of images: 1, or the rarity of their rarest class.
 
     Args:
-        pixels: labelled pixels, (images, classes). A class counts in an image from a thousandth of its pixels on.
+        pixels: number of labelled pixels, (images, classes). A class counts if it has at least a thousandth of the
+            pixels of an image.
 
     Returns:
-        1 to 4 per image. The limit keeps few images from filling an epoch.
+        Weights from 1 to 4, one per image. The limit prevents a few images from filling an epoch.
 
-    Source: the repeat factors of Gupta et al. 2019 (LVIS), section 5, with pixels in place of images.
+    Source: the repeat factors of Gupta et al. 2019 (LVIS), section 5, with pixels instead of images.
     """
     shares = pixels / np.maximum(pixels.sum(axis=1, keepdims=True), 1)
     rarest = np.where(shares >= 1e-3, class_rarity(pixels), 0.0).max(axis=1)

@@ -1,4 +1,4 @@
-"""What is done at random to training samples, and how pixels become a network's input."""
+"""Random scaling and cropping, seeded pipelines, and conversion of pixels to network input."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, TypeAlias
 
-os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # else importing it asks the network for its newest version
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # otherwise the import checks online for a newer version
 
 import albumentations as A
 import cv2
@@ -26,21 +26,21 @@ _OPENCV_CHANNELS = 4  # warpAffine's limit with a constant border
 
 
 class RandomScaleCrop(A.DualTransform):  # type: ignore[misc]
-    """Resize by a random factor and cut a random window, padded where the image is smaller.
+    """Resize by a random factor and crop a random window, with padding if the image is smaller.
 
-    All in one warp that computes only the window's pixels. Where the resized image is smaller than the window it
-    lies at a random place inside; TF DeepLab puts it into the upper left corner.
+    A single warp computes only the pixels of the window. If the resized image is smaller than the window, it gets a
+    random position inside; TF DeepLab puts it into the upper left corner.
 
     Args:
         size: height and width of the window in pixels.
-        scale: lowest and highest factor.
-        scale_step: distance between factors; 0 draws from the whole interval.
-        fill: the padding of images, one value per channel.
-        fill_mask: the padding of masks.
-        rotation: how far the window may be turned about its centre, either way, in degrees.
-        class_weights: how often each class is in the middle of a window, relative to the others.
-        centred: share of the windows, 0 to 1, in whose middle a pixel of a class lies, drawn by `class_weights` among
-            the classes that the mask holds; the others lie anywhere.
+        scale: smallest and largest factor.
+        scale_step: step between factors; 0 for any factor in the interval.
+        fill: padding of images, one value per channel.
+        fill_mask: padding of masks.
+        rotation: largest rotation of the window about its centre, in degrees either way.
+        class_weights: relative frequency of each class at the centre of windows.
+        centred: share of windows, 0 to 1, centred on a pixel of a class, which is drawn by `class_weights` from the
+            classes in the mask; other windows have any position.
 
     Source: TF DeepLab, `core/preprocess_utils.py`, get_random_scale, pad_to_bounding_box and random_crop.
     """
@@ -65,7 +65,7 @@ class RandomScaleCrop(A.DualTransform):  # type: ignore[misc]
         self.fill, self.fill_mask = fill, fill_mask
 
     def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
-        """Draw the factor and the window; returns `matrix`, from the window's pixels to the image's."""
+        """Draw factor and window, and return `matrix`, from pixels of the window to pixels of the image."""
         height, width = data["image"].shape[:2]
         factor = self._factor()
         rows, columns = self.size
@@ -85,7 +85,7 @@ class RandomScaleCrop(A.DualTransform):  # type: ignore[misc]
         return {**params, "matrix": matrix}
 
     def apply(self, img: Array, matrix: Array, **params: Any) -> Array:  # noqa: ARG002 - albumentations' interface
-        """Cut the window from an image (H, W, C) with linear interpolation."""
+        """Crop the window from an image (H, W, C) with linear interpolation."""
         groups = [img[..., start : start + _OPENCV_CHANNELS] for start in range(0, img.shape[2], _OPENCV_CHANNELS)]
         fills = [self.fill[start : start + _OPENCV_CHANNELS] for start in range(0, img.shape[2], _OPENCV_CHANNELS)]
         warped = [
@@ -95,7 +95,7 @@ class RandomScaleCrop(A.DualTransform):  # type: ignore[misc]
         return warped[0] if len(warped) == 1 else np.concatenate(warped, axis=2)
 
     def apply_to_mask(self, mask: Array, matrix: Array, **params: Any) -> Array:  # noqa: ARG002
-        """Cut the window from a mask (H, W) with nearest neighbours."""
+        """Crop the window from a mask (H, W) with nearest neighbour."""
         return self._warp(mask, matrix, cv2.INTER_NEAREST, (self.fill_mask,))
 
     def _warp(self, array: Array, matrix: Array, interpolation: int, fill: tuple[float, ...]) -> Array:
@@ -117,12 +117,12 @@ class RandomScaleCrop(A.DualTransform):  # type: ignore[misc]
         return float(low + self.scale_step * self.py_random.randint(0, steps))
 
     def _offset(self, length: float, window: int) -> float:
-        """Return where the window begins on an axis of the resized image; below 0 is padding."""
+        """Return the start of the window on an axis of the resized image; negative for padding."""
         room = round(length) - window
         return float(self.py_random.randint(min(room, 0), max(room, 0)))
 
     def _class_pixel(self, mask: Array) -> tuple[int, int] | None:
-        """Draw a class among those of a mask (H, W), and one of its pixels; None if no class has a weight."""
+        """Draw a class from a mask (H, W), and one of its pixels; None if no class has a weight."""
         counts = np.bincount(mask.ravel(), minlength=len(self.class_weights))[: len(self.class_weights)]
         weights = [weight if count else 0.0 for weight, count in zip(self.class_weights, counts, strict=True)]
         if not any(weights):
@@ -133,7 +133,7 @@ class RandomScaleCrop(A.DualTransform):  # type: ignore[misc]
         return row, column
 
     def _around(self, pixel: int, length: int, factor: float, window: int) -> float:
-        """Return where a window begins that has a pixel in its middle half, moved back into the resized image."""
+        """Return the start of a window with a pixel in its middle half, moved back into the resized image."""
         place = (pixel + 0.5) * factor + self.py_random.uniform(-0.25, 0.25) * window
         room = round(length * factor) - window
         return float(min(max(round(place - window / 2), min(room, 0)), max(room, 0)))
@@ -141,7 +141,7 @@ class RandomScaleCrop(A.DualTransform):  # type: ignore[misc]
 
 @contextmanager
 def known_arguments_only() -> Iterator[None]:
-    """Make an error of what albumentations only warns of: an argument that it does not know, and drops."""
+    """Raise an error for unknown arguments, which albumentations drops with a warning."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         yield
@@ -153,15 +153,15 @@ def transform_sample(
     """Apply a pipeline with randomness that is a pure function of (seed, epoch, index).
 
     Args:
-        transform: from `xseg.data.loading.augmentation.training_transform`.
-        image: (H, W, C).
-        mask: (H, W) train ids.
-        seed: of the run, 0 or more.
-        epoch: 0 or more.
-        index: of the sample in its split; beyond its end for a repetition, see `ClassAwareSampler`.
+        transform: pipeline from `xseg.data.loading.augmentation.training_transform`.
+        image: image, (H, W, C).
+        mask: train ids, (H, W).
+        seed: random seed of the run, 0 or more.
+        epoch: number of the epoch, 0 or more.
+        index: index of the sample in its split; beyond its end for a repetition, see `ClassAwareSampler`.
 
     Returns:
-        The changed image (h, w, C) and mask (h, w), both of the crop's size.
+        The augmented image (h, w, C) and mask (h, w) at the size of the crop.
     """
     seed_transform(transform, seed=seed, epoch=epoch, index=index)
     changed = transform(image=image, mask=mask)
@@ -169,36 +169,36 @@ def transform_sample(
 
 
 def seed_transform(transform: Transform, *, seed: int, epoch: int, index: int) -> None:
-    """Make what a pipeline draws next a pure function of (seed, epoch, index), each 0 or more."""
+    """Seed a pipeline as a pure function of (seed, epoch, index), each 0 or more."""
     state = np.random.SeedSequence((seed, epoch, index)).generate_state(1, np.uint32)
     transform.set_random_seed(int(state[0]))
 
 
 def to_tensor(image: Array, normalization: Normalization, name: str) -> torch.Tensor:
-    """Turn pixels into a network's input.
+    """Convert pixels to network input.
 
     Args:
-        image: (H, W, C) uint8, uint16 or float32.
-        normalization: of C channels.
-        name: what the error calls the image.
+        image: image, (H, W, C) uint8, uint16 or float32.
+        normalization: normalisation with C channels.
+        name: name of the image in error messages.
 
     Returns:
-        (C, H, W) float32, (x / maximum - mean) / std.
+        Normalised image, (C, H, W) float32: (x / maximum - mean) / std.
 
     Raises:
-        DataError: if the image's channels or range are not the normalization's.
+        DataError: if channels or range of the image do not fit the normalisation.
     """
     if image.shape[2] != normalization.channels:
         raise DataError(
-            f"{name} has {image.shape[2]} channels", expected=f"{normalization.channels}, as the normalization has"
+            f"{name} has {image.shape[2]} channels", expected=f"{normalization.channels}, as in the normalization"
         )
     if (image.dtype == np.uint8 and normalization.maximum > 255) or (
         image.dtype == np.uint16 and normalization.maximum <= 255
     ):
         raise DataError(
-            f"{name} has {image.dtype} pixels, and the normalization's maximum is {normalization.maximum:g}",
+            f"{name} has {image.dtype} pixels, but the normalization's maximum is {normalization.maximum:g}",
             expected="255 for 8-bit images, more for 16-bit ones",
-            remedy="use files of one kind, or set the normalization's maximum",
+            remedy="use files of one type, or set the normalization's maximum",
         )
     if image.dtype == np.uint8:
         tables = _tables(normalization)
@@ -219,6 +219,6 @@ def _normalized(values: Array, normalization: Normalization) -> Array:
 
 @lru_cache(maxsize=8)
 def _tables(normalization: Normalization) -> Array:
-    """Return the float32 of every 8-bit value, (C, 256): looking it up takes a third of computing it."""
+    """Return the normalised value of every 8-bit value, (C, 256): a lookup takes a third of the computing time."""
     values = np.repeat(np.arange(256)[:, None], normalization.channels, axis=1)
     return np.ascontiguousarray(_normalized(values, normalization).T)
