@@ -235,7 +235,8 @@ def _report(training: SegmentationRun) -> None:
         title=run.path.resolve().name,
         facts={**model_facts(predictor), "Data": data},
         history=run.metrics,
-        settings=EvaluationSettings(str(run.path), "val", request.data, predictor.options),
+        settings=EvaluationSettings(str(run.path), "val", request.data, predictor.options, request.options.metrics),
+        metrics=request.options.metrics,
     )
     print_scores(evaluation)
     _print_results(training)

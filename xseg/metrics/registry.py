@@ -49,6 +49,15 @@ def create_metrics(
     return tuple(made.values())
 
 
+def monitored_metrics(monitor: str | None) -> tuple[str, ...]:
+    """Return the registered metric of a score of a training: "val/NAME" or "val/NAME/CLASS"; empty if it is none."""
+    parts = (monitor or "").split("/", maxsplit=2)
+    if len(parts) == 1 or parts[0] != "val":
+        return ()
+    found = [name for name, kind in METRICS.items() if parts[1] in ((name,) if parts[2:] else (kind.overall_key(),))]
+    return tuple(found)
+
+
 def _find(source: MetricSource) -> type[Metric] | Metric:
     found: Any = source
     if isinstance(source, str):

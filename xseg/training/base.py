@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -137,6 +138,11 @@ class BaseTask(LightningModule, ABC):
         """Whether the encoder does not learn in this epoch."""
         return self.current_epoch < self.options.freeze_encoder_epochs
 
+    def measured_in_training(self) -> dict[str, float | None]:
+        """Return the means of the epoch so far, as they are logged, which all processes have to ask for at once."""
+        means = {f"train/{name}": mean.compute() for name, mean in self.training_means.items()}
+        return {name: None if math.isnan(value) else value for name, value in means.items()}
+
     def measured(self) -> dict[str, float | None]:
         """Return the last validation's loss and scores by the names that they are logged under; empty before one."""
         scores = self.validation_scores()
@@ -172,6 +178,8 @@ class BaseTask(LightningModule, ABC):
             groups = schedule.optimizer.param_groups
             for group, rate, factor in zip(groups, schedule.base_lrs, schedule.lr_lambdas, strict=True):
                 group["lr"] = rate * factor(schedule.last_epoch)
+        for mean in self.training_means.values():
+            mean.reset()
         if self.global_rank == 0:
             for name, sums in self._restored_means.items():
                 self.training_means[name].resume_from(sums)
@@ -193,15 +201,18 @@ class BaseTask(LightningModule, ABC):
                 parameter.grad = None
 
     def on_train_epoch_end(self) -> None:
-        """Note that a checkpoint of now has no epoch to resume."""
+        """Log the means of the epoch; a checkpoint of now has no epoch to resume."""
+        for name, value in self.measured_in_training().items():
+            if value is not None:
+                self.log(name, value)
+        for mean in self.training_means.values():
+            mean.reset()
         self._epoch_done = True
 
     def training_step(self, batch: Batch, _index: int) -> Tensor:
         """Return the loss of a batch."""
         loss = self.training_loss(batch)
         self.mean_loss.update(loss.detach(), len(batch["image"]))
-        for name, mean in self.training_means.items():
-            self.log(f"train/{name}", mean, on_step=False, on_epoch=True)
         self.log("loss", loss.detach(), prog_bar=True, logger=False, on_step=True, on_epoch=False)
         self._log_rates()
         return loss
@@ -216,12 +227,14 @@ class BaseTask(LightningModule, ABC):
 
     def on_validation_epoch_start(self) -> None:
         """Give every process the same running statistics: each has seen its own images since the last exchange."""
+        self.validation_loss.reset()
         if distributed.is_initialized():
             for buffer in self.model.buffers():
                 distributed.broadcast(buffer, src=0)
 
     def on_validation_epoch_end(self) -> None:
-        """Compute the scores and log those that have a meaning."""
+        """Compute loss and scores, and log those that have a meaning."""
+        self.log("val/loss", self.validation_loss.compute())
         self.compute_scores()
         for name, value in self.validation_scores().items():
             if value is not None:

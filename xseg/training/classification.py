@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torchmetrics.classification import MulticlassConfusionMatrix
 
 from xseg.bundles.bundle import Bundle
 from xseg.bundles.pretrained_classifier import load_encoder
@@ -21,6 +20,7 @@ from xseg.training.base import BaseTask, Batch
 from xseg.training.construction import finish, refuse_difference
 from xseg.training.options.task import ClassifierOptions
 from xseg.training.running_mean import RunningMean
+from xseg.training.validation_counts import ValidationCounts
 
 
 def build_classifier(
@@ -97,7 +97,7 @@ class ClassificationTask(BaseTask):
         )
         self.preprocessing = dict(preprocessing or {})
         self.mean_accuracy, self.found = RunningMean(), RunningMean()
-        self.confusion = MulticlassConfusionMatrix(len(labels), validate_args=False, compute_with_cache=False)
+        self.counts = ValidationCounts((), classes=len(labels), ignore_index=labels.ignore_index)
         self.scores: ClassificationScores | None = None
 
     @property
@@ -122,8 +122,7 @@ class ClassificationTask(BaseTask):
         self.validation_loss.update(F.cross_entropy(logits, target), len(target))
         best = logits.topk(min(TOP, logits.shape[1])).indices
         self.found.update((best == target[:, None]).any(1).float().mean(), len(target))
-        self.confusion.update(best[:, 0], target)
-        self.log("val/loss", self.validation_loss, on_epoch=True, on_step=False)
+        self.counts.update(target, best[:, 0])
 
     def score_names(self) -> list[str]:
         """Return the names of all validation scores, as they are logged."""
@@ -131,12 +130,9 @@ class ClassificationTask(BaseTask):
 
     def compute_scores(self) -> None:
         """Turn the counts of all processes into scores."""
-        confusion = tuple(map(tuple, self.confusion.compute().cpu().long().tolist()))
-        self.scores = ClassificationScores(
-            float(self.validation_loss.compute()), float(self.found.compute()), confusion
-        )
-        for metric in (self.confusion, self.found):
-            metric.reset()
+        loss, found = float(self.validation_loss.compute()), float(self.found.compute())
+        self.scores = ClassificationScores(loss, found, self.counts.compute().confusion)
+        self.found.reset()
 
     def validation_scores(self) -> dict[str, float | None]:
         """Return the share of images whose class scores highest, and is among the five highest."""

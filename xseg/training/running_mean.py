@@ -6,38 +6,40 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, distributed
-from torchmetrics import Metric
 
 
-class RunningMean(Metric):
+class RunningMean:
     """The weighted mean of values; equal to one process's over all values of all processes.
 
-    Unlike torchmetrics' `MeanMetric` it never waits for a GPU to look for NaN: where that one is told not to, it
-    forgets the weights.
+    Adding a value never waits for a GPU.
     """
 
-    full_state_update = False
-    sums: Tensor
-
     def __init__(self) -> None:
-        super().__init__()
-        self.add_state("sums", default=torch.zeros(2), dist_reduce_fx="sum")
+        self._sums = torch.zeros(2)
 
     def update(self, value: Tensor, weight: int = 1) -> None:
         """Add a scalar."""
-        self.sums += torch.stack([value.detach().float() * weight, torch.full_like(self.sums[1], weight)])
+        value = value.detach().float()
+        self._sums = self._sums.to(value.device) + torch.stack([value * weight, torch.full_like(value, weight)])
 
-    def compute(self) -> Tensor:
-        """Return the mean, a scalar in float32; NaN of no values."""
-        return self.sums[0] / self.sums[1]
+    def compute(self) -> float:
+        """Return the mean over all processes, in float32, which all have to ask for at once; NaN of no values."""
+        total, weight = torch.tensor(self.so_far())
+        return float(total / weight)
+
+    def reset(self) -> None:
+        """Forget all values."""
+        self._sums = torch.zeros(2)
 
     def so_far(self) -> list[float]:
         """Return weighted sum and sum of weights over all processes, which all have to ask at once."""
-        sums = self.sums.clone()
-        if distributed.is_initialized():
-            distributed.all_reduce(sums)
-        return [float(value) for value in sums.tolist()]
+        sums: list[float] = self._sums.tolist()
+        if not distributed.is_initialized():
+            return sums
+        gathered = [sums] * distributed.get_world_size()
+        distributed.all_gather_object(gathered, sums)
+        return [float(value) for value in torch.tensor(gathered).sum(dim=0)]
 
     def resume_from(self, sums: Sequence[float]) -> None:
         """Take up what `so_far` returned; one process does, for all."""
-        self.sums = torch.tensor(sums, device=self.device)
+        self._sums = torch.tensor(sums)

@@ -7,14 +7,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, distributed
-from torchmetrics.classification import MulticlassConfusionMatrix
 
 from xseg.bundles.bundle import Bundle
 from xseg.data.loading.datamodule import SegmentationData
 from xseg.images.normalization import Normalization
 from xseg.labels.label_map import LabelMap
-from xseg.metrics.registry import create_metrics
-from xseg.metrics.scores import CONFUSION, Scores, compute_scores
+from xseg.metrics.registry import METRICS, MetricSource, create_metrics
+from xseg.metrics.scores import Scores
 from xseg.models.config import ModelConfig
 from xseg.models.segmentation import SegmentationModel
 from xseg.training.auxiliary import AuxiliaryHead
@@ -22,6 +21,7 @@ from xseg.training.base import BaseTask, Batch
 from xseg.training.construction import construct_model, restored_model
 from xseg.training.objective import Objective
 from xseg.training.options.task import TaskOptions
+from xseg.training.validation_counts import ValidationCounts
 
 
 def mean_over_processes(value: Tensor) -> Tensor:
@@ -37,7 +37,7 @@ class SegmentationTask(BaseTask):
     """A segmentation model with its loss, its optimiser and its validation scores.
 
     Batches are `{"image": float32 (N, C, H, W), normalised; "mask": int64 (N, H, W), "name": one per image}`. The
-    scores are val/miou and val/iou/CLASS.
+    scores are val/NAME and val/NAME/CLASS of the metrics, val/miou and val/iou/CLASS among them.
 
     Args:
         options: the model and how it learns.
@@ -45,6 +45,7 @@ class SegmentationTask(BaseTask):
         normalization: how stored pixels become the batches' images; kept to be saved with the weights.
         in_channels: number of image channels.
         class_weights: weight in the cross-entropy per class; None for 1.
+        metrics: what is measured beside the registered metrics that every validation measures.
         batch_size: images per step and process, for rates that follow it.
         restored: what the model of a checkpoint is made of, whose weights follow; None for a new training.
         identity: further plain values that checkpoints keep, to tell later whether they fit.
@@ -66,6 +67,7 @@ class SegmentationTask(BaseTask):
         *,
         in_channels: int,
         class_weights: Sequence[float] | None = None,
+        metrics: Sequence[MetricSource] = (),
         batch_size: int = 1,
         restored: ModelConfig | None = None,
         identity: Mapping[str, Any] | None = None,
@@ -90,10 +92,10 @@ class SegmentationTask(BaseTask):
             class_weights=None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32),
             across=mean_over_processes,
         )
-        # not validated per batch (it sorts every pixel); readers and their checks refuse labels out of range
-        self.confusion = MulticlassConfusionMatrix(
-            len(labels), ignore_index=labels.ignore_index, validate_args=False, compute_with_cache=False
-        )
+        numbers = {"classes": len(labels), "ignore_index": labels.ignore_index}
+        always = [name for name, kind in METRICS.items() if kind.validated]
+        self.metrics = create_metrics(metrics, names=always, **numbers)
+        self.counts = ValidationCounts(self.metrics, **numbers)
         self.scores: Scores | None = None
 
     @property
@@ -130,27 +132,26 @@ class SegmentationTask(BaseTask):
         # image by image: a mean over the batch's pixels would depend on which images share a batch
         for index in range(len(mask)):
             self.validation_loss.update(self.loss(logits[index : index + 1], mask[index : index + 1]))
-        self.log("val/loss", self.validation_loss, on_epoch=True, on_step=False)
         prediction: Tensor = logits.argmax(dim=1)
-        self.confusion.update(prediction, mask)
+        self.counts.update(mask, prediction)
         return prediction
 
     def score_names(self) -> list[str]:
         """Return the names of all validation scores, as they are logged."""
-        return [self.main_score, *(f"val/iou/{name}" for name in self.labels.names)]
+        overall = [f"val/{metric.overall_key()}" for metric in self.metrics if metric.has_overall()]
+        names = [metric.name for metric in self.metrics if metric.has_classes()]
+        return [*overall, *(f"val/{name}/{label}" for name in names for label in self.labels.names)]
 
     def compute_scores(self) -> None:
         """Turn the counts of all processes into scores."""
-        metrics = create_metrics((), classes=len(self.labels), ignore_index=self.labels.ignore_index)
-        self.scores = compute_scores(metrics, {CONFUSION: self.confusion.compute().cpu().numpy()})
-        self.confusion.reset()
+        self.scores = self.counts.compute()
 
     def validation_scores(self) -> dict[str, float | None]:
-        """Return the mean IoU and that of each class; None for a class that is nowhere."""
+        """Return all scores; None for one without a meaning, as for a class that is nowhere."""
         if self.scores is None:
             return {}
-        ious = [self.scores.overall["miou"], *self.scores.per_class["iou"]]
-        return dict(zip(self.score_names(), ious, strict=True))
+        values = [*self.scores.overall.values(), *(each for row in self.scores.per_class.values() for each in row)]
+        return dict(zip(self.score_names(), values, strict=True))
 
     def confusion_counts(self) -> Sequence[Sequence[int]]:
         """Return the last validation's pixels per label (row) and prediction (column)."""

@@ -94,16 +94,12 @@ class EpochTable(Callback):
 
     def _row(self, trainer: Trainer, task: BaseTask) -> Row:
         seconds, training, waiting = self._clock.read()
-        logged = trainer.callback_metrics
         # Lightning keeps the values of earlier epochs: what this one did not measure must not be taken from there
         measured = task.measured() if self._validated else dict.fromkeys(["val/loss", *task.score_names()])
         return {
             "epoch": trainer.current_epoch + 1,
             "step": trainer.global_step,
-            **{
-                name: float(logged[name]) if name in logged else None
-                for name in map("train/{}".format, task.training_means)
-            },
+            **task.measured_in_training(),
             "lr": self._lr,
             **{name: value for name, value in measured.items() if not _is_of_a_class(name)},
             "seconds": round(seconds, 3),

@@ -17,8 +17,11 @@ class RunOptions:
     Args:
         checkpoint_steps: save last.ckpt every so many optimiser steps, beside the end of every epoch; 0 for not.
         checkpoint_minutes: save last.ckpt when so many minutes have passed since it was last; 0 for not.
-        monitor: what makes an epoch the best one: "val/miou", "val/loss" or "val/iou/CLASS"; for classification
-            "val/accuracy", "val/loss" or "val/top5". Null for the first of them.
+        metrics: what every validation measures beside mIoU: names in `xseg.metrics.registry.METRICS`, or class paths of
+            your own, as [f1, metrics.py:MyMetric]; for segmentation only.
+        monitor: what makes an epoch the best one: "val/miou", "val/loss", "val/iou/CLASS" or another metric as
+            "val/boundary_iou" or "val/f1/CLASS"; for classification "val/accuracy", "val/loss" or "val/top5". Null for
+            the first of them.
         mode: whether more ("max") or less ("min") of it is better.
         keep_top: number of bundles of the best epochs that are kept in top/, beside best/.
         patience: stop when the monitored value has not become better for so many validations; 0 for never.
@@ -37,6 +40,7 @@ class RunOptions:
 
     checkpoint_steps: int = 0
     checkpoint_minutes: float = 10.0
+    metrics: tuple[str, ...] = ()
     monitor: str | None = None
     mode: Mode = "max"
     keep_top: int = 0
@@ -48,6 +52,7 @@ class RunOptions:
     accept_changed_data: bool = False
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "metrics", tuple(self.metrics))
         for name in ("checkpoint_steps", "checkpoint_minutes", "keep_top", "patience", "pictures"):
             require(getattr(self, name) >= 0, f"{name}={getattr(self, name)}", "0 or more")
         require(self.process_timeout > 0, f"process_timeout={self.process_timeout}", "above 0")

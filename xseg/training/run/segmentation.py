@@ -7,6 +7,7 @@ from xseg.data.options import DataOptions
 from xseg.data.sample import Reader
 from xseg.doctor.statistics import normalization_of
 from xseg.images.normalization import Normalization
+from xseg.metrics.registry import monitored_metrics
 from xseg.models.config import ModelConfig
 from xseg.training.checkpoints.resumption import Resumption
 from xseg.training.class_weights import class_weights
@@ -57,6 +58,7 @@ class SegmentationRun(TrainingRun[Reader, TaskOptions, DataOptions, ModelConfig]
             self.normalization,
             in_channels=self.reader.channels,
             class_weights=weights,
+            metrics=(*self.request.options.metrics, *monitored_metrics(self.request.options.monitor)),
             batch_size=self.request.data.batch_size,
             restored=None if resumption is None else resumption.model,
             identity={"data": self.fingerprint},
