@@ -8,9 +8,14 @@ import pytest
 
 from xseg.cli import main
 from xseg.errors import ConfigError
+from xseg.files.objects import load_object
+from xseg.images.normalization import Normalization
+from xseg.labels.label_map import LabelMap
 from xseg.metrics.metric import Metric
 from xseg.metrics.registry import METRICS, create_metrics
 from xseg.metrics.scores import add_counts, compute_scores, count_image
+from xseg.training.options.task import TaskOptions
+from xseg.training.segmentation import SegmentationTask
 
 TINY = [
     "--model.encoder", "xception", "--model.width", "0.125", "--model.decoder_channels", "8", "--model.depth", "3",
@@ -133,7 +138,7 @@ def test_it_is_in_an_evaluation(run, tmp_path, capsys, monkeypatch):
     [
         ("own.py:Words", "metric words gave 'good'; expected a number or None"),
         ("own.py:Few", "metric few gave 1 scores; expected one for each of 8 classes"),
-        ("own.py:Iou", "metric 'iou' twice; expected a name of its own"),
+        ("own.py:Iou", "metric 'iou' twice; expected a unique name"),
         ("own.py:Nothing", "metric nothing has no scores; expected per_class, overall or both"),
         ("own.py:Plain", "expected a subclass of xseg.metrics.metric.Metric with a name"),
         ("own.py:Missing", "has no 'Missing'"),
@@ -179,3 +184,18 @@ def test_every_registered_metric_can_be_monitored_and_shows(run):
     for name, kind in METRICS.items():
         assert not kind.has_classes() or all(name in entry for entry in values["classes"].values())
         assert not kind.has_overall() or kind.overall_key() in values
+
+
+def test_a_metric_in_the_package_is_a_class_and_a_line_of_the_registry(tmp_path, monkeypatch):
+    (tmp_path / "own.py").write_text(FILE)
+    found = load_object(f"{tmp_path}/own.py:Presence")
+    monkeypatch.setitem(METRICS, found.name, found)
+    labels = LabelMap(("road", "sky", "tree"))
+    options = TaskOptions(encoder="xception", width=0.125, depth=3, decoder_channels=8, output_stride=8)
+    task = SegmentationTask(options, labels, Normalization(), in_channels=3)
+    assert {"val/all_present", "val/presence/sky"} <= set(task.score_names())
+    label = np.zeros((2, 3), np.uint8)
+    metrics = create_metrics((), classes=3, ignore_index=255)
+    counts = count_image(metrics, label, label, classes=3, ignore_index=255)
+    values = compute_scores(metrics, counts).to_dict(labels.names)
+    assert values["all_present"] == values["classes"]["road"]["presence"] == 1

@@ -20,7 +20,7 @@ _TAKEN = ("classes", "confusion", "evaluated", "pixels", "loss")  # other keys o
 
 
 def create_metrics(
-    sources: Sequence[MetricSource], *, classes: int, ignore_index: int, names: Sequence[str] = tuple(METRICS)
+    sources: Sequence[MetricSource], *, classes: int, ignore_index: int, names: Sequence[str] | None = None
 ) -> tuple[Metric, ...]:
     """Create registered and further metrics.
 
@@ -28,12 +28,12 @@ def create_metrics(
         sources: further metrics: names in the registry, class paths, classes or objects.
         classes: number of classes.
         ignore_index: label of pixels that are not counted.
-        names: names of registered metrics that are always created.
+        names: names of registered metrics that are always created; None for all.
 
     Raises:
         ConfigError: if a metric is unknown, not a metric, or has the name of another one.
     """
-    kinds: list[type[Metric] | Metric] = [METRICS[name] for name in names]
+    kinds: list[type[Metric] | Metric] = [METRICS[name] for name in (METRICS if names is None else names)]
     kinds += [found for found in map(_find, sources) if found not in kinds]
     made: dict[str, Metric] = {}
     taken = {*_TAKEN, *METRICS, *(kind.overall_key() for kind in METRICS.values())}

@@ -1,0 +1,66 @@
+"""A validation's counts are those of its images, however they are batched and shared between processes."""
+
+import numpy as np
+import pytest
+import torch
+from torch import distributed
+
+from xseg.metrics.registry import create_metrics
+from xseg.metrics.scores import add_counts, compute_scores, count_image
+from xseg.training.validation_counts import ValidationCounts
+
+NUMBERS = {"classes": 3, "ignore_index": 255}
+
+
+@pytest.fixture
+def pair():
+    chance = np.random.default_rng(0)
+    label, prediction = chance.integers(3, size=(2, 6, 8, 10))
+    label[chance.random(label.shape) < 0.2] = 255
+    return label, prediction
+
+
+@pytest.fixture
+def metrics():
+    return create_metrics((), **NUMBERS)
+
+
+def counted(metrics, label, prediction, size):
+    counts = ValidationCounts(metrics, **NUMBERS)
+    for start in range(0, len(label), size):
+        counts.update(*(torch.from_numpy(array[start : start + size]) for array in (label, prediction)))
+    return counts
+
+
+@pytest.mark.parametrize("size", [1, 4, 6])
+def test_batches_give_the_scores_of_their_images(metrics, pair, size):
+    total = {}
+    for label, prediction in zip(*pair, strict=True):
+        total = add_counts(total, count_image(metrics, label, prediction, **NUMBERS))
+    counts = counted(metrics, *pair, size)
+    assert counts.compute() == compute_scores(metrics, total)
+    assert counts.compute().pixels == (0, 0, 0), "each validation begins anew"
+
+
+@pytest.mark.parametrize("first", [0, 2, 6])
+def test_processes_give_the_scores_of_all_their_images(metrics, pair, first, monkeypatch):
+    """Also where a process has no image at all."""
+    whole = counted(metrics, *pair, 3).compute()
+    parts = [counted(metrics, *(array[part] for array in pair), 3) for part in (slice(first), slice(first, None))]
+    held = []
+
+    def gather(everything, mine):
+        held.append(mine)
+        everything[:] = held
+
+    monkeypatch.setattr(distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(distributed, "get_world_size", lambda: 2)
+    monkeypatch.setattr(distributed, "all_gather_object", gather)
+    parts[0].compute()
+    assert parts[1].compute() == whole
+
+
+def test_counts_beyond_what_a_float_holds_stay_exact(metrics):
+    huge = 2**53 + 1
+    scores = compute_scores(metrics, {"confusion": np.diag([huge, huge, 1]), "boundary_iou": np.zeros((2, 3), int)})
+    assert scores.pixels == (huge, huge, 1)
