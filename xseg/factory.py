@@ -1,4 +1,4 @@
-"""The public factories: build a network, then load weights into it."""
+"""Public factories of encoders, segmentation models and classifiers."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ def create_encoder(
     width: float = ModelOptions.width,
     ablation: Ablation | None = None,
 ) -> Encoder:
-    """Create an encoder, by its `name`: one of `xseg.list_encoders()`, or one of SMP, such as "resnet34".
+    """Create an encoder by `name`: one of `xseg.list_encoders()`, or one of SMP, such as "resnet34".
 
-    Its weights are random, or those of `weights`, a file or a name of the catalogue. Pretrained first kernels are
-    repeated over other input channels; pretrained weights need their own width and ablation. The other arguments are
-    those of `xseg.models.config.ModelConfig`.
+    The weights are random, or loaded from `weights`, a file or a name from the catalogue. For another number of
+    channels, pretrained first kernels are repeated; pretrained weights need their own width and ablation. The other
+    arguments are those of `xseg.models.config.ModelConfig`.
 
     Returns:
-        A module that maps images (N, in_channels, H, W), normalised, to a list of depth + 1 maps, with SMP's
+        A module from normalised images (N, in_channels, H, W) to a list of depth + 1 feature maps, with SMP's
         attributes `out_channels` and `output_stride`.
 
     Raises:
@@ -84,13 +84,12 @@ def create_model(
 ) -> SegmentationModel:
     """Create a segmentation model.
 
-    Its weights are random, or those of `encoder_weights`, a file or a name of the catalogue, in the encoder. Pretrained
-    first kernels are repeated over other input channels. The other arguments are those of
-    `xseg.models.config.ModelConfig`, but that `architecture` may be a class of decoders itself.
+    The weights are random; those of the encoder may be loaded from `encoder_weights`, a file or a name from the
+    catalogue. For another number of channels, pretrained first kernels are repeated. The other arguments are those of
+    `xseg.models.config.ModelConfig`, except that `architecture` may also be a decoder class.
 
     Returns:
-        A module that maps images (N, in_channels, H, W), normalised, to logits (N, classes, H, W), for any H and W
-        from 33 up.
+        A module from normalised images (N, in_channels, H, W) to logits (N, classes, H, W), for H and W from 33.
 
     Raises:
         ConfigError: if an argument is out of range, or the parts do not fit together.
@@ -106,12 +105,12 @@ def create_model(
 def pretrained_model(
     config: ModelConfig, encoder_weights: PathArgument | None, decoder: type[nn.Module] | None = None
 ) -> SegmentationModel:
-    """Build a model and load weights into its encoder, if there are any.
+    """Build a model, and load weights into its encoder, if any.
 
     Args:
-        config: what to build.
-        encoder_weights: file or name of the weights.
-        decoder: class of the decoder, where the configuration names a class path.
+        config: configuration of the model.
+        encoder_weights: file or name of the weights; None for random weights.
+        decoder: class of the decoder, if the configuration has a class path.
 
     Raises:
         ConfigError: if the parts do not fit together.
@@ -124,7 +123,7 @@ def pretrained_model(
 
 
 def _load_weights(encoder: Encoder, config: ModelConfig, weights: PathArgument) -> ModelConfig:
-    """Load weights into an encoder, and return its configuration with the numbers of its normalisations."""
+    """Load weights into an encoder, and return the configuration with epsilon and momentum of its normalisations."""
     if isinstance(encoder, XceptionEncoder):
         norm = load_encoder_weights(encoder, weights)
         return replace(config, encoder_norm_eps=norm.eps, encoder_norm_momentum=norm.momentum)
@@ -147,14 +146,14 @@ def create_classifier(
 ) -> XceptionClassifier:
     """Create an image classifier.
 
-    Its weights are random, or those of `weights`: a file, a name of the catalogue, or a classification run. Their dense
-    layers are taken too, unless `classes` or `fully_connected` ask for others; without weights, the defaults of these
-    are 1000 classes and no such layers. Pretrained first kernels are repeated over other input channels;
-    pretrained weights need their own width and ablation. The other arguments are those of
+    The weights are random, or loaded from `weights`: a file, a name from the catalogue, or a classification run. Dense
+    layers are loaded too, unless `classes` or `fully_connected` differ; without weights, the defaults are 1000 classes
+    and no fully connected layers. For another number of channels, pretrained first kernels are repeated; pretrained
+    weights need their own width and ablation. The other arguments are those of
     `xseg.models.classifier.ClassifierConfig`.
 
     Returns:
-        A module that maps images (N, in_channels, H, W), normalised, to logits (N, classes).
+        A module from normalised images (N, in_channels, H, W) to logits (N, classes).
 
     Raises:
         ConfigError: if an argument is out of range.

@@ -60,7 +60,7 @@ def test_somebody_elses_folder_is_left_alone(tmp_path, capsys):
     (tmp_path / "thesis.docx").write_text("x")
     for more in ([], ["--overwrite"]):
         assert main(["demo", "--output_dir", str(tmp_path), *more]) == 2
-        assert "name another with --output_dir" in capsys.readouterr().err
+        assert "choose another with --output_dir" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.docx"]
 
 

@@ -131,12 +131,12 @@ def test_create_encoder_takes_smps_names():
             "output_stride=4 with encoder 'resnet18'; expected 8 or 16 or 32",
         ),
         ({"encoder": "densenet121", "output_stride": 16}, "output_stride=16 .*; expected 32"),
-        ({"encoder": "resnet18", "width": 0.5}, "width=0.5 with encoder 'resnet18' of SMP; expected 1.0, the default"),
+        ({"encoder": "resnet18", "width": 0.5}, "width=0.5 with SMP's encoder 'resnet18'; expected 1.0, the default"),
         ({"encoder": "resnet18", "padding": "tf_same"}, "padding=tf_same"),
         ({"encoder": "resnet18", "multi_grid": (1, 2, 4)}, "multi_grid="),
         ({"encoder": "resnet18", "ablation": xseg.Ablation(segments=2)}, "ablation="),
         ({"architecture": "linknet", "encoder": "mit_b0"}, "linknet with encoder 'mit_b0': Encoder"),
-        ({"architecture": "fpn", "encoder": "resnet18", "output_stride": 16}, "output_stride=16 under fpn"),
+        ({"architecture": "fpn", "encoder": "resnet18", "output_stride": 16}, "output_stride=16 with fpn"),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_line(settings, said):

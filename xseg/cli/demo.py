@@ -84,7 +84,7 @@ def _require_free(root: Path, data: Path, *, overwrite: bool) -> None:
         return
     older = RunDirectory(root / "run").config.is_file() or data.is_dir()
     if not (overwrite and older):
-        remedy = "add --overwrite to replace it" if older else "name another with --output_dir"
+        remedy = "add --overwrite to replace it" if older else "choose another with --output_dir"
         raise ConfigError(f"output_dir={root} is not empty", expected="a new folder", remedy=remedy)
     for folder in (data, root / "predictions"):
         shutil.rmtree(folder, ignore_errors=True)

@@ -1,1 +1,1 @@
-"""Evaluation: a predictor over a reader, its scores, and the report."""
+"""Evaluation of models on labelled data."""

@@ -1,4 +1,4 @@
-"""Scoring a classifier on labelled images."""
+"""Evaluation of a classifier on labelled images."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from xseg.models.classifier import XceptionClassifier
 
 @dataclass(frozen=True)
 class Mistake:
-    """An image that was classified wrongly.
+    """A wrongly classified image.
 
     Args:
-        index: its position in the split.
-        target: its class.
-        predicted: the class with the highest probability.
+        index: position in the split.
+        target: class of the image.
+        predicted: class with the highest probability.
         probability: probability of the predicted class, 0 to 1.
     """
 
@@ -40,17 +40,17 @@ def evaluate_classifier(
     shown: int = 12,
     show: ShowProgress = NO_PROGRESS,
 ) -> tuple[ClassificationScores, tuple[Mistake, ...]]:
-    """Score a classifier.
+    """Evaluate a classifier.
 
     Args:
-        model: the classifier.
-        batches: a split's images; see `ClassificationDataset`.
-        device: where the classifier runs.
+        model: classifier.
+        batches: loader of a split; see `ClassificationDataset`.
+        device: device of the classifier.
         shown: number of mistakes to return.
-        show: shows the progress.
+        show: progress display.
 
     Returns:
-        The scores, and the mistakes that the classifier was surest of, the surest first.
+        The scores, and the most confident mistakes, the most confident first.
     """
     classes = model.config.classes
     model = model.to(device, torch.float32).eval()

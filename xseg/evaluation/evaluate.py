@@ -1,4 +1,4 @@
-"""Scoring a model on a labelled split."""
+"""Evaluation of a model on a labelled split."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ from xseg.metrics.registry import MetricSource, create_metrics
 from xseg.metrics.scores import CONFUSION, Scores, add_counts, compute_scores, count_image
 from xseg.types import Split
 
-EXAMPLES = 4  # pictures of each kind in the report
-EXAMPLE_WIDTH = 512  # pixels; a report of eight examples stays near 1 MB
+EXAMPLES = 4  # best and worst images in the report, each
+EXAMPLE_WIDTH = 512  # pixels; a report with eight examples takes about 1 MB
 READ_THREADS = 2
 
 
 @dataclass(frozen=True)
 class ImageScore:
-    """The scores of one image, fractions from 0 to 1; None where a score has no meaning.
+    """Scores of one image, from 0 to 1; undefined scores are None.
 
     Args:
-        name: the record's name.
-        width: in pixels.
-        height: in pixels.
-        seconds: time spent on the prediction.
-        overall: score of all classes together by its name, of this image alone.
-        iou: IoU per class, by train id.
+        name: name of the record.
+        width: width in pixels.
+        height: height in pixels.
+        seconds: time for the prediction.
+        overall: scores over all classes by name, for this image.
+        iou: IoU per class, in the order of train ids.
     """
 
     name: str
@@ -58,13 +58,13 @@ class ImageScore:
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """One image with its label and prediction, made small enough to show.
+    """One reduced image with its label and prediction.
 
     Args:
-        score: the image's scores, of its full size.
-        image: (h, w, 3) uint8.
-        label: (h, w) train ids or `ignore_index`.
-        prediction: (h, w) train ids.
+        score: scores of the image at full size.
+        image: RGB image, (h, w, 3) uint8.
+        label: train ids or `ignore_index`, (h, w).
+        prediction: train ids, (h, w).
     """
 
     score: ImageScore
@@ -75,17 +75,17 @@ class Example:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """The scores of a model on a split.
+    """Results of a model on a split.
 
     Args:
-        split: which one.
-        labels: the classes, as the data set names them.
-        metrics: what was measured.
-        scores: of all pixels of the split together.
-        images: one entry per image, in the order of the records.
-        best: the images of the highest mIoU, the highest first.
-        worst: the images of the lowest mIoU, the lowest first; none of them is among the best.
-        seconds: wall-clock time of reading, predicting and scoring.
+        split: train, val or test.
+        labels: classes of the data set.
+        metrics: measured metrics.
+        scores: scores over all pixels of the split.
+        images: scores of each image, in the order of the records.
+        best: images with the highest mIoU, the highest first.
+        worst: images with the lowest mIoU, the lowest first, without any of the best.
+        seconds: wall-clock time of reading, prediction and scoring.
     """
 
     split: Split
@@ -114,25 +114,25 @@ def evaluate(
     metrics: Sequence[MetricSource] = (),
     show: ShowProgress = NO_PROGRESS,
 ) -> Evaluation:
-    """Score a model on every image of a split.
+    """Evaluate a model on all images of a split.
 
     Args:
-        predictor: the model.
-        reader: the data set; its classes are the model's.
+        predictor: predictor of the model.
+        reader: reader of the data set, which must have the model's classes.
         split: train, val or test.
-        scales: sizes to average over; None for the predictor's own.
-        flip: average over the mirror image too; None for the predictor's own.
-        metrics: further metrics beside the registered ones: class paths, classes or objects.
-        show: shows the progress.
+        scales: scales to average over; None for the predictor's own.
+        flip: whether to average with mirror images too; None for the predictor's own setting.
+        metrics: further metrics besides the registered ones: class paths, classes or objects.
+        show: progress display.
 
     Returns:
-        The scores.
+        The results.
 
     Raises:
-        ConfigError: if the model has other classes than the data set, or a metric is none.
-        DataError: if an image or a label cannot be read, or an image has no label: a score of the rest would be
-            taken for a score of the split.
-        ShapeError: if the data set's images do not have the model's number of channels.
+        ConfigError: if the classes of model and data set differ, or a metric is not valid.
+        DataError: if an image or a label cannot be read, or an image has no label, as scores of the other images are
+            not scores of the split.
+        ShapeError: if the images do not have the model's number of channels.
     """
     _check_fit(predictor, reader)
     if scales is not None or flip is not None:
@@ -170,7 +170,7 @@ def _check_fit(predictor: Predictor, reader: Reader) -> None:
     model, data = predictor.labels.names, reader.labels.names
     if model != data:
         differing = [f"{i}: {a} / {b}" for i, (a, b) in enumerate(zip(model, data, strict=False)) if a != b]
-        detail = ", ".join(differing[:3]) or "one continues the other"
+        detail = ", ".join(differing[:3]) or "one has further classes"
         raise ConfigError(
             f"the model has {len(model)} classes and the data set {len(data)} (model / data: {detail})",
             expected="the same names in the same order",
@@ -178,12 +178,12 @@ def _check_fit(predictor: Predictor, reader: Reader) -> None:
     if predictor.normalization.channels != reader.channels:
         raise ShapeError(
             f"the data set's images have {reader.channels} channels",
-            expected=f"{predictor.normalization.channels}, as the model takes",
+            expected=f"{predictor.normalization.channels}, as the model requires",
         )
 
 
 def _predictions(predictor: Predictor, reader: Reader, split: Split) -> Iterator[tuple[Sample, Prediction]]:
-    """Give every sample with its prediction, reading the next samples meanwhile."""
+    """Yield every sample with its prediction, while reading the next samples."""
     size = predictor.options.batch_size
     samples = prefetch(reader.read, reader.records(split), threads=READ_THREADS, depth=max(4, 2 * size))
     while chunk := list(islice(samples, size)):
@@ -219,7 +219,7 @@ def _example(score: ImageScore, image: NDArray[Any], label: NDArray[Any], predic
 
 
 class _Extremes:
-    """Keeps the examples of the highest and lowest mIoU, and no others."""
+    """Keeps only the examples with the highest and lowest mIoU."""
 
     def __init__(self) -> None:
         self._best: list[Example] = []
@@ -233,7 +233,7 @@ class _Extremes:
         self._worst = sorted([*self._worst, example], key=lambda kept: kept.score.miou or 0.0)[:EXAMPLES]
 
     def examples(self, images: int) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
-        """Return the best and the worst; where images are few, one image is not both."""
+        """Return the best and the worst examples; with few images, no image is both."""
         best = tuple(self._best[: (images + 1) // 2])
         names = {example.score.name for example in best}
         return best, tuple(example for example in self._worst if example.score.name not in names)

@@ -1,4 +1,4 @@
-"""What was evaluated and how, so that the scores in a folder say what they are scores of."""
+"""Settings of an evaluation, saved with its scores."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _NO_EFFECT = ("batch_size", "device")  # options that change the speed, not the 
 
 @dataclass(frozen=True)
 class EvaluationSettings:
-    """The model, the data and the options of an evaluation.
+    """Model, data and options of an evaluation.
 
     Args:
-        model: path of a run or a bundle, or a Hub id.
+        model: path of a run or a bundle, or Hub id.
         split: train, val or test.
-        data: options that choose the data set.
-        inference: options that the model is run with.
-        metrics: further metrics, as class paths.
+        data: data options.
+        inference: inference options.
+        metrics: class paths of further metrics.
     """
 
     model: str
@@ -36,7 +36,7 @@ class EvaluationSettings:
     metrics: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON, with paths that exist made absolute."""
+        """Return a dictionary that JSON can hold, with existing paths made absolute."""
         data = {name: getattr(self.data, name) for name in ("reader", "root", "channels")}
         options = {name: value for name, value in asdict(self.inference).items() if name not in _NO_EFFECT}
         values = {
@@ -53,10 +53,10 @@ class EvaluationSettings:
         """Refuse to overwrite the scores of another evaluation.
 
         Args:
-            directory: folder that is to receive the scores.
+            directory: folder for the scores.
 
         Raises:
-            ConfigError: if the folder holds scores of another model, split, data set or other options.
+            ConfigError: if the folder holds scores of another model, split or data set, or with other options.
         """
         path = Path(directory) / METRICS_FILE
         if not path.is_file():
@@ -70,12 +70,12 @@ class EvaluationSettings:
             raise ConfigError(
                 f"{path} holds the scores of another evaluation ({differing})",
                 expected="a new folder, or the same model, split, data and options",
-                remedy="name another with --output_dir, or add --overwrite",
+                remedy="choose another with --output_dir, or add --overwrite",
             )
 
 
 def difference(earlier: Any, now: Any, name: str = "") -> str | None:
-    """Return the first difference between nested plain values as "name: earlier, now ..."; None if they are equal."""
+    """Return the first difference between nested values as "name: earlier, now ..."; None if they are equal."""
     if not (isinstance(earlier, dict) and isinstance(now, dict)):
         return None if earlier == now else f"{name or 'settings'}: {earlier if earlier else 'unknown'}, now {now}"
     for key in [*now, *(key for key in earlier if key not in now)]:

@@ -1,4 +1,4 @@
-"""The scores as files: metrics.json for programs, per_image.csv for spreadsheets."""
+"""Writers for scores: metrics.json and per_image.csv."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from xseg.types import PathArgument
 
 
 def write_metrics(evaluation: Evaluation, path: PathArgument, settings: EvaluationSettings | None = None) -> Path:
-    """Write the scores as JSON, fractions from 0 to 1 and null where a score has no meaning; return the path.
+    """Write the scores as JSON, with values from 0 to 1 and null for undefined scores, and return the path.
 
     Args:
-        evaluation: scores to write.
-        path: the JSON file.
-        settings: model, split, data and options, written under "evaluated".
+        evaluation: results to write.
+        path: path of the JSON file.
+        settings: model, split, data and options, written as "evaluated".
 
     Raises:
         OSError: if the file cannot be written.
@@ -31,7 +31,7 @@ def write_metrics(evaluation: Evaluation, path: PathArgument, settings: Evaluati
 
 
 def write_per_image(evaluation: Evaluation, path: PathArgument) -> Path:
-    """Write a row per image with its scores, and its IoU per class under "iou/NAME"; return the path.
+    """Write one row per image with its scores, and its IoU per class as "iou/NAME"; return the path.
 
     Raises:
         OSError: if the file cannot be written.

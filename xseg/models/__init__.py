@@ -1,1 +1,1 @@
-"""Networks: DeepLabV3+, SMP's decoders and decoders from outside the package, over any encoder; classifiers."""
+"""Networks: DeepLabV3+, SMP's decoders, decoders from outside the package, and classifiers."""

@@ -1,18 +1,18 @@
-"""The architectures, as a table, and from a configuration to a model with random weights. Imports no torch.
+"""Table of architectures, and builder of models with random weights. Imports no torch.
 
-An architecture of your own is a decoder: a class that is named as `path/to/file.py:Class` or `package.module.Class`
-where an architecture is asked for. It is built as
+Your own architecture is a decoder class, given as `path/to/file.py:Class` or `package.module.Class` instead of the name
+of an architecture. It is constructed as
 
     Class(encoder_channels, strides=..., classes=...)
 
-Its arguments are the channels of the encoder's maps, a list that begins with the images or the finest map; the size of
-the image over the size of each map, another list; and the number of classes. It has to be a `torch.nn.Module` whose
-`forward(features)` maps that list of maps (N, C, h, w) to logits (N, classes, h', w') of any resolution. These are
-resized to the image, corner pixels on corner pixels. A map has ceil(size / stride) rows and columns. A decoder that
-needs multiples, because it doubles the resolution map by map, has an attribute `multiple`, for example 32, to which
-images are padded.
+The arguments are the channels of the encoder's feature maps, a list that starts with the images or the finest map; the
+ratios of the image size to the sizes of the maps, another list; and the number of classes. The class must be a
+`torch.nn.Module` whose `forward(features)` maps the list of feature maps (N, C, h, w) to logits (N, classes, h', w') of
+any resolution. These are resized to the image with aligned corners. A map has ceil(size / stride) rows and columns. A
+decoder that needs image sizes of a multiple, because it doubles the resolution map by map, has an attribute `multiple`,
+for example 32, and images are padded to it.
 
-A bundle keeps the class's name and never imports it: whoever loads the bundle passes the class.
+A bundle stores the name of the class but never imports it: the class must be passed when the bundle is loaded.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ class Architecture:
     """A row of the table.
 
     Args:
-        model: module and name of the `SegmentationModel` that is built of a `ModelConfig`. The module is imported when
-            a model is built: SMP takes seconds to import.
-        output_stride: output stride that the architecture is best known at.
+        model: module and name of the `SegmentationModel` for a `ModelConfig`. The module is imported when a model is
+            built, as SMP takes seconds to import.
+        output_stride: usual output stride of the architecture.
     """
 
     model: str
@@ -63,10 +63,10 @@ OWN_DECODER = Architecture("xseg.models.decoder_model.DecoderModel", 16)
 
 
 def find_architecture(name: str) -> Architecture:
-    """Return a row of the table; of a class path, what all of them have in common.
+    """Return a row of the table; for a class path, a row with the common defaults.
 
     Raises:
-        ConfigError: if there is no architecture of that name.
+        ConfigError: if the architecture is unknown.
     """
     if is_class_path(name):
         return OWN_DECODER
@@ -81,14 +81,14 @@ def find_architecture(name: str) -> Architecture:
 
 
 def resolve_architecture(architecture: ArchitectureArgument) -> tuple[str, type[nn.Module] | None]:
-    """Return the name that a configuration keeps, and the class of a decoder of one's own.
+    """Return the name for a configuration, and the class of a user's own decoder.
 
     Args:
         architecture: name in the table, class path, or class. The module of a class path is imported, which runs its
-            code: it may come from the user alone, never from a bundle or a checkpoint.
+            code, so it must come from the user, never from a bundle or a checkpoint.
 
     Raises:
-        ConfigError: if there is no such architecture, or it is no class.
+        ConfigError: if the architecture is unknown or not a class.
     """
     name = architecture if isinstance(architecture, str) else f"{architecture.__module__}.{architecture.__qualname__}"
     find_architecture(name)
@@ -96,7 +96,7 @@ def resolve_architecture(architecture: ArchitectureArgument) -> tuple[str, type[
         return name, None
     found: Any = load_object(architecture) if isinstance(architecture, str) else architecture
     if not isinstance(found, type):
-        raise ConfigError(f"architecture={name!r} is no class", expected="a class of decoders, a torch.nn.Module")
+        raise ConfigError(f"architecture={name!r} is not a class", expected="a decoder class, a torch.nn.Module")
     return name, found
 
 
@@ -104,21 +104,21 @@ def build_model(config: ModelConfig, decoder: type[nn.Module] | None = None) -> 
     """Build a model with random weights.
 
     Args:
-        config: what to build.
-        decoder: class of the decoder, where the configuration names a class path. It is never imported here.
+        config: configuration of the model.
+        decoder: class of the decoder, if the configuration has a class path, which is never imported here.
 
     Raises:
-        ConfigError: if the parts do not fit together, or the decoder's class is missing.
+        ConfigError: if the parts do not fit together, or the decoder class is missing.
     """
     module, _, name = find_architecture(config.architecture).model.rpartition(".")
     build: Any = getattr(import_module(module), name)
     if is_class_path(config.architecture) != (decoder is not None):
         if decoder is not None:
-            raise ConfigError(f"a class of decoders for {config.architecture}", expected=f"{config.architecture} alone")
+            raise ConfigError(f"a decoder class for {config.architecture}", expected=f"only {config.architecture}")
         raise ConfigError(
-            f"architecture {config.architecture!r} is a class outside this package, which is never imported by itself",
+            f"architecture {config.architecture!r} is a class outside this package, which xseg does not import",
             expected="the class",
-            remedy="pass it: architecture=Class in Python, --architecture path/to/file.py:Class on the command line",
+            remedy="pass architecture=Class in Python, or --architecture path/to/file.py:Class on the command line",
         )
     model: SegmentationModel = build(config) if decoder is None else build(config, decoder)
     return model

@@ -1,4 +1,4 @@
-"""Xception whole: the encoder under global pooling and logistic regression, as the paper trains it."""
+"""Xception classifier: the encoder with global pooling and logistic regression, as in the paper."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from xseg.nn.ablation import Ablation
 from xseg.nn.initialization import truncated_normal_
 from xseg.types import Padding
 
-HEAD_STD = 0.01  # TF slim, the last layer of a classifier
+HEAD_STD = 0.01  # TF slim, last layer of a classifier
 
 
 @dataclass(frozen=True)
 class ClassifierConfig:
-    """Everything that is needed to build a classifier, apart from its weights.
+    """Configuration of a classifier, without its weights.
 
     Args:
-        encoder: a name of `xseg.list_encoders()`.
+        encoder: name from `xseg.list_encoders()`.
         classes: number of outputs.
-        in_channels: channels of the images.
-        fully_connected: units of each layer, with a ReLU, between pooling and the outputs; (4096, 4096) in the paper's
-            JFT experiments, none on ImageNet (section 4.5.2).
-        dropout: share of the outputs' input that is dropped while training; 0.5 on ImageNet (section 4.3).
-        padding: "symmetric", or "tf_same" for weights of TensorFlow or Keras.
-        width: multiplier of the encoder's channels, rounded to 8.
-        ablation: how the encoder differs from its table.
+        in_channels: number of image channels.
+        fully_connected: units of each fully connected layer with ReLU before the output layer; (4096, 4096) in the
+            paper's JFT experiments, none on ImageNet (section 4.5.2).
+        dropout: dropout before the output layer; 0.5 on ImageNet (section 4.3).
+        padding: "symmetric", or "tf_same" for weights from TensorFlow or Keras.
+        width: multiplier of the encoder's channels, rounded to multiples of 8.
+        ablation: changes to the encoder.
         encoder_norm_eps: epsilon of the encoder's batch normalisations; None for the encoder's own.
-        encoder_norm_momentum: their momentum, as PyTorch counts it; None for the encoder's own.
+        encoder_norm_momentum: momentum of these batch normalisations, as in PyTorch; None for the encoder's own.
 
     Raises:
         ConfigError: if a value is out of range.
@@ -62,12 +62,12 @@ class ClassifierConfig:
             raise ConfigError(f"dropout={self.dropout}", expected="0 or more and below 1")
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, for JSON."""
+        """Return a dictionary that JSON can hold."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> ClassifierConfig:
-        """Return the configuration that `to_dict` wrote.
+        """Return the configuration from a dictionary written by `to_dict`.
 
         Raises:
             ConfigError: if a key is unknown or a value is wrong.
@@ -75,22 +75,22 @@ class ClassifierConfig:
         return from_plain(cls, values, "classifier")
 
     def spec(self) -> EncoderSpec:
-        """Return the encoder's table.
+        """Return the table of the encoder.
 
         Raises:
-            ConfigError: if there is no such encoder, or its width is out of range.
+            ConfigError: if the encoder is unknown, or its width is out of range.
         """
         table = encoder_spec(self.encoder).scaled(self.width).with_ablation(self.ablation)
         return table.with_norm(self.encoder_norm_eps, self.encoder_norm_momentum)
 
 
 class XceptionClassifier(nn.Module):
-    """Images (N, in_channels, H, W) to logits (N, classes).
+    """Classifier from images (N, in_channels, H, W) to logits (N, classes).
 
     Args:
-        config: what to build.
-        spec: the encoder's table, where its channels are others than a width rounded to 8 gives: a study solves for
-            them. A bundle cannot be made of such a classifier.
+        config: configuration of the classifier.
+        spec: table of the encoder, for channels that differ from a width rounded to 8, as in studies. Such a
+            classifier cannot be saved as a bundle.
 
     Source: Chollet 2017, Figure 5 and section 4.
     """
@@ -111,7 +111,7 @@ class XceptionClassifier(nn.Module):
         nn.init.zeros_(self.head.bias)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Classify normalised images (N, in_channels, H, W), any H and W from 33 up, 299 in the paper.
+        """Classify normalised images (N, in_channels, H, W) with H and W from 33; 299 in the paper.
 
         Returns:
             Logits (N, classes).

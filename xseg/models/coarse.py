@@ -1,4 +1,4 @@
-"""A model up to its class scores: what backends compute, before anything is resized to the image."""
+"""A model without its last resize, as computed by backends."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from torch import Tensor, nn
 from xseg.models.segmentation import SegmentationModel
 from xseg.nn.resize import pad, padded_size
 
-SMALLEST = 33  # rows and columns from which the encoders work on any padding; smaller images are padded to it
+SMALLEST = 33  # smallest height and width for encoders with any padding; smaller images are padded
 
 
 class CoarseNetwork(nn.Module):
-    """A model without its last resize, for images that are already padded; it shares the model's weights.
+    """A model without its last resize, for padded images; it shares the model's weights.
 
-    The scores of a module that is not the project's own are taken as they are, at the image's size.
+    Scores of modules from outside the package are used unchanged, at the size of the image.
 
     Args:
-        model: maps normalised images (N, C, H, W) to logits (N, classes, H, W).
+        model: module from normalised images (N, C, H, W) to logits (N, classes, H, W).
 
     Attributes:
-        smallest: least number of rows and columns of an image.
-        multiple: number that rows and columns are multiples of.
-        stride: size of an image over size of its scores, where the scores' corners lie over the image's.
+        smallest: smallest height and width of an image.
+        multiple: number of which height and width are multiples.
+        stride: ratio of the image size to the size of the scores, with aligned corners.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -35,7 +35,7 @@ class CoarseNetwork(nn.Module):
         self.eval()
 
     def padded_size(self, height: int, width: int) -> tuple[int, int]:
-        """Return the rows and columns that the network wants for an image."""
+        """Return height and width after padding."""
         settings = {"smallest": self.smallest, "multiple": self.multiple}
         return padded_size(height, **settings), padded_size(width, **settings)
 
@@ -45,7 +45,7 @@ class CoarseNetwork(nn.Module):
         return images if padded is images else padded.contiguous(memory_format=torch.channels_last)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Score padded images (N, C, H, W) for every class, (N, classes, h, w), corner pixels on corner pixels."""
+        """Return the class scores (N, classes, h, w) of padded images (N, C, H, W), with aligned corners."""
         if isinstance(self.model, SegmentationModel):
             return self.model.coarse(images)
         scores: Tensor = self.model(images)

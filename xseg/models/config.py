@@ -1,4 +1,4 @@
-"""What a model is made of, as plain values. Imports no torch."""
+"""Options and configuration of a model. Imports no torch."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from xseg.types import OUTPUT_STRIDES, OutputStride, Padding
 
 @dataclass(frozen=True)
 class ModelOptions:
-    """What a user chooses about a model: shared by `xseg.create_model`, the options of a training, and bundles.
+    """Options of a model, shared by `xseg.create_model`, training and bundles.
 
     Args:
-        architecture: deeplabv3plus, which is the paper's; a decoder of SMP: unet, unetplusplus, manet, linknet, fpn,
-            pspnet, pan, deeplabv3, smp_deeplabv3plus (SMP's own reading of DeepLabV3+), upernet or segformer; or a
-            decoder of your own by its class path, path/to/file.py:Class or package.module.Class.
-        encoder: a name of `xseg.list_encoders()`, or an encoder of SMP, such as resnet34, mit_b0 or tu-convnext_tiny
-            ("tu-" before a name of timm).
-        output_stride: size of the image over size of the encoder's last map, 4, 8, 16 or 32; by default what the
-            architecture is best known at, 16 for DeepLabV3+.
+        architecture: deeplabv3plus, as in the paper; a decoder of SMP: unet, unetplusplus, manet, linknet, fpn, pspnet,
+            pan, deeplabv3, smp_deeplabv3plus (SMP's own version of DeepLabV3+), upernet or segformer; or the class path
+            of your own decoder, path/to/file.py:Class or package.module.Class.
+        encoder: name from `xseg.list_encoders()`, or an encoder of SMP, such as resnet34, mit_b0 or tu-convnext_tiny
+            ("tu-" before a name from timm).
+        output_stride: ratio of the image size to the size of the encoder's last map, 4, 8, 16 or 32; by default the
+            architecture's usual one, 16 for DeepLabV3+.
         depth: number of times the encoder may halve the resolution, 1 to 5.
-        padding: "symmetric", or "tf_same" for weights of TensorFlow or Keras.
-        width: multiplier of the encoder's channels, rounded to 8.
+        padding: "symmetric", or "tf_same" for weights from TensorFlow or Keras.
+        width: multiplier of the encoder's channels, rounded to multiples of 8.
         decoder_channels: channels of DeepLabV3+'s ASPP and decoder; 256 in the paper.
         atrous_rates: three rates of DeepLabV3+'s ASPP; by default they follow the output stride (6, 12, 18 at 16).
             Empty for an ASPP without atrous branches.
-        dropout: share of DeepLabV3+'s ASPP output that is dropped in training; TF DeepLab keeps 0.9.
-        decoder: whether DeepLabV3+ refines with the stride-4 map; without, it is DeepLabV3.
-        aspp: whether DeepLabV3+ has its ASPP; without, the decoder takes the encoder's last map as it is.
-        image_pooling: whether the ASPP has its branch of the whole image; the paper's best on Cityscapes has none.
-        multi_grid: factors of the dilations of the encoder's last block, one per convolution.
-        ablation: how the encoder differs from its table, for the paper's studies.
+        dropout: dropout after DeepLabV3+'s ASPP; TF DeepLab keeps 0.9.
+        decoder: whether DeepLabV3+ has its decoder with the stride-4 map; without it, the model is DeepLabV3.
+        aspp: whether DeepLabV3+ has its ASPP; without it, the decoder gets the encoder's last map.
+        image_pooling: whether the ASPP has image pooling; the paper's best model on Cityscapes has none.
+        multi_grid: factors for the dilations in the encoder's last block, one per convolution.
+        ablation: changes to the encoder, for the paper's studies.
 
     Raises:
         ConfigError: if a value is out of range.
@@ -78,7 +78,7 @@ class ModelOptions:
             raise ConfigError(f"multi_grid={self.multi_grid}", expected="factors of 1 or more")
 
     def model_config(self, *, classes: int, in_channels: int) -> ModelConfig:
-        """Return the configuration of the model for data of a number of classes and image channels.
+        """Return the configuration for a number of classes and image channels.
 
         Raises:
             ConfigError: if a number is below 1.
@@ -91,16 +91,16 @@ class ModelOptions:
 
 @dataclass(frozen=True)
 class ModelConfig(ModelOptions):
-    """Everything that is needed to build a model, apart from its weights: the part of a bundle that says it.
+    """Complete configuration of a model without its weights, as stored in a bundle.
 
     Args:
-        output_stride: size of the image over size of the encoder's last map, 4, 8, 16 or 32.
+        output_stride: ratio of the image size to the size of the encoder's last map, 4, 8, 16 or 32.
         classes: number of output channels.
         in_channels: number of image channels.
         encoder_norm_eps: epsilon of the encoder's batch normalisations; None for the encoder's own.
-        encoder_norm_momentum: their momentum, as PyTorch counts it; None for the encoder's own.
-        decoder_norm_eps: epsilon of DeepLabV3+'s other batch normalisations; TF DeepLab `model.py` has 1e-5.
-        decoder_norm_momentum: their momentum.
+        encoder_norm_momentum: momentum of these batch normalisations, as in PyTorch; None for the encoder's own.
+        decoder_norm_eps: epsilon of DeepLabV3+'s other batch normalisations; 1e-5 in TF DeepLab `model.py`.
+        decoder_norm_momentum: momentum of DeepLabV3+'s other batch normalisations.
 
     Raises:
         ConfigError: if a value is out of range.
@@ -121,19 +121,19 @@ class ModelConfig(ModelOptions):
                 raise ConfigError(f"{name}={getattr(self, name)}", expected="1 or more")
 
     def at_output_stride(self, output_stride: OutputStride) -> ModelConfig:
-        """Return the same model at another output stride; rates that were set by hand cover the same context."""
+        """Return the same model at another output stride; explicit rates are scaled to cover the same context."""
         rates = self.atrous_rates
         if rates is not None:
             rates = tuple(max(1, rate * self.output_stride // output_stride) for rate in rates)
         return replace(self, output_stride=output_stride, atrous_rates=rates)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, for JSON."""
+        """Return a dictionary that JSON can hold."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> ModelConfig:
-        """Return the configuration that `to_dict` wrote.
+        """Return the configuration from a dictionary written by `to_dict`.
 
         Raises:
             ConfigError: if a key is unknown or a value is wrong.

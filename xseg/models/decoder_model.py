@@ -1,4 +1,4 @@
-"""A decoder of one's own over any encoder."""
+"""The user's own decoder with any encoder."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from xseg.nn.initialization import off_the_meta_device
 
 
 class DecoderModel(SegmentationModel):
-    """An encoder, and a decoder from outside the package; see `xseg.models.architectures` for what it has to be.
+    """An encoder with a decoder from outside the package; see `xseg.models.architectures` for its interface.
 
     Args:
-        config: what to build.
-        decoder_class: the decoder.
+        config: configuration of the model.
+        decoder_class: class of the decoder.
 
     Raises:
         ConfigError: if the decoder cannot be built.
@@ -38,16 +38,16 @@ class DecoderModel(SegmentationModel):
                 expected="Class(encoder_channels, strides=..., classes=...)",
             ) from error
         if not isinstance(self.decoder, nn.Module):
-            raise ConfigError(f"architecture={config.architecture!r} makes no torch.nn.Module", expected="a decoder")
+            raise ConfigError(f"architecture={config.architecture!r} is not a torch.nn.Module", expected="a decoder")
         self.segmentation_head = nn.Identity()
         self.multiple = math.lcm(self.encoder.multiple, int(getattr(self.decoder, "multiple", 1)))
 
     def rebuilt(self, config: ModelConfig) -> Self:
-        """Return a model with the same decoder, of another configuration."""
+        """Return a model with the same decoder and another configuration."""
         return type(self)(config, self.decoder_class)
 
     def coarse(self, images: Tensor) -> Tensor:
-        """Score images (N, in_channels, H, W): logits (N, classes, h, w) of the decoder's resolution.
+        """Return logits (N, classes, h, w) of images (N, in_channels, H, W), at the resolution of the decoder.
 
         Raises:
             ShapeError: if the decoder returns anything else.
@@ -56,6 +56,6 @@ class DecoderModel(SegmentationModel):
         if logits.ndim != 4 or logits.shape[1] != self.config.classes:
             raise ShapeError(
                 f"{self.config.architecture} returns logits of shape {list(logits.shape)}",
-                expected=f"(N, {self.config.classes}, height, width), a channel per class",
+                expected=f"(N, {self.config.classes}, height, width), one channel per class",
             )
         return logits

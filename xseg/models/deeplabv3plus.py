@@ -1,4 +1,4 @@
-"""DeepLabV3+, as Chen et al. 2018 describe it and TF DeepLab builds it."""
+"""DeepLabV3+ as in Chen et al. 2018 and TF DeepLab."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BASE_RATES = (6, 12, 18)  # at output stride 16; Chen et al. 2017 (DeepLabV3), s
 
 
 def default_rates(output_stride: int) -> tuple[int, int, int]:
-    """Return the atrous rates that cover the same part of the image at every output stride.
+    """Return the atrous rates that cover the same context at every output stride.
 
     Source: TF DeepLab g3doc: (6, 12, 18) at output stride 16, (12, 24, 36) at 8, (3, 6, 9) at 32.
     """
@@ -29,13 +29,13 @@ def default_rates(output_stride: int) -> tuple[int, int, int]:
 
 
 class DeepLabV3PlusDecoder(nn.Module):
-    """ASPP over the last map, joined with the projected stride-4 map and refined.
+    """ASPP on the last map, joined with the projected stride-4 map and refined.
 
     Args:
         low_channels: channels of the stride-4 map.
         high_channels: channels of the last map.
-        config: which parts there are, and their numbers.
-        rates: the ASPP's atrous rates.
+        config: configuration of the model.
+        rates: atrous rates of the ASPP.
     """
 
     def __init__(self, low_channels: int, high_channels: int, *, config: ModelConfig, rates: tuple[int, ...]) -> None:
@@ -74,7 +74,7 @@ class DeepLabV3PlusDecoder(nn.Module):
             high: last map, (N, high_channels, h', w'), not finer than `low`.
 
         Returns:
-            Features (N, out_channels, h, w), or of the last map's size without a decoder; not yet class scores.
+            Features (N, out_channels, h, w), or at the size of the last map without a decoder; not yet class scores.
 
         Source: Chen et al. 2018, section 3.1 and Table 2 (two 3x3 convolutions of 256 channels).
         """
@@ -87,10 +87,10 @@ class DeepLabV3PlusDecoder(nn.Module):
 
 
 class DeepLabV3Plus(SegmentationModel):
-    """An encoder, the DeepLabV3+ decoder, and class scores at the image's size.
+    """An encoder with the DeepLabV3+ decoder.
 
     Args:
-        config: what to build; `depth` is 3 to 5.
+        config: configuration of the model; `depth` is 3 to 5.
 
     Raises:
         ConfigError: if the encoder is too shallow, or a value is out of range.
@@ -102,7 +102,7 @@ class DeepLabV3Plus(SegmentationModel):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
         if config.depth <= LOW_LEVEL:
-            raise ConfigError(f"depth={config.depth} under DeepLabV3+", expected="3 to 5: a map beyond stride 4")
+            raise ConfigError(f"depth={config.depth} with DeepLabV3+", expected="3 to 5, for a map beyond stride 4")
         self.encoder = build_encoder(config)
         self.multiple = self.encoder.multiple
         self.stride = self.encoder.strides[LOW_LEVEL if config.decoder else -1] if self.multiple == 1 else 1
@@ -117,7 +117,7 @@ class DeepLabV3Plus(SegmentationModel):
         initialize(self.segmentation_head, depthwise=0.01, pointwise=0.01)
 
     def coarse(self, images: Tensor) -> Tensor:
-        """Score images (N, in_channels, H, W): logits (N, classes, h, w) at `stride`."""
+        """Return logits (N, classes, h, w) of images (N, in_channels, H, W) at `stride`."""
         features = self.encoder(images)
         logits: Tensor = self.segmentation_head(self.decoder(features[2], features[-1]))
         return logits

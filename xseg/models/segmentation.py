@@ -1,4 +1,4 @@
-"""What every segmentation model has: a configuration, padding, and the same weights at another output stride."""
+"""Base class of segmentation models: configuration, padding, resizing, and other output strides."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from xseg.types import OutputStride
 
 
 def build_encoder(config: ModelConfig) -> Encoder:
-    """Build the encoder of a model, with random weights: one of `xseg.list_encoders()`, or of SMP.
+    """Build the encoder of a model with random weights, from `xseg.list_encoders()` or SMP.
 
     Raises:
-        ConfigError: if there is no such encoder, or it cannot be what the configuration says.
+        ConfigError: if the encoder is unknown, or does not support the configuration.
     """
     if config.encoder not in VARIANTS:
         from xseg.models.smp_encoders import build_smp_encoder  # SMP takes seconds to import
@@ -36,21 +36,21 @@ def build_encoder(config: ModelConfig) -> Encoder:
 
 
 class SegmentationModel(nn.Module):
-    """Base of the models: images (N, in_channels, H, W) to logits (N, classes, H, W).
+    """Base class of models from images (N, in_channels, H, W) to logits (N, classes, H, W).
 
-    An architecture computes coarse scores; padding before and resizing after are the same for all.
+    An architecture computes coarse scores; padding and resizing are the same for all.
 
     Args:
-        config: everything that is needed to build the model again.
+        config: configuration of the model.
 
     Attributes:
-        smallest: least number of rows and columns of an image; smaller ones are padded.
-        multiple: number that rows and columns are padded to a multiple of.
-        stride: size of an image over size of its coarse scores, where pixel i of these lies over pixel stride * i of
-            the image at any size; 1 where that does not hold.
+        smallest: smallest height and width of an image; smaller images are padded.
+        multiple: number to a multiple of which height and width are padded.
+        stride: ratio of the image size to the size of the coarse scores, if pixel i of the scores is aligned with pixel
+            stride * i of the image at any size; otherwise 1.
     """
 
-    if TYPE_CHECKING:  # TorchScript reads annotations of a class body, and knows no Any
+    if TYPE_CHECKING:  # TorchScript reads annotations in a class body, and does not support Any
         encoder: Encoder
         decoder: Any
         segmentation_head: Any
@@ -61,18 +61,18 @@ class SegmentationModel(nn.Module):
         self.smallest = self.multiple = self.stride = 1
 
     def coarse(self, images: Tensor) -> Tensor:
-        """Score padded images (N, in_channels, H, W) for every class.
+        """Return the coarse class scores of padded images (N, in_channels, H, W).
 
         Returns:
-            Logits (N, classes, h, w) of the decoder's resolution, whose corners lie over the images' corners.
+            Logits (N, classes, h, w) at the resolution of the decoder, with corners aligned with the images.
         """
         raise NotImplementedError
 
     def forward(self, images: Tensor) -> Tensor:
-        """Score every pixel for every class.
+        """Return the class scores of every pixel.
 
         Args:
-            images: (N, in_channels, H, W) float, normalised; any H and W from 33 up.
+            images: normalised images, (N, in_channels, H, W) float, with H and W from 33.
 
         Returns:
             Logits (N, classes, H, W).
@@ -85,14 +85,14 @@ class SegmentationModel(nn.Module):
 
     @torch.jit.unused
     def rebuilt(self, config: ModelConfig) -> Self:
-        """Return a model of the same kind with random weights, of another configuration."""
+        """Return a model of the same class with another configuration and random weights."""
         return type(self)(config)
 
     @torch.jit.unused
     def with_output_stride(self, output_stride: OutputStride) -> Self:
-        """Return a model of another output stride that shares this one's weights; atrous rates follow.
+        """Return a model with another output stride that shares the weights, with adapted atrous rates.
 
-        Training either changes both. A smaller output stride computes the same features on a denser grid.
+        Training one model changes both. A smaller output stride gives the same features on a denser grid.
         """
         with torch.device("meta"):
             other = self.rebuilt(self.config.at_output_stride(output_stride))

@@ -1,4 +1,4 @@
-"""The encoders with the methods that SMP asks for."""
+"""Encoders with the interface of SMP."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from xseg.types import OutputStride
 
 
 class SmpEncoder(XceptionEncoder):
-    """An encoder with the methods that SMP calls after building one.
+    """An encoder with the methods that SMP calls after construction.
 
     Args:
-        name: of `xseg.list_encoders()`.
-        width: multiplier of the channels, rounded to 8.
-        depth: number of maps after the input.
-        output_stride: SMP passes it on; the encoder is built at it, nothing is patched afterwards.
+        name: name from `xseg.list_encoders()`.
+        width: multiplier of the channels, rounded to multiples of 8.
+        depth: number of feature maps after the input.
+        output_stride: output stride from SMP, at which the encoder is built.
     """
 
     def __init__(self, name: str, width: float, depth: int = 5, output_stride: OutputStride = 32) -> None:
         super().__init__(encoder_spec(name).scaled(width), depth=depth, output_stride=output_stride)
 
     def set_in_channels(self, in_channels: int, pretrained: bool = True) -> None:
-        """Rebuild the first convolution for images of `in_channels` channels, as SMP does.
+        """Rebuild the first convolution for images with `in_channels` channels, as in SMP.
 
         With `pretrained`, its kernels are repeated over the channels and scaled so that the response to a grey image
-        stays what it was; one channel gets their sum.
+        does not change; one channel gets their sum.
         """
         if in_channels == self.in_channels:
             return
@@ -43,14 +43,14 @@ class SmpEncoder(XceptionEncoder):
         self.out_channels[0] = in_channels
 
     def make_dilated(self, output_stride: int) -> None:
-        """Confirm the output stride that the encoder was built with.
+        """Check the output stride with which the encoder was built.
 
         Raises:
-            ConfigError: if it is another one.
+            ConfigError: if it differs.
         """
         if min(output_stride, 2**self.depth) != self.output_stride:
             raise ConfigError(
-                f"make_dilated({output_stride}) of an encoder of output stride {self.output_stride}",
-                expected="the output stride it was built with",
-                remedy="pass output_stride when building it",
+                f"make_dilated({output_stride}) of an encoder with output stride {self.output_stride}",
+                expected="the output stride with which it was built",
+                remedy="pass output_stride when building the encoder",
             )

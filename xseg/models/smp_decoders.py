@@ -1,4 +1,4 @@
-"""SMP's decoders, as a table. Imports no SMP."""
+"""Table of SMP's decoders. Does not import SMP."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from xseg.types import OutputStride
 
 @dataclass(frozen=True)
 class SmpDecoder:
-    """How one of SMP's models is built.
+    """Construction of one of SMP's models.
 
     Args:
-        name: of the class in SMP.
-        output_strides: those that it can work with; the first is used where none is asked for.
+        name: name of the class in SMP.
+        output_strides: supported output strides; the first one is the default.
         pyramid: whether it doubles the resolution map by map, so that no map may be dilated.
-        stride_argument: whether its constructor takes `encoder_output_stride`.
-        rates_argument: whether it takes `decoder_atrous_rates`; SMP's do not follow the output stride by themselves.
-        channels_argument: whether it wants one `decoder_channels` per map.
-        upsampling_argument: whether its head has to be told the stride of the last map.
-        smallest_map: rows and columns that the last map must have.
+        stride_argument: whether its constructor has `encoder_output_stride`.
+        rates_argument: whether its constructor has `decoder_atrous_rates`; SMP does not adapt them to the stride.
+        channels_argument: whether it needs one `decoder_channels` per map.
+        upsampling_argument: whether its head needs the stride of the last map.
+        smallest_map: smallest height and width of the last map.
     """
 
     name: str
@@ -39,7 +39,7 @@ SMP_DECODERS: dict[str, SmpDecoder] = {
     "linknet": SmpDecoder("Linknet", (32, 16, 8), pyramid=True),
     "fpn": SmpDecoder("FPN", (32, 16, 8), pyramid=True),
     "pspnet": SmpDecoder("PSPNet", (8, 16, 32, 4), upsampling_argument=True),
-    "pan": SmpDecoder("PAN", (16, 32), stride_argument=True, smallest_map=8),  # it halves that map three times
+    "pan": SmpDecoder("PAN", (16, 32), stride_argument=True, smallest_map=8),  # halves the last map three times
     "deeplabv3": SmpDecoder("DeepLabV3", (8, 16), stride_argument=True, rates_argument=True),
     "smp_deeplabv3plus": SmpDecoder("DeepLabV3Plus", (16, 8), stride_argument=True, rates_argument=True),
     "upernet": SmpDecoder("UPerNet", (32, 16, 8, 4)),

@@ -1,4 +1,4 @@
-"""SMP's encoders, timm's among them, as encoders of the models here."""
+"""SMP's encoders, including timm's, for the models of this package."""
 
 from __future__ import annotations
 
@@ -23,32 +23,32 @@ if TYPE_CHECKING:
     from xseg.encoders.encoder import Encoder
     from xseg.models.config import ModelConfig
 
-TIMM = "tu-"  # SMP's prefix of timm's names
-OURS_ALONE = ("padding", "width", "multi_grid", "ablation")  # options that change the tables of this package's encoders
+TIMM = "tu-"  # SMP's prefix for names from timm
+OURS_ALONE = ("padding", "width", "multi_grid", "ablation")  # options for this package's own encoders only
 NAME = re.compile(r"[\w.+-]+")
-EVEN, ODD = (64, 96), (65, 97)  # rows and columns that an encoder is tried at
+EVEN, ODD = (64, 96), (65, 97)  # heights and widths with which an encoder is tried
 
 
 def build_smp_encoder(config: ModelConfig) -> Encoder:
-    """Build one of SMP's encoders, with random weights and SMP's names of them.
+    """Build one of SMP's encoders, with random weights under SMP's names.
 
-    It is run once on a small image: that shows the strides of its maps, and whether it takes images of odd sizes.
+    A run on a small image shows the strides of its maps, and whether it supports images of odd sizes.
 
     Raises:
-        ConfigError: if there is no such encoder, it cannot have the output stride or depth, or an option of this
+        ConfigError: if the encoder is unknown, does not support the output stride or depth, or an option for this
             package's own encoders is set.
     """
     for option in OURS_ALONE:
         value, default = getattr(config, option), getattr(type(config)(), option)
         if value != default:
             raise ConfigError(
-                f"{option}={value} with encoder {config.encoder!r} of SMP",
+                f"{option}={value} with SMP's encoder {config.encoder!r}",
                 expected=f"{default}, the default",
-                remedy=f"{', '.join(list_encoders())} can have another",
+                remedy=f"only {', '.join(list_encoders())} support it",
             )
     try:
         network = create_smp_encoder(config)
-    except Exception as error:  # SMP and timm raise nearly anything
+    except Exception as error:  # SMP and timm raise almost any exception
         raise _refusal(config, error) from error
     encoder: Any = network
     encoder.name, encoder.depth, encoder.in_channels = config.encoder, config.depth, config.in_channels
@@ -60,8 +60,8 @@ def build_smp_encoder(config: ModelConfig) -> Encoder:
 
 
 def create_smp_encoder(config: ModelConfig, weights: str | bool | None = None) -> nn.Module:
-    """Return what SMP builds for a configuration, with weights that SMP fetches, if any are asked for."""
-    if not NAME.fullmatch(config.encoder):  # timm takes addresses of models too, which a bundle must not name
+    """Return SMP's encoder for a configuration, with weights downloaded by SMP, if any."""
+    if not NAME.fullmatch(config.encoder):  # timm also accepts addresses of models, which a bundle must not contain
         raise KeyError(config.encoder)
     with off_the_meta_device():
         return cast(
@@ -77,12 +77,12 @@ def create_smp_encoder(config: ModelConfig, weights: str | bool | None = None) -
 
 
 def _tried(network: nn.Module, config: ModelConfig) -> tuple[list[int], int]:
-    """Return the strides of an encoder's maps, and the multiple that sides of images have to be."""
+    """Return the strides of an encoder's maps, and the multiple required for image sizes."""
     try:
         maps = _run(network, config.in_channels, EVEN)
     except Exception as error:
         raise ConfigError(
-            f"encoder {config.encoder!r} does not compute images of {EVEN[0]}x{EVEN[1]} pixels: {_first_line(error)}",
+            f"encoder {config.encoder!r} fails on images of {EVEN[0]}x{EVEN[1]} pixels: {_first_line(error)}",
             expected="an encoder for images of any size",
         ) from error
     strides = [EVEN[0] // rows for rows, _, _ in maps]
@@ -92,7 +92,7 @@ def _tried(network: nn.Module, config: ModelConfig) -> tuple[list[int], int]:
         maps = _run(network, config.in_channels, ODD)
     except Exception:
         return strides, 2**config.depth
-    aligned = all(  # maps of no channels stand for those that a transformer lacks
+    aligned = all(  # maps without channels stand for those that a transformer lacks
         (rows, columns) == (math.ceil(ODD[0] / stride), math.ceil(ODD[1] / stride)) or not channels
         for (rows, columns, channels), stride in zip(maps, strides, strict=True)
     )
@@ -101,7 +101,7 @@ def _tried(network: nn.Module, config: ModelConfig) -> tuple[list[int], int]:
 
 @torch.no_grad()
 def _run(network: nn.Module, channels: int, size: tuple[int, int]) -> list[tuple[int, int, int]]:
-    """Return rows, columns and channels of the maps of an image; the network stays as it is."""
+    """Return rows, columns and channels of the maps of an image, without changing the network."""
     modes = [(part, part.training) for part in network.modules()]
     network.eval()
     try:
@@ -113,7 +113,7 @@ def _run(network: nn.Module, channels: int, size: tuple[int, int]) -> list[tuple
 
 
 def _refusal(config: ModelConfig, error: Exception) -> ConfigError:
-    """Return why an encoder cannot be built, with what can be."""
+    """Return the error for an encoder that cannot be built, with the alternatives."""
     known = config.encoder in smp_registry or config.encoder.startswith((TIMM, "timm-"))
     if not known or not NAME.fullmatch(config.encoder):
         near = difflib.get_close_matches(config.encoder, [*list_encoders(), *smp_registry], n=1)
@@ -132,7 +132,7 @@ def _refusal(config: ModelConfig, error: Exception) -> ConfigError:
 
 
 def _can_have(config: ModelConfig, output_stride: OutputStride) -> bool:
-    """Return whether an encoder can have another output stride than that of the configuration."""
+    """Return whether an encoder supports another output stride."""
     if output_stride == config.output_stride:
         return False
     try:

@@ -1,4 +1,4 @@
-"""SMP's decoders over any encoder."""
+"""SMP's decoders with any encoder."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ UNET_CHANNELS = (256, 128, 64, 32, 16)  # SMP's default
 
 
 class SmpModel(SegmentationModel):
-    """One of SMP's models over any encoder, for images of any size.
+    """One of SMP's models with any encoder, for images of any size.
 
-    The weights have SMP's names. Images are padded at the right and the bottom, by repeating the border, to the
-    multiple that the decoder needs, and the logits cut to the images' size.
+    The weights have SMP's names. Images are padded at the right and bottom, by repeating the border, to the multiple
+    that the decoder needs, and the logits are cropped to the size of the images.
 
     Args:
-        config: what to build.
+        config: configuration of the model.
 
     Raises:
-        ConfigError: if the decoder cannot work at the output stride or depth.
+        ConfigError: if the decoder does not support the output stride or depth.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -52,13 +52,13 @@ class SmpModel(SegmentationModel):
         self.smallest = decoder.smallest_map * self.encoder.output_stride
 
     def coarse(self, images: Tensor) -> Tensor:
-        """Score images (N, in_channels, H, W) whose sides are multiples of `multiple`: logits (N, classes, h, w)."""
+        """Return logits (N, classes, h, w) of images (N, in_channels, H, W) with sides of multiples of `multiple`."""
         logits: Tensor = self.segmentation_head(self.decoder(self.encoder(images)))
         return logits
 
 
 def _is_bilinear(module: nn.Module) -> bool:
-    """Return whether a module resizes as `xseg.nn.resize` does, so that the last resize can do its work."""
+    """Return whether a module resizes like `xseg.nn.resize`, so that the last resize can replace it."""
     return isinstance(module, nn.Upsample) and module.mode == "bilinear" and module.align_corners is True
 
 
@@ -66,16 +66,16 @@ def _check(config: ModelConfig, decoder: SmpDecoder) -> None:
     allowed = [stride for stride in decoder.output_strides if not decoder.pyramid or stride >= min(2**config.depth, 32)]
     if config.output_stride not in allowed:
         raise ConfigError(
-            f"output_stride={config.output_stride} under {config.architecture} at depth {config.depth}",
+            f"output_stride={config.output_stride} with {config.architecture} at depth {config.depth}",
             expected=" or ".join(str(stride) for stride in sorted(allowed)),
             remedy="its decoder doubles the resolution map by map" if decoder.pyramid else "",
         )
     if config.depth < 3:
-        raise ConfigError(f"depth={config.depth} under {config.architecture}", expected="3 to 5")
+        raise ConfigError(f"depth={config.depth} with {config.architecture}", expected="3 to 5")
 
 
 def _arguments(config: ModelConfig, decoder: SmpDecoder) -> dict[str, Any]:
-    """Return the arguments of SMP's constructor. It builds an encoder too, of our names, which is then replaced."""
+    """Return the arguments of SMP's constructor, which also builds an encoder that is then replaced."""
     arguments: dict[str, Any] = {
         "encoder_depth": config.depth,
         "encoder_weights": None,
@@ -94,10 +94,10 @@ def _arguments(config: ModelConfig, decoder: SmpDecoder) -> dict[str, Any]:
 
 
 def _over_smp_encoder(config: ModelConfig, decoder: SmpDecoder, arguments: dict[str, Any]) -> Any:
-    """Return SMP's model over an encoder of SMP.
+    """Return SMP's model with an encoder of SMP.
 
     Raises:
-        ConfigError: if the decoder does not work with the encoder.
+        ConfigError: if the decoder does not support the encoder.
     """
     with off_the_meta_device():
         try:
@@ -107,7 +107,7 @@ def _over_smp_encoder(config: ModelConfig, decoder: SmpDecoder, arguments: dict[
 
 
 def _register(name: str, width: float) -> str:
-    """Add an encoder to SMP for the models of this package, and return its name there."""
+    """Register an encoder with SMP for the models of this package, and return its name there."""
     registered = f"xseg model: {name}@{width:g}"
     parts = {"encoder": SmpEncoder, "pretrained_settings": {}, "params": {"name": name, "width": width}}
     smp_encoders.encoders.setdefault(registered, parts)

@@ -227,7 +227,7 @@ def test_class_aware_samples_do_not_depend_on_the_number_of_workers_or_the_cache
             assert ours["name"] == theirs["name"]
             assert torch.equal(ours["image"], theirs["image"])
             assert torch.equal(ours["mask"], theirs["mask"])
-    assert len(list((tmp_path / "cache").rglob("*.sample"))) >= 2
+    assert len(list((tmp_path / "cache").rglob("*.npz"))) >= 2
 
 
 def test_what_is_suspicious_is_told_before_training_and_does_not_stop_it(scenes_root, caplog):
