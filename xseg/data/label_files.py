@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import yaml
 
 from xseg.data.layout import LabelOptions
+from xseg.data.text_files import read_lines, read_table, read_text
 from xseg.errors import ConfigError, DataError
 from xseg.labels.label_map import LabelMap
 from xseg.types import RGB
@@ -85,10 +85,7 @@ def read_labels(path: Path, options: LabelOptions | None = None) -> LabelMap:
 
 def _text_rows(path: Path) -> list[tuple[str, RGB | None]]:
     """Return names and colours from the lines of a text, which must all have the same form."""
-    lines = [line.strip() for line in read_text(path).splitlines()]
-    lines = [line for line in lines if line and not line.startswith("#")]
-    if not lines:
-        raise DataError(f"{path} is empty", expected="one class per line")
+    lines = [line.strip() for line in read_lines(path, "one class per line")]
     led = [_COLOR_THEN_NAME.fullmatch(line) for line in lines]
     if all(led):
         return [(found[4].strip(), _color(path, found.groups()[:3])) for found in led if found]
@@ -100,13 +97,15 @@ def _text_rows(path: Path) -> list[tuple[str, RGB | None]]:
 
 def _csv_rows(path: Path) -> list[tuple[str, RGB | None]]:
     """Return names and colours from a table with a name column and optionally r, g and b."""
-    table = csv.DictReader(read_text(path).splitlines(), skipinitialspace=True)
-    header = [column.strip().lower() for column in table.fieldnames or ()]
-    table.fieldnames = header
+    columns, rows = read_table(path, "name, r, g, b")
+    rows = [{column.lower(): cell for column, cell in row.items()} for row in rows]
+    header = [column.lower() for column in columns]
     if "name" not in header:
         raise DataError(f"{path} has columns {', '.join(header)}", expected="name, r, g, b")
     colored = {"r", "g", "b"} <= set(header)
-    return [(row["name"].strip(), _color(path, (row["r"], row["g"], row["b"])) if colored else None) for row in table]
+    return [
+        (row["name"], _color(path, tuple(row.get(channel) for channel in "rgb")) if colored else None) for row in rows
+    ]
 
 
 def _color(path: Path, values: tuple[Any, ...]) -> RGB:
@@ -129,18 +128,6 @@ def _from_numbers(path: Path, ignore_index: int) -> LabelMap:
     return _from_values(
         path, {"names": [values[number] for number in numbers], "raw_ids": numbers, "ignore_index": ignore_index}
     )
-
-
-def read_text(path: Path) -> str:
-    """Return the content of a text file.
-
-    Raises:
-        DataError: if it cannot be read.
-    """
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read ({error})", expected="UTF-8 text") from error
 
 
 def _yaml(path: Path) -> Any:

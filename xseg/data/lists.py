@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from xseg.data.label_files import read_text
 from xseg.data.patterns import SPLIT, contents, find_files
 from xseg.data.sample import Record
+from xseg.data.text_files import read_lines, read_table
 from xseg.errors import DataError
 from xseg.images.reading import IMAGE_SUFFIXES
 
+_LIST = "a list of images"
 _SHOWN = 3  # names in a message
 
 
@@ -141,17 +141,19 @@ def lines_of(path: Path) -> list[str]:
     Raises:
         DataError: if it is missing or empty.
     """
-    return [line.strip() for line in _content_lines(path)]
+    _require_list(path)
+    return [line.strip() for line in read_lines(path, _LIST)]
 
 
-def _content_lines(path: Path) -> list[str]:
-    if not path.is_file():
+def _table(path: Path) -> tuple[list[str], list[dict[str, str]]]:
+    _require_list(path)
+    return read_table(path, _LIST)
+
+
+def _require_list(path: Path) -> None:
+    if not is_file(path):
         near = contents(path.parent) if path.parent.is_dir() else "nothing"
-        raise DataError(f"{path} does not exist", expected="a list of images", remedy=f"its folder holds {near}")
-    lines = [line for line in read_text(path).splitlines() if line.strip() and not line.lstrip().startswith("#")]
-    if not lines:
-        raise DataError(f"{path} is empty", expected="a list of images")
-    return lines
+        raise DataError(f"{path} does not exist", expected=_LIST, remedy=f"its folder holds {near}")
 
 
 def is_file(path: Path) -> bool:
@@ -184,11 +186,3 @@ def _pair(path: Path, line: str) -> tuple[str, str]:
             remedy="use tabs if paths contain spaces",
         )
     return parts[0], parts[1]
-
-
-def _table(path: Path) -> tuple[list[str], list[dict[str, str]]]:
-    """Return the columns and rows of a table, with stripped names and cells."""
-    delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
-    header, *rows = csv.reader(_content_lines(path), delimiter=delimiter, skipinitialspace=True)
-    columns = [column.strip() for column in header]
-    return columns, [dict(zip(columns, map(str.strip, row), strict=False)) for row in rows]

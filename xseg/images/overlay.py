@@ -78,12 +78,6 @@ def hatch_ignored(picture: Pixels, mask: NDArray[Any], ignore_index: int) -> Pix
     return np.where(stripes[..., None], picture // 2, picture).astype(np.uint8)
 
 
-def colorize(mask: NDArray[Any], labels: LabelMap) -> Pixels:
-    """Return a mask in its colours, (H, W, 3) uint8; `ignore_index` and other values that are not classes are black."""
-    known = (mask >= 0) & (mask < len(labels))
-    return np.asarray(labels.colors, np.uint8)[np.where(known, mask, 0)] * known[..., None].astype(np.uint8)
-
-
 def _outlines(mask: NDArray[Any]) -> NDArray[np.bool_]:
     """Return the pixels whose right or lower neighbour has another value."""
     edges = np.zeros(mask.shape, np.bool_)

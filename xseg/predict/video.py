@@ -190,10 +190,6 @@ def _batches(frames: Iterator[Frame], size: int) -> Iterator[list[Frame]]:
         yield batch
 
 
-def _mask_file(folder: Path, frame: Frame) -> Path:
-    return folder / f"{frame.number:06d}.png"
-
-
 @contextmanager
 def _written(writer: PredictionWriter, source: Source, video: VideoStream) -> Iterator[WriteFrame]:
     """Open the further outputs of a video, written completely or not at all; yield a function that adds a frame."""
