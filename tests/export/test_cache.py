@@ -26,12 +26,15 @@ class Fake(Format):
     def version(self):
         return self.number
 
-    def write(self, _network, _channels, path):
+    def write(self, _program, path):
         self.written.append(path)
         path.write_bytes(bytes(90))
         path.with_suffix(".bin").write_bytes(bytes(10))
 
     def read(self, path, precision):
+        raise NotImplementedError
+
+    def metadata(self, path):
         raise NotImplementedError
 
 
@@ -79,7 +82,7 @@ def test_beyond_the_size_limit_the_conversions_unused_for_longest_are_removed(ne
 
 def test_a_conversion_that_fails_leaves_nothing(network, tmp_path):
     class Failing(Fake):
-        def write(self, _network, _channels, path):
+        def write(self, _program, path):
             path.write_text("half")
             raise RuntimeError("no")
 

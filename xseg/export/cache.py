@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from xseg.export.format import Format
+from xseg.export.format import Format, coarse_program
 from xseg.files.caches import remove_least_recent, user_cache
 from xseg.models.coarse import CoarseNetwork
 from xseg.version import __version__
@@ -53,7 +53,7 @@ def kept(name: str, format: Format, network: CoarseNetwork, channels: int) -> Pa
     with tempfile.TemporaryDirectory(prefix=".converting-", dir=folder.parent) as temporary:
         fresh = Path(temporary) / "network"
         fresh.mkdir()
-        format.write(network, channels, fresh / file.name)
+        format.write(coarse_program(network, channels), fresh / file.name)
         try:
             fresh.rename(folder)
         except OSError:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from xseg.export.format import Format
 from xseg.export.onnx import Onnx
 from xseg.export.openvino import OpenVino
+from xseg.export.torch import TorchExport, TorchScript
 
 FORMATS: dict[str, Format] = {
     "onnx": Onnx(),
     "openvino": OpenVino(),
+    "pt2": TorchExport(),
+    "torchscript": TorchScript(),
 }

@@ -1,64 +1,60 @@
-"""Networks in ONNX, computed by ONNX Runtime."""
+"""Programs in ONNX, computed by ONNX Runtime."""
 
 from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from xseg.export.format import Format, Session
-from xseg.models.coarse import CoarseNetwork
+from xseg.export.format import INPUT, Format, Program, Session
 from xseg.types import Precision
-
-EXAMPLE = (2, 97, 129)  # images, rows and columns; not 1 of anything, which the exporter would take for fixed
 
 
 class Onnx(Format):
     """ONNX, one file."""
 
     suffix = ".onnx"
-    packages = ("onnxruntime", "onnxscript")
+    packages = ("onnx", "onnxruntime", "onnxscript")
     extra = "onnx"
-    precisions = ("float32",)
 
     def version(self) -> str:
         """Return the version of torch, whose exporter writes the file."""
         return str(torch.__version__)
 
-    def write(self, network: CoarseNetwork, channels: int, path: Path) -> None:
-        """Write a network; see `Format`."""
-        count, height, width = EXAMPLE
-        example = network.pad(torch.zeros(count, channels, height, width))
-        free = torch.export.Dim.DYNAMIC
-        logger = logging.getLogger("torch.onnx")
-        level = logger.level
-        try:
-            logger.setLevel(logging.ERROR)
-            with warnings.catch_warnings(), torch.no_grad():
-                warnings.simplefilter("ignore")
-                torch.onnx.export(
-                    network,
-                    (example,),
-                    path,
-                    dynamo=True,
-                    external_data=False,
-                    dynamic_shapes=({0: free, 2: free, 3: free},),
-                    verbose=False,
-                )
-        finally:
-            logger.setLevel(level)
+    def write(self, program: Program, path: Path) -> None:
+        """Write a program; see `Format`."""
+        with _silence(), torch.no_grad():
+            written: Any = torch.onnx.export(
+                program.module,
+                (program.example,),
+                dynamo=True,
+                input_names=[INPUT],
+                output_names=list(program.outputs),
+                dynamic_shapes=(dict.fromkeys(program.free, torch.export.Dim.DYNAMIC),),
+                verbose=False,
+            )
+            written.model.metadata_props.update(program.metadata)
+            written.save(path, external_data=False)
 
     def read(self, path: Path, precision: Precision) -> Session:  # noqa: ARG002 - float32 alone
         """Open a file in ONNX Runtime; see `Format`."""
         return OnnxSession(path)
 
+    def metadata(self, path: Path) -> dict[str, str]:
+        """Return the file's `metadata_props`."""
+        import onnx
+
+        return {entry.key: entry.value for entry in onnx.load(path, load_external_data=False).metadata_props}
+
 
 class OnnxSession:
-    """A network in ONNX Runtime on the CPU.
+    """A program in ONNX Runtime on the CPU.
 
     Args:
         path: the .onnx file.
@@ -74,7 +70,20 @@ class OnnxSession:
         self._session: Any = onnxruntime.InferenceSession(path, settings, providers=["CPUExecutionProvider"])
         self._input = self._session.get_inputs()[0].name
 
-    def __call__(self, images: Tensor) -> Tensor:
-        """Score images; see `Session`."""
-        (scores,) = self._session.run(None, {self._input: images.contiguous().numpy()})
-        return torch.from_numpy(scores)
+    def __call__(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Compute the outputs; see `Session`."""
+        return tuple(torch.from_numpy(output) for output in self._session.run(None, {self._input: images.numpy()}))
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Keep the exporter's progress off the terminal; it warns of steps that `verify` checks."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    try:
+        logger.setLevel(logging.ERROR)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

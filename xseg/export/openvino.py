@@ -1,7 +1,8 @@
-"""Networks in OpenVINO's format, the fastest on a CPU."""
+"""Programs in OpenVINO's format, the fastest on a CPU."""
 
 from __future__ import annotations
 
+import tempfile
 import threading
 import warnings
 from pathlib import Path
@@ -10,12 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from xseg.export.format import Format, Session
-from xseg.models.coarse import CoarseNetwork
+from xseg.export.format import INPUT, Format, Program, Session
+from xseg.export.onnx import Onnx
 from xseg.types import Precision
 
-EXAMPLE = (1, 97, 129)  # images, rows and columns that the network is traced with; any others work afterwards
 _HINTS: dict[Precision, str] = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
+_METADATA = "xseg"  # section of the file's `rt_info`
 
 
 class OpenVino(Format):
@@ -32,24 +33,35 @@ class OpenVino(Format):
 
         return str(openvino.__version__)
 
-    def write(self, network: CoarseNetwork, channels: int, path: Path) -> None:
-        """Write a network; see `Format`."""
+    def write(self, program: Program, path: Path) -> None:
+        """Write a program; see `Format`. One that computes sizes of its own goes through ONNX.
+
+        Raises:
+            MissingExtraError: if ONNX is needed and not installed.
+        """
         import openvino
 
-        count, height, width = EXAMPLE
-        example = network.pad(torch.zeros(count, channels, height, width))
-        with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")  # torch's tracer warns of every branch on a size; `verify` tests several
-            converted = openvino.convert_model(network, example_input=example, input=[-1, channels, -1, -1])
-        openvino.save_model(converted, path, compress_to_fp16=False)
+        model = _through_onnx(program) if program.computes_sizes else _traced(program)
+        for key, text in program.metadata.items():
+            model.set_rt_info(text, [_METADATA, key])
+        openvino.save_model(model, path, compress_to_fp16=False)
 
     def read(self, path: Path, precision: Precision) -> Session:
         """Compile a file for the CPU; see `Format`."""
         return OpenVinoSession(path, precision)
 
+    def metadata(self, path: Path) -> dict[str, str]:
+        """Return the texts in the file's `rt_info`."""
+        import openvino
+
+        model = openvino.Core().read_model(path)
+        if not model.has_rt_info([_METADATA]):
+            return {}
+        return {key: str(value) for key, value in model.get_rt_info([_METADATA]).value.items()}
+
 
 class OpenVinoSession:
-    """A network in OpenVINO on the CPU.
+    """A program in OpenVINO on the CPU.
 
     Args:
         path: the .xml file.
@@ -68,10 +80,32 @@ class OpenVinoSession:
         self.workers = int(self._compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
         self._local = threading.local()
 
-    def __call__(self, images: Tensor) -> Tensor:
-        """Score images; see `Session`."""
+    def __call__(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Compute the outputs; see `Session`."""
         request = getattr(self._local, "request", None)
         if request is None:
             request = self._local.request = self._compiled.create_infer_request()
         results = request.infer([images.contiguous().numpy()], share_inputs=True)
-        return torch.from_numpy(results[self._compiled.output(0)].copy())
+        return tuple(torch.from_numpy(results[output].copy()) for output in self._compiled.outputs)
+
+
+def _traced(program: Program) -> Any:
+    import openvino
+
+    shape = [-1 if axis in program.free else size for axis, size in enumerate(program.example.shape)]
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # torch's tracer warns of every branch on a size; `verify` tests several
+        return openvino.convert_model(program.module, example_input=program.example, input=shape)
+
+
+def _through_onnx(program: Program) -> Any:
+    import openvino
+
+    form = Onnx()
+    form.require_packages("exporting whole models to OpenVINO")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "program.onnx"
+        form.write(program, path)
+        model = openvino.convert_model(path)
+    model.inputs[0].get_tensor().set_names({INPUT})
+    return model

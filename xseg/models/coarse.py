@@ -23,12 +23,16 @@ class CoarseNetwork(nn.Module):
         smallest: smallest height and width of an image.
         multiple: number of which height and width are multiples.
         stride: ratio of the image size to the size of the scores, with aligned corners.
+        own: whether the model is one of the project's.
     """
+
+    __constants__ = ("own",)  # for TorchScript, which compiles only the branch that is taken
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
         self.smallest = self.multiple = self.stride = 1
+        self.own = isinstance(model, SegmentationModel)
         if isinstance(model, SegmentationModel):
             self.smallest = max(model.smallest, SMALLEST)
             self.multiple, self.stride = model.multiple, model.stride
@@ -45,8 +49,9 @@ class CoarseNetwork(nn.Module):
         return images if padded is images else padded.contiguous(memory_format=torch.channels_last)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return the class scores (N, classes, h, w) of padded images (N, C, H, W), with aligned corners."""
-        if isinstance(self.model, SegmentationModel):
-            return self.model.coarse(images)
+        """Score padded images (N, C, H, W) for every class, (N, classes, h, w), corner pixels on corner pixels."""
+        if self.own:
+            coarse: Tensor = self.model.coarse(images)
+            return coarse
         scores: Tensor = self.model(images)
         return scores

@@ -39,4 +39,5 @@ class ConvertedBackend:
 
     def __call__(self, images: Tensor) -> Tensor:
         """Score padded, normalised images; see `Backend`."""
-        return self._session(images)
+        (scores,) = self._session(images.contiguous())
+        return scores

@@ -1,0 +1,94 @@
+"""Programs in torch's own formats, computed by torch."""
+
+from __future__ import annotations
+
+import json
+import warnings
+import zipfile
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from xseg.export.format import Format, Program, Session
+from xseg.types import Precision
+
+_METADATA = "xseg.json"  # name of the text inside the file
+
+
+class TorchExport(Format):
+    """The graph of `torch.export`, for torch in Python and in C++."""
+
+    suffix = ".pt2"
+
+    def version(self) -> str:
+        """Return torch's version."""
+        return str(torch.__version__)
+
+    def write(self, program: Program, path: Path) -> None:
+        """Write a program; see `Format`."""
+        free = dict.fromkeys(program.free, torch.export.Dim.DYNAMIC)
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            exported = torch.export.export(program.module, (program.example,), dynamic_shapes=(free,))
+            torch.export.save(exported, path, extra_files={_METADATA: json.dumps(dict(program.metadata))})
+
+    def read(self, path: Path, precision: Precision) -> Session:  # noqa: ARG002 - float32 alone
+        """Load a file; see `Format`."""
+        return TorchSession(torch.export.load(path).module())
+
+    def metadata(self, path: Path) -> dict[str, str]:
+        """Return the texts that the file stores."""
+        return _metadata(path)
+
+
+class TorchScript(Format):
+    """TorchScript, for torch in C++ and on telephones."""
+
+    suffix = ".torchscript"
+
+    def version(self) -> str:
+        """Return torch's version."""
+        return str(torch.__version__)
+
+    def write(self, program: Program, path: Path) -> None:
+        """Write a program; see `Format`."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of TorchScript's age
+            scripted = torch.jit.script(program.module)
+            scripted.save(str(path), _extra_files={_METADATA: json.dumps(dict(program.metadata))})
+
+    def read(self, path: Path, precision: Precision) -> Session:  # noqa: ARG002 - float32 alone
+        """Load a file; see `Format`."""
+        return TorchSession(torch.jit.load(str(path)))
+
+    def metadata(self, path: Path) -> dict[str, str]:
+        """Return the texts that the file stores."""
+        return _metadata(path)
+
+
+class TorchSession:
+    """A program in torch on the CPU.
+
+    Args:
+        module: the program.
+    """
+
+    workers = 1
+
+    def __init__(self, module: nn.Module) -> None:
+        self._module = module
+
+    @torch.inference_mode()
+    def __call__(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Compute the outputs; see `Session`."""
+        outputs = self._module(images)
+        return tuple(outputs) if isinstance(outputs, tuple | list) else (outputs,)
+
+
+def _metadata(path: Path) -> dict[str, str]:
+    """Return the texts in a file, without torch's reading of the rest."""
+    with zipfile.ZipFile(path) as archive:
+        names = [name for name in archive.namelist() if name.endswith(f"extra/{_METADATA}")]
+        values = json.loads(archive.read(names[0])) if names else {}
+    return {str(key): str(value) for key, value in values.items()}
