@@ -132,10 +132,10 @@ def test_auto_takes_the_fastest_that_is_installed(model, monkeypatch):
         monkeypatch.setattr(Format, "missing_packages", lambda form: [p for p in form.packages if p not in installed])
         return select_backend("auto", precision, device, network)
 
-    assert choose("openvino", "onnxruntime", "onnxscript") == "openvino"
-    assert choose("onnxruntime", "onnxscript") == "onnxruntime"
+    assert choose("openvino", "onnx", "onnxruntime", "onnxscript") == "openvino"
+    assert choose("onnx", "onnxruntime", "onnxscript") == "onnxruntime"
     assert choose("onnxruntime") == "torch", "without onnxscript nothing can be exported"
-    assert choose("onnxruntime", "onnxscript", precision="bfloat16") == "torch"
+    assert choose("onnx", "onnxruntime", "onnxscript", precision="bfloat16") == "torch"
     assert choose("openvino", device=torch.device("cuda")) == "torch"
     assert choose("openvino", network=torch.nn.Identity()) == "torch"
 

@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias, get_args
 
 import torch
 from torch import Tensor, nn
+from torch.jit import is_scripting  # type: ignore[attr-defined]
 from torch.nn import functional as F
 
 from xseg.errors import ConfigError
@@ -138,10 +139,10 @@ class ImageGraph(nn.Module):
     def _padded(self, size: int) -> int:
         if self.fixed:
             return padded_size(size, smallest=self.smallest, multiple=self.multiple)
-        if torch.jit.is_scripting():  # noqa: SIM108 - TorchScript compiles a statement's branch, not an expression's
+        if is_scripting():  # noqa: SIM108 - TorchScript compiles a statement's branch, not an expression's
             least = max(size, self.smallest)
         else:
-            least = torch.sym_max(size, self.smallest)
+            least = torch.sym_max(size, self.smallest)  # type: ignore[assignment]  # an int here, too
         if self.multiple == 1:  # nothing to divide, which torch's exporter spends long on
             return least
         return (least + self.multiple - 1) // self.multiple * self.multiple

@@ -56,11 +56,11 @@ class TorchScript(Format):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of TorchScript's age
             scripted = torch.jit.script(program.module)
-            scripted.save(str(path), _extra_files={_METADATA: json.dumps(dict(program.metadata))})
+            scripted.save(str(path), _extra_files={_METADATA: json.dumps(dict(program.metadata))})  # type: ignore[no-untyped-call]
 
     def read(self, path: Path, precision: Precision) -> Session:  # noqa: ARG002 - float32 alone
         """Load a file; see `Format`."""
-        return TorchSession(torch.jit.load(str(path)))
+        return TorchSession(torch.jit.load(str(path)))  # type: ignore[no-untyped-call]
 
     def metadata(self, path: Path) -> dict[str, str]:
         """Return the texts that the file stores."""

@@ -51,7 +51,7 @@ class CoarseNetwork(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Score padded images (N, C, H, W) for every class, (N, classes, h, w), corner pixels on corner pixels."""
         if self.own:
-            coarse: Tensor = self.model.coarse(images)
+            coarse: Tensor = self.model.coarse(images)  # type: ignore[operator]
             return coarse
         scores: Tensor = self.model(images)
         return scores
