@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,14 @@ from torch import nn
 
 from xseg.factory import create_model
 from xseg.inference import receptive_field
-from xseg.inference.receptive_field import context, energy_radius, influence, measure_receptive_field, natural_noise
+from xseg.inference.receptive_field import (
+    ReceptiveField,
+    context,
+    energy_radius,
+    influence,
+    measure_receptive_field,
+    natural_noise,
+)
 
 
 class Box(nn.Module):
@@ -39,7 +48,7 @@ class Pooled(nn.Module):
 @pytest.fixture(autouse=True)
 def small(monkeypatch, tmp_path):
     monkeypatch.setattr(receptive_field, "SIZE", 65)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("XSEG_CACHE", str(tmp_path))
 
 
 @pytest.mark.parametrize(("side", "dilation", "radius"), [(1, 1, 0), (7, 1, 3), (3, 8, 8), (21, 1, 10)])
@@ -116,11 +125,16 @@ def test_a_model_is_measured_once_and_weights_count(monkeypatch):
     assert [context(Box(3), 3), context(Box(3), 3)] == [10, 11], "a model without configuration is not kept"
 
 
-@pytest.mark.parametrize("content", ["", "[]", '{"a": "b"', '{"a": 1e9}', "\x00"])
-def test_a_damaged_cache_is_measured_anew(content, tmp_path):
-    (tmp_path / "xseg").mkdir()
-    (tmp_path / "xseg" / "receptive_fields.json").write_text(content)
-    assert context(Box(5), 3) == 2
+@pytest.mark.parametrize("content", ["", "[]", '{"a": "b"', "1e9", '"7"', "\x00"])
+def test_a_damaged_cache_is_measured_anew(content, monkeypatch):
+    monkeypatch.setattr(receptive_field, "measure_receptive_field", lambda *_: ReceptiveField(7, 0.99, False))
+    model = create_model(encoder="xception", width=0.125, decoder_channels=16, classes=3)
+    assert context(model, 3) == 7
+    file = receptive_field._cache_file()
+    (key,) = json.loads(file.read_text())
+    file.write_text(f'{{"{key}": {content}}}' if content in ("1e9", '"7"') else content)
+    monkeypatch.setattr(receptive_field, "measure_receptive_field", lambda *_: ReceptiveField(8, 0.99, False))
+    assert context(model, 3) == 8
 
 
 def test_a_cache_that_cannot_be_written_does_not_stop_the_work(tmp_path, monkeypatch):

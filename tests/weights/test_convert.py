@@ -117,7 +117,7 @@ def test_whole_models_load_in_python_as_from_the_shell(bundle, small_model):
     torch.testing.assert_close(again.model.segmentation_head.weight[0], small_model.segmentation_head.weight[2])
     live = load_model(small_model, changes=Changes(classes=tuple("vwxyz")))
     assert live.labels.names == tuple("vwxyz")
-    with pytest.raises(ConfigError, match="2 names in classes for 5 outputs; expected one per output; adapt_head"):
+    with pytest.raises(ConfigError, match="2 names in classes for 5 outputs; expected one per output; use adapt_head"):
         load_model(bundle, changes=Changes(classes=("a", "b")))
 
 

@@ -19,7 +19,7 @@ def source(**tensors):
 def test_names_are_computed_and_what_is_dropped_has_its_reason():
     claims = claim(source(a1=1, a2=1, momentum=1), RULES)
     assert claims.used == {"x.2": "a1", "x.3": "a2"}
-    assert claims.dropped == {"step": "training state", "momentum": "a state of training"}
+    assert claims.dropped == {"step": "training state", "momentum": "training state"}
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ def test_names_are_computed_and_what_is_dropped_has_its_reason():
     [
         (RULES[1:], "a1 matches 0 rules"),
         ([*RULES, Rule("a1", "y")], "a1 matches 2 rules"),
-        ([Rule(r"a\d", "x")], "a2 and a1 both are x"),
+        ([Rule(r"a\d", "x")], "a2 and a1 both become x"),
     ],
 )
 def test_what_is_not_claimed_once_stops_the_run(rules, said):
