@@ -147,7 +147,7 @@ def config(tmp_path):
         (["--model.schedule.name", "cosine"], "schedule.name='cosine'; expected one of poly, exponential, constant"),
         (["--config", "missing.yaml"], "'missing.yaml' cannot be read: No such file"),
         (["--data.reader", "camvid", "--data.root", "nowhere"], "nowhere"),
-        (["--resume", "missing.ckpt"], "resume=missing.ckpt is not there"),
+        (["--resume", "missing.ckpt"], "resume=missing.ckpt does not exist"),
         (["--model.encoder_weights", "missing.keras"], "missing.keras"),
         (["--run.monitor", "val/iou/nothing"], "run.monitor='val/iou/nothing'"),
         (["--trainer.accelerator", "tpu"], "trainer.accelerator=tpu: this machine has none; expected"),

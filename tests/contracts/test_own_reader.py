@@ -272,7 +272,7 @@ def test_a_mistake_in_a_sample_is_one_line_that_names_it(kind, mistake):
         ),
         ("class value:\n    records = read = print\n    labels = ['a']\n    channels = 4", "set data.channels to 4"),
         ("def value(split): return 3\nvalue.classes = ['a']", "split train, is int; expected a data set with a length"),
-        ("def value(split): return []", "has no classes; expected the names of the classes; set layout.labels.classes"),
+        ("def value(split): return []", "has no classes; expected class names; set layout.labels.classes"),
         ("def value(split): 1 / 0", "split train raised ZeroDivisionError"),
         ("def value(split): return [3]\nvalue.classes = ['a']", "is int; expected an image and a mask"),
         ("def value(split): return [(3,)]\nvalue.classes = ['a']", "is 1 values; expected an image and a mask"),

@@ -273,7 +273,7 @@ def test_an_older_run_is_not_overwritten_unasked(trained):
         (["--model.widht", "1"], "did you mean 'model.width'"),
         (["--model.optimizer.lr", "fast"], "model.optimizer.lr=fast; expected float"),
         (["--model.start_from", "run"], "unknown option 'model.start_from'"),
-        (["--resume", "nowhere.ckpt"], "resume=nowhere.ckpt is not there"),
+        (["--resume", "nowhere.ckpt"], "resume=nowhere.ckpt does not exist"),
         (["--seed_everything", "-1"], "seed_everything=-1"),
     ],
 )

@@ -1,4 +1,4 @@
-"""The `xseg` program: one verb per task, each imported when it is asked for."""
+"""The `xseg` program, with one verb per task, imported on demand."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ EXIT_OK, EXIT_SOME_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
 
 
 def load_verb(verb: str) -> Callable[[Sequence[str]], int]:
-    """Import the function behind `verb`: it takes the arguments after the verb and returns the exit status."""
+    """Import the function of a verb, which takes the arguments after the verb and returns the exit status."""
     module, _, function = VERBS[verb].partition(":")
     loaded: Callable[[Sequence[str]], int] = getattr(importlib.import_module(module), function)
     return loaded
 
 
 def summary_of(verb: str) -> str:
-    """Return the first line of the docstring of a verb's function, read from its file: importing takes a second."""
+    """Return the first docstring line of a verb's function, read from its file, as importing takes a second."""
     module, _, function = VERBS[verb].partition(":")
     spec = importlib.util.find_spec(module)
     if spec is None or spec.origin is None:
@@ -48,12 +48,12 @@ def summary_of(verb: str) -> str:
 
 
 def usage() -> str:
-    """Return the text of `xseg --help`, made of the verbs' docstrings."""
+    """Return the text of `xseg --help`, from the docstrings of the verbs."""
     rows = [f"  {verb:<10} {summary_of(verb)}" for verb in VERBS]
     lines = [
         "usage: xseg VERB [options]",
         "",
-        "Xception and DeepLabV3+ for semantic segmentation.",
+        "Semantic segmentation with Xception and DeepLabV3+.",
         "",
         "verbs:",
         *rows,
@@ -65,7 +65,7 @@ def usage() -> str:
 
 
 def run(verb: str, arguments: Sequence[str]) -> int:
-    """Run one verb and return its exit status; an error becomes one line on standard error."""
+    """Run a verb and return its exit status; errors are one line on standard error."""
     try:
         return load_verb(verb)(arguments)
     except KeyboardInterrupt:
@@ -79,15 +79,15 @@ def run(verb: str, arguments: Sequence[str]) -> int:
 
 
 def one_line(error: Exception) -> str:
-    """Return what went wrong as a single line."""
+    """Return an error as a single line."""
     text = " ".join(str(error).split()) or type(error).__name__
     if isinstance(error, XsegError | OSError):
         return text
-    return f"{type(error).__name__}: {text} (XSEG_DEBUG=1 shows where)"
+    return f"{type(error).__name__}: {text} (XSEG_DEBUG=1 shows the traceback)"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run `xseg` with the arguments after the program's name and return the exit status."""
+    """Run `xseg` with the arguments after the program name, and return the exit status."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     verb = arguments[0] if arguments else "--help"
     if verb in ("-h", "--help", "help"):

@@ -1,4 +1,4 @@
-"""Reading a verb's arguments: options made of documented dataclasses, and errors that are one line."""
+"""Arguments of a verb: options from documented dataclasses, and one-line errors."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ Options = TypeVar("Options")
 
 
 def new_parser(verb: str, description: str) -> ArgumentParser:
-    """Return a parser that raises its errors; `--help` shows the description."""
+    """Return a parser that raises its errors, with a description for `--help`."""
     return ArgumentParser(prog=f"xseg {verb}", description=description, exit_on_error=False, allow_abbrev=False)
 
 
 def add_options(parser: ArgumentParser, options: type) -> None:
-    """Add a flat option per field of a dataclass, documented by the dataclass's docstring.
+    """Add one option per field of a dataclass, with its docstring as help.
 
-    A field of type bool becomes a flag, a tuple of numbers an option with one value or more ("--scales 0.5 1.0").
+    A bool becomes a flag, a tuple of numbers an option with one or more values ("--scales 0.5 1.0").
 
     Args:
-        parser: gets the options.
-        options: a dataclass whose fields have defaults.
+        parser: parser that gets the options.
+        options: dataclass whose fields have defaults.
     """
     documented = {param.arg_name: param.description for param in parse_docstring(options.__doc__ or "").params}
     hints, defaults = get_type_hints(options), vars(options())
@@ -49,7 +49,7 @@ def add_options(parser: ArgumentParser, options: type) -> None:
 
 
 def options_of(kind: type[Options], values: Mapping[str, Any]) -> Options:
-    """Build a dataclass of the parsed values of its fields.
+    """Build a dataclass from the parsed values of its fields.
 
     Raises:
         ConfigError: if a value is out of range.
@@ -61,7 +61,7 @@ def parse_arguments(parser: ArgumentParser, arguments: Sequence[str]) -> Namespa
     """Parse arguments.
 
     Raises:
-        ConfigError: if an option is unknown, with the nearest name; if one is missing; or if a value is wrong.
+        ConfigError: if an option is unknown (with the nearest name), missing, or has a wrong value.
     """
     known = {option for action in parser._actions for option in action.option_strings}
     free = {option for action in parser._actions for option in action.option_strings if _takes_any_key(action)}
@@ -75,12 +75,12 @@ def parse_arguments(parser: ArgumentParser, arguments: Sequence[str]) -> Namespa
 
 
 def parse(parser: ArgumentParser, arguments: Sequence[str], *, remedy: str = "") -> Namespace:
-    """Parse arguments, with errors as one line that names the option.
+    """Parse arguments, with one-line errors that name the option.
 
     Args:
-        parser: what is parsed.
-        arguments: the command line.
-        remedy: what an error says at its end.
+        parser: parser of the options.
+        arguments: command line.
+        remedy: remedy in error messages.
 
     Raises:
         ConfigError: if a value has the wrong type or a file cannot be read.
@@ -93,7 +93,7 @@ def parse(parser: ArgumentParser, arguments: Sequence[str], *, remedy: str = "")
 
 
 def read_config(file: PathArgument) -> Mapping[str, Any]:
-    """Return the options that a YAML file holds.
+    """Return the options in a YAML file.
 
     Raises:
         ConfigError: if the file is missing or is not YAML of nested options.
@@ -114,7 +114,7 @@ def _takes_any_key(action: Any) -> bool:
 
 
 def _without_none(hint: Any) -> Any:
-    """Return X for X | None: an option that is not given is None by itself, and errors then name only X."""
+    """Return X for X | None: missing options are None anyway, and errors then name only X."""
     if get_origin(hint) not in (Union, types.UnionType):
         return hint
     members = [member for member in get_args(hint) if member is not type(None)]
@@ -122,7 +122,7 @@ def _without_none(hint: Any) -> Any:
 
 
 def _explained(message: str) -> tuple[str, str]:
-    """Return jsonargparse's error about a value as what was got and what is expected."""
+    """Return jsonargparse's error about a value as the value given and the value expected."""
     message = re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", " ".join(message.split()))
     message = re.sub(r"\btyping\.", "", message)
     message = re.sub(r"\bLiteral\[([^\]]*)\]", r"one of \1", message)

@@ -1,4 +1,4 @@
-"""`xseg demo`: everything once, without a download."""
+"""`xseg demo`: run all steps once, without a download."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ SCENE_SIZE = (128, 192)  # height and width in pixels
 
 @dataclass(frozen=True)
 class DemoOptions:
-    """What the demo does.
+    """Options of the demo.
 
     Args:
-        output_dir: folder that receives data/, run/, predictions/ and report.html.
-        overwrite: replace an older demo there.
-        epochs: number of times that training sees every scene.
-        scenes: number of scenes to train on; an eighth as many are for validation, and as many again for the test.
+        output_dir: folder for data/, run/, predictions/ and report.html.
+        overwrite: whether to replace an older demo.
+        epochs: number of passes over the training scenes.
+        scenes: number of training scenes; an eighth of it is the number of validation and of test scenes.
 
     Raises:
         ConfigError: if a number is not positive.
@@ -45,10 +45,10 @@ def main(arguments: Sequence[str]) -> int:
     """Train, evaluate and predict on generated street scenes, in a few minutes and without a download.
 
     Args:
-        arguments: what follows `xseg demo`.
+        arguments: arguments after `xseg demo`.
 
     Returns:
-        0 when all is done.
+        0.
 
     Raises:
         XsegError: if an option is wrong.
@@ -65,7 +65,7 @@ def main(arguments: Sequence[str]) -> int:
     with as_file(files("xseg.cli") / "demo.yaml") as config:
         chosen = ["--data.root", str(data), "--trainer.max_epochs", str(options.epochs)]
         train.main(["--config", str(config), "--output_dir", str(run), *chosen, *["--overwrite"] * options.overwrite])
-    print("scores on scenes that it has not seen:", flush=True)
+    print("scores on unseen scenes:", flush=True)
     evaluate.main([str(run), "--split", "test", "--output_dir", str(root), *["--overwrite"] * options.overwrite])
     predict.main([str(run), str(data / "test" / "images"), "--output_dir", str(predictions), "--overlay"])
     print(f"demo done in {time.monotonic() - start:.0f} s; open {root / 'report.html'}", flush=True)
@@ -73,10 +73,10 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _require_free(root: Path, data: Path, *, overwrite: bool) -> None:
-    """Refuse a folder with something in it; remove the scenes of an older demo if that was asked for.
+    """Refuse a folder that is not empty; remove an older demo if overwriting is requested.
 
     Raises:
-        ConfigError: if the folder holds something that would be mixed with the demo.
+        ConfigError: if the folder holds other files.
     """
     if root.exists() and not root.is_dir():
         raise ConfigError(f"output_dir={root} is a file", expected="a folder")
@@ -91,7 +91,7 @@ def _require_free(root: Path, data: Path, *, overwrite: bool) -> None:
 
 
 def _write_scenes(folder: Path, count: int) -> None:
-    """Write the data set and say so."""
+    """Write the data set and print its size."""
     from xseg.data.generated.scenes import write_scenes
 
     held_out = max(1, count // 8)

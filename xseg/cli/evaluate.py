@@ -1,4 +1,4 @@
-"""`xseg evaluate`: the scores of a model on a labelled split."""
+"""`xseg evaluate`: evaluate a model on a labelled split."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Score a run or a bundle on a labelled split, and write a report.
+    """Evaluate a run or a bundle on a labelled split, and write a report.
 
     Args:
-        arguments: what follows `xseg evaluate`.
+        arguments: arguments after `xseg evaluate`.
 
     Returns:
         0.
@@ -52,7 +52,7 @@ def main(arguments: Sequence[str]) -> int:
     from xseg.inference.predictor import load
     from xseg.reports.model_summary import model_facts
 
-    locate_bundle(source)  # a mistyped run has no configuration, so its data options would be blamed
+    locate_bundle(source)  # otherwise a mistyped run would give an error about its data options
     reader = create_reader(data)
     reader.records(split)  # a missing folder is reported before the model is loaded
     predictor = load(source, **asdict(options))
@@ -77,7 +77,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def default_directory(source: PathArgument, split: Split) -> Path:
-    """Return where the scores go if nothing is said: into a run, or for another model below runs/evaluate."""
+    """Return the default folder for scores: inside a run, or for other models below runs/evaluate."""
     from xseg.bundles.locate import locate_run
 
     run = locate_run(source)
@@ -96,24 +96,24 @@ def evaluate_and_report(
     settings: EvaluationSettings | None = None,
     metrics: Sequence[MetricSource] = (),
 ) -> Evaluation:
-    """Score a model with a progress bar, and write metrics.json, per_image.csv and report.html.
+    """Evaluate a model with a progress bar, and write metrics.json, per_image.csv and report.html.
 
     Args:
-        predictor: the model.
-        reader: the data set.
+        predictor: predictor of the model.
+        reader: reader of the data set.
         split: train, val or test.
-        directory: where the files go.
-        title: the report's heading.
-        facts: what the report's head says about model and data.
-        history: a training's metrics.csv, whose curves the report shows.
-        settings: model, split, data and options, which metrics.json names.
+        directory: folder for the files.
+        title: heading of the report.
+        facts: properties of model and data for the head of the report.
+        history: metrics.csv of a training, for curves in the report.
+        settings: model, split, data and options for metrics.json.
         metrics: further metrics; see `xseg.evaluation.evaluate.evaluate`.
 
     Returns:
-        The scores.
+        The results.
 
     Raises:
-        XsegError: as `xseg.evaluation.evaluate.evaluate` does, or if the history cannot be read.
+        XsegError: as in `xseg.evaluation.evaluate.evaluate`, or if the history cannot be read.
         OSError: if a file cannot be written.
     """
     from xseg.evaluation.evaluate import evaluate
@@ -145,11 +145,11 @@ def print_scores(evaluation: Evaluation) -> None:
     table.add_column("pixels", footer=str(sum(scores.pixels)), justify="right", no_wrap=True)
     columns = [scores.per_class[metric.name] for metric in shown]
     for name, pixels, *values in zip(evaluation.labels.names, scores.pixels, *columns, strict=True):
-        # Text: a name in brackets is no markup
+        # Text: names in brackets are not markup
         table.add_row(Text(name), *map(_cell, values), str(pixels))
     console = Console()
     if not console.is_terminal:
-        console = Console(width=110)  # a log has no width of its own, and 80 columns would cut the numbers
+        console = Console(width=110)  # the default of 80 columns would truncate numbers in a log
     console.print(table)
     overall = ((metric.overall_heading(), metric.overall_key()) for metric in metrics)
     print(", ".join(f"{heading} {_cell(scores.overall[key])}" for heading, key in overall if key is not None))
@@ -160,19 +160,21 @@ def _cell(value: float | None) -> str:
 
 
 def _parse(arguments: Sequence[str]) -> dict[str, Any]:
-    """Parse twice: the model and --config say which files hold the defaults of the data's options."""
-    parser = new_parser("evaluate", "Score a run or a bundle on a labelled split, and write a report.")
+    """Parse twice: the model and --config name the files with defaults of the data options."""
+    parser = new_parser("evaluate", "Evaluate a run or a bundle on a labelled split, and write a report.")
     parser.add_argument("model", type=str, help="a run directory, a bundle directory or a Hugging Face Hub id")
-    parser.add_argument("--split", choices=SPLITS, default="val", help="which part of the data set")
-    parser.add_argument("--output_dir", type=str, help="where to write; default: in the run, or runs/evaluate/NAME")
+    parser.add_argument("--split", choices=SPLITS, default="val", help="split of the data set")
+    parser.add_argument(
+        "--output_dir", type=str, help="folder for the results; in the run or runs/evaluate/NAME by default"
+    )
     parser.add_argument("--config", type=str, help="a YAML file whose `data:` replaces all of the run's data options")
-    own = "metrics of your own beside xseg's, as metrics.py:MyMetric"
+    own = "your own metrics in addition to xseg's, such as metrics.py:MyMetric"
     parser.add_argument("--metrics", type=str, nargs="+", default=[], help=own)
     parser.add_argument("--overwrite", action="store_true", help="replace the scores of another evaluation")
     add_options(parser, InferenceOptions)
     parser.add_class_arguments(DataOptions, "data")
     first = parse_arguments(parser, arguments)
-    from xseg.bundles.locate import locate_run  # not before --help is answered: it imports torch
+    from xseg.bundles.locate import locate_run  # after --help, because it imports torch
 
     run = locate_run(first.model) or Path(first.model)
     file = Path(first.config) if first.config else run / "config.yaml"

@@ -1,4 +1,4 @@
-"""`xseg lab`."""
+"""`xseg lab`: studies of the Xception paper."""
 
 from __future__ import annotations
 

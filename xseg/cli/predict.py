@@ -1,4 +1,4 @@
-"""`xseg predict`: masks for images, folders, globs, lists, videos, cameras and GeoTIFFs."""
+"""`xseg predict`: predict masks for images, folders, globs, lists, videos, cameras and GeoTIFFs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from xseg.predict.outputs.output import Output
     from xseg.predict.table import PredictionRow
 
-# A command is to be quick; in Python and for scores, what a user does not ask for is left exact.
+# The command line defaults to speed; Python and evaluation default to exact results.
 QUICK = {"precision": "auto", "backend": "auto"}
 
 
@@ -32,13 +32,13 @@ def main(arguments: Sequence[str]) -> int:
     """Predict masks for images, folders, globs, lists, videos and GeoTIFFs.
 
     Args:
-        arguments: what follows `xseg predict`.
+        arguments: arguments after `xseg predict`.
 
     Returns:
-        0, or 1 if some inputs failed and the rest is done.
+        0, or 1 if some inputs failed and the others are done.
 
     Raises:
-        XsegError: if an option, the model or a source is wrong; nothing has been written then.
+        XsegError: if an option, the model or a source is wrong; nothing is written then.
     """
     parser = new_parser("predict", "Predict masks for images, folders, globs, lists, videos and GeoTIFFs.")
     parser.add_argument("model", type=str, help="a run directory, a bundle directory or a Hugging Face Hub id")
@@ -46,8 +46,8 @@ def main(arguments: Sequence[str]) -> int:
         "source",
         type=str,
         nargs="+",
-        help="images, folders, globs in quotes, @list.txt, videos, GeoTIFFs, a camera's number, or URLs that fsspec "
-        "knows (s3://bucket/photos)",
+        help="images, folders, globs in quotes, @list.txt, videos, GeoTIFFs, the number of a camera, or URLs that "
+        "fsspec supports (s3://bucket/photos)",
     )
     add_options(parser, FolderOptions)
     _add_outputs(parser)
@@ -60,13 +60,13 @@ def main(arguments: Sequence[str]) -> int:
     machines = options_of(EngineOptions, values)
     directory = Path(folder.output_dir)
     if directory.exists() and not directory.is_dir():
-        raise ConfigError(f"output_dir={folder.output_dir} is a file", expected="a folder, or a name that is free")
+        raise ConfigError(f"output_dir={folder.output_dir} is a file", expected="a folder, or a new name")
 
-    from xseg.predict.sources import expand_sources  # not before --help is answered: it imports OpenCV
+    from xseg.predict.sources import expand_sources  # after --help, because it imports OpenCV
 
     sources = expand_sources(values["source"], exclude=folder.output_dir)
 
-    from xseg.bundles.locate import locate_bundle  # imports torch, and everything above is checked without it
+    from xseg.bundles.locate import locate_bundle  # imports torch, which all checks above do not need
     from xseg.inference.predictor import load
     from xseg.predict.job import Job
     from xseg.predict.manifest import bundle_digest, describe_run
@@ -87,7 +87,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _in_fact(predictor: Predictor) -> dict[str, Any]:
-    """Say what "auto" means here, and return it."""
+    """Print and return the actual values of "auto" options."""
     backend = predictor.backend
     device = str(predictor.device)
     print(f"xseg predict: {backend.name} in {backend.precision} on {device}", file=sys.stderr, flush=True)
@@ -95,7 +95,7 @@ def _in_fact(predictor: Predictor) -> dict[str, Any]:
 
 
 def _add_outputs(parser: ArgumentParser) -> None:
-    """Add an option per kind of output, those of the kinds themselves, and one for a user's own."""
+    """Add one option per output, the outputs' own options, and one for the user's own outputs."""
     for name, kind in optional_outputs().items():
         parser.add_argument(f"--{name}", action="store_true", help=kind.description)
         if option_names(kind):
@@ -106,7 +106,7 @@ def _add_outputs(parser: ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="CLASS_PATH",
-        help="an output of your own to write too, as path/to/file.py:Name or package.module.Name: a subclass of "
+        help="your own output, as path/to/file.py:Name or package.module.Name, a subclass of "
         "xseg.predict.outputs.output.Output; may be given several times",
     )
 
@@ -114,7 +114,7 @@ def _add_outputs(parser: ArgumentParser) -> None:
 def _print_summary(
     rows: Sequence[PredictionRow], options: FolderOptions, outputs: Sequence[Output], seconds: float
 ) -> None:
-    """Print what was written where and how fast."""
+    """Print the written files and the speed."""
     from xseg.predict.staging import OutputFolder
 
     folder = OutputFolder.named(options.output_dir)

@@ -1,4 +1,4 @@
-"""The progress of long work on standard error: a bar on a terminal, plain lines elsewhere."""
+"""Progress of long work on standard error: a bar on a terminal, lines otherwise."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from contextlib import contextmanager
 
 from xseg.files.progress import Progress
 
-LINE_INTERVAL = 10.0  # seconds between plain lines: a log of an hour's work has 360
+LINE_INTERVAL = 10.0  # seconds between lines
 
 
 @contextmanager
 def show_progress(title: str, total: int, *, unit: str = "images") -> Iterator[Progress]:
-    """Show the progress of `total` items while the block runs.
+    """Show the progress of `total` items while the context is open.
 
     Args:
         title: name of the work, for example "predict".
@@ -22,7 +22,7 @@ def show_progress(title: str, total: int, *, unit: str = "images") -> Iterator[P
         unit: name of the items, in the plural.
 
     Yields:
-        The object that counts the items.
+        The progress, which counts the items.
     """
     if sys.stderr.isatty():
         with _bar(title, total, unit) as bar:
@@ -32,13 +32,13 @@ def show_progress(title: str, total: int, *, unit: str = "images") -> Iterator[P
 
 
 class PlainProgress:
-    """A line on standard error now and then, for logs.
+    """Progress as lines on standard error at intervals, for logs.
 
     Args:
         title: name of the work.
         total: number of items; 0 if unknown.
         unit: name of the items, in the plural.
-        clock: returns seconds.
+        clock: function that returns seconds.
     """
 
     def __init__(self, title: str, total: int, unit: str, clock: Callable[[], float] = time.monotonic) -> None:
@@ -47,7 +47,7 @@ class PlainProgress:
         self._start = self._shown = clock()
 
     def advance(self, count: int = 1) -> None:
-        """Count items as done, and show a line if the last one is long ago."""
+        """Mark items as done, and show a line if the interval has passed."""
         self._done += count
         now = self._clock()
         if now - self._shown < LINE_INTERVAL or 0 < self._total <= self._done:
@@ -74,20 +74,20 @@ def clock_time(seconds: float) -> str:
 
 @contextmanager
 def _bar(title: str, total: int, unit: str) -> Iterator[Progress]:
-    from rich.console import Console  # imported here so that `xseg VERB --help` is quick
+    from rich.console import Console  # imported here for a fast `xseg VERB --help`
     from rich.progress import BarColumn, MofNCompleteColumn, Task, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as RichProgress
     from rich.text import Text
 
     class Speed(TextColumn):
-        """Items a second."""
+        """Items per second."""
 
         def __init__(self) -> None:
             super().__init__("")
 
         def render(self, task: Task) -> Text:
-            """Return the column's text."""
-            # of all the work, not rich's of the last moments: batches come at once
+            """Return the text of the column."""
+            # average over all items, unlike rich's recent speed, as batches finish at once
             seconds = task.finished_time or task.elapsed
             return Text(f"{task.completed / seconds:.1f} {unit}/s" if seconds and task.completed else "")
 
@@ -97,10 +97,10 @@ def _bar(title: str, total: int, unit: str) -> Iterator[Progress]:
         task = bar.add_task(title, total=total or None)
 
         class Bar:
-            """The bar as what `Progress` asks for."""
+            """Progress bar with the interface of `Progress`."""
 
             def advance(self, count: int = 1) -> None:
-                """Move on by `count` items."""
+                """Mark items as done."""
                 bar.advance(task, count)
 
             def message(self, line: str) -> None:

@@ -1,4 +1,4 @@
-"""`xseg train`."""
+"""`xseg train`: train a segmentation model or a classifier."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ def main(arguments: Sequence[str]) -> int:
     """Train a model on a labelled data set; with `--task classification`, a classifier on folders of classes.
 
     Returns:
-        0 when the training, its evaluation and its report are done.
+        0 after training, evaluation and report.
 
     Raises:
-        XsegError: if an option, the data or the weights are wrong, which is found before work begins.
-        KeyboardInterrupt: if the user stopped it.
+        XsegError: if an option, the data or the weights are wrong, before training starts.
+        KeyboardInterrupt: if the user stops it.
     """
     if "--help" in arguments or "-h" in arguments:
         return _help(arguments)
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str]) -> int:
     if first:
         request.run.require_free(resume=request.resume is not None, overwrite=request.overwrite)
     find = _find_classes if request.task == "classification" else _find_masks
-    reader = find(request, on_message=print if first else _silent)  # before anything slow is imported
+    reader = find(request, on_message=print if first else _silent)  # before slow imports
 
     from xseg.cli.trainer_options import parse_trainer
     from xseg.training.run.classification import ClassificationRun
@@ -70,15 +70,15 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def is_first_process() -> bool:
-    """Return whether this is the only process of a training, or the first of several, as their starter numbers them."""
+    """Return whether this is the only process of a training, or the first of several by their launcher's numbers."""
     return all(os.environ.get(name, "0") == "0" for name in ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID"))
 
 
 def _fit(training: TrainingRun[Any, Any, Any, Any]) -> None:
-    """Train.
+    """Run the training.
 
     Raises:
-        KeyboardInterrupt: if the user or a scheduler stopped it.
+        KeyboardInterrupt: if the user or a scheduler stops it.
     """
     from xseg.training.callbacks.stop_signals import TrainingStopped
 
@@ -104,7 +104,7 @@ def _help(arguments: Sequence[str]) -> int:
 
 
 def _find_masks(request: TrainRequest[Any, Any], *, on_message: Callable[[str], None]) -> Reader:
-    """Return the reader of a data set of masks, and look for its images.
+    """Return the reader of a data set with masks, after counting its images.
 
     Raises:
         DataError: if a split to train or validate on is missing.
@@ -119,7 +119,7 @@ def _find_masks(request: TrainRequest[Any, Any], *, on_message: Callable[[str], 
 
 
 def _find_classes(request: TrainRequest[Any, Any], *, on_message: Callable[[str], None]) -> ClassFolders:
-    """Return the folders of classes, without the broken images if that was asked for.
+    """Return the folders of classes, without broken images if requested.
 
     Raises:
         DataError: if files are missing or broken.
@@ -134,7 +134,7 @@ def _find_classes(request: TrainRequest[Any, Any], *, on_message: Callable[[str]
         if not request.data.skip_broken:
             raise DataError(
                 look.summary(),
-                expected="whole image files",
+                expected="complete image files",
                 remedy="replace or remove them, or leave them out with --data.skip_broken true",
             )
         folders = folders.without({split: [*found] for split, found in look.broken.items()})
@@ -147,7 +147,7 @@ def _find_classes(request: TrainRequest[Any, Any], *, on_message: Callable[[str]
 
 
 def _describe(training: TrainingRun[Any, Any, Any, Any], trainer: TrainerOptions) -> None:
-    """Write into the run, and print, with what is trained."""
+    """Write configuration and environment to the run, and print them."""
     from xseg.files.atomic import write_text
     from xseg.training.environment import describe_environment, describe_resumed
 
@@ -169,18 +169,20 @@ def _describe(training: TrainingRun[Any, Any, Any, Any], trainer: TrainerOptions
 
 
 def _print_resumption(resumption: Resumption[Any], environment: Mapping[str, Any]) -> None:
-    """Print what is resumed, and what keeps the training from ending exactly as it would have."""
+    """Print the resumed checkpoint, and differences in the environment that may change the weights."""
     if resumption.note:
         _note(resumption.note)
     print(f"resuming from {resumption.path} after step {resumption.step}")
     starts = [environment, *environment["resumed"]]
     for name in ("torch", "threads", "hardware"):
         if starts[-1][name] != starts[0][name]:
-            _note(f"{name} was {starts[0][name]} and is {starts[-1][name]}: the last bits of the weights may differ")
+            _note(
+                f"{name} was {starts[0][name]} and is now {starts[-1][name]}: the last bits of the weights may differ"
+            )
 
 
 def _introduce(training: TrainingRun[Any, Any, Any, Any]) -> None:
-    """Print what is trained, and how."""
+    """Print the model and the settings of the training."""
     model, trainer = training.request.model, training.trainer
     kind = getattr(model, "architecture", "classifier")
     parameters = sum(parameter.numel() for parameter in training.task.model.parameters())
@@ -195,7 +197,7 @@ def _introduce(training: TrainingRun[Any, Any, Any, Any]) -> None:
 
 
 def _print_epoch(row: Row, epochs: int | None, seconds_left: float | None) -> None:
-    """Print an epoch's line."""
+    """Print the line of an epoch."""
     parts = [f"epoch {row['epoch']}" + (f"/{epochs}" if epochs else "")]
     parts += [f"{name} {row[column]:.4f}" for name, column in EPOCH_LINE if row.get(column) is not None]
     if row["images_per_second"] is not None:
@@ -210,16 +212,16 @@ def _print_epoch(row: Row, epochs: int | None, seconds_left: float | None) -> No
 
 
 def _note(line: str) -> None:
-    """Print a line that is no error."""
+    """Print a note."""
     print(f"note: {line}", file=sys.stderr, flush=True)
 
 
 def _silent(_line: str) -> None:
-    """Print nothing: the first process does."""
+    """Print nothing, as the first process prints the line."""
 
 
 def _report(training: SegmentationRun) -> None:
-    """Score the best bundle over the validation split, and write and print what there is."""
+    """Evaluate the best bundle on the validation split, and write and print the results."""
     from xseg.evaluation.settings import EvaluationSettings
     from xseg.inference.predictor import load
     from xseg.reports.model_summary import model_facts
@@ -243,7 +245,7 @@ def _report(training: SegmentationRun) -> None:
 
 
 def _report_classifier(training: ClassificationRun) -> None:
-    """Score the best classifier over the validation split, and write and print what there is."""
+    """Evaluate the best classifier on the validation split, and write and print the results."""
     from xseg.bundles.bundle import load_bundle
     from xseg.data.loading.datamodule import ClassificationData
     from xseg.evaluation.classification import evaluate_classifier

@@ -1,4 +1,4 @@
-"""The options of `xseg train`: read, checked and explained without importing torch."""
+"""Options of `xseg train`, parsed and checked without importing torch."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from xseg.types import Task
 
 PROGRAM = "xseg train"
 DESCRIPTION = """Train a segmentation model on a labelled data set, or with --task classification a classifier on
-folders of classes, whose options --help then lists. Later --config files override earlier ones, and options override
-files. Besides the options below, --trainer.NAME sets any argument of Lightning's Trainer (max_epochs, precision,
-devices, ...): `xseg train --help trainer` lists them."""
+folders of classes (then --help lists its options). Later --config files override earlier ones, and options override
+files. In addition, --trainer.NAME sets any argument of Lightning's Trainer (max_epochs, precision, devices, ...):
+`xseg train --help trainer` lists them."""
 USAGE = f"{PROGRAM} --config FILE [--config FILE ...] [--output_dir RUN] [--a.b value ...]"
 AUTO = "auto"
 SPECIAL = ("help", "config", "print_config")
@@ -37,10 +37,10 @@ OUTPUT = {"segmentation": "runs/train", "classification": "runs/classify"}
 
 
 def asked_task(arguments: Sequence[str]) -> Task:
-    """Return the task that a command line names; else the last of its files to say one; else segmentation.
+    """Return the task from the command line, else from the last file with one, else segmentation.
 
     Raises:
-        ConfigError: if there is no such task, or a file cannot be read.
+        ConfigError: if the task is unknown, or a file cannot be read.
     """
     said = [value for name, value in _pairs(arguments) if name == "--task"]
     said = said or [read_config(file)["task"] for file in _config_files(arguments) if "task" in read_config(file)]
@@ -51,15 +51,15 @@ def asked_task(arguments: Sequence[str]) -> Task:
 
 
 def build_parser(task: Task = "segmentation") -> ArgumentParser:
-    """Return a parser of all options but the Trainer's; quick to build."""
+    """Return a parser of all options except the Trainer's."""
     parser = ArgumentParser(prog=PROGRAM, usage=USAGE, description=DESCRIPTION, exit_on_error=False)
     parser.add_argument("--config", action="config", help="a YAML file of options; may be given several times")
-    parser.add_argument("--task", type=Task, default=task, help="what is trained; it decides which options there are")
-    parser.add_argument("--output_dir", type=str, default=OUTPUT[task], help="the folder that receives the run")
-    resume = "a run's last.ckpt, to resume from; auto for that of output_dir if there is one, else a new run"
+    parser.add_argument("--task", type=Task, default=task, help="task of the model, which determines the other options")
+    parser.add_argument("--output_dir", type=str, default=OUTPUT[task], help="folder of the run")
+    resume = "last.ckpt of a run to resume; auto for the one in output_dir if it exists, else a new run"
     parser.add_argument("--resume", type=str | None, default=None, help=resume)
     parser.add_argument("--overwrite", action="store_true", help="replace an older run in output_dir")
-    parser.add_argument("--seed_everything", type=int, default=0, help="seed of every random choice, 0 or more")
+    parser.add_argument("--seed_everything", type=int, default=0, help="random seed, 0 or more")
     model, data = OPTIONS[task]
     parser.add_class_arguments(model, "model")
     parser.add_class_arguments(data, "data")
@@ -69,7 +69,7 @@ def build_parser(task: Task = "segmentation") -> ArgumentParser:
 
 
 def parse_request(arguments: Sequence[str]) -> TrainRequest[Any, Any]:
-    """Read and check everything but the Trainer's arguments.
+    """Parse and check all options except the Trainer's.
 
     Raises:
         ConfigError: if an option is unknown, has a wrong type or value, or a file is missing.
@@ -94,7 +94,7 @@ def parse_request(arguments: Sequence[str]) -> TrainRequest[Any, Any]:
         run=run,
         options=made.run,
         resume=resume,
-        # a run that was killed before its first checkpoint begins again
+        # a run that was killed before its first checkpoint starts again
         overwrite=config.overwrite or (config.resume == AUTO and resume is None and run.config.is_file()),
         seed=config.seed_everything,
     )
@@ -104,7 +104,7 @@ def _checkpoint(asked: str | None, run: RunDirectory) -> Path | None:
     """Return the checkpoint to resume from; None for a new run.
 
     Raises:
-        ConfigError: if the one that is named is not there.
+        ConfigError: if the checkpoint does not exist.
     """
     if asked is None:
         return None
@@ -113,25 +113,25 @@ def _checkpoint(asked: str | None, run: RunDirectory) -> Path | None:
         return path
     if asked == AUTO:
         return None
-    raise ConfigError(f"resume={asked} is not there", expected="the last.ckpt of a run, or auto")
+    raise ConfigError(f"resume={asked} does not exist", expected="the last.ckpt of a run, or auto")
 
 
 def known_options(parser: ArgumentParser) -> dict[str, Any]:
-    """Return the parser's options as nested dictionaries; the leaves are defaults."""
+    """Return the parser's options as nested dictionaries with the defaults as leaves."""
     options: dict[str, Any] = parser.get_defaults(skip_validation=True).as_dict()
     return options
 
 
 def refuse_unknown_options(arguments: Sequence[str], known: Mapping[str, Any], *, group: str | None = None) -> None:
-    """Look for options that do not exist, on the command line and in the files it names.
+    """Refuse unknown options on the command line and in its files.
 
     Args:
-        arguments: the command line.
-        known: options as nested dictionaries; whatever lies under a leaf is not looked at.
-        group: the only group of options to look at; None for all.
+        arguments: command line.
+        known: known options as nested dictionaries; names below a leaf are not checked.
+        group: group of options to check; None for all.
 
     Raises:
-        ConfigError: for the first one, with the nearest name.
+        ConfigError: for the first unknown option, with the nearest name.
     """
     found = [(name.split("."), "") for name in _option_names(arguments) if name not in SPECIAL]
     found += [([*path], f" in {file}") for file in _config_files(arguments) for path in _paths(read_config(file))]
@@ -146,7 +146,7 @@ def _refuse_unknown(path: Sequence[str], known: Mapping[str, Any], *, where: str
         if not isinstance(level, Mapping) or (depth and not level):
             return
         if key not in level:
-            # the whole name first: the right word may be in another group
+            # the full name first, as the right option may be in another group
             everything = [".".join(names) for names in _paths(known)]
             near = difflib.get_close_matches(".".join(path), everything, n=1, cutoff=0.5)
             near = near or [name for name in everything if name.rpartition(".")[2] == path[-1]][:1]
@@ -156,7 +156,7 @@ def _refuse_unknown(path: Sequence[str], known: Mapping[str, Any], *, where: str
 
 
 def _paths(tree: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
-    """Yield the way to every leaf of nested dictionaries."""
+    """Yield the path to every leaf of nested dictionaries."""
     for key, value in tree.items():
         if isinstance(value, Mapping) and value:
             yield from ((str(key), *rest) for rest in _paths(value))
@@ -171,7 +171,7 @@ def _option_names(arguments: Sequence[str]) -> Iterator[str]:
 
 
 def _pairs(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Yield each argument with its value, whether that follows it or an equals sign."""
+    """Yield each argument with its value, given separately or after an equals sign."""
     for argument, after in zip(arguments, [*arguments, ""][1:], strict=True):
         name, equals, value = argument.partition("=")
         yield name, value if equals else after
@@ -182,7 +182,7 @@ def _config_files(arguments: Sequence[str]) -> Iterator[str]:
 
 
 def trainer_arguments(arguments: Sequence[str]) -> Iterator[str]:
-    """Return the Trainer's arguments alone: those of the command line, and those of its files as JSON."""
+    """Return only the Trainer's arguments, from the command line and, as JSON, from its files."""
     is_trainers = False
     for argument, (name, value) in zip(arguments, _pairs(arguments), strict=True):
         if argument.startswith("--"):
@@ -194,7 +194,7 @@ def trainer_arguments(arguments: Sequence[str]) -> Iterator[str]:
 
 
 def _without_trainer(arguments: Sequence[str]) -> Iterator[str]:
-    """Leave out the Trainer's arguments and their values."""
+    """Yield the arguments without those of the Trainer."""
     skip_value = False
     for argument in arguments:
         if argument.startswith("--"):

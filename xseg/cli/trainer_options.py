@@ -1,4 +1,4 @@
-"""The arguments of Lightning's Trainer, from the command line and its files."""
+"""Arguments of Lightning's Trainer, from the command line and its files."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ DEFAULTS = {"max_epochs": 50, "num_sanity_val_steps": 0, "enable_model_summary":
 
 @dataclass(frozen=True, eq=False)
 class TrainerOptions:
-    """The Trainer's arguments.
+    """Arguments of the Trainer.
 
     Args:
-        values: what the Trainer takes; classes are made.
-        config: the same as plain values, as a file for `--config` has them.
+        values: arguments for the Trainer, with instantiated classes.
+        config: arguments as in a file for `--config`.
     """
 
     values: dict[str, Any]
@@ -30,7 +30,7 @@ class TrainerOptions:
 
 
 def build_trainer_parser() -> ArgumentParser:
-    """Return the parser of the Trainer's arguments."""
+    """Return a parser for the Trainer's arguments."""
     parser = ArgumentParser(prog=PROGRAM, exit_on_error=False)
     parser.add_class_arguments(Trainer, "trainer", fail_untyped=False, instantiate=False, sub_configs=True)
     parser.set_defaults({f"trainer.{name}": value for name, value in DEFAULTS.items()})
@@ -38,10 +38,10 @@ def build_trainer_parser() -> ArgumentParser:
 
 
 def parse_trainer(arguments: Sequence[str]) -> TrainerOptions:
-    """Read and check the Trainer's arguments.
+    """Parse and check the Trainer's arguments.
 
     Args:
-        arguments: the whole command line.
+        arguments: complete command line.
 
     Raises:
         ConfigError: if an option is unknown or has a wrong type.

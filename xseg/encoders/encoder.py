@@ -1,4 +1,4 @@
-"""What the models ask of an encoder, whoever wrote it."""
+"""Interface of encoders for models."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from torch import nn
 
 
 class Encoder(nn.Module):
-    """A network from images (N, in_channels, H, W) to a list of maps, the images or the finest map first.
+    """A network from images (N, in_channels, H, W) to a list of feature maps, starting with the images or finest map.
 
     Attributes:
-        name: name that it is asked for by.
+        name: name of the encoder.
         depth: number of maps after the first.
         in_channels: number of image channels.
-        output_stride: size of the image over size of the last map.
-        strides: size of the image over size of each map.
+        output_stride: ratio of the image size to the size of the last map.
+        strides: ratio of the image size to the size of each map.
         out_channels: channels of each map.
-        multiple: number that the rows and columns of images are multiples of. With 1, a map has ceil(size / stride)
-            rows and columns, and its pixel i lies over pixel stride * i of the image.
+        multiple: number of which height and width of images must be multiples. If it is 1, a map has
+            ceil(size / stride) rows and columns, and its pixel i is aligned with pixel stride * i of the image.
     """
 
-    if TYPE_CHECKING:  # TorchScript reads annotations of a class body, and cannot read these
+    if TYPE_CHECKING:  # TorchScript reads annotations in a class body, and does not support these
         name: str
         depth: int
         in_channels: int

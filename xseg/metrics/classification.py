@@ -1,19 +1,19 @@
-"""Scores of images that each show one class, as a whole."""
+"""Scores of classifiers."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-TOP = 5  # classes among which the right one counts as found, as on ImageNet
+TOP = 5  # classes in the top-5 accuracy, as on ImageNet
 
 
 @dataclass(frozen=True)
 class ClassificationScores:
-    """What a validation found.
+    """Scores of a validation.
 
     Args:
-        loss: mean cross-entropy, without label smoothing.
-        top5: share of images whose class is among the five highest.
+        loss: mean cross-entropy without label smoothing.
+        top5: share of images whose class has one of the five highest scores.
         confusion: number of images per class (row) and predicted class (column).
     """
 
@@ -23,6 +23,6 @@ class ClassificationScores:
 
     @property
     def accuracy(self) -> float:
-        """Share of images whose class has the highest score: of all images, not the mean over classes."""
+        """Share of images whose class has the highest score, over all images instead of a mean over classes."""
         total = sum(map(sum, self.confusion))
         return sum(row[index] for index, row in enumerate(self.confusion)) / max(1, total)

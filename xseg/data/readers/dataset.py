@@ -1,4 +1,4 @@
-"""Any map-style data set of (image, mask), such as a `torch.utils.data.Dataset`, as a reader."""
+"""Reader for any map-style data set of (image, mask), such as a `torch.utils.data.Dataset`."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ IMAGE_TYPES = (np.uint8, np.uint16, np.float32)
 
 
 class PairDataset(Protocol):
-    """A map-style data set of an image (H, W, C) and its mask (H, W), as arrays, tensors or PIL images."""
+    """A map-style data set of images (H, W, C) and masks (H, W) as arrays, tensors or PIL images."""
 
     def __len__(self) -> int:
         """Return the number of pairs."""
         ...
 
     def __getitem__(self, index: int, /) -> tuple[Any, Any]:
-        """Return the pair of this index; the same one each time."""
+        """Return the pair with this index, always the same."""
         ...
 
 
@@ -34,15 +34,15 @@ Remake: TypeAlias = tuple[Callable[..., Reader], tuple[Any, ...]]
 
 
 class DatasetReader:
-    """Reads the pairs of a data set per split.
+    """Reads pairs from one data set per split.
 
     Args:
-        datasets: the data set of each split ("train", "val", "test"), or a function of the split's name.
-        classes: names of the classes, or what the numbers of the masks mean.
-        channels: number of channels of an image.
-        splits: names that the data set has for the splits, or their division.
-        name: what errors call the data set.
-        remake: function and arguments that make the reader anew in a worker process; None if it is copied.
+        datasets: data set of each split ("train", "val", "test"), or function of the name of a split.
+        classes: class names, or label map of the mask numbers.
+        channels: number of image channels.
+        splits: names of the splits in the data set, or their division.
+        name: name of the data set in error messages.
+        remake: function and arguments that create the reader in a worker process; None to copy it.
     """
 
     def __init__(
@@ -61,16 +61,16 @@ class DatasetReader:
         self._made: dict[str, PairDataset] = {}
 
     def __reduce__(self) -> Remake:
-        """Make the reader anew in another process, or copy what it was made of."""
+        """Create the reader again in another process, or copy its arguments."""
         if self._remake is not None:
             return self._remake
         return _copied, (self._datasets, self.labels, self.channels, self.splits, self.name)
 
     def records(self, split: Split) -> tuple[Record, ...]:
-        """Return the pairs of a split; their paths are made up of the split's name and the pair's index.
+        """Return the pairs of a split; their paths consist of split and index.
 
         Raises:
-            DataError: if there is no such split.
+            DataError: if the split does not exist.
         """
         return self.splits.records(split, self._listing)
 
@@ -78,8 +78,8 @@ class DatasetReader:
         """Return a pair as a sample.
 
         Raises:
-            DataError: if the data set raises an error; if image or mask has a wrong type or shape; or if the mask has
-                a value without a meaning.
+            DataError: if the data set raises an error, image or mask has a wrong type or shape, or the mask has an
+                unknown value.
         """
         image, mask = self._pair(record)
         name = self._name(record)
@@ -90,7 +90,7 @@ class DatasetReader:
         """Return size and mask values of a pair.
 
         Raises:
-            DataError: as `read` does.
+            DataError: as in `read`.
         """
         image, mask = self._pair(record)
         name = self._name(record)
@@ -141,9 +141,9 @@ def checked_image(image: Any, channels: int, name: str) -> Array:
     """Return an image as an array (H, W, channels) of uint8, uint16 or float32.
 
     Args:
-        image: array, tensor on the CPU or PIL image; (H, W) if there is one channel.
-        channels: number of channels that it has to have.
-        name: what errors call it.
+        image: array, tensor on the CPU or PIL image; (H, W) for one channel.
+        channels: expected number of channels.
+        name: name in error messages.
 
     Raises:
         DataError: if it has another type, shape or number of channels.
@@ -167,13 +167,13 @@ def checked_mask(mask: Any, size: tuple[int, int], labels: LabelMap, name: str) 
     """Return a mask as train ids (H, W) of uint8 or uint16.
 
     Args:
-        mask: array, tensor on the CPU or PIL image of whole numbers.
+        mask: array, tensor on the CPU or PIL image of integers.
         size: height and width of its image in pixels.
-        labels: what its numbers mean.
-        name: what errors call it.
+        labels: label map of the numbers.
+        name: name in error messages.
 
     Raises:
-        DataError: if it has another type, another size than its image, or a value without a meaning.
+        DataError: if it has another type, another size than its image, or an unknown value.
     """
     numbers = as_numbers(np.asarray(mask), name)
     _check_size(size, numbers, name)

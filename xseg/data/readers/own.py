@@ -1,4 +1,4 @@
-"""Readers and data sets of a user's own, by class path or as objects, with every sample checked."""
+"""The user's own readers and data sets, by class path or as objects, with checks of every sample."""
 
 from __future__ import annotations
 
@@ -21,20 +21,19 @@ from xseg.files.objects import absolute_class_path, load_object
 from xseg.labels.label_map import LabelMap
 from xseg.types import Split
 
-METHODS = ("records", "read")  # what makes a class a reader, beside `labels`
+METHODS = ("records", "read")  # methods of a reader, besides `labels`
 
 
 def create(options: DataOptions) -> Reader:
-    """Return the reader at the class path that the options name.
+    """Return the reader for the class path in the options.
 
-    There, a class with `labels`, `records` and `read` is a reader. Any other class or function is called with the name
-    of a split and returns a map-style data set of (image, mask); the classes are `layout.labels.classes`, or the data
-    set's `classes`. Both get `layout.options` as arguments, and `root` and `channels` if they have arguments of these
-    names.
+    A class with `labels`, `records` and `read` is a reader. Any other class or function is called with the name of a
+    split and returns a map-style data set of (image, mask), with the classes in `layout.labels.classes` or the data
+    set's `classes`. Both get `layout.options` as arguments, and `root` and `channels` if they have such arguments.
 
     Raises:
-        ConfigError: if the class path, an option or what it makes is wrong.
-        DataError: if it raises an error, or no classes are known.
+        ConfigError: if the class path, an option or the result is wrong.
+        DataError: if the code raises an error, or the classes are unknown.
     """
     # absolute, so that worker processes find the same file
     options = replace(options, reader=absolute_class_path(options.reader))
@@ -49,7 +48,7 @@ def create(options: DataOptions) -> Reader:
         if reader.channels != options.channels:
             raise ConfigError(
                 f"channels={options.channels} with {name}, whose images have {reader.channels}",
-                expected="as many",
+                expected="the same number",
                 remedy=f"set data.channels to {reader.channels}",
             )
         return reader
@@ -61,11 +60,11 @@ def create(options: DataOptions) -> Reader:
 
 
 def as_reader(reader: Reader, *, channels: int) -> Reader:
-    """Return a reader whose samples are checked: a reader of this package as it is, any other one in a `CheckedReader`.
+    """Return a reader with checked samples: a reader of this package itself, any other one in a `CheckedReader`.
 
     Args:
-        reader: a reader.
-        channels: number of channels of an image, if the reader has no `channels`.
+        reader: any reader.
+        channels: number of image channels, if the reader has no `channels`.
     """
     if type(reader).__module__.partition(".")[0] == "xseg":
         return reader
@@ -73,17 +72,17 @@ def as_reader(reader: Reader, *, channels: int) -> Reader:
 
 
 class CheckedReader:
-    """A user's own reader, each of whose samples is checked.
+    """The user's own reader, with checks of every sample.
 
     Args:
-        reader: an object with `labels` (a `LabelMap` or the names of the classes), `records` and `read`; optionally
-            `channels` and `inspect`.
-        name: what errors call the reader.
-        channels: number of channels of an image, if the reader has no `channels`.
-        options: options from which worker processes make the reader anew; None if it is copied to them.
+        reader: object with `labels` (a `LabelMap` or class names), `records` and `read`, and optionally `channels` and
+            `inspect`.
+        name: name of the reader in error messages.
+        channels: number of image channels, if the reader has no `channels`.
+        options: options from which worker processes create the reader; None to copy it.
 
     Raises:
-        ConfigError: if the reader is not complete.
+        ConfigError: if the reader is incomplete.
     """
 
     def __init__(self, reader: Any, name: str, *, channels: int, options: DataOptions | None = None) -> None:
@@ -96,7 +95,7 @@ class CheckedReader:
         self.channels = int(getattr(reader, "channels", channels))
 
     def __reduce__(self) -> tuple[Callable[..., Reader], tuple[Any, ...]]:
-        """Make the reader anew in another process, which may not know its module."""
+        """Create the reader again in another process, which may not have imported its module."""
         if self._options is not None:
             return create, (self._options,)
         return _copied, (self._reader, self.name, self.channels)
@@ -105,7 +104,7 @@ class CheckedReader:
         """Return the records of a split, sorted by name.
 
         Raises:
-            DataError: if they are no records, or two have the same name.
+            DataError: if they are not records, or two have the same name.
         """
         with blaming(f"{self.name}, split {split}"):
             records = tuple(self._reader.records(split))
@@ -115,10 +114,10 @@ class CheckedReader:
         return SplitPlan().records(split, lambda _: records)
 
     def read(self, record: Record) -> Sample:
-        """Return a sample that is what `Sample` says.
+        """Return a sample after checking it against `Sample`.
 
         Raises:
-            DataError: if it is not, or the reader raises an error.
+            DataError: if it is not valid, or the reader raises an error.
         """
         name = f"{record.name} of {self.name}"
         with blaming(name):
@@ -132,10 +131,10 @@ class CheckedReader:
         return Sample(record.name, image, mask)
 
     def inspect(self, record: Record) -> Inspection:
-        """Return size and mask values of a record: by the reader's own `inspect`, or by reading it.
+        """Return size and mask values of a record, from the reader's own `inspect` or by reading it.
 
         Raises:
-            DataError: as `read` does.
+            DataError: as in `read`.
         """
         if isinstance(self._reader, InspectableReader):
             with blaming(f"{record.name} of {self.name}"):
@@ -150,10 +149,10 @@ class CheckedReader:
 
 @contextmanager
 def blaming(name: str) -> Iterator[None]:
-    """Turn whatever a user's own code raises into one line that names it.
+    """Turn exceptions of the user's own code into one line with its name.
 
     Raises:
-        DataError: if it raised something else than an error of this package.
+        DataError: for any exception except those of this package.
     """
     try:
         yield
@@ -168,7 +167,7 @@ def _copied(reader: Any, name: str, channels: int) -> CheckedReader:
 
 
 def _dataset_reader(make: Callable[..., Any], options: DataOptions, name: str) -> DatasetReader:
-    """Return the reader of the data sets that a function makes for a split's name."""
+    """Return the reader for a function from the name of a split to its data set."""
     arguments = _arguments(make, options, name, positional=1)
     plan = SplitPlan.of(options.layout.splits)
 
@@ -182,9 +181,7 @@ def _dataset_reader(make: Callable[..., Any], options: DataOptions, name: str) -
     else:
         classes = getattr(make, "classes", None) or getattr(dataset_of(plan.names[0]), "classes", None)
         if classes is None:
-            raise DataError(
-                f"{name} has no classes", expected="the names of the classes", remedy="set layout.labels.classes"
-            )
+            raise DataError(f"{name} has no classes", expected="class names", remedy="set layout.labels.classes")
         known = _label_map(classes, name)
     return DatasetReader(
         dataset_of, known, channels=options.channels, splits=plan, name=name, remake=(create, (options,))
@@ -196,9 +193,9 @@ def _arguments(made: Callable[..., Any], options: DataOptions, name: str, *, pos
 
     Args:
         made: class or function.
-        options: options that name it.
-        name: what errors call it.
-        positional: number of arguments that it gets by position.
+        options: data options.
+        name: name in error messages.
+        positional: number of positional arguments.
 
     Raises:
         ConfigError: if an option is unknown or missing, or `root` is needed and not set.
@@ -239,5 +236,5 @@ def _label_map(classes: Any, name: str) -> LabelMap:
 
 
 def _train_ids(labels: LabelMap) -> LabelMap:
-    """Return a label map whose numbers are the train ids of another one."""
+    """Return a label map with the train ids of another one as numbers."""
     return LabelMap(labels.names, labels.colors, labels.ignore_index)
