@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from xseg.data.options import FileCheck
 from xseg.data.readers.class_folders import ClassFolders
 from xseg.data.sample import Array, InspectableReader, Inspection, Reader, Record
+from xseg.doctor.channels import largest_value
 from xseg.doctor.finding import Finding
 from xseg.doctor.look import has_numeric_masks
 from xseg.doctor.summary import DataSummary, ImageSummary, MaskSummary, PairSummary, SplitSummary
@@ -237,14 +238,10 @@ def _normalization(folders: ClassFolders) -> Normalization:
         except DataError as error:
             fault = error.got if fault == "none there" else fault
             continue
-        return Normalization.for_channels(folders.channels, _maximum(image))
+        return Normalization.for_channels(folders.channels, largest_value(str(image.dtype)))
     raise DataError(
         f"no training image of {folders.root} can be read, the first: {fault}", expected="complete image files"
     )
-
-
-def _maximum(image: Array) -> float:
-    return float(np.iinfo(image.dtype).max) if np.issubdtype(image.dtype, np.integer) else 1.0
 
 
 def _require_range(record: Record, image: Array, normalization: Normalization) -> None:
@@ -253,7 +250,7 @@ def _require_range(record: Record, image: Array, normalization: Normalization) -
     Raises:
         DataError: if it has another depth.
     """
-    if _maximum(image) != normalization.maximum:
+    if largest_value(str(image.dtype)) != normalization.maximum:
         raise DataError(
             f"{record.image} has {image.dtype} pixels, and the first training image has values up to "
             f"{normalization.maximum:g}",

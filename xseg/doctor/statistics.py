@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from xseg.data.cache import cache_folder, file_stamp, reader_identity
 from xseg.data.options import DataOptions
 from xseg.data.sample import Reader, Record, Sample
+from xseg.doctor.channels import ChannelStatistics, ChannelSums, largest_value
 from xseg.doctor.parallel import parallel_map
 from xseg.errors import DataError
 from xseg.files.atomic import write_text
@@ -24,31 +25,6 @@ from xseg.files.progress import NO_PROGRESS, Progress, ShowProgress
 from xseg.images.normalization import Normalization
 from xseg.labels.label_map import LabelMap
 from xseg.types import SPLITS, Split
-
-_LEAST_DEVIATION = 1e-6  # of values scaled to 1; a constant channel cannot be divided by its deviation
-
-
-@dataclass(frozen=True)
-class ChannelStatistics:
-    """Statistics of each channel over all pixels of a split.
-
-    Args:
-        mean: mean of each channel, for values scaled to 0 to 1.
-        std: standard deviation of each channel, for values scaled to 0 to 1.
-        low: smallest stored value of each channel.
-        high: largest stored value of each channel.
-        maximum: stored value that is scaled to 1: 255 for 8-bit images, 65535 for 16-bit ones, 1 for float images.
-    """
-
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    low: tuple[float, ...]
-    high: tuple[float, ...]
-    maximum: float
-
-    def normalization(self) -> Normalization:
-        """Return the normalisation to mean 0 and deviation 1; a constant channel becomes 0."""
-        return Normalization(self.mean, tuple(max(value, _LEAST_DEVIATION) for value in self.std), self.maximum)
 
 
 @dataclass(frozen=True)
@@ -92,14 +68,10 @@ class SplitStatistics:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Measured:
-    """Measurements of one image; sums of stored values are in float64."""
+    """Measurements of one image."""
 
     size: tuple[int, int]
-    kind: str
-    sums: NDArray[np.float64]
-    squares: NDArray[np.float64]
-    low: NDArray[np.float64]
-    high: NDArray[np.float64]
+    channels: ChannelSums
     class_pixels: NDArray[np.int64] | None
     ignored: int
 
@@ -135,17 +107,11 @@ def split_statistics(
 
 def measured(sample: Sample, labels: LabelMap) -> _Measured:
     """Return the measurements of one sample."""
-    flat = sample.image.reshape(-1, sample.image.shape[2])
-    if flat.dtype == np.uint8:
-        sums, squares, low, high = _of_bytes(flat)
-    else:
-        wide = flat.astype(np.float64)
-        sums, squares, low, high = wide.sum(axis=0), np.square(wide).sum(axis=0), wide.min(axis=0), wide.max(axis=0)
     class_pixels, ignored = None, 0
     if sample.mask is not None:
         counts = np.bincount(sample.mask.ravel(), minlength=labels.ignore_index + 1)
         class_pixels, ignored = counts[: len(labels)].astype(np.int64), int(counts[labels.ignore_index])
-    return _Measured(sample.image.shape[:2], str(sample.image.dtype), sums, squares, low, high, class_pixels, ignored)
+    return _Measured(sample.image.shape[:2], ChannelSums.of(sample.image), class_pixels, ignored)
 
 
 def combined(found: Iterable[_Measured], labels: LabelMap) -> SplitStatistics:
@@ -158,10 +124,10 @@ def combined(found: Iterable[_Measured], labels: LabelMap) -> SplitStatistics:
     class_pixels = np.zeros(len(labels), np.int64)
     class_images = np.zeros(len(labels), np.int64)
     ignored = unlabelled = 0
-    channels: _Channels | None = None
+    channels: ChannelSums | None = None
     for image in found:
         sizes[image.size] += 1
-        channels = _Channels(image) if channels is None else channels.added(image)
+        channels = image.channels if channels is None else channels.added(image.channels)
         ignored += image.ignored
         if image.class_pixels is None:
             unlabelled += 1
@@ -219,7 +185,7 @@ def normalization_of(reader: Reader, options: DataOptions, *, workers: int = 0) 
     if options.normalization == "auto":
         return channel_statistics(reader, options, workers=workers).normalization()
     image = reader.read(reader.records("train")[0]).image
-    return Normalization.for_channels(reader.channels, _maximum(str(image.dtype)))
+    return Normalization.for_channels(reader.channels, largest_value(str(image.dtype)))
 
 
 def existing_splits(reader: Reader) -> dict[Split, int]:
@@ -236,59 +202,6 @@ def existing_splits(reader: Reader) -> dict[Split, int]:
             if split == "train":
                 raise
     return found
-
-
-class _Channels:
-    """Sums of the channels over images of one type."""
-
-    def __init__(self, image: _Measured) -> None:
-        self._kind, self._pixels = image.kind, image.size[0] * image.size[1]
-        self._sums, self._squares = image.sums.copy(), image.squares.copy()
-        self._low, self._high = image.low.copy(), image.high.copy()
-
-    def added(self, image: _Measured) -> _Channels:
-        """Add an image and return self.
-
-        Raises:
-            DataError: if it has another bit depth or number of channels.
-        """
-        if image.kind != self._kind or len(image.sums) != len(self._sums):
-            raise DataError(
-                f"images of {self._kind} with {len(self._sums)} channels and of {image.kind} with {len(image.sums)}",
-                expected="one type",
-                remedy="run xseg data check to list them",
-            )
-        self._pixels += image.size[0] * image.size[1]
-        self._sums += image.sums
-        self._squares += image.squares
-        self._low, self._high = np.minimum(self._low, image.low), np.maximum(self._high, image.high)
-        return self
-
-    def statistics(self) -> ChannelStatistics:
-        """Return the statistics of all added images."""
-        maximum = _maximum(self._kind)
-        mean = self._sums / self._pixels
-        variance = np.maximum(self._squares / self._pixels - mean**2, 0)
-        return ChannelStatistics(
-            mean=tuple((mean / maximum).tolist()),
-            std=tuple((np.sqrt(variance) / maximum).tolist()),
-            low=tuple(self._low.tolist()),
-            high=tuple(self._high.tolist()),
-            maximum=maximum,
-        )
-
-
-def _of_bytes(flat: NDArray[np.uint8]) -> tuple[NDArray[np.float64], ...]:
-    """Return sums, squares, lows and highs of bytes (pixels, channels) from their histograms."""
-    values = np.arange(256, dtype=np.float64)
-    histograms = np.stack([np.bincount(flat[:, channel], minlength=256) for channel in range(flat.shape[1])])
-    met = histograms > 0
-    low, high = met.argmax(axis=1), 255 - met[:, ::-1].argmax(axis=1)
-    return histograms @ values, histograms @ values**2, low.astype(np.float64), high.astype(np.float64)
-
-
-def _maximum(kind: str) -> float:
-    return float(np.iinfo(kind).max) if kind in ("uint8", "uint16") else 1.0
 
 
 def _counted(found: Iterable[_Measured], progress: Progress) -> Iterable[_Measured]:
