@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -50,3 +53,20 @@ def test_sizes_do_not_mix_in_a_batch():
         for size in ((4, 5), (4, 6))
     ]
     assert "in one batch" in str(collate(items))
+
+
+LEFT_OPEN = """
+import sys
+from xseg.data.loading.datamodule import SegmentationData
+from xseg.data.options import DataOptions
+from xseg.images.normalization import Normalization
+options = DataOptions(reader="folder", root=sys.argv[1], crop=(33, 33), batch_size=2, workers=1)
+batches = iter(SegmentationData(options, Normalization()).train_dataloader())
+next(batches)
+"""
+
+
+def test_a_program_ends_although_a_loader_is_still_open(scenes_root):
+    """Workers ignore SIGTERM, with which Python ends what is still there before it waits for it."""
+    done = subprocess.run([sys.executable, "-c", LEFT_OPEN, scenes_root], timeout=30, check=False)
+    assert done.returncode == 0

@@ -117,6 +117,13 @@ def _stacked(values: list[Any]) -> Any:
 class RecordLoader(DataLoader[Any]):
     """A data loader that raises errors of worker processes unchanged, in one line."""
 
+    def _get_iterator(self) -> Any:
+        """Return PyTorch's iterator, whose workers end when PyTorch terminates them although they ignore SIGTERM."""
+        iterator = super()._get_iterator()
+        for worker in getattr(iterator, "_workers", ()):
+            worker._popen.terminate = worker._popen.kill  # what Python calls at its exit, too
+        return iterator
+
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
         """Yield batches.
 
