@@ -292,7 +292,7 @@ def test_a_torn_checkpoint_is_told_and_the_one_before_is_gone_on_from(finished, 
     assert main(["train", "--config", str(run / "config.yaml"), "--output_dir", str(run), "--resume", str(last)]) == 0
     told = capsys.readouterr()
     assert "the learning rate" not in told.err, "the training is as long as before"
-    assert "going on from previous.ckpt instead" in told.err
+    assert "resuming from previous.ckpt instead" in told.err
     assert "after step 2" in told.out
     state = torch.load(last, weights_only=True)["current_model_state"]
     wanted = torch.load(finished / "last.ckpt", weights_only=True)["current_model_state"]

@@ -45,7 +45,7 @@ class BaseTask(LightningModule, ABC):
         model: the network.
         auxiliary: a further head that is trained with it; None for none.
         batch_size: images per step and process, for rates that follow it.
-        identity: further plain values that checkpoints keep, to tell later whether they fit.
+        identity: further plain values in checkpoints, which decide later whether they fit.
 
     Attributes:
         main_score: name of the score that is best by default, as it is logged.

@@ -105,7 +105,7 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
 
 
 class SharedNormalization(TorchSyncBatchNorm):
-    """Lightning's plugin behind `trainer.sync_batchnorm`, which here works on CPUs too."""
+    """Lightning's plugin for `trainer.sync_batchnorm`, which here works on CPUs, too."""
 
     def apply(self, model: nn.Module) -> nn.Module:
         """Return the model with normalisations that share their statistics; without other processes, as it is."""

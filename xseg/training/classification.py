@@ -70,7 +70,7 @@ class ClassificationTask(BaseTask):
         model: the classifier.
         preprocessing: how an image becomes the classifier's input, as plain values; kept to be saved with the weights.
         batch_size: images per step and process, for rates that follow it.
-        identity: further plain values that checkpoints keep, to tell later whether they fit.
+        identity: further plain values in checkpoints, which decide later whether they fit.
 
     Attributes:
         scores: scores of the last validation.

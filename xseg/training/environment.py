@@ -60,7 +60,7 @@ def describe_start() -> dict[str, Any]:
 
 
 def describe_resumed(path: Path, environment: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the description of a training that goes on: the first one's, with this start added to it.
+    """Return the description of a resumed training: the first one's, with this start added to it.
 
     Args:
         path: the file that describes the training so far; if it cannot be read, the description begins now.

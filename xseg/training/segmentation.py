@@ -48,7 +48,7 @@ class SegmentationTask(BaseTask):
         metrics: what is measured beside the registered metrics that every validation measures.
         batch_size: images per step and process, for rates that follow it.
         restored: what the model of a checkpoint is made of, whose weights follow; None for a new training.
-        identity: further plain values that checkpoints keep, to tell later whether they fit.
+        identity: further plain values in checkpoints, which decide later whether they fit.
 
     Attributes:
         scores: scores of the last validation.

@@ -29,7 +29,7 @@ def test_a_loss_that_is_no_number_stops_with_the_batchs_names_and_keeps_the_last
                 batch["image"][1, 0, 0, 0] = float("nan")
 
     with pytest.raises(
-        DataError, match=r"nan at step 6 \(epoch 2\).*bad_batch.json.*model.optimizer.lr.*go on from last.ckpt"
+        DataError, match=r"nan at step 6 \(epoch 2\).*bad_batch.json.*model.optimizer.lr.*resume from last.ckpt"
     ) as error:
         fit(tiny, tmp_path, tiny.tiny_task(), Poison(), checkpoint_steps=1)
     assert "\n" not in str(error.value)

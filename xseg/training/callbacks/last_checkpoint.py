@@ -1,4 +1,4 @@
-"""The checkpoint to go on from: after every epoch, now and then inside one, and when asked to stop."""
+"""The checkpoint to resume from: after every epoch, now and then inside one, and when asked to stop."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ AGREE_EVERY = 10  # steps after which several processes ask each other: a GPU ha
 class LastCheckpoint(Checkpoint):
     """Saves where the training stands. Lightning runs it after all other callbacks.
 
-    Inside an epoch it saves only behind an optimiser's step, and never behind the epoch's last batch: Lightning would
-    go on from there without validating. The end of the epoch is saved instead.
+    Inside an epoch it saves only after an optimiser's step, and never after the epoch's last batch: Lightning would
+    resume there without validating. The end of the epoch is saved instead.
 
     Args:
         path: the file, replaced every time.

@@ -96,7 +96,7 @@ class LossWatch(Callback):
             expected="a number",
             remedy="look at these images; if they are right, lower model.optimizer.lr, add trainer.gradient_clip_val "
             "or use another trainer.precision, and "
-            + ("go on from last.ckpt, which is from before" if kept else "begin again: nothing was saved before"),
+            + ("resume from last.ckpt, which is from before" if kept else "begin again: nothing was saved before"),
         )
 
 

@@ -47,7 +47,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             raise DataError(
                 f"{path} cannot be written: {error.strerror or error}",
                 expected="room for a checkpoint",
-                remedy=f"make room and go on from {older[0] if older else 'the beginning'}, which is whole",
+                remedy=f"make room and resume from {older[0] if older else 'the beginning'}, which is whole",
             ) from error
 
 
@@ -132,7 +132,7 @@ def damage(path: Path) -> str | None:
 
 
 def sound_checkpoint(path: Path) -> tuple[Path, str | None]:
-    """Return the checkpoint to go on from.
+    """Return the checkpoint to resume from.
 
     Args:
         path: a run's last checkpoint.
@@ -149,7 +149,7 @@ def sound_checkpoint(path: Path) -> tuple[Path, str | None]:
     previous = path.with_name(PREVIOUS)
     also = damage(previous)
     if also is None:
-        return previous, f"{path} {wrong}; going on from {previous.name} instead"
+        return previous, f"{path} {wrong}; resuming from {previous.name} instead"
     raise WeightsError(f"checkpoint {path} {wrong}, and {previous.name} {also}", expected="the last.ckpt of a run")
 
 

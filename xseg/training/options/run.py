@@ -31,7 +31,7 @@ class RunOptions:
         memory_gb: most memory that finding a batch size may use; null for what is free.
         process_timeout: seconds after which a process that waits for another one gives up; several processes then end
             together, and can be resumed.
-        accept_changed_data: go on from a checkpoint although the training images are not those that it has learnt
+        accept_changed_data: resume from a checkpoint although the training images are not those that it has learnt
             from.
 
     Raises:

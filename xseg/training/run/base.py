@@ -197,7 +197,7 @@ class TrainingRun(ABC, Generic[Samples, Model, Data, Config]):
         return [ours, *others]
 
     def _freeze_statistics(self) -> StatisticsChoice:
-        """Decide whether the statistics of the encoder's normalisations move, and tell the task."""
+        """Decide whether the statistics of the encoder's normalisations move, and set it in the task."""
         options = self.request.model
         choice = choose_statistics(
             options,
