@@ -10,7 +10,8 @@ from xseg.bundles.pretrained_classifier import pretrained_classifier
 from xseg.encoders.encoder import Encoder
 from xseg.encoders.xception import XceptionEncoder
 from xseg.files.description import described_by
-from xseg.models.architectures import ArchitectureArgument, build_model, resolve_architecture
+from xseg.models.architectures import ArchitectureArgument, resolve_architecture
+from xseg.models.build import build_model
 from xseg.models.classifier import ClassifierConfig, XceptionClassifier
 from xseg.models.config import ModelConfig, ModelOptions
 from xseg.models.segmentation import SegmentationModel, build_encoder

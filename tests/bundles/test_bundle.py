@@ -13,7 +13,7 @@ from xseg.bundles.hub import HubBundle, pull_from_hub
 from xseg.errors import WeightsError
 from xseg.images.normalization import Normalization
 from xseg.labels.label_map import NO_LABEL, LabelMap
-from xseg.models.architectures import build_model
+from xseg.models.build import build_model
 from xseg.models.classifier import ClassifierConfig, XceptionClassifier
 from xseg.models.config import ModelConfig
 from xseg.nn.ablation import Ablation

@@ -15,7 +15,7 @@ from xseg.bundles.bundle import Bundle, save_bundle
 from xseg.cli import main
 from xseg.images.normalization import Normalization
 from xseg.labels.label_map import LabelMap
-from xseg.models.architectures import build_model
+from xseg.models.build import build_model
 from xseg.models.config import ModelConfig
 
 LABELS = LabelMap(("road", "sky", "tree"))

@@ -10,7 +10,7 @@ import torch
 from xseg.export import cache
 from xseg.export.cache import fingerprint, kept
 from xseg.export.format import Format
-from xseg.models.architectures import build_model
+from xseg.models.build import build_model
 from xseg.models.coarse import CoarseNetwork
 from xseg.models.config import ModelConfig
 

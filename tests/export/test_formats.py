@@ -9,7 +9,7 @@ from xseg.export.format import Format, coarse_program
 from xseg.export.formats import FORMATS
 from xseg.export.torch import TorchSession
 from xseg.export.verify import compare, verify
-from xseg.models.architectures import build_model
+from xseg.models.build import build_model
 from xseg.models.coarse import CoarseNetwork
 from xseg.models.config import ModelConfig
 

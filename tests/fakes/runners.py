@@ -9,7 +9,7 @@ from torch import nn
 
 from xseg.encoders.variants import encoder_spec
 from xseg.encoders.xception import XceptionEncoder
-from xseg.models.architectures import build_model
+from xseg.models.build import build_model
 
 
 def randomize(module, seed=0):

@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from xseg.inference.averaging import averaged_probabilities, compute_scores, scaled
-from xseg.models.architectures import build_model
+from xseg.models.build import build_model
 from xseg.models.coarse import CoarseNetwork
 from xseg.models.config import ModelConfig
 

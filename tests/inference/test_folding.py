@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from xseg.inference.folding import folded
-from xseg.models.architectures import build_model
+from xseg.models.build import build_model
 from xseg.models.coarse import CoarseNetwork
 from xseg.models.config import ModelConfig
 

@@ -17,7 +17,7 @@ from xseg.cli import main
 from xseg.errors import ConfigError, ShapeError, WeightsError
 from xseg.images.normalization import Normalization
 from xseg.labels.label_map import LabelMap
-from xseg.models.architectures import build_model
+from xseg.models.build import build_model
 from xseg.models.config import ModelConfig
 from xseg.training.construction import construct_model, restored_model
 from xseg.training.options.task import TaskOptions

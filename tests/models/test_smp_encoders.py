@@ -18,7 +18,7 @@ from xseg.images.normalization import Normalization
 from xseg.inference.options import InferenceOptions
 from xseg.inference.predictor import Predictor
 from xseg.labels.label_map import LabelMap
-from xseg.models.architectures import build_model
+from xseg.models.build import build_model
 from xseg.models.config import ModelConfig
 
 # A residual network, a mobile one, one with floored maps, a transformer, and timm's: small ones of two families.

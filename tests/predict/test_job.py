@@ -25,7 +25,7 @@ from xseg.images.normalization import Normalization
 from xseg.inference.options import InferenceOptions
 from xseg.inference.predictor import Predictor
 from xseg.labels.label_map import LabelMap
-from xseg.models.architectures import build_model
+from xseg.models.build import build_model
 from xseg.models.config import ModelConfig
 from xseg.predict import job as module
 from xseg.predict.job import Job

@@ -8,7 +8,7 @@ import torch
 from tensorflow_writer import write_checkpoint
 from tensorflow_zoo import restatement
 
-from xseg.models.architectures import build_model
+from xseg.models.build import build_model
 from xseg.models.config import ModelConfig
 
 

@@ -125,7 +125,7 @@ def test_a_65_as_a_41_is_refused_in_both_layouts(deeplab_tensors, tmp_path):
 
 
 def test_a_head_of_unequal_class_counts_is_refused(deeplab_tensors, tmp_path):
-    from xseg.models.architectures import build_model
+    from xseg.models.build import build_model
 
     tensors = {**deeplab_tensors, "logits/semantic/biases": np.ones(19, np.float32)}
     write_graph(tmp_path / "g.pb", tensors)

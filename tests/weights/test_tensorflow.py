@@ -15,7 +15,7 @@ import torch
 from tensorflow_writer import write_checkpoint, write_graph
 
 from xseg.errors import WeightsError
-from xseg.models.architectures import build_model
+from xseg.models.build import build_model
 from xseg.weights.convert import convert
 from xseg.weights.formats.read import read_source
 

@@ -19,7 +19,8 @@ from xseg.files.objects import is_class_path
 from xseg.files.serialization import from_plain
 from xseg.images.normalization import Normalization
 from xseg.labels.label_map import NO_LABEL, LabelMap
-from xseg.models.architectures import ArchitectureArgument, build_model, resolve_architecture
+from xseg.models.architectures import ArchitectureArgument, resolve_architecture
+from xseg.models.build import build_model
 from xseg.models.classifier import ClassifierConfig, XceptionClassifier
 from xseg.models.config import ModelConfig
 from xseg.models.segmentation import SegmentationModel

@@ -13,7 +13,7 @@ from xseg.errors import ConfigError
 from xseg.images.normalization import Normalization
 from xseg.labels.by_outputs import label_set
 from xseg.labels.label_map import LabelMap
-from xseg.models.architectures import build_model
+from xseg.models.build import build_model
 from xseg.models.config import ModelConfig
 from xseg.models.segmentation import SegmentationModel
 from xseg.nn.in_channels import repeat_kernels

@@ -1,4 +1,4 @@
-"""Table of architectures, and builder of models with random weights. Imports no torch.
+"""Table of architectures. Imports no torch.
 
 Your own architecture is a decoder class, given as `path/to/file.py:Class` or `package.module.Class` instead of the name
 of an architecture. It is constructed as
@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from xseg.errors import ConfigError
@@ -29,9 +28,6 @@ from xseg.types import OutputStride
 
 if TYPE_CHECKING:
     from torch import nn
-
-    from xseg.models.config import ModelConfig
-    from xseg.models.segmentation import SegmentationModel
 
 ArchitectureArgument: TypeAlias = "str | type[nn.Module]"
 
@@ -98,27 +94,3 @@ def resolve_architecture(architecture: ArchitectureArgument) -> tuple[str, type[
     if not isinstance(found, type):
         raise ConfigError(f"architecture={name!r} is not a class", expected="a decoder class, a torch.nn.Module")
     return name, found
-
-
-def build_model(config: ModelConfig, decoder: type[nn.Module] | None = None) -> SegmentationModel:
-    """Build a model with random weights.
-
-    Args:
-        config: configuration of the model.
-        decoder: class of the decoder, if the configuration has a class path, which is never imported here.
-
-    Raises:
-        ConfigError: if the parts do not fit together, or the decoder class is missing.
-    """
-    module, _, name = find_architecture(config.architecture).model.rpartition(".")
-    build: Any = getattr(import_module(module), name)
-    if is_class_path(config.architecture) != (decoder is not None):
-        if decoder is not None:
-            raise ConfigError(f"a decoder class for {config.architecture}", expected=f"only {config.architecture}")
-        raise ConfigError(
-            f"architecture {config.architecture!r} is a class outside this package, which xseg does not import",
-            expected="the class",
-            remedy="pass architecture=Class in Python, or --architecture path/to/file.py:Class on the command line",
-        )
-    model: SegmentationModel = build(config) if decoder is None else build(config, decoder)
-    return model

@@ -8,6 +8,8 @@ from typing import Literal, TypeAlias
 from xseg.errors import ConfigError
 
 Engine: TypeAlias = Literal["local", "ray"]
+Medium: TypeAlias = Literal["image", "raster", "video"]
+"""Kind of source, as far as outputs are concerned: a camera counts as a video."""
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from xseg.images.reading import IMAGE_SUFFIXES
 from xseg.types import PathArgument
 
 if TYPE_CHECKING:
-    from xseg.predict.outputs.output import Medium
+    from xseg.predict.options import Medium
 
 Kind: TypeAlias = Literal["image", "raster", "video", "camera"]
 

@@ -12,8 +12,9 @@ from typing import ParamSpec
 from xseg.errors import ConfigError, XsegError
 from xseg.files.atomic import atomic_path
 from xseg.inference.prediction import Failure, Prediction
+from xseg.predict.options import Medium
 from xseg.predict.outputs.mask import Mask
-from xseg.predict.outputs.output import Medium, Output
+from xseg.predict.outputs.output import Output
 from xseg.predict.outputs.registry import OUTPUTS, name_of
 from xseg.predict.sources import Source
 from xseg.predict.staging import OutputFolder

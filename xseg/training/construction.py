@@ -18,7 +18,8 @@ from xseg.factory import pretrained_model
 from xseg.files.objects import is_class_path
 from xseg.images.normalization import Normalization
 from xseg.labels.label_map import LabelMap
-from xseg.models.architectures import build_model, resolve_architecture
+from xseg.models.architectures import resolve_architecture
+from xseg.models.build import build_model
 from xseg.models.classifier import ClassifierConfig, XceptionClassifier
 from xseg.models.config import ModelConfig
 from xseg.models.segmentation import SegmentationModel

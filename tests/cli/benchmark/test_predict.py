@@ -13,7 +13,7 @@ from xseg.cli.benchmark import predict as benchmark_predict
 from xseg.errors import ConfigError
 from xseg.images.normalization import Normalization
 from xseg.labels.label_map import LabelMap
-from xseg.models.architectures import build_model
+from xseg.models.build import build_model
 from xseg.models.config import ModelConfig
 
 

@@ -55,7 +55,7 @@ from xseg.labels.label_map import LabelMap
 from xseg.bundles.bundle import Bundle
 from xseg.bundles.hub import pull_from_hub, push_to_hub
 from xseg.models.config import ModelConfig
-from xseg.models.architectures import build_model
+from xseg.models.build import build_model
 from xseg.images.normalization import Normalization
 model = build_model(ModelConfig(encoder="xception41", width=0.125, decoder_channels=16, classes=2)).eval()
 bundle = Bundle(model, LabelMap(("road", "other")), Normalization(), {"license": "Apache-2.0", "val_miou": 0.625})

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from xseg.errors import DataError
-from xseg.predict.outputs.output import MaskFile, Medium, Output
+from xseg.predict.options import Medium
+from xseg.predict.outputs.output import MaskFile, Output
 
 if TYPE_CHECKING:
     from xseg.labels.label_map import LabelMap

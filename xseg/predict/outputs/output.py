@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+
+from xseg.predict.options import Medium
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -17,8 +19,6 @@ if TYPE_CHECKING:
     from xseg.labels.label_map import LabelMap
     from xseg.predict.sources import Source
 
-Medium: TypeAlias = Literal["image", "raster", "video"]
-"""Kind of source, as far as outputs are concerned: a camera counts as a video."""
 WriteTile: TypeAlias = "Callable[[Region, NDArray[Any]], None]"
 """Function of a rectangle of a raster and its mask, (h, w) train ids; the rectangles cover the raster."""
 WriteFrame: TypeAlias = "Callable[[NDArray[Any], NDArray[Any]], None]"

@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from xseg.predict.outputs.output import Medium, Output, RasterPrediction, VideoStream, WriteFrame
+from xseg.predict.options import Medium
+from xseg.predict.outputs.output import Output, RasterPrediction, VideoStream, WriteFrame
 from xseg.types import PathArgument
 
 if TYPE_CHECKING:

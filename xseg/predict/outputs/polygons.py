@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from xseg.errors import ConfigError
-from xseg.predict.outputs.output import Medium, Output, RasterPrediction
+from xseg.predict.options import Medium
+from xseg.predict.outputs.output import Output, RasterPrediction
 
 if TYPE_CHECKING:
     from xseg.inference.prediction import Prediction

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from xseg.predict.outputs.output import Medium, Output, WriteTile
+from xseg.predict.options import Medium
+from xseg.predict.outputs.output import Output, WriteTile
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

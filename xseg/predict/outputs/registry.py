@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from xseg.errors import ConfigError
 from xseg.files.objects import load_object
+from xseg.predict.options import Medium
 from xseg.predict.outputs.coco import Coco
 from xseg.predict.outputs.mask import Mask
-from xseg.predict.outputs.output import Medium, Output
+from xseg.predict.outputs.output import Output
 from xseg.predict.outputs.overlay import Overlay
 from xseg.predict.outputs.polygons import Polygons
 from xseg.predict.outputs.probabilities import Probabilities

@@ -1,0 +1,38 @@
+"""Builder of models with random weights."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from torch import nn
+
+from xseg.errors import ConfigError
+from xseg.files.objects import is_class_path
+from xseg.models.architectures import find_architecture
+from xseg.models.config import ModelConfig
+from xseg.models.segmentation import SegmentationModel
+
+
+def build_model(config: ModelConfig, decoder: type[nn.Module] | None = None) -> SegmentationModel:
+    """Build a model with random weights.
+
+    Args:
+        config: configuration of the model.
+        decoder: class of the decoder, if the configuration has a class path, which is never imported here.
+
+    Raises:
+        ConfigError: if the parts do not fit together, or the decoder class is missing.
+    """
+    module, _, name = find_architecture(config.architecture).model.rpartition(".")
+    build: Any = getattr(import_module(module), name)
+    if is_class_path(config.architecture) != (decoder is not None):
+        if decoder is not None:
+            raise ConfigError(f"a decoder class for {config.architecture}", expected=f"only {config.architecture}")
+        raise ConfigError(
+            f"architecture {config.architecture!r} is a class outside this package, which xseg does not import",
+            expected="the class",
+            remedy="pass architecture=Class in Python, or --architecture path/to/file.py:Class on the command line",
+        )
+    model: SegmentationModel = build(config) if decoder is None else build(config, decoder)
+    return model
