@@ -158,14 +158,46 @@ def test_a_training_resumed_without_improvement_still_reports_the_best_epoch(tra
     assert "best accuracy: 1.0000" in capsys.readouterr().out
 
 
-def test_a_checkpoint_of_the_first_classification_is_refused_in_a_line(folders, tmp_path):
-    """What it kept, by name: it had no place in an epoch, so that its training could not be resumed exactly."""
-    path = tmp_path / "old" / "last.ckpt"
-    path.parent.mkdir()
-    kept = {"BestClassifier": {"accuracy": 0.5}, "ClassifierAverage": {"latest_update_step": 4}}
-    torch.save({"global_step": 4, "state_dict": {}, "callbacks": kept, "optimizer_states": []}, path)
-    with pytest.raises(WeightsError, match=r"first form of classification.*--model.encoder_weights .*old") as error:
-        train.main(arguments(folders, tmp_path / "run", "--resume", str(path)))
+OLD_GROUPS = {"last": "head", "last/bias": "head/without_decay"}
+
+
+def in_the_first_form(checkpoint):
+    """Return a checkpoint as the first version of classification wrote it: Lightning's parts alone, groups reversed."""
+    old = {name: value for name, value in checkpoint.items() if name not in ("xseg", "ClassificationData")}
+    callbacks = checkpoint["callbacks"]
+    old["callbacks"] = {
+        "BestClassifier": {"accuracy": callbacks["BestBundles"]["best"]},
+        "ClassifierAverage": callbacks["ExponentialMovingAverage"],
+    }
+    (optimizer,) = old["optimizer_states"]
+    groups = [{**group, "name": OLD_GROUPS.get(group["name"], group["name"])} for group in optimizer["param_groups"]]
+    old["optimizer_states"] = [{**optimizer, "param_groups": groups[::-1]}]
+    (schedule,) = old["lr_schedulers"]
+    rates = {name: schedule[name][::-1] for name in ("base_lrs", "_last_lr")}
+    old["lr_schedulers"] = [{**schedule, **rates}]
+    return old
+
+
+def test_a_checkpoint_of_the_first_classification_resumes_after_the_same_batch(folders, tmp_path, monkeypatch):
+    """Real ones, of a run stopped inside an epoch and of one stopped at its end, were resumed bit for bit."""
+    few = ["--data.batch_size", "2", "--model.ema_decay", "0.9", "--model.optimizer.encoder_lr", "0.001"]
+    train.main(arguments(folders, tmp_path / "whole", *few))
+    run = tmp_path / "parts"
+    with monkeypatch.context() as patch:
+        stop_before_step(patch, 6)
+        with pytest.raises(KeyboardInterrupt):
+            train.main(arguments(folders, run, *few))
+    old = in_the_first_form(torch.load(run / "last.ckpt", weights_only=True))
+    torch.save(old, run / "last.ckpt")
+    train.main(arguments(folders, run, *few, "--resume", "auto"))
+    assert_close(last_weights(run), last_weights(tmp_path / "whole"), rtol=0, atol=0)
+    scores = [[row["val/loss"] for row in timeless(each)] for each in (run, tmp_path / "whole")]
+    assert scores[0] == scores[1]
+    alone = tmp_path / "alone" / "last.ckpt"
+    alone.parent.mkdir()
+    torch.save(old, alone)
+    with pytest.raises(WeightsError, match="first form of classification, without the run") as error:
+        train.main(arguments(folders, tmp_path / "new", *few, "--resume", str(alone)))
     assert "\n" not in str(error.value)
 
 

@@ -13,10 +13,10 @@ from lightning.fabric.plugins import TorchCheckpointIO
 
 from xseg.errors import DataError, WeightsError
 from xseg.files.atomic import atomic_path
+from xseg.training.checkpoints.first_classification import is_first_classification, upgraded
 
 PREVIOUS = "previous.ckpt"
 STATE_KEY = "xseg"  # of a checkpoint: what the model is, as plain values
-FIRST_CLASSIFICATION = "BestClassifier"  # a callback that no later version has
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -49,6 +49,15 @@ class AtomicCheckpointIO(TorchCheckpointIO):
                 expected="room for a checkpoint",
                 remedy=f"make room and resume from {older[0] if older else 'the beginning'}, which is whole",
             ) from error
+
+    def load_checkpoint(self, path: Any, *arguments: Any, **options: Any) -> dict[str, Any]:
+        """Return a checkpoint, in the form of this version.
+
+        Raises:
+            WeightsError: if it is of an earlier form and lies without its run.
+        """
+        checkpoint: dict[str, Any] = super().load_checkpoint(path, *arguments, **options)
+        return upgraded(checkpoint, Path(path).parent, STATE_KEY) if is_first_classification(checkpoint) else checkpoint
 
 
 def _write(checkpoint: dict[str, Any], beside: Path) -> None:
@@ -164,12 +173,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     except Exception as error:  # what torch raises over a damaged or foreign file has no common class
         reason = " ".join(str(error).split())[:120]
         raise WeightsError(f"checkpoint {path} cannot be read ({reason})", expected="the last.ckpt of a run") from error
-    if isinstance(checkpoint, dict) and FIRST_CLASSIFICATION in checkpoint.get("callbacks", {}):
-        raise WeightsError(
-            f"checkpoint {path} is of the first form of classification, which did not keep the place in an epoch",
-            expected="one that this version wrote",
-            remedy=f"start anew from its best weights: --model.encoder_weights {path.parent}",
-        )
+    if isinstance(checkpoint, dict) and is_first_classification(checkpoint):
+        return upgraded(checkpoint, path.parent, STATE_KEY)
     if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get(STATE_KEY), dict):
         raise WeightsError(f"{path} is no checkpoint of xseg", expected="the last.ckpt of a run")
     return checkpoint
