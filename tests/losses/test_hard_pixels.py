@@ -3,7 +3,7 @@ import torch
 from torch.nn import functional as F
 
 from xseg.errors import ConfigError
-from xseg.losses.cross_entropy import hard_pixel_cross_entropy, hard_pixel_share, labelled_cross_entropy
+from xseg.losses.cross_entropy import hard_pixel_share, labelled_cross_entropy
 
 IGNORED = 255
 
@@ -21,7 +21,7 @@ def batch():
 def test_all_pixels_are_the_plain_cross_entropy(batch, weights, smoothing):
     options = {"ignore_index": IGNORED, "class_weights": weights, "label_smoothing": smoothing}
     torch.testing.assert_close(
-        hard_pixel_cross_entropy(*batch, share=1.0, **options), labelled_cross_entropy(*batch, **options)
+        labelled_cross_entropy(*batch, share=1.0, **options), labelled_cross_entropy(*batch, **options)
     )
 
 
@@ -31,25 +31,25 @@ def test_it_is_the_mean_of_the_k_highest_and_k_is_of_all_pixels(batch, share):
     logits, mask = batch
     losses = F.cross_entropy(logits, mask, ignore_index=IGNORED, reduction="none").flatten().sort(descending=True)[0]
     expected = losses[: int(share * mask.numel())].mean()
-    torch.testing.assert_close(hard_pixel_cross_entropy(*batch, share=share, ignore_index=IGNORED), expected)
+    torch.testing.assert_close(labelled_cross_entropy(*batch, share=share, ignore_index=IGNORED), expected)
 
 
 def test_ignored_pixels_among_the_taken_ones_are_not_divided_by(batch):
     """A third is ignored; of nine tenths taken, the ignored ones have a loss of 0 and no say in the mean."""
-    loss = hard_pixel_cross_entropy(*batch, share=0.9, ignore_index=IGNORED)
+    loss = labelled_cross_entropy(*batch, share=0.9, ignore_index=IGNORED)
     torch.testing.assert_close(loss, labelled_cross_entropy(*batch, ignore_index=IGNORED))
 
 
 def test_at_least_one_pixel_is_taken(batch):
     logits, mask = batch
     highest = F.cross_entropy(logits, mask, ignore_index=IGNORED, reduction="none").max()
-    torch.testing.assert_close(hard_pixel_cross_entropy(*batch, share=1e-9, ignore_index=IGNORED), highest)
+    torch.testing.assert_close(labelled_cross_entropy(*batch, share=1e-9, ignore_index=IGNORED), highest)
 
 
 @pytest.mark.parametrize("share", [0.0, 1.1, -1.0])
 def test_a_share_out_of_range_is_refused(batch, share):
     with pytest.raises(ConfigError, match="share"):
-        hard_pixel_cross_entropy(*batch, share=share, ignore_index=IGNORED)
+        labelled_cross_entropy(*batch, share=share, ignore_index=IGNORED)
 
 
 def test_the_share_falls_in_a_straight_line_and_stays():

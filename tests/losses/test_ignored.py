@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xseg.losses.cross_entropy import hard_pixel_cross_entropy, labelled_cross_entropy
+from xseg.losses.cross_entropy import labelled_cross_entropy
 from xseg.losses.registry import LOSSES as REGISTRY
 from xseg.losses.terms import Term
 
@@ -16,7 +16,7 @@ WEIGHTS = torch.tensor([0.5, 1.0, 3.0, 1.5])
 def hard(logits, mask, **options):
     """All hardest pixels are labelled ones: taking k of them is then the same whatever is ignored."""
     labelled = (mask != IGNORED).float().mean().item()
-    return hard_pixel_cross_entropy(logits, mask, share=max(0.5 * labelled, 1e-6), ignore_index=IGNORED, **options)
+    return labelled_cross_entropy(logits, mask, share=max(0.5 * labelled, 1e-6), ignore_index=IGNORED, **options)
 
 
 def registered(name):

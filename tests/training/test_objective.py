@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from xseg.losses.cross_entropy import hard_pixel_cross_entropy, labelled_cross_entropy
+from xseg.losses.cross_entropy import labelled_cross_entropy
 from xseg.losses.smp_losses import Focal, Lovasz, Tversky
 from xseg.training.objective import Objective
 from xseg.training.options.recipe import LossOptions
@@ -33,7 +33,7 @@ def test_hard_pixels_are_mined_by_the_step_and_never_in_validation(batch):
     objective = Objective(options, classes=3, ignore_index=255, class_weights=weights)
     shared = {"ignore_index": 255, "class_weights": weights, "label_smoothing": 0.1}
     for step, share in ((0, 1.0), (5, 0.6), (50, 0.2)):
-        torch.testing.assert_close(objective(*batch, step), hard_pixel_cross_entropy(*batch, share=share, **shared))
+        torch.testing.assert_close(objective(*batch, step), labelled_cross_entropy(*batch, share=share, **shared))
     torch.testing.assert_close(objective(*batch), labelled_cross_entropy(*batch, **shared))
 
 

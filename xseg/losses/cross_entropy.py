@@ -21,50 +21,16 @@ def labelled_cross_entropy(
     mask: Tensor,
     *,
     ignore_index: int,
+    share: float | None = None,
     class_weights: Tensor | None = None,
     label_smoothing: float = 0.0,
     across: Callable[[Tensor], Tensor] | None = None,
 ) -> Tensor:
-    """Return the weighted mean cross-entropy of the labelled pixels.
+    """Return the weighted mean cross-entropy of the labelled pixels, or of those among the hardest pixels of a batch.
 
     Equals `torch.nn.functional.cross_entropy`, except that a batch without labels gives 0 with zero gradients instead
     of NaN (0 / 0), which would destroy the weights. SMP's `SoftCrossEntropyLoss` divides by all pixels, so that ignored
     pixels lower the loss and the gradient; here they change neither.
-
-    Args:
-        logits: logits, (N, C, H, W) of any floating type; computed in float32 or more.
-        mask: labels, (N, H, W) int64, 0 to C - 1 or `ignore_index`.
-        ignore_index: value of pixels without label.
-        class_weights: weights of the classes, (C,) float32, above 0; None for 1.
-        label_smoothing: share of the target spread over all classes, 0 to 1.
-        across: function from the divisor of the sum to its mean over all training processes. The mean of their losses,
-            and of their gradients, then equals that of one process with all their pixels.
-
-    Returns:
-        A scalar, float32, or float64 for such logits.
-    """
-    total = F.cross_entropy(
-        single(logits),
-        mask,
-        weight=None if class_weights is None else class_weights.to(single(logits)),
-        ignore_index=ignore_index,
-        reduction="sum",
-        label_smoothing=label_smoothing,
-    )
-    return _divided(total, _weights(mask, ignore_index, class_weights).sum(), across)
-
-
-def hard_pixel_cross_entropy(
-    logits: Tensor,
-    mask: Tensor,
-    *,
-    share: float,
-    ignore_index: int,
-    class_weights: Tensor | None = None,
-    label_smoothing: float = 0.0,
-    across: Callable[[Tensor], Tensor] | None = None,
-) -> Tensor:
-    """Return the weighted mean cross-entropy of the labelled pixels among the hardest pixels of a batch.
 
     The hardest pixels have the highest weighted cross-entropy. Their number is a share of all pixels of the batch,
     including ignored ones with a cross-entropy of 0: if half of a batch is ignored, half as many pixels are mined.
@@ -72,11 +38,13 @@ def hard_pixel_cross_entropy(
     Args:
         logits: logits, (N, C, H, W) of any floating type; computed in float32 or more.
         mask: labels, (N, H, W) int64, 0 to C - 1 or `ignore_index`.
-        share: share of all pixels, above 0 and up to 1; 1 gives `labelled_cross_entropy`. At least one pixel is used.
         ignore_index: value of pixels without label.
+        share: share of all pixels, above 0 and up to 1; at least one pixel is used. None for all pixels, as with 1.
         class_weights: weights of the classes, (C,) float32, above 0; None for 1.
         label_smoothing: share of the target spread over all classes, 0 to 1.
-        across: see `labelled_cross_entropy`; each process uses the hardest of its own pixels.
+        across: function from the divisor of the sum to its mean over all training processes. The mean of their losses,
+            and of their gradients, then equals that of one process with all their pixels; each process uses the hardest
+            of its own pixels.
 
     Returns:
         A scalar, float32, or float64 for such logits.
@@ -87,19 +55,23 @@ def hard_pixel_cross_entropy(
     Source: TF DeepLab `train_utils.add_softmax_cross_entropy_loss_for_each_scale`, which divides by the number of
     selected pixels with a loss above 0.
     """
-    if not 0 < share <= 1:
+    if share is not None and not 0 < share <= 1:
         raise ConfigError(f"share={share} of hard pixels", expected="above 0 and up to 1")
-    losses = F.cross_entropy(
-        single(logits),
+    logits = single(logits)
+    loss = F.cross_entropy(
+        logits,
         mask,
-        weight=None if class_weights is None else class_weights.to(single(logits)),
+        weight=None if class_weights is None else class_weights.to(logits),
         ignore_index=ignore_index,
-        reduction="none",
+        reduction="sum" if share is None else "none",
         label_smoothing=label_smoothing,
-    ).flatten()
-    hardest, places = torch.topk(losses, max(1, int(share * losses.numel())), sorted=False)
-    weights = _weights(mask, ignore_index, class_weights).flatten()[places]
-    return _divided(hardest.sum(), weights.sum(), across)
+    )
+    weights = _weights(mask, ignore_index, class_weights)
+    if share is not None:
+        hardest, places = torch.topk(loss.flatten(), max(1, int(share * loss.numel())), sorted=False)
+        loss, weights = hardest.sum(), weights.flatten()[places]
+    weight = weights.sum() if across is None else across(weights.sum())
+    return loss / weight.clamp(min=torch.finfo(torch.float32).tiny)
 
 
 class CrossEntropy(nn.Module):
@@ -137,23 +109,17 @@ class CrossEntropy(nn.Module):
             class_weights: weights of the classes, (C,) float32, above 0; None for 1.
             step: number of completed optimiser steps; None for validation, which uses all pixels.
         """
-        if step is None or self.hard_pixels == 1:
-            return labelled_cross_entropy(
-                logits,
-                mask,
-                ignore_index=self.ignore_index,
-                class_weights=class_weights,
-                label_smoothing=self.label_smoothing,
-                across=None if step is None else self.across,
-            )
-        return hard_pixel_cross_entropy(
+        share = None
+        if step is not None and self.hard_pixels != 1:
+            share = hard_pixel_share(step, share=self.hard_pixels, steps=self.hard_pixel_steps)
+        return labelled_cross_entropy(
             logits,
             mask,
-            share=hard_pixel_share(step, share=self.hard_pixels, steps=self.hard_pixel_steps),
             ignore_index=self.ignore_index,
+            share=share,
             class_weights=class_weights,
             label_smoothing=self.label_smoothing,
-            across=self.across,
+            across=None if step is None else self.across,
         )
 
 
@@ -172,9 +138,3 @@ def _weights(mask: Tensor, ignore_index: int, class_weights: Tensor | None) -> T
     if class_weights is None:
         return labelled.float()
     return class_weights[torch.where(labelled, mask, 0)] * labelled
-
-
-def _divided(total: Tensor, weight: Tensor, across: Callable[[Tensor], Tensor] | None) -> Tensor:
-    if across is not None:
-        weight = across(weight)
-    return total / weight.clamp(min=torch.finfo(torch.float32).tiny)

@@ -48,7 +48,8 @@ class Term(nn.Module):
             raise ConfigError(f"loss {self.label} is {found!r}", expected="a class or a function")
         try:
             if inspect.isclass(found):
-                found = found(**{**_named(found, given), **arguments})
+                named = _parameters(found)
+                found = found(**{name: value for name, value in given.items() if name in named} | dict(arguments))
             elif arguments:
                 inspect.signature(found).bind_partial(**arguments)
                 found = partial(found, **arguments)
@@ -99,8 +100,3 @@ def name_of(source: str | LossFunction) -> str:
 
 def _parameters(function: Any) -> frozenset[str]:
     return frozenset(inspect.signature(function).parameters)
-
-
-def _named(kind: Any, given: Mapping[str, Any]) -> dict[str, Any]:
-    names = _parameters(kind)
-    return {name: value for name, value in given.items() if name in names}

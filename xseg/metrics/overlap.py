@@ -2,39 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from xseg.metrics.metric import Counts, Metric, ratio
 
 
-@dataclass(frozen=True)
-class Margins:
-    """Number of pixels per class.
-
-    Args:
-        right: pixels labelled and predicted as the class.
-        labelled: pixels labelled as the class.
-        predicted: pixels predicted as the class.
-    """
-
-    right: list[int]
-    labelled: list[int]
-    predicted: list[int]
-
-
-def margins(confusion: Counts) -> Margins:
-    """Return the diagonal and the sums of a confusion matrix (K, K)."""
+def margins(confusion: Counts) -> list[tuple[int, int, int]]:
+    """Return each class's numbers of right, labelled and predicted pixels, from a confusion matrix (K, K)."""
     rows = confusion.tolist()
-    diagonal = [row[index] for index, row in enumerate(rows)]
-    return Margins(diagonal, [sum(row) for row in rows], [sum(column) for column in zip(*rows, strict=True)])
+    pairs = enumerate(zip(rows, zip(*rows, strict=True), strict=True))
+    return [(row[index], sum(row), sum(column)) for index, (row, column) in pairs]
 
 
 def ious(confusion: Counts) -> list[float | None]:
     """Return the intersection over union of each class; None if it is neither labelled nor predicted."""
-    pixels = margins(confusion)
-    triples = zip(pixels.right, pixels.labelled, pixels.predicted, strict=True)
-    return [ratio(right, labelled + predicted - right) for right, labelled, predicted in triples]
+    return [ratio(right, labelled + predicted - right) for right, labelled, predicted in margins(confusion)]
 
 
 class Iou(Metric):
@@ -55,8 +37,7 @@ class Accuracy(Metric):
 
     def per_class(self, counts: Counts) -> list[float | None]:
         """Return the accuracy of each class."""
-        pixels = margins(counts)
-        return [ratio(right, labelled) for right, labelled in zip(pixels.right, pixels.labelled, strict=True)]
+        return [ratio(right, labelled) for right, labelled, _ in margins(counts)]
 
 
 class Precision(Metric):
@@ -67,8 +48,7 @@ class Precision(Metric):
 
     def per_class(self, counts: Counts) -> list[float | None]:
         """Return the precision of each class."""
-        pixels = margins(counts)
-        return [ratio(right, predicted) for right, predicted in zip(pixels.right, pixels.predicted, strict=True)]
+        return [ratio(right, predicted) for right, _, predicted in margins(counts)]
 
 
 class Recall(Accuracy):
@@ -86,9 +66,7 @@ class F1(Metric):
 
     def per_class(self, counts: Counts) -> list[float | None]:
         """Return the F1 of each class."""
-        pixels = margins(counts)
-        triples = zip(pixels.right, pixels.labelled, pixels.predicted, strict=True)
-        return [ratio(2 * right, labelled + predicted) for right, labelled, predicted in triples]
+        return [ratio(2 * right, labelled + predicted) for right, labelled, predicted in margins(counts)]
 
 
 class PixelAccuracy(Metric):
@@ -99,7 +77,7 @@ class PixelAccuracy(Metric):
     def overall(self, counts: Counts) -> float | None:
         """Return the share."""
         pixels = margins(counts)
-        return ratio(sum(pixels.right), sum(pixels.labelled))
+        return ratio(sum(right for right, _, _ in pixels), sum(labelled for _, labelled, _ in pixels))
 
 
 class FrequencyWeightedIou(Metric):
@@ -109,6 +87,6 @@ class FrequencyWeightedIou(Metric):
 
     def overall(self, counts: Counts) -> float | None:
         """Return the weighted mean."""
-        labelled = margins(counts).labelled
+        labelled = [pixels for _, pixels, _ in margins(counts)]
         weighted = sum((iou or 0.0) * pixels for iou, pixels in zip(ious(counts), labelled, strict=True))
         return ratio(weighted, sum(labelled))

@@ -142,11 +142,7 @@ def compute_scores(metrics: Sequence[Metric], counts: ImageCounts) -> Scores:
 
 
 def _number(metric: Metric, value: Any) -> float | None:
-    """Return a score; None for NaN.
-
-    Raises:
-        ConfigError: if it is neither a number nor None.
-    """
+    """Return a score; None for NaN."""
     if value is None:
         return None
     if not isinstance(value, int | float | np.number):
