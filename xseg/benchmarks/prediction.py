@@ -57,15 +57,10 @@ class Comparison:
 
 
 def overlap(predictor: Predictor, files: Sequence[Path], *, rounds: int = ROUNDS) -> Comparison:
-    """Compare prediction from image files to mask files with the bare model.
+    """Compare prediction from image files of one size to mask files with the bare model.
 
     The bare model is the same backend on a batch in memory, with as many threads as it uses by default, up to the
     logits at the size of the image.
-
-    Args:
-        predictor: predictor to measure.
-        files: images of one size.
-        rounds: number of rounds.
     """
     backend, size = predictor.backend, predictor.options.batch_size
     image = to_array(files[0], predictor.normalization)

@@ -25,15 +25,7 @@ JSON_FILE, TABLE_FILE = "systems.json", "systems.csv"
 
 @dataclass(frozen=True)
 class Published:
-    """Numbers published in the paper.
-
-    Args:
-        top1: accuracy on ImageNet's validation images, one crop, one model; None if not published.
-        top5: top-5 accuracy under the same conditions; None if not published.
-        parameters: number of parameters; None if not published.
-        steps_per_second: gradient steps per second on 60 K80 GPUs; None if not published.
-        source: table of the paper.
-    """
+    """Numbers published in the paper, None if not: accuracies on ImageNet with one crop, and steps/s on 60 K80 GPUs."""
 
     top1: float | None
     top5: float | None
@@ -44,15 +36,7 @@ class Published:
 
 @dataclass(frozen=True)
 class System:
-    """A classifier of 1000 classes.
-
-    Args:
-        name: name in tables.
-        build: function that returns the network with random weights.
-        size: usual height and width of the images in pixels.
-        published: published numbers.
-        implementation: library of the network.
-    """
+    """A classifier of 1000 classes."""
 
     name: str
     build: Callable[[], nn.Module]
@@ -131,22 +115,7 @@ SYSTEMS = (
 
 @dataclass(frozen=True)
 class SystemRow:
-    """Measured and published numbers of a classifier.
-
-    Args:
-        name: name of the classifier.
-        implementation: library of the network.
-        size: height and width of the images in pixels.
-        parameters: counted number of trainable parameters.
-        multiply_adds: counted multiply-adds per image, for convolutions and dense layers.
-        steps_per_second: training steps (forward, backward, SGD) of one batch on this CPU; None if not timed.
-        batch_size: images per step.
-        published_parameters: number of parameters in the paper.
-        published_top1: top-1 accuracy in the paper.
-        published_top5: top-5 accuracy in the paper.
-        published_steps_per_second: steps per second in the paper, on 60 GPUs.
-        source: table of the paper.
-    """
+    """Numbers of a classifier: parameters, multiply-adds per image and training steps/s of a batch on this CPU."""
 
     name: str
     implementation: str

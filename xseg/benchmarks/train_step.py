@@ -118,12 +118,7 @@ def _step(
 
 
 def forward_floor(size: int, batch_size: int) -> float:
-    """Return the seconds of a forward pass at the speed of the middle flow's pointwise convolution, in bfloat16.
-
-    Args:
-        size: height and width of the images in pixels.
-        batch_size: number of images.
-    """
+    """Return the seconds of a forward pass at the speed of the middle flow's pointwise convolution, in bfloat16."""
     with torch.device("meta"):
         model = create_model("deeplabv3plus", encoder=ENCODER, output_stride=OUTPUT_STRIDE).eval()
         adds = count_multiply_adds(model, torch.empty(batch_size, 3, size, size))

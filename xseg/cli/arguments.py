@@ -30,10 +30,6 @@ def add_options(parser: ArgumentParser, options: type) -> None:
     """Add one option per field of a dataclass, with its docstring as help.
 
     A bool becomes a flag, a tuple of numbers an option with one or more values ("--scales 0.5 1.0").
-
-    Args:
-        parser: parser that gets the options.
-        options: dataclass whose fields have defaults.
     """
     documented = {param.arg_name: param.description for param in parse_docstring(options.__doc__ or "").params}
     hints, defaults = get_type_hints(options), vars(options())
@@ -76,11 +72,6 @@ def parse_arguments(parser: ArgumentParser, arguments: Sequence[str]) -> Namespa
 
 def parse(parser: ArgumentParser, arguments: Sequence[str], *, remedy: str = "") -> Namespace:
     """Parse arguments, with one-line errors that name the option.
-
-    Args:
-        parser: parser of the options.
-        arguments: command line.
-        remedy: remedy in error messages.
 
     Raises:
         ConfigError: if a value has the wrong type or a file cannot be read.

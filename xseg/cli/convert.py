@@ -59,9 +59,6 @@ class ConvertOptions:
 def main(arguments: Sequence[str]) -> int:
     """Convert public Xception and DeepLabV3+ weights to a bundle or an encoder file.
 
-    Args:
-        arguments: arguments after `xseg convert`.
-
     Returns:
         0, or 1 if `--check` found a difference; the result is written in both cases.
 
@@ -121,11 +118,7 @@ def _list_catalogue() -> None:
 
 
 def _convert(weights: str, options: ConvertOptions) -> tuple[Conversion, Entry | None]:
-    """Find, read and recognise a source, and print a summary of the conversion.
-
-    Returns:
-        The conversion, and the source's catalogue entry, if it has one.
-    """
+    """Find, read and recognise a source, and print a summary of the conversion."""
     from xseg.weights.catalogue.entries import find_entry
     from xseg.weights.catalogue.fetch import locate
     from xseg.weights.convert import convert
@@ -148,11 +141,7 @@ def _plain(value: Any) -> Any:
 
 
 def _check_destination(destination: Path, options: ConvertOptions) -> None:
-    """Check destination and options before reading.
-
-    Raises:
-        ConfigError: if the destination is of the wrong kind, or an option does not apply to it.
-    """
+    """Check destination and options before reading."""
     whole = [name for name in WHOLE_MODEL_ONLY if getattr(options, name)]
     if destination.suffix == ENCODER_SUFFIX:
         if destination.is_dir():

@@ -44,12 +44,6 @@ class DemoOptions:
 def main(arguments: Sequence[str]) -> int:
     """Train, evaluate and predict on generated street scenes, in a few minutes and without a download.
 
-    Args:
-        arguments: arguments after `xseg demo`.
-
-    Returns:
-        0.
-
     Raises:
         XsegError: if an option is wrong.
     """
@@ -73,11 +67,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _require_free(root: Path, data: Path, *, overwrite: bool) -> None:
-    """Refuse a folder that is not empty; remove an older demo if overwriting is requested.
-
-    Raises:
-        ConfigError: if the folder holds other files.
-    """
+    """Refuse a folder that is not empty; remove an older demo if overwriting is requested."""
     if root.exists() and not root.is_dir():
         raise ConfigError(f"output_dir={root} is a file", expected="a folder")
     if not root.is_dir() or not any(root.iterdir()):

@@ -26,12 +26,6 @@ if TYPE_CHECKING:
 def main(arguments: Sequence[str]) -> int:
     """Evaluate a run or a bundle on a labelled split, and write a report.
 
-    Args:
-        arguments: arguments after `xseg evaluate`.
-
-    Returns:
-        0.
-
     Raises:
         XsegError: if an option, the model or the data set is wrong.
     """
@@ -98,19 +92,7 @@ def evaluate_and_report(
 ) -> Evaluation:
     """Evaluate a model with a progress bar, and write metrics.json, per_image.csv and report.html.
 
-    Args:
-        predictor: predictor of the model.
-        reader: reader of the data set.
-        split: train, val or test.
-        directory: folder for the files.
-        title: heading of the report.
-        facts: properties of model and data for the head of the report.
-        history: metrics.csv of a training, for curves in the report.
-        settings: model, split, data and options for metrics.json.
-        metrics: further metrics; see `xseg.evaluation.evaluate.evaluate`.
-
-    Returns:
-        The results.
+    `history` is the metrics.csv of a training, for curves in the report; `facts` are for its head.
 
     Raises:
         XsegError: as in `xseg.evaluation.evaluate.evaluate`, or if the history cannot be read.

@@ -27,12 +27,6 @@ EXPLAIN = "explain"
 def main(arguments: Sequence[str]) -> int:
     """Run a study of the Xception paper at equal parameters, or write a page that explains its modules.
 
-    Args:
-        arguments: arguments after `xseg lab`.
-
-    Returns:
-        0.
-
     Raises:
         XsegError: if an option or the data are wrong.
     """
@@ -70,11 +64,7 @@ def _parser() -> ArgumentParser:
 
 
 def _clear(folder: Path) -> None:
-    """Remove the files of an earlier study, and no others.
-
-    Raises:
-        ConfigError: if the folder holds files but no study.
-    """
+    """Remove the files of an earlier study, and no others."""
     from xseg.lab.results import FIGURE_FILE, JSON_FILE, PAGE_FILE, TABLE_FILE
     from xseg.lab.study import RUNS, SETTINGS_FILE
 

@@ -31,9 +31,6 @@ QUICK = {"precision": "auto", "backend": "auto"}
 def main(arguments: Sequence[str]) -> int:
     """Predict masks for images, folders, globs, lists, videos and GeoTIFFs.
 
-    Args:
-        arguments: arguments after `xseg predict`.
-
     Returns:
         0, or 1 if some inputs failed and the others are done.
 

@@ -14,16 +14,7 @@ LINE_INTERVAL = 10.0  # seconds between lines
 
 @contextmanager
 def show_progress(title: str, total: int, *, unit: str = "images") -> Iterator[Progress]:
-    """Show the progress of `total` items while the context is open.
-
-    Args:
-        title: name of the work, for example "predict".
-        total: number of items; 0 if unknown.
-        unit: name of the items, in the plural.
-
-    Yields:
-        The progress, which counts the items.
-    """
+    """Show the progress of `total` items, 0 if unknown, while the context is open; `unit` names them in the plural."""
     if sys.stderr.isatty():
         with _bar(title, total, unit) as bar:
             yield bar
@@ -32,14 +23,7 @@ def show_progress(title: str, total: int, *, unit: str = "images") -> Iterator[P
 
 
 class PlainProgress:
-    """Progress as lines on standard error at intervals, for logs.
-
-    Args:
-        title: name of the work.
-        total: number of items; 0 if unknown.
-        unit: name of the items, in the plural.
-        clock: function that returns seconds.
-    """
+    """Progress as lines on standard error at intervals, for logs; `clock` returns seconds."""
 
     def __init__(self, title: str, total: int, unit: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._title, self._total, self._unit, self._clock = title, total, unit, clock

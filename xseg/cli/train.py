@@ -37,9 +37,6 @@ EPOCH_LINE = (
 def main(arguments: Sequence[str]) -> int:
     """Train a model on a labelled data set; with `--task classification`, a classifier on folders of classes.
 
-    Returns:
-        0 after training, evaluation and report.
-
     Raises:
         XsegError: if an option, the data or the weights are wrong, before training starts.
         KeyboardInterrupt: if the user stops it.
@@ -75,11 +72,7 @@ def is_first_process() -> bool:
 
 
 def _fit(training: TrainingRun[Any, Any, Any, Any]) -> None:
-    """Run the training.
-
-    Raises:
-        KeyboardInterrupt: if the user or a scheduler stops it.
-    """
+    """Run the training."""
     from xseg.training.callbacks.stop_signals import TrainingStopped
 
     run = training.request.run
@@ -104,11 +97,7 @@ def _help(arguments: Sequence[str]) -> int:
 
 
 def _find_masks(request: TrainRequest[Any, Any], *, on_message: Callable[[str], None]) -> Reader:
-    """Return the reader of a data set with masks, after counting its images.
-
-    Raises:
-        DataError: if a split to train or validate on is missing.
-    """
+    """Return the reader of a data set with masks, after counting its images."""
     from xseg.data.readers.registry import create_reader
 
     reader = create_reader(request.data)
@@ -119,11 +108,7 @@ def _find_masks(request: TrainRequest[Any, Any], *, on_message: Callable[[str], 
 
 
 def _find_classes(request: TrainRequest[Any, Any], *, on_message: Callable[[str], None]) -> ClassFolders:
-    """Return the folders of classes, without broken images if requested.
-
-    Raises:
-        DataError: if files are missing or broken.
-    """
+    """Return the folders of classes, without broken images if requested."""
     from xseg.data.readers.class_folders import list_classes
     from xseg.doctor.quick_look import look_at_classes
     from xseg.errors import DataError

@@ -101,11 +101,7 @@ def parse_request(arguments: Sequence[str]) -> TrainRequest[Any, Any]:
 
 
 def _checkpoint(asked: str | None, run: RunDirectory) -> Path | None:
-    """Return the checkpoint to resume from; None for a new run.
-
-    Raises:
-        ConfigError: if the checkpoint does not exist.
-    """
+    """Return the checkpoint to resume from; None for a new run."""
     if asked is None:
         return None
     path = run.last_checkpoint if asked == AUTO else Path(asked)

@@ -40,9 +40,6 @@ def build_trainer_parser() -> ArgumentParser:
 def parse_trainer(arguments: Sequence[str]) -> TrainerOptions:
     """Parse and check the Trainer's arguments.
 
-    Args:
-        arguments: complete command line.
-
     Raises:
         ConfigError: if an option is unknown or has a wrong type.
     """

@@ -101,13 +101,7 @@ class XceptionBlock(nn.Module):
 
 
 class Stem(nn.Module):
-    """Two 3x3 convolutions, the first of stride 2.
-
-    Args:
-        in_channels: number of image channels.
-        spec: table of the encoder.
-        padding: padding mode; "tf_same" pads as `tf_stem` in the table.
-    """
+    """Two 3x3 convolutions, the first of stride 2."""
 
     def __init__(self, in_channels: int, *, spec: EncoderSpec, padding: Padding) -> None:
         super().__init__()

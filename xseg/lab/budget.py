@@ -84,12 +84,7 @@ def _scaled(channels: int, width: float) -> int:
 def solve(study: Study, *, width: float, classes: int, dropout: float, size: int) -> tuple[Network, ...]:
     """Return the networks of a study, with about as many parameters as the first at `width`.
 
-    Args:
-        study: study with the variants.
-        width: width of the first variant.
-        classes: number of outputs.
-        dropout: dropout before the output layer.
-        size: height and width of the images in pixels, for the multiply-adds.
+    The multiply-adds are those of images of `size` x `size` pixels.
 
     Raises:
         ConfigError: if no width gives a variant the same number of parameters within 2 %.

@@ -26,13 +26,7 @@ IMAGE = 299
 
 @dataclass(frozen=True)
 class Module:
-    """A module on the page.
-
-    Args:
-        title: heading.
-        table: table of the module, for the diagram and the counts.
-        paragraphs: explanation.
-    """
+    """A module on the page."""
 
     title: str
     table: Inception
@@ -138,14 +132,7 @@ SEGMENTS = (1, 2, 3, 4, 8, 16, 64, CHANNELS)
 
 @dataclass(frozen=True)
 class Knob:
-    """A separable layer with a number of segments.
-
-    Args:
-        segments: number of segments in the spatial half.
-        name: name of the layer; empty between the known points.
-        parameters: number of weights of both halves.
-        multiply_adds: multiply-adds of both halves on a map of `SIZE` x `SIZE`.
-    """
+    """A separable layer with a number of segments, and the costs of both halves on a map of `SIZE` x `SIZE`."""
 
     segments: int
     name: str
@@ -179,11 +166,7 @@ def classifier_counts(*, fully_connected: Sequence[int] = (), ablation: Ablation
 
 
 def write_explanation(path: Path) -> Path:
-    """Write the page, completely or not at all. It is self-contained and needs no network.
-
-    Returns:
-        The path.
-    """
+    """Write the page, completely or not at all. It is self-contained and needs no network."""
     spec = encoder_spec("xception")
     variants = {
         "unchanged": classifier_counts(),

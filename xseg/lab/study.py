@@ -23,15 +23,7 @@ SETTINGS_FILE, RUNS = "study.json", "runs"
 
 @dataclass(frozen=True)
 class Trained:
-    """A completed study.
-
-    Args:
-        study: study.
-        settings: training settings of the networks.
-        root: folder of classes; empty for generated images.
-        networks: one network per variant.
-        curves: curves of every network, in the order of the seeds.
-    """
+    """A completed study, with the curves of every network in the order of the seeds."""
 
     study: Study
     settings: StudySettings
@@ -147,11 +139,7 @@ def _description(study: Study, settings: StudySettings, root: str) -> dict[str, 
 
 
 def _require_same(path: Path, description: dict[str, Any]) -> None:
-    """Save the description of the study, or compare it with the saved one.
-
-    Raises:
-        ConfigError: if they differ.
-    """
+    """Save the description of the study, or compare it with the saved one."""
     if not path.is_file():
         write_text(path, json.dumps(description, indent=2) + "\n")
         return

@@ -30,16 +30,7 @@ from xseg.training.run.warnings import quiet_lightning
 
 @dataclass(frozen=True)
 class Curve:
-    """Results of one training.
-
-    Args:
-        variant: name of the network.
-        seed: seed of the training.
-        steps: steps of the validations, ascending.
-        accuracy: accuracy on the validation images at each of these steps.
-        loss: cross-entropy on the validation images at each of these steps.
-        seconds: duration of the training, including validation.
-    """
+    """Results of one training: accuracy and cross-entropy at the steps of its validations, and seconds with these."""
 
     variant: str
     seed: int
@@ -76,12 +67,7 @@ class _Validations(Callback):
 
 
 def data_of(settings: StudySettings, root: str, *, check: FileCheck = "auto") -> tuple[ClassReader, Normalization]:
-    """Return the images of a study, from a folder or generated.
-
-    Args:
-        settings: settings with number and size of generated images.
-        root: folder of classes; empty for generated images.
-        check: thoroughness of the check of the folder's files.
+    """Return the images of a study, from a folder of classes, or generated without one.
 
     Raises:
         DataError: if the folder's images cannot be used.
@@ -97,12 +83,6 @@ def data_of(settings: StudySettings, root: str, *, check: FileCheck = "auto") ->
 
 def train(network: Network, settings: StudySettings, *, seed: int, root: str = "") -> Curve:
     """Train a network once.
-
-    Args:
-        network: network to train.
-        settings: training settings.
-        seed: seed of weights, order and augmentation.
-        root: folder of classes; empty for generated images.
 
     Raises:
         DataError: if the folder's images cannot be used.

@@ -50,10 +50,6 @@ Tower: TypeAlias = tuple[Operation, ...]
 class Inception:
     """An Inception module: parallel towers on one input, with concatenated outputs.
 
-    Args:
-        towers: sequences of operations.
-        source: paper and figure of the module.
-
     Raises:
         ConfigError: if a tower is empty.
     """
@@ -203,10 +199,6 @@ def _operation(in_channels: int, operation: Operation) -> nn.Module:
 
 class InceptionModule(nn.Module):
     """Module built from an `Inception` table.
-
-    Args:
-        in_channels: number of input channels.
-        table: table of the module.
 
     Raises:
         ConfigError: if segments do not divide the channels.

@@ -71,14 +71,9 @@ class SegmentedConv2d(nn.Module):
 def spatial_convolution(
     channels: int, *, segments: int | None = None, multiplier: int = 1, stride: int = 1, dilation: int = 1
 ) -> nn.Module:
-    """Return the 3x3 half of a separable convolution, using the fast depthwise convolution if possible.
+    """Return the 3x3 half of a separable convolution, the fast depthwise convolution if possible.
 
-    Args:
-        channels: number of input channels.
-        segments: number of segments; None for one per channel.
-        multiplier: output channels per input channel.
-        stride: stride of the convolution.
-        dilation: dilation and padding of the convolution.
+    Without `segments`, there is one per channel.
 
     Raises:
         ConfigError: if the segments do not fit.

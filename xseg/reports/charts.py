@@ -78,16 +78,7 @@ def draw_curves(
 def style_axes(
     axes: Axes, title: str, *, x: str, y: str = "", ink: str = "#1c2128", grid: Literal["both", "x"] = "both"
 ) -> None:
-    """Apply the style of all charts.
-
-    Args:
-        axes: axes after drawing.
-        title: text above the axes.
-        x: label of the horizontal axis.
-        y: label of the vertical axis.
-        ink: colour of texts and lines.
-        grid: axes with grid lines.
-    """
+    """Apply the style of all charts."""
     axes.set_title(title, color=ink, fontsize=11, loc="left")
     axes.set_xlabel(x, color=ink, fontsize=9)
     axes.set_ylabel(y, color=ink, fontsize=9)

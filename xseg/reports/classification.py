@@ -27,13 +27,7 @@ def write_report(
 ) -> None:
     """Write the report, completely or not at all. The page is self-contained and needs no network.
 
-    Args:
-        path: path of the HTML file.
-        title: heading of the page.
-        scores: scores of the best epoch.
-        classes: class names.
-        history: metrics.csv of the training.
-        mistakes: the surest mistakes, each with its image, (H, W, C) uint8.
+    `mistakes` are the surest ones, each with its image, (H, W, C) uint8; `history` is the training's metrics.csv.
 
     Raises:
         DataError: if the history cannot be read.

@@ -12,14 +12,7 @@ NUMBERED_CLASSES = 40  # with more classes, cells are too small for numbers
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell of the confusion matrix.
-
-    Args:
-        count: number of pixels or images.
-        share: fraction of the row, 0 to 1; None if the row is empty.
-        hint: tooltip text.
-        diagonal: whether prediction and label agree.
-    """
+    """One cell of the confusion matrix: pixels or images, and their share of the row, None if that is empty."""
 
     count: int
     share: float | None

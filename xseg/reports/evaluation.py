@@ -26,15 +26,7 @@ LEARNING_PICTURES = 4  # pictures of the same images over a training
 
 @dataclass(frozen=True, eq=False)
 class ExamplePictures:
-    """Pictures of one image of the split, each (H, W, 3) uint8.
-
-    Args:
-        name: name of the image.
-        score: mean IoU of the image; None without labelled pixels.
-        image: image without overlay.
-        label: image with label.
-        prediction: image with prediction.
-    """
+    """Pictures of one image of the split, each (H, W, 3) uint8, and its mean IoU; None without labelled pixels."""
 
     name: str
     score: float | None

@@ -57,14 +57,6 @@ def augmented_samples(
 ) -> list[PreviewSample]:
     """Return augmented training samples as in the first epochs of a training.
 
-    Args:
-        reader: reader of the data set.
-        options: data options of the training.
-        normalization: normalisation of the training; its mean is the padding.
-        count: number of images, spread evenly over the training split.
-        variants: number of epochs for each image.
-        seed: seed of the training.
-
     Raises:
         ConfigError: if the augmentation is wrong.
         DataError: if a sample cannot be read.
@@ -99,14 +91,7 @@ def spread(length: int, count: int) -> list[int]:
 def preview_sections(
     reader: Reader, options: DataOptions, splits: Sequence[Split], *, count: int, variants: int
 ) -> list[Section]:
-    """Return the samples of each split, and augmented training samples.
-
-    Args:
-        reader: reader of the data set.
-        options: data options.
-        splits: splits to show.
-        count: number of samples per split.
-        variants: number of augmented versions for a third as many training samples; 0 for none.
+    """Return the samples of each split, and `variants` augmented versions of a third as many training samples.
 
     Raises:
         ConfigError: if the augmentation is wrong.

@@ -36,14 +36,7 @@ class Card:
 
 @dataclass(frozen=True)
 class Section:
-    """Samples under one heading.
-
-    Args:
-        name: name of the contact sheet.
-        title: heading.
-        note: text below the heading.
-        cards: samples.
-    """
+    """Samples under one heading."""
 
     name: str
     title: str
@@ -55,16 +48,6 @@ def write_preview(
     folder: Path, title: str, facts: Mapping[str, str], labels: LabelMap, sections: Sequence[Section]
 ) -> Path:
     """Write preview.html and a contact sheet per section, each completely or not at all.
-
-    Args:
-        folder: folder for the files.
-        title: heading of the page.
-        facts: properties of the data set, by name.
-        labels: names and colours for the legend.
-        sections: samples to show.
-
-    Returns:
-        The path of the page.
 
     Raises:
         OSError: if a file cannot be written.

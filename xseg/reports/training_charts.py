@@ -13,13 +13,7 @@ from xseg.reports.history import History
 
 @dataclass(frozen=True)
 class Chart:
-    """Contents of one chart.
-
-    Args:
-        title: text above the chart.
-        columns: columns of metrics.csv, each with its name in the legend.
-        logarithmic: whether to use a logarithmic scale.
-    """
+    """Contents of one chart."""
 
     title: str
     columns: tuple[tuple[str, str], ...]

@@ -15,12 +15,7 @@ from xseg.training.options.task import LearningOptions
 
 @dataclass(frozen=True)
 class StatisticsChoice:
-    """What happens to the means and variances of the encoder's normalisations.
-
-    Args:
-        frozen: whether they stay.
-        reason: in one line.
-    """
+    """What happens to the means and variances of the encoder's normalisations."""
 
     frozen: bool
     reason: str

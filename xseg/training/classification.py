@@ -28,11 +28,7 @@ def build_classifier(
 ) -> XceptionClassifier:
     """Build the classifier that the options describe, with the encoder's weights if they name some.
 
-    Args:
-        options: the classifier.
-        classes: number of outputs.
-        in_channels: number of image channels.
-        restored: what the classifier of a checkpoint is made of, whose weights follow; None for a new training.
+    `restored` is what the classifier of a checkpoint is made of, whose weights follow.
 
     Raises:
         ConfigError: if a value is out of range.

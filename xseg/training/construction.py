@@ -37,11 +37,6 @@ FROM_WEIGHTS = ("encoder_norm_eps", "encoder_norm_momentum", "decoder_norm_eps",
 def construct_model(options: TaskOptions, labels: LabelMap, *, in_channels: int) -> SegmentationModel:
     """Build the model that the options describe, with its first weights.
 
-    Args:
-        options: the model, and where its first weights come from.
-        labels: the classes.
-        in_channels: channels of an image.
-
     Raises:
         ConfigError: if a value is out of range.
         WeightsError: if the weights are missing or do not fit.
@@ -74,10 +69,6 @@ def normalization_for(options: TaskOptions, default: Normalization) -> Normaliza
 def restored_model(options: TaskOptions, config: ModelConfig) -> SegmentationModel:
     """Return the model of a checkpoint, without its weights.
 
-    Args:
-        options: what the user asks for now.
-        config: what the checkpoint's model is made of.
-
     Raises:
         WeightsError: if the options describe another model.
     """
@@ -87,11 +78,7 @@ def restored_model(options: TaskOptions, config: ModelConfig) -> SegmentationMod
 
 
 def _start(options: TaskOptions, source: str, labels: LabelMap, in_channels: int) -> SegmentationModel:
-    """Return the model with the weights of a bundle; its head keeps the rows of classes of the same name.
-
-    Raises:
-        WeightsError: if the bundle's model is made otherwise than the options say.
-    """
+    """Return the model with the weights of a bundle; its head keeps the rows of classes of the same name."""
     decoder = resolve_architecture(options.architecture)[1]
     bundle = load_bundle(locate_bundle(source), architecture=decoder)
     state: Mapping[str, Tensor] = bundle.model.state_dict()

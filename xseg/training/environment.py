@@ -26,13 +26,7 @@ VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "CUBL
 
 
 def describe_environment(reader: Reader, *, seed: int, config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what it takes to repeat a training, as plain values for JSON.
-
-    Args:
-        reader: the data.
-        seed: of every random choice.
-        config: all options, as `--config` takes them.
-    """
+    """Return what it takes to repeat a training, as plain values for JSON."""
     return {
         **describe_start(),
         "seed": seed,

@@ -130,11 +130,6 @@ def build_optimizer(
 def build_schedule(optimizer: Optimizer, options: ScheduleOptions, *, steps: int) -> LRScheduler:
     """Return the scheduler of a class path; those with a name are `xseg.training.schedule.rate_factor`.
 
-    Args:
-        optimizer: the optimiser whose rates it moves.
-        options: the class path, and the scheduler's arguments.
-        steps: number of optimiser steps of the whole training.
-
     Raises:
         ConfigError: if there is no such class, or it does not take the arguments.
     """
@@ -143,11 +138,7 @@ def build_schedule(optimizer: Optimizer, options: ScheduleOptions, *, steps: int
 
 
 def _made(path: str, kind: type[Made], first: Any, settings: dict[str, Any], what: str) -> Made:
-    """Return an object of the class at a class path.
-
-    Raises:
-        ConfigError: if there is no such class, or it does not take the arguments.
-    """
+    """Return an object of the class at a class path."""
     found = load_object(path)
     if not (isinstance(found, type) and issubclass(found, kind)):
         raise ConfigError(f"{what}.name={path!r}", expected=f"a subclass of torch's {kind.__name__}")

@@ -28,13 +28,7 @@ def count_pairs(label: Tensor, prediction: Tensor, *, classes: int, ignore_index
 
 
 class ValidationCounts:
-    """The counts of a validation.
-
-    Args:
-        metrics: what is measured.
-        classes: number of classes, K.
-        ignore_index: the label whose pixels are not counted.
-    """
+    """The counts of a validation; labels of `ignore_index` are not counted."""
 
     def __init__(self, metrics: Sequence[Metric], *, classes: int, ignore_index: int) -> None:
         self.metrics, self.classes, self.ignore_index = tuple(metrics), classes, ignore_index

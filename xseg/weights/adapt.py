@@ -18,16 +18,7 @@ NEW_STD = 0.01  # TF DeepLab model.py: truncated normal for the logits
 
 @dataclass(frozen=True)
 class AdaptedHead:
-    """A model's state and classes with an adapted head.
-
-    Args:
-        state: state of the whole model, with the new rows.
-        config: model configuration with the new number of classes.
-        labels: new classes; known classes keep their colour.
-        reused: names whose rows were kept.
-        fresh: names whose rows are random.
-        discarded: names of the old head that were removed.
-    """
+    """A model's state and classes with an adapted head, and the names of rows that were kept, drawn and removed."""
 
     state: Mapping[str, Tensor]
     config: ModelConfig

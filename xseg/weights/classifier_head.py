@@ -62,10 +62,6 @@ class Head:
 def read_head(source: Source, features: int) -> Head | None:
     """Find the dense layers of a classifier.
 
-    Args:
-        source: tensors of the file.
-        features: channels of the encoder's last feature map.
-
     Returns:
         The head; None if the file has none.
 

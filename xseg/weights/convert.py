@@ -22,13 +22,7 @@ ENCODER = "encoder."
 
 @dataclass(frozen=True)
 class Conversion:
-    """The tensors of a source under our names, with a description.
-
-    Args:
-        source: tensors as read, without wrappers' prefixes.
-        plan: description of the source.
-        claims: tensors under our names for a model ("encoder.stem..."), and the tensors that were left out.
-    """
+    """The tensors of a source under our names, with a description."""
 
     source: Source
     plan: Plan
@@ -89,10 +83,7 @@ class Conversion:
         return fit(self.source, Claims(inside, used), wanted)
 
     def model_state(self, wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return the whole model's state.
-
-        Args:
-            wanted: state of a model built from `config`, for its names and shapes.
+        """Return the whole model's state; `wanted` is that of a model built from `config`.
 
         Raises:
             WeightsError: if a tensor is missing, unknown or of another shape.

@@ -36,13 +36,7 @@ def describe(conversion: Conversion) -> list[str]:
 
 
 def provenance(conversion: Conversion, *, entry: Entry | None = None, notes: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Return the provenance that a bundle stores, as values that JSON can hold.
-
-    Args:
-        conversion: converted weights.
-        entry: catalogue entry of the source, if any, for licence and score.
-        notes: further changes.
-    """
+    """Return the provenance that a bundle stores, as values that JSON can hold."""
     published = {} if entry is None else {"name": entry.key, "license": entry.license, "score": entry.score}
     return {
         "source": conversion.source.name,

@@ -42,12 +42,6 @@ class SpeedOptions:
 def main(arguments: Sequence[str]) -> int:
     """Measure the speed of prediction.
 
-    Args:
-        arguments: arguments after `xseg benchmark predict`: a model, images of one size, and options.
-
-    Returns:
-        0.
-
     Raises:
         XsegError: if an option, the model or a source is wrong.
     """

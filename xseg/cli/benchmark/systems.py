@@ -36,12 +36,6 @@ class SystemsOptions:
 def main(arguments: Sequence[str]) -> int:
     """Count VGG-16, ResNet-152, Inception V3 and Xception, and time their training steps on the CPU.
 
-    Args:
-        arguments: arguments after `xseg benchmark systems`.
-
-    Returns:
-        0.
-
     Raises:
         XsegError: if an option is wrong.
     """

@@ -31,12 +31,6 @@ class TrainStepOptions:
 def main(arguments: Sequence[str]) -> int:
     """Time training steps of DeepLabV3+ with Xception-65 on the CPU, xseg's and SMP's in turns.
 
-    Args:
-        arguments: arguments after `xseg benchmark train_step`.
-
-    Returns:
-        0.
-
     Raises:
         XsegError: if an option is wrong.
     """

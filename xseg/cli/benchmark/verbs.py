@@ -19,12 +19,6 @@ STUDIES = {
 def main(arguments: Sequence[str]) -> int:
     """Compare the speed of xseg with other libraries in the same run.
 
-    Args:
-        arguments: name of the study, and its arguments.
-
-    Returns:
-        0.
-
     Raises:
         XsegError: if an option is wrong.
     """

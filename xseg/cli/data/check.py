@@ -25,9 +25,6 @@ _STYLES: dict[Severity, str] = {"error": "bold red", "warning": "bold yellow", "
 def check(arguments: Sequence[str]) -> int:
     """Check every file of a data set, and print faults, places and remedies.
 
-    Args:
-        arguments: arguments after `xseg data check`.
-
     Returns:
         0 without errors; 1 with errors, also if a corrected copy was written.
 

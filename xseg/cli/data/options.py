@@ -27,11 +27,6 @@ def parse_data_arguments(
 ) -> dict[str, Any]:
     """Parse the arguments of an action; `--config` names files with defaults of the data options.
 
-    Args:
-        action: name of the action in `ACTIONS`.
-        arguments: arguments after the action.
-        add_arguments: function that adds the action's own options.
-
     Returns:
         Values by name; `data` holds the `DataOptions`.
 

@@ -16,12 +16,6 @@ from xseg.errors import ConfigError
 def preview(arguments: Sequence[str]) -> int:
     """Draw contact sheets of images with their masks, before and after augmentation.
 
-    Args:
-        arguments: arguments after `xseg data preview`.
-
-    Returns:
-        0.
-
     Raises:
         XsegError: if an option is wrong, or a file cannot be read.
         OSError: if a file cannot be written.

@@ -23,12 +23,6 @@ if TYPE_CHECKING:
 def stats(arguments: Sequence[str]) -> int:
     """Count pixels and images per class and split, and measure sizes and channels.
 
-    Args:
-        arguments: arguments after `xseg data stats`.
-
-    Returns:
-        0.
-
     Raises:
         XsegError: if an option is wrong, or a file cannot be read.
     """

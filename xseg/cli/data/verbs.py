@@ -13,9 +13,6 @@ from xseg.errors import ConfigError
 def main(arguments: Sequence[str]) -> int:
     """Check, measure or preview a labelled data set.
 
-    Args:
-        arguments: arguments after `xseg data`.
-
     Returns:
         0; 1 if `check` found errors.
 

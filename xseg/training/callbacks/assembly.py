@@ -51,17 +51,7 @@ def run_callbacks(
 ) -> list[Callback]:
     """Return the callbacks that fill a run directory and watch over the training.
 
-    Args:
-        run: where they write.
-        options: what is kept and guarded against.
-        seed: the training's seed.
-        main_score: what is best where `options.monitor` does not say.
-        ema_decay: decay of the moving average of the weights; None for none.
-        provenance: what the bundles say about the origin of the weights.
-        validation_names: names of the validation images, of which some are drawn after every validation; none for
-            a task whose predictions are no pictures.
-        on_epoch: called after every epoch; see `EpochTable`.
-        on_message: shows a line to the user.
+    `main_score` is what is best where `options.monitor` does not say; of `validation_names`, some are drawn.
     """
     on_message = on_message or _silent
     average = None if ema_decay is None else ExponentialMovingAverage(ema_decay)

@@ -33,11 +33,6 @@ class ValidationPictures(Callback):
     """Draws some validation images after every validation: image, label and prediction side by side, a row for each.
 
     Writes FOLDER/epoch_NNNN.png, and the same picture to TensorBoard as "val/pictures".
-
-    Args:
-        folder: receives the pictures.
-        names: of all validation images, in order.
-        count: number of images to draw.
     """
 
     def __init__(self, folder: Path, names: Sequence[str], count: int) -> None:

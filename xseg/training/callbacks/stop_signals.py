@@ -14,12 +14,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class TrainingStopped(Exception):  # noqa: N818 - nothing went wrong
-    """The training was asked to stop, and has saved where it stands.
-
-    Args:
-        signal_name: what asked.
-        step: number of optimiser steps taken.
-    """
+    """The training was asked to stop, and has saved where it stands."""
 
     def __init__(self, signal_name: str, step: int) -> None:
         self.signal_name, self.step = signal_name, step

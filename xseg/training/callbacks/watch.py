@@ -156,11 +156,7 @@ class TrainingWatch(Callback):
 
 
 class RateWatch(Callback):
-    """Reports a learning rate that changes because a resumed training has more or fewer steps than before.
-
-    Args:
-        on_message: shows a line to the user.
-    """
+    """Reports a learning rate that changes because a resumed training has more or fewer steps than before."""
 
     def __init__(self, on_message: OnMessage) -> None:
         self.on_message = on_message

@@ -61,11 +61,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 
 def _write(checkpoint: dict[str, Any], beside: Path) -> None:
-    """Write a file and wait until the disk has it.
-
-    Raises:
-        OSError: if it cannot be written.
-    """
+    """Write a file and wait until the disk has it."""
     with _Reported(beside) as file:
         try:
             torch.save(checkpoint, cast("IO[bytes]", file))  # of a file, torch uses only write and flush

@@ -85,12 +85,6 @@ class Resumption(Generic[Config]):
     ) -> None:
         """Refuse to resume with something else than it was.
 
-        Args:
-            labels: the data's classes.
-            batching: that of now.
-            data: fingerprint of the training images.
-            accept_changed_data: whether other images are meant.
-
         Raises:
             WeightsError: if the classes differ.
             ConfigError: if a step would see another number of images: its place in the epoch would be another.
@@ -119,11 +113,6 @@ class Resumption(Generic[Config]):
 
 def read_resumption(path: Path, task: Task, config: type[Config]) -> Resumption[Config]:
     """Read what is needed to resume from a checkpoint, or from the one before it if that is torn.
-
-    Args:
-        path: a run's last checkpoint.
-        task: what is trained now.
-        config: what describes the task's models.
 
     Raises:
         WeightsError: if neither is a whole checkpoint of a training, or it is of another task.

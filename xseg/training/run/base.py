@@ -135,11 +135,7 @@ class TrainingRun(ABC, Generic[Samples, Model, Data, Config]):
         return []
 
     def _make_trainer(self, options: Mapping[str, Any]) -> Trainer:
-        """Return the Trainer.
-
-        Raises:
-            ConfigError: if its options fit neither each other nor this machine.
-        """
+        """Return the Trainer."""
         try:
             trainer = Trainer(**{**options, **self._trainer_options(options)})
         except (MisconfigurationException, ImportError, ValueError, RuntimeError) as error:
@@ -208,21 +204,13 @@ class TrainingRun(ABC, Generic[Samples, Model, Data, Config]):
         return choice
 
     def _refuse_unknown_monitor(self) -> None:
-        """Check run.monitor before an older run is overwritten.
-
-        Raises:
-            ConfigError: with the nearest name.
-        """
+        """Check run.monitor before an older run is overwritten."""
         for callback in self.trainer.callbacks:  # type: ignore[attr-defined]  # Lightning adds it
             if isinstance(callback, BestBundles):
                 callback.setup(self.trainer, self.task, "fit")
 
     def _find_batch_size(self) -> None:
-        """Replace the batch size in the request and the task.
-
-        Raises:
-            ConfigError: with several processes, whose memory differs, or if no batch fits.
-        """
+        """Replace the batch size in the request and the task."""
         if self.trainer.world_size > 1:
             got = f"run.find_batch_size with {self.trainer.world_size} processes"
             raise ConfigError(got, expected="one process", remedy="find it with one, then give it by data.batch_size")

@@ -29,10 +29,6 @@ def fetch_from_web(place: WebFile, *, show: ShowProgress = NO_PROGRESS) -> Path:
 
     `XSEG_WEIGHTS_MIRROR`, a folder or an address that holds the file under its own name, replaces the publisher.
 
-    Args:
-        place: address and checksums of the file.
-        show: progress display, in MiB.
-
     Raises:
         WeightsError: if the download fails, or the checksum differs.
     """

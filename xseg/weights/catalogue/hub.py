@@ -56,13 +56,7 @@ def fetch_from_hub(place: HubFile) -> Path:
 def fetch_files(
     repo: str, filenames: Sequence[str], *, revision: str | None = None, access: HubAccess | None = None
 ) -> Path:
-    """Download files of one commit of a repository unless they are cached, and return their folder.
-
-    Args:
-        repo: owner and name.
-        filenames: paths inside the repository; missing files are left out.
-        revision: branch, tag or commit.
-        access: settings of the Hub's library.
+    """Return the folder of files of one commit, downloaded unless they are cached; missing ones are left out.
 
     Raises:
         WeightsError: if the download fails, or the bytes differ.
@@ -84,9 +78,6 @@ def fetch_files(
 @contextmanager
 def hub_errors(name: str) -> Iterator[None]:
     """Turn the exceptions of the Hub's library into one line.
-
-    Args:
-        name: requested repository or file.
 
     Raises:
         WeightsError: for any exception of the network or the library, which have no common class.

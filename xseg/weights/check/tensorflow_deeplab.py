@@ -59,12 +59,7 @@ class Unit:
 
 
 class Network:
-    """One run of the network.
-
-    Args:
-        options: options of the network.
-        variables: function that returns the tensor of a name with the given shape.
-    """
+    """One run of the network."""
 
     def __init__(self, options: Options, variables: Variables) -> None:
         import tensorflow as tf

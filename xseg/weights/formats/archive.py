@@ -23,14 +23,7 @@ def is_tar(path: Path) -> bool:
 
 
 def extract_checkpoint(path: Path, folder: Path) -> Path:
-    """Unpack the files of a TensorFlow checkpoint into a folder.
-
-    Args:
-        path: path of the tar.
-        folder: empty folder.
-
-    Returns:
-        The folder, with the checkpoint's files directly inside.
+    """Unpack the files of a TensorFlow checkpoint directly into an empty folder, and return it.
 
     Raises:
         WeightsError: if the tar is damaged, too large, leaves the folder, or holds no checkpoint.

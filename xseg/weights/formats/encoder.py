@@ -19,16 +19,7 @@ from xseg.weights.formats.torch import DESCRIPTION
 def save_encoder(
     path: Path, state: Mapping[str, Tensor], *, encoder: str, norm: NormSpec, normalization: Normalization, source: str
 ) -> None:
-    """Write the weights of an encoder, completely or not at all.
-
-    Args:
-        path: path of the file.
-        state: state of the encoder at full depth.
-        encoder: name of the encoder.
-        norm: epsilon and momentum of its batch normalisations.
-        normalization: normalisation of its input.
-        source: source of the weights.
-    """
+    """Write the weights of an encoder of full depth, completely or not at all."""
     header = {
         "encoder": encoder,
         "epsilon": norm.eps,

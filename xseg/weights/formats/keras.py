@@ -28,9 +28,6 @@ STATE_GROUPS = ("optimizer", "optimizer_weights", "seed_generator")
 def read_keras(path: Path) -> Source:
     """Read a Keras file.
 
-    Args:
-        path: a `.keras` archive, or an HDF5 file.
-
     Returns:
         Tensors named LAYER/VARIABLE, with the layers' own names if the file contains them.
 

@@ -44,11 +44,6 @@ def name_layers(file: str, layers: Sequence[Layer], config: Any) -> dict[str, Te
     The four shortcuts of the original Xception become "shortcutB", where B is the block. All layers outside the
     (sub-)model that holds the Xception, and all dense layers in it, are named "head:...".
 
-    Args:
-        file: name of the file for error messages.
-        layers: layers of the whole file.
-        config: model description from the same file, as parsed JSON; None if there is none.
-
     Raises:
         WeightsError: if two tensors get the same name.
     """

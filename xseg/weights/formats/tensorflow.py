@@ -57,9 +57,6 @@ def read_checkpoint(prefix: Path) -> Source:
 
     Momentum, steps and other training states are left out; a moving average replaces its variable.
 
-    Args:
-        prefix: shared prefix of the files, for example "model.ckpt".
-
     Raises:
         WeightsError: if a file is missing or damaged.
     """

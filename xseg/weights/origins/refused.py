@@ -11,13 +11,7 @@ from xseg.weights.formats.source import Source
 
 @dataclass(frozen=True)
 class Refusal:
-    """A project whose weights cannot be converted faithfully.
-
-    Args:
-        name: name of the project.
-        signature: regular expressions, each of which matches a name in every source of this project.
-        reason: reason for the refusal.
-    """
+    """A project whose weights cannot be converted; each signature matches a name in every source of it."""
 
     name: str
     signature: tuple[str, ...]

@@ -137,11 +137,6 @@ def _arrange(source: Source, name: str, tensor: Tensor, layout: Layout) -> Tenso
 def fit(source: Source, claims: Claims, wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return the state of a module, after comparing every name and shape.
 
-    Args:
-        source: source of the tensors, for error messages.
-        claims: renamed tensors, without any unwanted name.
-        wanted: state of the module, for its names and shapes.
-
     Raises:
         WeightsError: if a tensor is missing, unknown or of another shape; the message counts all problems and lists
             the first ones with the nearest name.
