@@ -28,15 +28,8 @@ from xseg.types import PathArgument
 
 LOG = "corrections.json"
 _ORDER: tuple[RepairKind, ...] = (
-    "colors",
-    "one_channel",
-    "renumber",
-    "turn",
-    "resize",
-    "shallow",
-    "suffix",
-    "leave_out",
-)
+    "colors", "one_channel", "renumber", "turn", "resize", "shallow", "suffix", "leave_out",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

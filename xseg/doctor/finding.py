@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -106,12 +107,28 @@ def printable(path: Path | str) -> str:
 
 def first_places(places: Iterable[tuple[Path | str, str]]) -> tuple[Place, ...]:
     """Return the first places from (path, detail) pairs, as many as a finding lists."""
-    found = []
-    for path, detail in places:
-        found.append(Place(printable(path), printable(detail)))
-        if len(found) == SHOWN:
-            break
-    return tuple(found)
+    return tuple(Place(printable(path), printable(detail)) for path, detail in islice(places, SHOWN))
+
+
+def report(
+    check: str,
+    severity: Severity,
+    split: Split | None,
+    title: str,
+    remedy: str,
+    places: Iterable[tuple[Path | str, str]],
+    repairs: Iterable[Repair] = (),
+    *,
+    total: int | None = None,
+    numbers: dict[str, Any] | None = None,
+) -> Iterator[Finding]:
+    """Yield a finding about places, (path, detail) pairs, unless there are none; their number ends the title."""
+    found = list(places)
+    if found:
+        count = f"{len(found)}" if total is None else f"{len(found)} of {total}"
+        shown = first_places(found)
+        title = f"{title}: {count}"
+        yield Finding(check, severity, split, title, remedy, len(found), shown, tuple(repairs), numbers or {})
 
 
 def by_severity(findings: Sequence[Finding]) -> list[Finding]:

@@ -151,6 +151,20 @@ class PairSummary:
     similar: Path | None = None
 
     @property
+    def image_path(self) -> str:
+        """Path of the image, or the record's name if there is none."""
+        return self.name if self.image_file is None else str(self.image_file.path)
+
+    @property
+    def mask_path(self) -> str:
+        """Path of the mask, or the record's name if there is none."""
+        return self.name if self.mask_file is None else str(self.mask_file.path)
+
+    def files(self) -> tuple[FileSummary, ...]:
+        """Return the existing files of the image and the mask."""
+        return tuple(file for file in (self.image_file, self.mask_file) if file is not None)
+
+    @property
     def same_file(self) -> bool:
         """Whether the mask file has the same content as the image file."""
         image, mask = self.image_file, self.mask_file
@@ -192,8 +206,7 @@ class SplitSummary:
 
     def files(self) -> Iterator[FileSummary]:
         """Yield the files of images and masks."""
-        for pair in self.pairs:
-            yield from (file for file in (pair.image_file, pair.mask_file) if file is not None)
+        return (file for pair in self.pairs for file in pair.files())
 
     def values(self) -> Counter[int]:
         """Return the number of pixels per known value over all masks."""

@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-from xseg.doctor.finding import Finding, Repair, Severity, first_places
-from xseg.doctor.summary import DataSummary, FileSummary, PairSummary, SplitSummary, StrayKind
+from xseg.doctor.finding import Finding, Repair, Severity, first_places, report
+from xseg.doctor.summary import DataSummary, PairSummary, SplitSummary, StrayKind
 from xseg.types import Split
 
 # Pillow's names of formats and their suffixes; other formats are not checked.
@@ -77,10 +77,8 @@ def strays(summary: DataSummary) -> Iterator[Finding]:
     """Find files that the reader ignores, or that hide another file."""
     for split, found in summary.splits.items():
         for kind, (check, severity, title, remedy) in _STRAYS.items():
-            files = [stray for stray in found.strays if stray.kind == kind]
-            if files:
-                places = first_places((stray.path, stray.detail) for stray in files)
-                yield Finding(check, severity, split, f"{title}: {len(files)}", remedy, len(files), places)
+            places = ((stray.path, stray.detail) for stray in found.strays if stray.kind == kind)
+            yield from report(check, severity, split, title, remedy, places)
 
 
 def unpaired(summary: DataSummary) -> Iterator[Finding]:
@@ -103,74 +101,42 @@ def unpaired(summary: DataSummary) -> Iterator[Finding]:
 def empty(summary: DataSummary) -> Iterator[Finding]:
     """Find empty files."""
     for split, found in summary.splits.items():
-        pairs = [pair for pair in found.pairs if any(file.length == 0 for file in files_of(pair))]
-        files = [file for pair in pairs for file in files_of(pair) if file.length == 0]
-        if files:
-            yield Finding(
-                "empty-files",
-                "error",
-                split,
-                f"empty files: {len(files)}",
-                "copy them again from their source",
-                len(files),
-                first_places((file.path, "0 bytes") for file in files),
-                tuple(repair for pair in pairs for repair in leave_out(pair)),
-            )
+        pairs = [pair for pair in found.pairs if any(file.length == 0 for file in pair.files())]
+        places = ((file.path, "0 bytes") for pair in pairs for file in pair.files() if file.length == 0)
+        remedy = "copy them again from their source"
+        yield from report("empty-files", "error", split, "empty files", remedy, places, leave_out(*pairs))
 
 
 def unreadable(summary: DataSummary) -> Iterator[Finding]:
     """Find files that cannot be decoded completely."""
     for split, found in summary.splits.items():
-        pairs = [pair for pair in found.pairs if any(file.fault and file.length for file in files_of(pair))]
-        files = [file for pair in pairs for file in files_of(pair) if file.fault and file.length]
-        if files:
-            yield Finding(
-                "unreadable-files",
-                "error",
-                split,
-                f"files that cannot be read completely: {len(files)}",
-                "copy them again from their source, or remove each with its image or mask",
-                len(files),
-                first_places((file.path, _reason(file)) for file in files),
-                tuple(repair for pair in pairs for repair in leave_out(pair)),
-            )
+        pairs = [pair for pair in found.pairs if any(file.fault and file.length for file in pair.files())]
+        files = [file for pair in pairs for file in pair.files() if file.fault and file.length]
+        # the path is shown beside the fault
+        places = ((file.path, file.fault.removeprefix("mask ").removeprefix(f"{file.path} ")) for file in files)
+        title = "files that cannot be read completely"
+        remedy = "copy them again from their source, or remove each with its image or mask"
+        yield from report("unreadable-files", "error", split, title, remedy, places, leave_out(*pairs))
 
 
 def refused(summary: DataSummary) -> Iterator[Finding]:
     """Find records that the reader of the layout refuses."""
     for split, found in summary.splits.items():
-        pairs = [pair for pair in found.pairs if pair.fault]
-        if pairs:
-            yield Finding(
-                "refused-records",
-                "error",
-                split,
-                f"records that cannot be read: {len(pairs)} of {len(found.pairs)}",
-                "see the message of each record",
-                len(pairs),
-                first_places((pair.name, pair.fault) for pair in pairs),
-            )
+        places = ((pair.name, pair.fault) for pair in found.pairs if pair.fault)
+        title, remedy = "records that cannot be read", "see the message of each record"
+        yield from report("refused-records", "error", split, title, remedy, places, total=len(found.pairs))
 
 
 def suffixes(summary: DataSummary) -> Iterator[Finding]:
     """Find files whose suffix names another format."""
     for split, found in summary.splits.items():
-        wrong = [
-            file
-            for file in found.files()
-            if file.format in _SUFFIXES and file.path.suffix.lower() not in _SUFFIXES[file.format]
-        ]
-        if wrong:
-            yield Finding(
-                "suffix-mismatch",
-                "warning",
-                split,
-                f"files whose suffix names another format: {len(wrong)}",
-                "rename them; other programs may rely on the suffix",
-                len(wrong),
-                first_places((file.path, f"is {file.format}") for file in wrong),
-                tuple(Repair(file.path, "suffix", suffix=_SUFFIXES[file.format][0]) for file in wrong),
-            )
+        files = [file for file in found.files() if file.format in _SUFFIXES]
+        wrong = [file for file in files if file.path.suffix.lower() not in _SUFFIXES[file.format]]
+        places = ((file.path, f"is {file.format}") for file in wrong)
+        repairs = (Repair(file.path, "suffix", suffix=_SUFFIXES[file.format][0]) for file in wrong)
+        title = "files whose suffix names another format"
+        remedy = "rename them; other programs may rely on the suffix"
+        yield from report("suffix-mismatch", "warning", split, title, remedy, places, repairs)
 
 
 def names(summary: DataSummary) -> Iterator[Finding]:
@@ -180,55 +146,29 @@ def names(summary: DataSummary) -> Iterator[Finding]:
         groups: dict[str, list[Path]] = defaultdict(list)
         for path in paths:
             groups[str(path.with_suffix("")).lower()].append(path)
-        collisions = [group for group in groups.values() if len({str(path.with_suffix("")) for path in group}) > 1]
-        if collisions:
-            yield Finding(
-                "case-collision",
-                "warning",
-                split,
-                f"names that differ from another only in upper and lower case: {len(collisions)}",
-                "rename them: on Windows and macOS, one file replaces the other",
-                len(collisions),
-                first_places((group[0], ", ".join(path.name for path in group[1:])) for group in collisions),
-            )
-        strange = [path for path in paths if not path.name.isascii()]
-        if strange:
-            yield Finding(
-                "non-ascii-names",
-                "note",
-                split,
-                f"names with letters beyond ASCII: {len(strange)}",
-                "rename them if other programs cannot read them; xseg can",
-                len(strange),
-                first_places((path, "") for path in strange),
-            )
+        collisions = (group for group in groups.values() if len({str(path.with_suffix("")) for path in group}) > 1)
+        places = ((group[0], ", ".join(path.name for path in group[1:])) for group in collisions)
+        title = "names that differ from another only in upper and lower case"
+        remedy = "rename them: on Windows and macOS, one file replaces the other"
+        yield from report("case-collision", "warning", split, title, remedy, places)
+        strange = ((path, "") for path in paths if not path.name.isascii())
+        title, remedy = "names with letters beyond ASCII", "rename them if other programs cannot read them; xseg can"
+        yield from report("non-ascii-names", "note", split, title, remedy, strange)
 
 
 def frames(summary: DataSummary) -> Iterator[Finding]:
     """Find animations, of which one frame is read; pages of a TIFF are channels, or reported when read."""
     for split, found in summary.splits.items():
-        paged = [file for file in found.files() if file.format == "GIF" and file.frames > 1 and not file.fault]
-        if paged:
-            yield Finding(
-                "animation",
-                "warning",
-                split,
-                f"animations, of which only the first frame is read: {len(paged)}",
-                "write one file per frame",
-                len(paged),
-                first_places((file.path, f"{file.frames} pictures") for file in paged),
-            )
+        paged = (file for file in found.files() if file.format == "GIF" and file.frames > 1 and not file.fault)
+        places = ((file.path, f"{file.frames} pictures") for file in paged)
+        title = "animations, of which only the first frame is read"
+        yield from report("animation", "warning", split, title, "write one file per frame", places)
 
 
-def files_of(pair: PairSummary) -> tuple[FileSummary, ...]:
-    """Return the existing files of a pair."""
-    return tuple(file for file in (pair.image_file, pair.mask_file) if file is not None)
-
-
-def leave_out(pair: PairSummary) -> tuple[Repair, ...]:
-    """Return the repairs that leave a pair out of a corrected copy."""
-    paths = [*(file.path for file in files_of(pair)), *([pair.similar] if pair.similar else [])]
-    return tuple(Repair(path, "leave_out") for path in paths)
+def leave_out(*pairs: PairSummary) -> tuple[Repair, ...]:
+    """Return the repairs that leave pairs out of a corrected copy."""
+    paths = ((*(file.path for file in pair.files()), *([pair.similar] if pair.similar else [])) for pair in pairs)
+    return tuple(Repair(path, "leave_out") for some in paths for path in some)
 
 
 def _lacks_mask(pair: PairSummary, split: Split) -> bool:
@@ -244,12 +184,6 @@ def _left_out(
     places = first_places(
         (file.path, f"{pair.similar.name} looks like its mask" if pair.similar else "")
         for pair in pairs
-        for file in files_of(pair)
+        for file in pair.files()
     )
-    repairs = tuple(repair for pair in pairs for repair in leave_out(pair))
-    return Finding(check, severity, split, title, remedy, len(pairs), places, repairs)
-
-
-def _reason(file: FileSummary) -> str:
-    """Return a fault without the path, which is shown beside it."""
-    return file.fault.removeprefix("mask ").removeprefix(f"{file.path} ")
+    return Finding(check, severity, split, title, remedy, len(pairs), places, leave_out(*pairs))

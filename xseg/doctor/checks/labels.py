@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from statistics import median
 
 from xseg.doctor.checks.masks import binary
-from xseg.doctor.finding import Finding, first_places
-from xseg.doctor.summary import DataSummary, MaskSummary, PairSummary
+from xseg.doctor.finding import Finding, Severity, first_places, report
+from xseg.doctor.summary import DataSummary, MaskSummary
 
 RARE = 5e-4  # share of labelled training pixels below which a class is rarely learned without class weights
 IGNORED = 0.5  # share of ignored pixels from which most of a split is wasted
@@ -30,16 +30,14 @@ def all_ignored(summary: DataSummary) -> Iterator[Finding]:
             continue
         whole = len(empty) == len(masks)
         numbers = sorted(set().union(*(mask.values for _, mask in empty)))
+        severity: Severity = "error" if whole else "warning"
         title = f"masks with only ignored pixels: {len(empty)} of {len(masks)} (values {numbers})"
-        yield Finding(
-            "ignored-masks",
-            "error" if whole else "warning",
-            split,
-            f"all mask pixels of the {split} split are ignored (values {numbers})" if whole else title,
-            "check raw_ids and ignored_raw_ids" if whole else "remove these pairs: a network learns nothing from them",
-            len(empty),
-            first_places((_path(pair), "") for pair, _ in empty),
-        )
+        remedy = "remove these pairs: a network learns nothing from them"
+        if whole:
+            title = f"all mask pixels of the {split} split are ignored (values {numbers})"
+            remedy = "check raw_ids and ignored_raw_ids"
+        places = first_places((pair.mask_path, "") for pair, _ in empty)
+        yield Finding("ignored-masks", severity, split, title, remedy, len(empty), places)
 
 
 def ignore_share(summary: DataSummary) -> Iterator[Finding]:
@@ -60,19 +58,13 @@ def constant(summary: DataSummary) -> Iterator[Finding]:
     for split, found in summary.splits.items():
         masks = list(found.masks())
         flat = [(p, m) for p, m in masks if len(m.values) == 1 and not m.unknown and _labelled(m, summary)]
-        if not flat:
-            continue
         numbers = {number for _, mask in flat for number in mask.values}
         useless = len(flat) == len(masks) and len(numbers) == 1 and len(summary.labels) > 1
-        yield Finding(
-            "constant-masks",
-            "error" if useless else "warning" if 2 * len(flat) > len(masks) else "note",
-            split,
-            f"masks with a single class: {len(flat)} of {len(masks)}",
-            "a network learns nothing from these masks" if useless else "check that the labels are complete",
-            len(flat),
-            first_places((_path(pair), f"value {next(iter(mask.values))}") for pair, mask in flat),
-        )
+        severity: Severity = "error" if useless else "warning" if 2 * len(flat) > len(masks) else "note"
+        remedy = "a network learns nothing from these masks" if useless else "check that the labels are complete"
+        places = ((pair.mask_path, f"value {next(iter(mask.values))}") for pair, mask in flat)
+        title = "masks with a single class"
+        yield from report("constant-masks", severity, split, title, remedy, places, total=len(masks))
 
 
 def absent(summary: DataSummary) -> Iterator[Finding]:
@@ -86,25 +78,19 @@ def absent(summary: DataSummary) -> Iterator[Finding]:
         listed = _list(names, nowhere)
         title = f"classes without pixels in any mask: {listed} ({len(nowhere)} of {len(names)})"
         remedy = "check order and numbers of the classes; a network cannot learn a class without pixels"
-        yield Finding(
-            "class-absent", "warning", None, title, remedy, len(nowhere), numbers={"classes": sorted(nowhere)}
-        )
+        figures = {"classes": sorted(nowhere)}
+        yield Finding("class-absent", "warning", None, title, remedy, len(nowhere), numbers=figures)
     for split, pixels in labelled.items():
         missing = {name for name, count in zip(names, pixels, strict=True) if not count}
         missing -= nowhere if len(labelled) > 1 else set()
         if missing:
-            listed = _list(names, missing)
-            yield Finding(
-                "class-absent-in-split",
-                "warning" if split == "train" else "note",
-                split,
-                f"classes without pixels in the {split} split: {listed}",
-                "split the data again"
-                if split == "train"
-                else "their scores will be empty; use a split with all classes",
-                len(missing),
-                numbers={"classes": sorted(missing)},
-            )
+            trained = split == "train"
+            severity: Severity = "warning" if trained else "note"
+            title = f"classes without pixels in the {split} split: {_list(names, missing)}"
+            evaluated = "their scores will be empty; use a split with all classes"
+            remedy = "split the data again" if trained else evaluated
+            figures = {"classes": sorted(missing)}
+            yield Finding("class-absent-in-split", severity, split, title, remedy, len(missing), numbers=figures)
 
 
 def imbalance(summary: DataSummary) -> Iterator[Finding]:
@@ -116,16 +102,13 @@ def imbalance(summary: DataSummary) -> Iterator[Finding]:
         met = median([count for count in pixels if count])
         weights = {n: round((met / c) ** 0.5, 2) for n, c in zip(summary.labels.names, pixels, strict=True) if c}
         listed = ", ".join(f"{summary.labels.names[index]} {100 * pixels[index] / total:.2g} %" for index in rare)
-        yield Finding(
-            "imbalance",
-            "warning",
-            "train",
-            f"classes with very few training pixels: {listed}",
+        title = f"classes with very few training pixels: {listed}"
+        remedy = (
             "set model.loss.class_weights to inverse_sqrt (weights below), data.sampling to class_aware, or add a Dice "
-            "loss",
-            len(rare),
-            numbers={"weights": weights, "share": {summary.labels.names[i]: pixels[i] / total for i in rare}},
+            "loss"
         )
+        numbers = {"weights": weights, "share": {summary.labels.names[i]: pixels[i] / total for i in rare}}
+        yield Finding("imbalance", "warning", "train", title, remedy, len(rare), numbers=numbers)
 
 
 def _wrongly_numbered(summary: DataSummary) -> bool:
@@ -138,10 +121,6 @@ def _wrongly_numbered(summary: DataSummary) -> bool:
 def _labelled(mask: MaskSummary, summary: DataSummary) -> bool:
     train_ids = summary.train_ids()
     return bool(mask.unknown) or any(train_ids[number] != summary.labels.ignore_index for number in mask.values)
-
-
-def _path(pair: PairSummary) -> str:
-    return pair.name if pair.mask_file is None else str(pair.mask_file.path)
 
 
 def _list(names: tuple[str, ...], some: set[str]) -> str:

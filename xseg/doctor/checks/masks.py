@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from math import gcd
 from typing import TypeAlias
 
-from xseg.doctor.finding import Finding, Repair, Severity, first_places
+from xseg.doctor.finding import Finding, Repair, Severity, first_places, report
 from xseg.doctor.summary import DataSummary, FileSummary, MaskSummary, PairSummary, SplitSummary
 from xseg.labels.label_map import LabelMap
 from xseg.types import RGB, Split
@@ -23,56 +23,48 @@ def colors(summary: DataSummary) -> Iterator[Finding]:
     """Find masks with colours instead of class numbers."""
     for split, found in _numeric_splits(summary):
         masks = [(p, m) for p, m in _masks(found) if m.colors and not m.equal_channels and not _lossy(p)]
-        if masks:
-            known = set(summary.labels.colors)
-            all_known = all(set(mask.colors) <= known and not mask.more_colors for _, mask in masks)
-            remedy = "set layout.labels.encoding to color, or convert the colours to class numbers"
-            repairs = tuple(Repair(_file(pair).path, "colors") for pair, _ in masks) if all_known else ()
-            title = f"masks with colours instead of class numbers: {len(masks)}"
-            places = first_places((_path(pair), _format_colors(mask)) for pair, mask in masks)
-            yield Finding("color-masks", "error", split, title, remedy, len(masks), places, repairs)
+        known = set(summary.labels.colors)
+        all_known = all(set(mask.colors) <= known and not mask.more_colors for _, mask in masks)
+        title = "masks with colours instead of class numbers"
+        remedy = "set layout.labels.encoding to color, or convert the colours to class numbers"
+        places = ((pair.mask_path, _format_colors(mask)) for pair, mask in masks)
+        repairs = (Repair(_file(pair).path, "colors") for pair, _ in masks if all_known)
+        yield from report("color-masks", "error", split, title, remedy, places, repairs)
 
 
 def equal_channels(summary: DataSummary) -> Iterator[Finding]:
     """Find class numbers stored as grey RGB or with transparency."""
+    remedy = "write them with one channel"
     for split, found in _numeric_splits(summary):
         masks = [(p, m) for p, m in _masks(found) if m.colors and m.equal_channels and not _lossy(p)]
-        for check, transparent, what in (
+        for check, transparent, title in (
             ("grey-rgb-masks", False, "masks with class numbers in three equal channels"),
             ("alpha-masks", True, "masks with an alpha channel"),
         ):
-            some = [(pair, mask) for pair, mask in masks if mask.transparency == transparent]
-            if some:
-                title = f"{what}: {len(some)}"
-                repairs = tuple(Repair(_file(pair).path, "one_channel") for pair, _ in some)
-                places = first_places((_path(pair), f"mode {_file(pair).mode}") for pair, _ in some)
-                yield Finding(check, "error", split, title, "write them with one channel", len(some), places, repairs)
+            some = [pair for pair, mask in masks if mask.transparency == transparent]
+            repairs = (Repair(_file(pair).path, "one_channel") for pair in some)
+            yield from report(check, "error", split, title, remedy, map(_mode, some), repairs)
 
 
 def lossy(summary: DataSummary) -> Iterator[Finding]:
     """Find masks with lossy compression."""
     for split, found in _numeric_splits(summary):
         masks = [(pair, mask) for pair, mask in _masks(found) if _lossy(pair)]
-        if masks:
-            changed = any(mask.unknown_pixels or mask.colors for _, mask in masks)
-            severity: Severity = "error" if changed else "warning"
-            title = f"masks saved as JPEG or in another lossy format: {len(masks)}"
-            remedy = "export them again as PNG, or read colours or black and white with layout.labels.tolerance"
-            places = first_places((_path(pair), _format_values(mask)) for pair, mask in masks)
-            yield Finding("lossy-masks", severity, split, title, remedy, len(masks), places)
+        changed = any(mask.unknown_pixels or mask.colors for _, mask in masks)
+        severity: Severity = "error" if changed else "warning"
+        title = "masks saved as JPEG or in another lossy format"
+        remedy = "export them again as PNG, or read colours or black and white with layout.labels.tolerance"
+        yield from report("lossy-masks", severity, split, title, remedy, _with_values(masks))
 
 
 def interpolated(summary: DataSummary) -> Iterator[Finding]:
     """Find masks whose edges hold numbers between those of both sides."""
     for split, found in _numeric_splits(summary):
-        masks = [(pair, mask) for pair, mask in _masks(found) if _interpolated(pair, mask)]
-        if masks:
-            title = f"masks with antialiased edges, or resized with interpolation: {len(masks)}"
-            remedy = "export them again, or resize the originals with nearest neighbour"
-            places = first_places(
-                (_path(pair), f"a number between at {100 * mask.between:.0f} % of the borders") for pair, mask in masks
-            )
-            yield Finding("interpolated-masks", "error", split, title, remedy, len(masks), places)
+        masks = ((pair.mask_path, 100 * mask.between) for pair, mask in _masks(found) if _interpolated(pair, mask))
+        places = ((path, f"a number between at {share:.0f} % of the borders") for path, share in masks)
+        title = "masks with antialiased edges, or resized with interpolation"
+        remedy = "export them again, or resize the originals with nearest neighbour"
+        yield from report("interpolated-masks", "error", split, title, remedy, places)
 
 
 def values(summary: DataSummary) -> Iterator[Finding]:
@@ -102,32 +94,21 @@ def binary(masks: Masks, labels: LabelMap, split: Split) -> Finding | None:
     meaning = "which is ignored" if meanings.get(255) == labels.ignore_index else "which belongs to no class"
     shown = [(pair, mask) for pair, mask in masks if 255 in mask.numbers]
     table = ((255, labels.raw_ids[1]), (0, labels.raw_ids[0]))
-    return Finding(
-        "binary-0-255",
-        "error",
-        split,
-        f"masks of the {split} split hold only the values 0 and 255, {meaning}",
-        "if 255 is the second class, set layout.labels.encoding to binary, or set raw_ids to [0, 255]",
-        len(shown),
-        first_places((_path(pair), _format_values(mask)) for pair, mask in shown),
-        tuple(Repair(_file(p).path, "renumber", table=table) for p, _ in masks if p.mask_file is not None),
-    )
+    title = f"masks of the {split} split hold only the values 0 and 255, {meaning}"
+    remedy = "if 255 is the second class, set layout.labels.encoding to binary, or set raw_ids to [0, 255]"
+    repairs = tuple(Repair(_file(p).path, "renumber", table=table) for p, _ in masks if p.mask_file is not None)
+    return _about(shown, "binary-0-255", split, title, remedy, repairs)
 
 
 def deep(summary: DataSummary) -> Iterator[Finding]:
     """Find masks of 16 or 32 bits or floats whose numbers fit into 8 bits."""
     for split, found in _numeric_splits(summary):
-        masks = [
-            (pair, mask)
-            for pair, mask in _masks(found)
-            if _file(pair).mode.startswith(("I", "F")) and max(mask.numbers, default=0) <= 255
-        ]
-        if masks:
-            title = f"masks of 16 bits or more whose numbers fit into 8: {len(masks)}"
-            repairs = tuple(Repair(_file(pair).path, "shallow") for pair, _ in masks)
-            places = first_places((_path(pair), f"mode {_file(pair).mode}") for pair, _ in masks)
-            remedy = "write them with 8 bits: viewers show them black, and other programs may misread them"
-            yield Finding("deep-masks", "warning", split, title, remedy, len(masks), places, repairs)
+        wide = ((pair, mask) for pair, mask in _masks(found) if _file(pair).mode.startswith(("I", "F")))
+        pairs = [pair for pair, mask in wide if max(mask.numbers, default=0) <= 255]
+        repairs = (Repair(_file(pair).path, "shallow") for pair in pairs)
+        title = "masks of 16 bits or more whose numbers fit into 8"
+        remedy = "write them with 8 bits: viewers show them black, and other programs may misread them"
+        yield from report("deep-masks", "warning", split, title, remedy, map(_mode, pairs), repairs)
 
 
 def palettes(summary: DataSummary) -> Iterator[Finding]:
@@ -140,7 +121,7 @@ def palettes(summary: DataSummary) -> Iterator[Finding]:
         differing = {number: firsts for number, firsts in painted.items() if len(firsts) > 1}
         if differing:
             places = [
-                (_path(pair), f"number {number} is {color}")
+                (pair.mask_path, f"number {number} is {color}")
                 for number, firsts in sorted(differing.items())
                 for color, pair in list(firsts.items())[:2]
             ]
@@ -155,17 +136,11 @@ def _from_one(masks: Masks, numbers: set[int], labels: LabelMap, split: Split) -
     if labels.raw_ids != tuple(range(count)) or 0 in numbers or max(counted) != count:
         return None
     table = tuple((number, number - 1) for number in range(1, count + 1))
+    title = f"the masks number the classes from 1 to {count}, but the {count} names stand for 0 to {count - 1}"
+    remedy = f"set raw_ids to {list(range(1, count + 1))}, or subtract 1 from the numbers"
+    repairs = tuple(Repair(_file(pair).path, "renumber", table=table) for pair, _ in masks)
     wrong = [(pair, mask) for pair, mask in masks if mask.unknown_pixels]
-    return Finding(
-        "numbers-from-one",
-        "error",
-        split,
-        f"the masks number the classes from 1 to {count}, but the {count} names stand for 0 to {count - 1}",
-        f"set raw_ids to {list(range(1, count + 1))}, or subtract 1 from the numbers",
-        len(wrong),
-        first_places((_path(pair), _format_values(mask)) for pair, mask in wrong),
-        tuple(Repair(_file(pair).path, "renumber", table=table) for pair, _ in masks),
-    )
+    return _about(wrong, "numbers-from-one", split, title, remedy, repairs)
 
 
 def _one_more_class(suspects: Masks, numbers: set[int], labels: LabelMap, split: Split) -> Finding | None:
@@ -174,15 +149,9 @@ def _one_more_class(suspects: Masks, numbers: set[int], labels: LabelMap, split:
     if unknown != set(range(last + 1, last + 1 + len(unknown))) or len(unknown) > 3 or 0 not in numbers:
         return None
     listed = ", ".join(map(str, sorted(unknown)))
-    return Finding(
-        "class-count",
-        "error",
-        split,
-        f"{len(labels)} classes have names, but masks also hold the next number: {listed} in {len(suspects)}",
-        f"add a class name; or if {listed} is void, add it to ignored_raw_ids",
-        len(suspects),
-        first_places((_path(pair), _format_values(mask)) for pair, mask in suspects),
-    )
+    title = f"{len(labels)} classes have names, but masks also hold the next number: {listed} in {len(suspects)}"
+    remedy = f"add a class name; or if {listed} is void, add it to ignored_raw_ids"
+    return _about(suspects, "class-count", split, title, remedy)
 
 
 def _stretched(suspects: Masks, labels: LabelMap, split: Split) -> Finding | None:
@@ -193,16 +162,9 @@ def _stretched(suspects: Masks, labels: LabelMap, split: Split) -> Finding | Non
     if not whole or factor < 2 or len(numbers - {0}) < 2 or not {n // factor for n in numbers} <= set(labels.raw_ids):
         return None
     table = tuple((raw * factor, raw) for raw in labels.raw_ids)
-    return Finding(
-        "stretched-values",
-        "error",
-        split,
-        f"masks with class numbers multiplied by {factor}, as for display: {len(suspects)}",
-        f"divide them by {factor}",
-        len(suspects),
-        first_places((_path(pair), _format_values(mask)) for pair, mask in suspects),
-        tuple(Repair(_file(pair).path, "renumber", table=table) for pair, _ in suspects),
-    )
+    title = f"masks with class numbers multiplied by {factor}, as for display: {len(suspects)}"
+    repairs = tuple(Repair(_file(pair).path, "renumber", table=table) for pair, _ in suspects)
+    return _about(suspects, "stretched-values", split, title, f"divide them by {factor}", repairs)
 
 
 def _unknown(suspects: Masks, masks: Masks, labels: LabelMap, split: Split) -> Finding:
@@ -210,16 +172,18 @@ def _unknown(suspects: Masks, masks: Masks, labels: LabelMap, split: Split) -> F
     for _, mask in suspects:
         for entry in mask.unknown:
             pixels[entry.value] += entry.pixels
-    return Finding(
-        "unknown-values",
-        "error",
-        split,
-        f"masks with values that belong to no class: {len(suspects)} of {len(masks)}",
-        f"add them to the label map or to ignored_raw_ids; known values are {sorted(labels.train_ids())[:24]}",
-        len(suspects),
-        first_places((_path(pair), _format_unknown(mask)) for pair, mask in suspects),
-        numbers={"pixels": {str(value): count for value, count in sorted(pixels.items())}},
-    )
+    title = f"masks with values that belong to no class: {len(suspects)} of {len(masks)}"
+    remedy = f"add them to the label map or to ignored_raw_ids; known values are {sorted(labels.train_ids())[:24]}"
+    places = first_places((pair.mask_path, _format_unknown(mask)) for pair, mask in suspects)
+    numbers = {"pixels": {str(value): count for value, count in sorted(pixels.items())}}
+    return Finding("unknown-values", "error", split, title, remedy, len(suspects), places, numbers=numbers)
+
+
+def _about(
+    masks: Masks, check: str, split: Split, title: str, remedy: str, repairs: tuple[Repair, ...] = ()
+) -> Finding:
+    """Return an error about masks, with their numbers."""
+    return Finding(check, "error", split, title, remedy, len(masks), first_places(_with_values(masks)), repairs)
 
 
 def _numeric_splits(summary: DataSummary) -> Iterator[tuple[Split, SplitSummary]]:
@@ -238,8 +202,12 @@ def _file(pair: PairSummary) -> FileSummary:
     return pair.mask_file
 
 
-def _path(pair: PairSummary) -> str:
-    return pair.name if pair.mask_file is None else str(pair.mask_file.path)
+def _mode(pair: PairSummary) -> tuple[str, str]:
+    return pair.mask_path, f"mode {_file(pair).mode}"
+
+
+def _with_values(masks: Masks) -> Iterator[tuple[str, str]]:
+    return ((pair.mask_path, _format_values(mask)) for pair, mask in masks)
 
 
 def _lossy(pair: PairSummary) -> bool:

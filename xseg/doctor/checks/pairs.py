@@ -6,122 +6,82 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from xseg.doctor.checks.files import leave_out
-from xseg.doctor.finding import Finding, Repair, first_places
+from xseg.doctor.finding import Finding, Repair, Severity, report
 from xseg.doctor.summary import DataSummary, ImageSummary, PairSummary
 from xseg.doctor.thumbnail import SAME, CopyIndex, distance
 from xseg.types import Split
 
 _SHAPED = 250  # bytes of shape from which masks are not equal by chance; a few rectangles or circles need 100
 _SAME_SHAPE = 0.01  # relative difference of aspect ratios due to rounding
+Group = list[tuple[Split, PairSummary]]
 
 
 def sizes(summary: DataSummary) -> Iterator[Finding]:
     """Find masks of another size than their image; those due to EXIF are reported separately."""
+    title, where = "images that EXIF rotates, but not their masks", "rotate the masks to match the images in a viewer"
     for split, found in summary.splits.items():
         differing = [pair for pair in found.pairs if pair.image and pair.mask and pair.image.size != pair.mask.size]
         turned = [pair for pair in differing if _turned(pair)]
-        if turned:
-            yield Finding(
-                "exif-disagreement",
-                "error",
-                split,
-                f"images that EXIF rotates, but not their masks: {len(turned)}",
-                "rotate the masks to match the images in a viewer",
-                len(turned),
-                first_places((_path(pair), _format_sizes(pair)) for pair in turned),
-                tuple(_turn(pair) for pair in turned),
-            )
+        yield from report(
+            "exif-disagreement", "error", split, title, where, map(_sizes, turned), (_turn(pair) for pair in turned)
+        )
         others = [pair for pair in differing if not _turned(pair)]
-        if others:
-            alike = all(_same_shape(pair) for pair in others)
-            yield Finding(
-                "size-mismatch",
-                "error",
-                split,
-                f"masks of another size than their image: {len(others)}",
-                "make them again, or resize them with nearest neighbour" if alike else "find the right masks",
-                len(others),
-                first_places((_path(pair), _format_sizes(pair)) for pair in others),
-                tuple(_resize(pair) for pair in others) if alike else (),
-            )
+        alike = all(_same_shape(pair) for pair in others)
+        remedy = "make them again, or resize them with nearest neighbour" if alike else "find the right masks"
+        repairs = (_resize(pair) for pair in others if alike)
+        wrong = "masks of another size than their image"
+        yield from report("size-mismatch", "error", split, wrong, remedy, map(_sizes, others), repairs)
 
 
 def image_is_mask(summary: DataSummary) -> Iterator[Finding]:
     """Find pairs with the same file as image and mask."""
     for split, found in summary.splits.items():
-        same = [pair for pair in found.pairs if pair.same_file]
-        if same:
-            title = f"masks that are copies of their image: {len(same)}"
-            remedy = "add the right masks, or correct the patterns of images and masks"
-            places = first_places((_path(pair), "") for pair in same)
-            yield Finding("image-is-mask", "error", split, title, remedy, len(same), places)
+        title = "masks that are copies of their image"
+        remedy = "add the right masks, or correct the patterns of images and masks"
+        places = ((pair.image_path, "") for pair in found.pairs if pair.same_file)
+        yield from report("image-is-mask", "error", split, title, remedy, places)
 
 
 def mask_copies(summary: DataSummary) -> Iterator[Finding]:
     """Find equal masks of different images, except masks with almost no shape, which may be equal by chance."""
-    groups: dict[bytes, list[tuple[Split, PairSummary]]] = defaultdict(list)
+    groups: dict[bytes, Group] = defaultdict(list)
     for split, found in summary.splits.items():
         for pair, mask in found.masks():
             if mask.shape >= _SHAPED and not mask.colors:
                 groups[mask.digest].append((split, pair))
-    copies = [group for group in groups.values() if _images_differ(group)]
-    if copies:
-        yield Finding(
-            "mask-copies",
-            "warning",
-            None,
-            f"equal masks of different images: {len(copies)}",
-            "find the right masks of these images",
-            len(copies),
-            first_places((_mask_path(group[0][1]), f"and {_mask_path(group[1][1])}") for group in copies),
-        )
+    copies = (group for group in groups.values() if _images_differ(group))
+    places = ((group[0][1].mask_path, f"and {group[1][1].mask_path}") for group in copies)
+    title, remedy = "equal masks of different images", "find the right masks of these images"
+    yield from report("mask-copies", "warning", None, title, remedy, places)
 
 
 def image_copies(summary: DataSummary) -> Iterator[Finding]:
     """Find repeated images: within a split they are wasted, between splits they make scores unreliable."""
     equal, shared = _equal(summary)
-    if shared:
-        yield Finding(
-            "shared-split",
-            "note",
-            None,
-            f"images in both val and test: {len(shared)}",
-            "nothing to do if this is intended; test scores are then too high for a model chosen on val",
-            len(shared),
-            first_places((_path(pair), "") for pair in shared),
-        )
-    for groups, certain in ((equal, True), (_alike(summary), False)):
-        within = [group for group in groups if len({split for split, _ in group}) == 1]
-        between = [group for group in groups if len({split for split, _ in group}) > 1]
-        trained = any(split == "train" for group in between for split, _ in group)
-        what = "identical" if certain else "visually the same (another size, compression or brightness)"
-        if between:
-            yield Finding(
-                "leak" if certain else "near-leak",
-                "error" if certain and trained else "warning",
-                None,
-                f"images that are also in another split, {what}: {len(between)}",
-                "keep each in one split: scores on training images mean nothing",
-                len(between),
-                first_places((_path(group[0][1]), _also(group)) for group in between),
-                tuple(repair for group in between for repair in _kept_once(group)) if certain else (),
-            )
-        if within:
-            yield Finding(
-                "duplicates" if certain else "near-duplicates",
-                "warning" if certain else "note",
-                None,
-                f"images that occur several times within a split, {what}: {len(within)}",
-                "keep one of each",
-                len(within),
-                first_places((_path(group[0][1]), _also(group)) for group in within),
-                tuple(repair for group in within for _, pair in group[1:] for repair in leave_out(pair))
-                if certain
-                else (),
-            )
+    places = ((pair.image_path, "") for pair in shared)
+    title = "images in both val and test"
+    remedy = "nothing to do if this is intended; test scores are then too high for a model chosen on val"
+    yield from report("shared-split", "note", None, title, remedy, places)
+    yield from _copies(equal, "identical", certain=True)
+    yield from _copies(_alike(summary), "visually the same (another size, compression or brightness)", certain=False)
 
 
-Group = list[tuple[Split, PairSummary]]
+def _copies(groups: list[Group], what: str, *, certain: bool) -> Iterator[Finding]:
+    """Yield the findings about groups of copies, which can be left out if they are certain."""
+    within = [group for group in groups if len({split for split, _ in group}) == 1]
+    between = [group for group in groups if len({split for split, _ in group}) > 1]
+    trained = any(split == "train" for group in between for split, _ in group)
+    severity: Severity = "error" if certain and trained else "warning"
+    title = f"images that are also in another split, {what}"
+    remedy = "keep each in one split: scores on training images mean nothing"
+    repairs = (repair for group in between if certain for repair in _kept_once(group))
+    check = "leak" if certain else "near-leak"
+    yield from report(check, severity, None, title, remedy, map(_place, between), repairs)
+    severity = "warning" if certain else "note"
+    title = f"images that occur several times within a split, {what}"
+    repairs = (repair for group in within if certain for repair in leave_out(*(pair for _, pair in group[1:])))
+    check = "duplicates" if certain else "near-duplicates"
+    yield from report(check, severity, None, title, "keep one of each", map(_place, within), repairs)
 
 
 def _equal(summary: DataSummary) -> tuple[list[Group], list[PairSummary]]:
@@ -209,19 +169,14 @@ def _resize(pair: PairSummary) -> Repair:
     return Repair(pair.mask_file.path, "resize", size=pair.image.size)
 
 
-def _format_sizes(pair: PairSummary) -> str:
+def _sizes(pair: PairSummary) -> tuple[str, str]:
+    """Return the place of a pair, with the sizes of image and mask."""
     image, mask = (summary.size if summary else (0, 0) for summary in (pair.image, pair.mask))
-    return f"image {image[0]}x{image[1]}, mask {mask[0]}x{mask[1]}"
+    return pair.image_path, f"image {image[0]}x{image[1]}, mask {mask[0]}x{mask[1]}"
 
 
-def _also(group: Group) -> str:
+def _place(group: Group) -> tuple[str, str]:
+    """Return the place of a group's first image, with the others."""
     split, pair = group[1]
-    return f"also {_path(pair)} ({split})" + (f" and {len(group) - 2} more" if len(group) > 2 else "")
-
-
-def _path(pair: PairSummary) -> str:
-    return pair.name if pair.image_file is None else str(pair.image_file.path)
-
-
-def _mask_path(pair: PairSummary) -> str:
-    return pair.name if pair.mask_file is None else str(pair.mask_file.path)
+    more = f" and {len(group) - 2} more" if len(group) > 2 else ""
+    return group[0][1].image_path, f"also {pair.image_path} ({split}){more}"
