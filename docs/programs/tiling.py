@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from xseg.files.atomic import atomic_path, write_text
 from xseg.images.reading import read_image
-from xseg.inference.accumulator import tiled_probabilities
+from xseg.inference.accumulator import tiled
 from xseg.inference.predictor import Predictor, load
 from xseg.inference.preprocessing import to_batch
 from xseg.inference.receptive_field import measure_receptive_field
@@ -102,11 +102,15 @@ def difference(
         whole = logits_and_probabilities(predictor, image[None])[0].cpu().numpy()
     plan = TilePlan.fit(*image.shape[:2], tile=tile, overlap=overlap)
     with pooling_of(predictor.model, kept if keep_pooling else {}, replace=keep_pooling):
-        tiled = tiled_probabilities(
-            lambda pixels: logits_and_probabilities(predictor, pixels), image, plan, classes=2 * classes
-        )
-    logits = np.abs(tiled[:classes] - whole[:classes])
-    agreement = (tiled[classes:].argmax(axis=0) == whole[classes:].argmax(axis=0)).mean()
+        both = tiled(
+            lambda pixels: logits_and_probabilities(predictor, pixels),
+            image,
+            plan,
+            classes=2 * classes,
+            probabilities=True,
+        ).probabilities()
+    logits = np.abs(both[:classes] - whole[:classes])
+    agreement = (both[classes:].argmax(axis=0) == whole[classes:].argmax(axis=0)).mean()
     return float(agreement), float(logits.max()), float(logits.mean())
 
 

@@ -6,7 +6,7 @@ import torch
 
 from xseg.errors import ShapeError
 from xseg.inference import accumulator
-from xseg.inference.accumulator import TileInput, stream_regions, tiled_labels, tiled_probabilities
+from xseg.inference.accumulator import TileInput, stream_regions, tiled
 from xseg.inference.tiling import TilePlan
 
 SIZES = [(1, 1), (40, 33), (64, 300), (301, 97), (217, 219)]
@@ -37,9 +37,9 @@ def test_tiles_of_a_model_without_context_equal_the_whole(size, tile, overlap, b
     image = picture(*size)
     whole = pixelwise(image[None])[0].numpy()
     plan = TilePlan.fit(*size, tile=tile, overlap=overlap)
-    probabilities = tiled_probabilities(pixelwise, image, plan, classes=3, batch_size=batch_size)
+    probabilities = tiled(pixelwise, image, plan, classes=3, batch_size=batch_size, probabilities=True).probabilities()
     np.testing.assert_allclose(probabilities, whole, atol=1e-6)
-    labels = tiled_labels(pixelwise, image, plan, classes=3, batch_size=batch_size)
+    labels = tiled(pixelwise, image, plan, classes=3, batch_size=batch_size).labels()
     np.testing.assert_array_equal(labels, image.argmax(axis=2))
     assert labels.dtype == np.uint8
 
@@ -47,7 +47,7 @@ def test_tiles_of_a_model_without_context_equal_the_whole(size, tile, overlap, b
 def test_what_is_near_a_tiles_border_does_not_count_inside_the_image():
     image = picture(200, 230)
     plan = TilePlan.fit(200, 230, tile=96, overlap=32)
-    labels = tiled_labels(distrustful, image, plan, classes=3)
+    labels = tiled(distrustful, image, plan, classes=3).labels()
     np.testing.assert_array_equal(labels[8:-8, 8:-8], image.argmax(axis=2)[8:-8, 8:-8])
     assert (labels[:8] == 0).all()
 
@@ -60,7 +60,7 @@ def test_neighbours_fade_into_each_other_without_a_step():
     image = np.zeros((64, 400, 3), np.uint8)
     image[:, 200:] = 255
     plan = TilePlan.fit(64, 400, tile=128, overlap=64)
-    first = tiled_probabilities(brightness_of_the_tile, image, plan, classes=2)[0]
+    first = tiled(brightness_of_the_tile, image, plan, classes=2, probabilities=True).probabilities()[0]
     fade = 32
     assert first.max() - first.min() > 0.9
     assert np.abs(np.diff(first, axis=1)).max() < 2 / fade
@@ -71,9 +71,11 @@ def test_neighbours_fade_into_each_other_without_a_step():
 def test_strips_that_fit_a_small_budget_change_nothing(size, monkeypatch):
     image = picture(*size, seed=2)
     plan = TilePlan.fit(*size, tile=96, overlap=40)
-    expected = tiled_probabilities(distrustful, image, plan, classes=3)
+    expected = tiled(distrustful, image, plan, classes=3, probabilities=True).probabilities()
     monkeypatch.setattr(accumulator, "CARRIED_BYTES", 1)
-    np.testing.assert_allclose(tiled_probabilities(distrustful, image, plan, classes=3), expected, atol=1e-6)
+    np.testing.assert_allclose(
+        tiled(distrustful, image, plan, classes=3, probabilities=True).probabilities(), expected, atol=1e-6
+    )
 
 
 def test_pieces_come_as_soon_as_their_tile_is_in():
@@ -138,7 +140,7 @@ def test_more_than_256_classes_give_16_bit_labels():
         return torch.arange(300.0)[None, :, None, None].expand(len(images), -1, *images.shape[1:3])
 
     plan = TilePlan.fit(40, 40, tile=32, overlap=8)
-    labels = tiled_labels(last_class, picture(40, 40), plan, classes=300)
+    labels = tiled(last_class, picture(40, 40), plan, classes=300).labels()
     assert labels.dtype == np.uint16
     assert (labels == 299).all()
 
@@ -146,6 +148,6 @@ def test_more_than_256_classes_give_16_bit_labels():
 def test_other_shapes_than_expected_are_refused():
     plan = TilePlan.fit(40, 40, tile=32, overlap=8)
     with pytest.raises(ShapeError, match=r"shape \(1, 3, 32, 32\); expected \(1, 4, 32, 32\)"):
-        tiled_labels(pixelwise, picture(40, 40), plan, classes=4)
+        tiled(pixelwise, picture(40, 40), plan, classes=4).labels()
     with pytest.raises(ShapeError, match="40x40 pixels, as in the plan"):
-        tiled_labels(pixelwise, picture(41, 40), plan, classes=3)
+        tiled(pixelwise, picture(41, 40), plan, classes=3).labels()

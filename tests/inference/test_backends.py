@@ -12,8 +12,7 @@ from xseg.export.formats import FORMATS
 from xseg.export.verify import compare, verify
 from xseg.images.normalization import Normalization
 from xseg.inference.backends import selection
-from xseg.inference.backends.converted import FORMAT_OF
-from xseg.inference.backends.pytorch import TorchBackend
+from xseg.inference.backends.backend import FORMAT_OF, TorchBackend
 from xseg.inference.backends.selection import create_backend, select_backend, select_precision
 from xseg.inference.options import InferenceOptions
 from xseg.inference.predictor import Predictor

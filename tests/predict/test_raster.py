@@ -12,12 +12,13 @@ from torch import nn
 from xseg.errors import ConfigError, DataError
 from xseg.images.normalization import Normalization
 from xseg.inference import accumulator
+from xseg.inference.options import InferenceOptions
 from xseg.inference.tiling import Tiling
 from xseg.labels.label_map import LabelMap
 from xseg.predict import geotiff
 from xseg.predict.outputs.overlay import raster_overlay
 from xseg.predict.outputs.probabilities import Probabilities
-from xseg.predict.raster import RasterOptions, predict_raster
+from xseg.predict.raster import predict_raster
 
 rasterio = pytest.importorskip("rasterio")
 from rasterio.control import GroundControlPoint  # noqa: E402
@@ -26,7 +27,7 @@ from rasterio.transform import from_origin  # noqa: E402
 LABELS = LabelMap(("red", "green", "blue"), ((200, 0, 0), (0, 180, 0), (0, 0, 220)))
 PLACE = from_origin(500_000, 5_700_000, 0.5, 0.5)
 UTM = "EPSG:32633"
-TILES = RasterOptions(tile=64, overlap=16)
+TILES = InferenceOptions(tile=64, overlap=16)
 
 
 class BrightestChannel(nn.Module):
@@ -259,7 +260,7 @@ def test_ground_control_points_are_kept(tmp_path):
 def test_overviews_show_the_commonest_class(tmp_path):
     bands, classes = scene(1100, 1040)
     path = write(tmp_path / "scene.tif", bands)
-    predict_raster(Predictor(), path, tmp_path / "mask.tif", RasterOptions(tile=0))
+    predict_raster(Predictor(), path, tmp_path / "mask.tif", InferenceOptions(tile=0))
     with rasterio.open(tmp_path / "mask.tif") as mask:
         assert mask.overviews(1) == [2, 4]
     with rasterio.open(tmp_path / "mask.tif", overview_level=0) as half:
@@ -302,9 +303,9 @@ def test_a_full_disk_is_told_and_leaves_no_file(source, tmp_path, monkeypatch):
 
 def test_a_tile_and_an_overlap_that_do_not_go_together_are_refused_before_work_begins():
     with pytest.raises(ConfigError, match="at most half a tile"):
-        RasterOptions(tile=100, overlap=60)
+        InferenceOptions(tile=100, overlap=60)
     with pytest.raises(ConfigError, match="batch_size=0"):
-        RasterOptions(batch_size=0)
+        InferenceOptions(batch_size=0)
 
 
 def test_values_that_the_model_does_not_know_are_refused_with_the_place(tmp_path):

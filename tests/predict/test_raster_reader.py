@@ -23,7 +23,7 @@ def write(path, *, height=20, width=30, count=3, dtype="uint8", **profile):
 
 def open_one(path, channels=3):
     with geo_environment("a test"), open_raster(path, Normalization.for_channels(channels)) as reader:
-        return reader.bands, reader.height, reader.width
+        return reader.bands, *reader.dataset.shape
 
 
 def test_the_bands_are_the_models_channels(tmp_path):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 import cv2
@@ -18,7 +17,7 @@ from xseg.files.progress import NO_PROGRESS, ShowProgress
 from xseg.images.overlay import Pixels, displayable
 from xseg.inference.prediction import Prediction
 from xseg.inference.predictor import Predictor
-from xseg.inference.prefetch import prefetch
+from xseg.inference.prefetch import batches, prefetch
 from xseg.labels.label_map import LabelMap
 from xseg.metrics.metric import Counts, Metric
 from xseg.metrics.registry import MetricSource, create_metrics
@@ -98,12 +97,6 @@ class Evaluation:
     seconds: float
 
 
-@dataclass(frozen=True, eq=False)
-class _Scored:
-    counts: dict[str, Counts]
-    example: Example
-
-
 def evaluate(
     predictor: Predictor,
     reader: Reader,
@@ -148,22 +141,14 @@ def evaluate(
     extremes = _Extremes()
     pairs = _predictions(predictor, reader, split)
     with show(f"evaluate {split}", len(reader.records(split))) as progress:
-        for scored in prefetch(lambda pair: _score(*pair, reader.labels, measured), pairs, prompt=True):
-            counts = add_counts(counts, scored.counts)
-            images.append(scored.example.score)
-            extremes.add(scored.example)
+        for image_counts, example in prefetch(lambda pair: _score(*pair, reader.labels, measured), pairs, prompt=True):
+            counts = add_counts(counts, image_counts)
+            images.append(example.score)
+            extremes.add(example)
             progress.advance()
     best, worst = extremes.examples(len(images))
-    return Evaluation(
-        split=split,
-        labels=reader.labels,
-        metrics=measured,
-        scores=compute_scores(measured, counts),
-        images=tuple(images),
-        best=best,
-        worst=worst,
-        seconds=time.perf_counter() - start,
-    )
+    scores, seconds = compute_scores(measured, counts), time.perf_counter() - start
+    return Evaluation(split, reader.labels, measured, scores, tuple(images), best, worst, seconds)
 
 
 def _check_fit(predictor: Predictor, reader: Reader) -> None:
@@ -186,27 +171,22 @@ def _predictions(predictor: Predictor, reader: Reader, split: Split) -> Iterator
     """Yield every sample with its prediction, while reading the next samples."""
     size = predictor.options.batch_size
     samples = prefetch(reader.read, reader.records(split), threads=READ_THREADS, depth=max(4, 2 * size))
-    while chunk := list(islice(samples, size)):
+    for chunk in batches(samples, size):
         predictions = predictor.batch([sample.image for sample in chunk])
         yield from zip(chunk, predictions, strict=True)
 
 
-def _score(sample: Sample, prediction: Prediction, labels: LabelMap, metrics: Sequence[Metric]) -> _Scored:
+def _score(
+    sample: Sample, prediction: Prediction, labels: LabelMap, metrics: Sequence[Metric]
+) -> tuple[dict[str, Counts], Example]:
     if sample.mask is None:
         raise DataError(f"{sample.name} has no label", expected="a labelled split")
     pair = (sample.mask, prediction.mask)
     counts = count_image(metrics, *pair, classes=len(labels), ignore_index=labels.ignore_index)
     scores = compute_scores(metrics, counts)
     height, width = sample.mask.shape
-    score = ImageScore(
-        name=sample.name,
-        width=width,
-        height=height,
-        seconds=prediction.seconds,
-        overall=scores.overall,
-        iou=scores.per_class["iou"],
-    )
-    return _Scored(counts, _example(score, sample.image, *pair))
+    score = ImageScore(sample.name, width, height, prediction.seconds, scores.overall, scores.per_class["iou"])
+    return counts, _example(score, sample.image, *pair)
 
 
 def _example(score: ImageScore, image: NDArray[Any], label: NDArray[Any], prediction: NDArray[Any]) -> Example:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from xseg.errors import ShapeError
 from xseg.inference.prefetch import prefetch
+from xseg.inference.scores import Tiled
 from xseg.inference.tiling import Tile, TilePlan
 
 Run: TypeAlias = Callable[[NDArray[Any]], Tensor]
@@ -126,8 +127,10 @@ def stream_regions(
             yield _region(item, finished[:, :height])
 
 
-def tiled_labels(run: Run, image: NDArray[Any], plan: TilePlan, *, classes: int, batch_size: int = 1) -> NDArray[Any]:
-    """Predict the labels of an image in memory, tile by tile.
+def tiled(
+    run: Run, image: NDArray[Any], plan: TilePlan, *, classes: int, batch_size: int = 1, probabilities: bool = False
+) -> Tiled:
+    """Predict an image in memory, tile by tile.
 
     Args:
         run: function from pixels (N, h, w, C) to probabilities (N, classes, h, w) float32.
@@ -135,49 +138,27 @@ def tiled_labels(run: Run, image: NDArray[Any], plan: TilePlan, *, classes: int,
         plan: tiles of the image.
         classes: number of classes.
         batch_size: number of tiles per batch.
-
-    Returns:
-        Train ids, (H, W) uint8, or uint16 for more than 256 classes.
+        probabilities: whether to keep the probabilities of all classes.
 
     Raises:
         ShapeError: if the model returns other shapes, or the plan does not fit the image.
     """
-    labels = np.empty(image.shape[:2], np.uint8 if classes <= 256 else np.uint16)
-    for region in stream_regions(run, _reader(image, plan), plan, classes=classes, batch_size=batch_size):
-        labels[region.rows, region.columns] = region.labels()
-    return labels
-
-
-def tiled_probabilities(
-    run: Run, image: NDArray[Any], plan: TilePlan, *, classes: int, batch_size: int = 1
-) -> NDArray[np.float32]:
-    """Predict the probabilities of an image in memory, tile by tile.
-
-    Args:
-        run: function from pixels (N, h, w, C) to probabilities (N, classes, h, w) float32.
-        image: image for `run`, (H, W, C).
-        plan: tiles of the image.
-        classes: number of classes.
-        batch_size: number of tiles per batch.
-
-    Returns:
-        Probabilities, (classes, H, W) float32, with sum 1 over the classes.
-
-    Raises:
-        ShapeError: if the model returns other shapes, or the plan does not fit the image.
-    """
-    probabilities = np.empty((classes, *image.shape[:2]), np.float32)
-    for region in stream_regions(run, _reader(image, plan), plan, classes=classes, batch_size=batch_size):
-        probabilities[:, region.rows, region.columns] = region.probabilities.cpu().numpy()
-    return probabilities
-
-
-def _reader(image: NDArray[Any], plan: TilePlan) -> Callable[[Tile], TileInput]:
     if image.shape[:2] != (plan.height, plan.width):
         raise ShapeError(
             f"an image of shape {image.shape}", expected=f"{plan.height}x{plan.width} pixels, as in the plan"
         )
-    return lambda tile: TileInput(tile, image[tile.pixels])
+    labels = np.empty(image.shape[:2], np.uint8 if classes <= 256 else np.uint16)
+    averaged = np.empty((classes, *image.shape[:2]), np.float32) if probabilities else None
+
+    def read(tile: Tile) -> TileInput:
+        return TileInput(tile, image[tile.pixels])
+
+    for region in stream_regions(run, read, plan, classes=classes, batch_size=batch_size):
+        if averaged is None:
+            labels[region.rows, region.columns] = region.labels()
+        else:
+            averaged[:, region.rows, region.columns] = region.probabilities.cpu().numpy()
+    return Tiled(labels if averaged is None else averaged.argmax(axis=0).astype(labels.dtype), averaged)
 
 
 def _run(

@@ -9,12 +9,6 @@ import torch
 from xseg.errors import ConfigError
 from xseg.types import Precision
 
-_TYPES: dict[Precision, torch.dtype] = {
-    "float32": torch.float32,
-    "bfloat16": torch.bfloat16,
-    "float16": torch.float16,
-}
-
 
 def select_device(name: str) -> torch.device:
     """Return the device with a name.
@@ -48,12 +42,13 @@ def precision_context(device: torch.device, precision: Precision) -> AbstractCon
     """Return the context in which a model computes in `precision` on `device`; weights stay float32."""
     if precision == "float32":
         return nullcontext()
-    return torch.autocast(device.type, dtype=_TYPES[precision])
+    return torch.autocast(device.type, dtype=torch_type(precision))
 
 
 def torch_type(precision: Precision) -> torch.dtype:
     """Return torch's type for a precision."""
-    return _TYPES[precision]
+    kind: torch.dtype = getattr(torch, precision)
+    return kind
 
 
 def native_bfloat16(device: torch.device) -> bool:

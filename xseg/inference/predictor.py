@@ -12,7 +12,6 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -22,17 +21,17 @@ from xseg.bundles.locate import locate_bundle
 from xseg.errors import DataError, ShapeError, XsegError
 from xseg.files.description import described_by
 from xseg.images.normalization import Normalization
-from xseg.inference.accumulator import tiled_labels, tiled_probabilities
+from xseg.inference.accumulator import tiled
 from xseg.inference.averaging import averaged_probabilities, compute_scores
-from xseg.inference.backends.protocol import Backend
+from xseg.inference.backends.backend import Backend
 from xseg.inference.backends.selection import create_backend
 from xseg.inference.device import select_device
 from xseg.inference.memory import choose_tiling
 from xseg.inference.options import BackendOption, InferenceOptions, PrecisionOption
 from xseg.inference.pipeline import Computed, Computer, Decoded, Request, in_order, run_pipeline
 from xseg.inference.prediction import Failure, Prediction
+from xseg.inference.prefetch import batches
 from xseg.inference.preprocessing import ImageArgument, to_array, to_batch
-from xseg.inference.scores import Tiled
 from xseg.inference.tiling import TileOption, TilePlan
 from xseg.labels.label_map import LabelMap
 from xseg.models.architectures import ArchitectureArgument, resolve_architecture
@@ -157,7 +156,7 @@ class Predictor:
         order = sorted(range(len(decoded)), key=lambda index: decoded[index].array.shape)
         results: dict[int, Prediction] = {}
         for _, group in groupby(order, key=lambda index: decoded[index].array.shape):
-            for indices in _chunks(list(group), self.options.batch_size):
+            for indices in batches(group, self.options.batch_size):
                 predictions = self._predict([decoded[index] for index in indices], probabilities)
                 results.update(zip(indices, predictions, strict=True))
         return [results[index] for index in range(len(decoded))]
@@ -246,7 +245,8 @@ class Predictor:
         height, width = images[0].array.shape[:2]
         plan = self._plan(height, width, len(images))
         if plan is not None:
-            return [self._tiled(image.array, plan, probabilities) for image in images]
+            settings = {"classes": len(self.labels), "batch_size": self.options.batch_size}
+            return [tiled(self.run, image.array, plan, **settings, probabilities=probabilities) for image in images]
         with torch.inference_mode():
             batch = to_batch([image.array for image in images], self.normalization, self.device)
             scores = compute_scores(
@@ -255,14 +255,6 @@ class Predictor:
         if scores[0].classes != len(self.labels):
             raise ShapeError(f"a model of {scores[0].classes} outputs", expected=f"one per class, {len(self.labels)}")
         return scores
-
-    def _tiled(self, image: NDArray[Any], plan: TilePlan, probabilities: bool) -> Tiled:
-        classes, size = len(self.labels), self.options.batch_size
-        if not probabilities:
-            return Tiled(tiled_labels(self.run, image, plan, classes=classes, batch_size=size))
-        averaged = tiled_probabilities(self.run, image, plan, classes=classes, batch_size=size)
-        labels = averaged.argmax(axis=0).astype(np.uint8 if classes <= 256 else np.uint16)
-        return Tiled(labels, averaged)
 
     def _plan(self, height: int, width: int, count: int) -> TilePlan | None:
         """Return the tiles of images, or None for whole images."""
@@ -329,11 +321,6 @@ def load(
     given = {**locals(), "architecture": None if decoder is None else name}
     options = InferenceOptions(**{field.name: given[field.name] for field in fields(InferenceOptions)})
     return Predictor.from_bundle(load_bundle(locate_bundle(source), architecture=architecture), options)
-
-
-def _chunks(items: list[int], size: int) -> Iterator[list[int]]:
-    for start in range(0, len(items), size):
-        yield items[start : start + size]
 
 
 def _out_of_memory(error: Exception) -> bool:

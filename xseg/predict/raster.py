@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -15,19 +15,20 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from xseg.errors import ConfigError, XsegError
+from xseg.errors import XsegError
 from xseg.files.atomic import atomic_path
 from xseg.files.progress import NO_PROGRESS, ShowProgress
 from xseg.images.normalization import Normalization
 from xseg.inference.accumulator import Region, stream_regions
 from xseg.inference.memory import choose_tiling
+from xseg.inference.options import InferenceOptions
 from xseg.inference.prediction import Failure
-from xseg.inference.tiling import TileOption, TilePlan, Tiling, check_tiling
+from xseg.inference.tiling import TilePlan, Tiling
 from xseg.labels.label_map import LabelMap
 from xseg.predict.geotiff import geo_environment, mask_type
 from xseg.predict.outputs.mask import Mask
 from xseg.predict.outputs.output import Output, RasterPrediction, WriteTile
-from xseg.predict.raster_reader import RasterReader, open_raster
+from xseg.predict.raster_reader import open_raster
 from xseg.predict.sources import Source
 from xseg.predict.table import PredictionRow
 from xseg.predict.writer import OutputError, PredictionWriter, blaming, blaming_stream, failed_row
@@ -53,31 +54,6 @@ class TilePredictor(Protocol):
     def run(self, images: NDArray[Any]) -> Tensor:
         """Return the probabilities (N, classes, h, w) float32 of pixels (N, h, w, C)."""
         ...
-
-
-@dataclass(frozen=True)
-class RasterOptions:
-    """Options for the tiles of a raster.
-
-    Args:
-        tile: side of a tile in pixels; 0 for the whole raster; "auto" to choose by the free memory.
-        overlap: smallest overlap of neighbours in pixels; None to choose by the model's receptive field.
-        batch_size: number of tiles per batch.
-        scale: largest scale at which the model runs, for its memory.
-
-    Raises:
-        ConfigError: if a value is out of range.
-    """
-
-    tile: TileOption = "auto"
-    overlap: int | None = None
-    batch_size: int = 1
-    scale: float = 1.0
-
-    def __post_init__(self) -> None:
-        check_tiling(self.tile, self.overlap)
-        if self.batch_size < 1:
-            raise ConfigError(f"batch_size={self.batch_size}", expected="1 or more")
 
 
 @dataclass(frozen=True)
@@ -107,7 +83,7 @@ def predict_raster(
     predictor: TilePredictor,
     source: PathArgument,
     destination: PathArgument,
-    options: RasterOptions | None = None,
+    options: InferenceOptions | None = None,
     *,
     streams: Mapping[Path, StreamRaster] = NOTHING,
     show: ShowProgress = NO_PROGRESS,
@@ -121,7 +97,7 @@ def predict_raster(
         predictor: predictor for tiles.
         source: path of a GeoTIFF; see `open_raster`.
         destination: path of the mask.
-        options: options for the tiles.
+        options: tiles, batches and scales; the scales only for the memory.
         streams: further outputs written tile by tile, by path.
         show: progress display, in tiles.
 
@@ -135,13 +111,30 @@ def predict_raster(
         OSError: if a file cannot be written.
     """
     start = time.perf_counter()
-    options = options or RasterOptions()
+    options = options or InferenceOptions()
     with geo_environment(f"{source}, a GeoTIFF,"), open_raster(source, predictor.normalization) as reader:
-        tiling = _choose(predictor, reader, options)
-        plan = TilePlan.fit(reader.height, reader.width, tile=tiling.tile, overlap=tiling.overlap)
+        tiling = choose_tiling(
+            predictor.model,
+            reader.dataset.height,
+            reader.dataset.width,
+            channels=predictor.normalization.channels,
+            tile=options.tile,
+            overlap=options.overlap,
+            scale=max(options.scales),
+            batch_size=options.batch_size,
+        )
+        plan = TilePlan.fit(reader.dataset.height, reader.dataset.width, tile=tiling.tile, overlap=tiling.overlap)
         counts = np.zeros(len(predictor.labels), np.int64)
+        regions = stream_regions(
+            predictor.run,
+            reader.read,
+            plan,
+            classes=len(counts),
+            batch_size=options.batch_size,
+            device=next(predictor.model.parameters()).device,
+        )
         with (
-            closing(_regions(predictor, reader, plan, options.batch_size)) as regions,
+            closing(regions),
             _written(reader.dataset, predictor.labels, Path(destination), streams) as write,
             show(f"predict {Path(source).name}", plan.count, unit="tiles") as progress,
         ):
@@ -152,32 +145,6 @@ def predict_raster(
     nodata = plan.height * plan.width - sum(pixels.values())
     seconds = time.perf_counter() - start
     return RasterSummary(plan.height, plan.width, pixels, nodata, tiling, plan.count, seconds)
-
-
-def _choose(predictor: TilePredictor, reader: RasterReader, options: RasterOptions) -> Tiling:
-    return choose_tiling(
-        predictor.model,
-        reader.height,
-        reader.width,
-        channels=predictor.normalization.channels,
-        tile=options.tile,
-        overlap=options.overlap,
-        scale=options.scale,
-        batch_size=options.batch_size,
-    )
-
-
-def _regions(
-    predictor: TilePredictor, reader: RasterReader, plan: TilePlan, batch_size: int
-) -> Generator[Region, None, None]:
-    return stream_regions(
-        predictor.run,
-        reader.read,
-        plan,
-        classes=len(predictor.labels),
-        batch_size=batch_size,
-        device=next(predictor.model.parameters()).device,
-    )
 
 
 @contextmanager
@@ -201,12 +168,6 @@ def _written(
         yield write
 
 
-def _stream(
-    output: Output, source: Source, like: DatasetReader, labels: LabelMap, path: Path
-) -> AbstractContextManager[WriteTile]:
-    return blaming_stream(output.stream_raster(like, labels, path), output, source)
-
-
 def predict_raster_source(
     predictor: Predictor, source: Source, writer: PredictionWriter, show: ShowProgress
 ) -> PredictionRow:
@@ -219,17 +180,17 @@ def predict_raster_source(
         OutputError: if a user's own output fails.
         OSError: if a file cannot be written.
     """
-    options, start = predictor.options, time.perf_counter()
+    start = time.perf_counter()
     mask = writer.file(Mask(), source)
     others = [output for output in writer.wanted("raster") if not isinstance(output, Mask)]
-    streams = {
-        writer.file(output, source): partial(_stream, output, source)
-        for output in others
-        if output.overrides("stream_raster")
-    }
-    cut = RasterOptions(options.tile, options.overlap, options.batch_size, max(options.scales))
+
+    def stream(output: Output, *place: Any) -> AbstractContextManager[WriteTile]:
+        return blaming_stream(output.stream_raster(*place), output, source)
+
+    streamed = [output for output in others if output.overrides("stream_raster")]
+    streams = {writer.file(output, source): partial(stream, output) for output in streamed}
     try:
-        summary = predict_raster(predictor, source.path, mask, cut, streams=streams, show=show)
+        summary = predict_raster(predictor, source.path, mask, predictor.options, streams=streams, show=show)
     except OutputError:
         raise
     except XsegError as error:

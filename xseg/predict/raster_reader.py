@@ -47,16 +47,6 @@ class RasterReader:
     scale: float = 1.0
     lock: Lock = field(default_factory=Lock)
 
-    @property
-    def height(self) -> int:
-        """Height in pixels."""
-        return int(self.dataset.height)
-
-    @property
-    def width(self) -> int:
-        """Width in pixels."""
-        return int(self.dataset.width)
-
     def read(self, tile: Tile) -> TileInput:
         """Read the input of a model for a tile.
 

@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +21,7 @@ from xseg.files.progress import ShowProgress
 from xseg.images.overlay import Pixels
 from xseg.inference.pipeline import Computed, Decoded
 from xseg.inference.prediction import Failure, save_mask
-from xseg.inference.prefetch import prefetch
+from xseg.inference.prefetch import batches, prefetch
 from xseg.predict.outputs.mask import Mask
 from xseg.predict.outputs.output import VideoStream, WriteFrame
 from xseg.predict.sources import Source
@@ -41,20 +40,12 @@ class Frame:
     """A frame of a video.
 
     Args:
-        number: number of the frame, from 1.
         image: RGB image, (H, W, 3) uint8.
+        file: file of its mask.
     """
 
-    number: int
     image: Pixels
-
-
-@dataclass(frozen=True, eq=False)
-class _Done:
-    """A frame with its mask."""
-
-    frame: Frame
-    mask: NDArray[Any]
+    file: Path
 
 
 def predict_video(
@@ -92,9 +83,9 @@ def predict_video(
         ):
             counts = np.zeros(len(predictor.labels), np.int64)
             try:
-                for done in _masks(predictor, video.frames(), folder, reuse=reuse and source.kind == "video"):
-                    write(done.frame.image, done.mask)
-                    counts += np.bincount(done.mask.ravel(), minlength=len(counts))
+                for image, mask in _masks(predictor, video.frames(folder), reuse=reuse and source.kind == "video"):
+                    write(image, mask)
+                    counts += np.bincount(mask.ravel(), minlength=len(counts))
                     progress.advance()
             except KeyboardInterrupt:
                 if source.kind != "camera":
@@ -116,7 +107,7 @@ class _Video:
         self.announced = max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT))) if source.kind == "video" else 0
         self.height = self.width = self.count = 0
 
-    def frames(self) -> Iterator[Frame]:
+    def frames(self, folder: Path) -> Iterator[Frame]:
         """Yield the rotated frames; those of a camera end with an interruption."""
         while True:
             try:
@@ -129,7 +120,7 @@ class _Video:
                 return
             self.count += 1
             self.height, self.width = image.shape[:2]
-            yield Frame(self.count, cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
+            yield Frame(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), folder / f"{self.count:06d}.png")
 
     def check(self) -> None:
         """Raise if there was no frame, or far fewer than announced."""
@@ -154,40 +145,34 @@ def _opened(source: Source) -> Iterator[_Video]:
         capture.release()
 
 
-def _masks(predictor: Predictor, frames: Iterator[Frame], folder: Path, *, reuse: bool) -> Iterator[_Done]:
+def _masks(predictor: Predictor, frames: Iterator[Frame], *, reuse: bool) -> Iterator[tuple[Pixels, NDArray[Any]]]:
     """Predict frames and write their masks; reading, computing and writing overlap."""
     computer = predictor.computer()
 
-    def compute(batch: list[Frame]) -> list[tuple[Frame, Computed | NDArray[Any]]]:
-        ready = [Mask.of_frame(folder, frame.number) for frame in batch]
-        if reuse and all(path.is_file() for path in ready):
-            return [(frame, np.asarray(Image.open(path))) for frame, path in zip(batch, ready, strict=True)]
-        results = computer.compute([Decoded(frame.image) for frame in batch])
-        failures = [result.error for result in results if isinstance(result, Failure)]
-        if failures:
-            raise failures[0]
-        return [
-            (frame, result) for frame, result in zip(batch, results, strict=True) if not isinstance(result, Failure)
-        ]
+    def compute(batch: list[Frame]) -> list[tuple[Frame, Computed | None]]:
+        """Return the scores of frames; None for finished masks."""
+        if reuse and all(frame.file.is_file() for frame in batch):
+            return [(frame, None) for frame in batch]
+        computed: list[tuple[Frame, Computed | None]] = []
+        for frame, result in zip(batch, computer.compute([Decoded(frame.image) for frame in batch]), strict=True):
+            if isinstance(result, Failure):
+                raise result.error
+            computed.append((frame, result))
+        return computed
 
-    def finish(batch: list[tuple[Frame, Computed | NDArray[Any]]]) -> list[_Done]:
+    def finish(batch: list[tuple[Frame, Computed | None]]) -> list[tuple[Pixels, NDArray[Any]]]:
         finished = []
         for frame, result in batch:
-            mask = result if isinstance(result, np.ndarray) else result.labels()
-            if not isinstance(result, np.ndarray):
-                save_mask(mask, predictor.labels, Mask.of_frame(folder, frame.number))
-            finished.append(_Done(frame, mask))
+            mask = np.asarray(Image.open(frame.file)) if result is None else result.labels()
+            if result is not None:
+                save_mask(mask, predictor.labels, frame.file)
+            finished.append((frame.image, mask))
         return finished
 
-    batches = _batches(frames, computer.batch_size)
-    computed = prefetch(compute, batches, threads=computer.workers, depth=computer.workers + 1)
+    grouped = batches(frames, computer.batch_size)
+    computed = prefetch(compute, grouped, threads=computer.workers, depth=computer.workers + 1)
     for batch in prefetch(finish, computed, threads=2, depth=4):
         yield from batch
-
-
-def _batches(frames: Iterator[Frame], size: int) -> Iterator[list[Frame]]:
-    while batch := list(islice(frames, size)):
-        yield batch
 
 
 @contextmanager

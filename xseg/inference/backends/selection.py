@@ -10,9 +10,7 @@ from torch import nn
 from xseg.errors import ConfigError
 from xseg.export.formats import FORMATS
 from xseg.export.verify import verify
-from xseg.inference.backends.converted import FORMAT_OF, ConvertedBackend
-from xseg.inference.backends.protocol import Backend
-from xseg.inference.backends.pytorch import TorchBackend
+from xseg.inference.backends.backend import FORMAT_OF, Backend, ConvertedBackend, TorchBackend
 from xseg.inference.device import native_bfloat16
 from xseg.inference.options import BackendName, BackendOption, PrecisionOption
 from xseg.models.coarse import CoarseNetwork
@@ -44,7 +42,9 @@ def select_backend(option: BackendOption, precision: Precision, device: torch.de
     if option == "auto":
         if device.type != "cpu" or not own:
             return "torch"
-        return next(name for name in _FASTEST[precision] if name == "torch" or _is_installed(name))
+        return next(
+            name for name in _FASTEST[precision] if name == "torch" or not FORMATS[FORMAT_OF[name]].missing_packages()
+        )
     if option != "torch" and device.type != "cpu":
         raise ConfigError(f"backend={option} on {device}", expected="device=cpu, or backend=torch")
     if option != "torch" and not own:
@@ -81,20 +81,11 @@ def create_backend(
     if name == "torch":
         return TorchBackend(network, device=device, precision=resolved)
     try:
-        return _converted(name, network, channels=channels, precision=resolved)
+        converted = ConvertedBackend(name, network, channels=channels, precision=resolved)
+        verify(converted, network, channels, precision=resolved, what=f"backend={name}", remedy="use --backend torch")
+        return converted
     except (ConfigError, ImportError, RuntimeError) as error:
         if backend != "auto":
             raise
         warnings.warn(f"{name} is left out: {error}", stacklevel=2)
         return TorchBackend(network, device=device, precision=resolved)
-
-
-def _is_installed(name: BackendName) -> bool:
-    return not FORMATS[FORMAT_OF[name]].missing_packages()
-
-
-def _converted(name: BackendName, network: CoarseNetwork, *, channels: int, precision: Precision) -> Backend:
-    """Return a checked backend that converts the network."""
-    backend = ConvertedBackend(name, network, channels=channels, precision=precision)
-    verify(backend, network, channels, precision=precision, what=f"backend={name}", remedy="use --backend torch")
-    return backend

@@ -44,13 +44,3 @@ class Mask(Output):
 
             yield write
         add_overviews(path)
-
-    @staticmethod
-    def of_frame(folder: Path, number: int) -> Path:
-        """Return the path of a frame's mask.
-
-        Args:
-            folder: folder of the video's masks.
-            number: number of the frame, from 1.
-        """
-        return folder / f"{number:06d}.png"

@@ -1,0 +1,102 @@
+"""Backends: a network in torch or in another runtime."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from xseg.errors import ConfigError
+from xseg.export.cache import kept
+from xseg.export.formats import FORMATS
+from xseg.inference.device import precision_context, torch_type
+from xseg.inference.folding import folded
+from xseg.inference.options import BackendName
+from xseg.models.coarse import CoarseNetwork
+from xseg.models.segmentation import SegmentationModel
+from xseg.types import Precision
+
+FORMAT_OF: dict[BackendName, str] = {"openvino": "openvino", "onnxruntime": "onnx"}
+
+
+class Backend(Protocol):
+    """Computes a network; `workers` calls at once, from several threads, use the device fully."""
+
+    name: BackendName
+    precision: Precision
+    workers: int
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Score padded, normalised images.
+
+        Args:
+            images: (N, C, H, W) float32, in channels_last layout, on the predictor's device.
+
+        Returns:
+            The network's logits, (N, classes, h, w) float32.
+        """
+
+
+class TorchBackend:
+    """Computes a network in torch.
+
+    The project's own models are copied, once, with their normalisations folded into the convolutions and the weights
+    in the precision; other modules are run as they are, under autocast.
+
+    Args:
+        network: what to compute, on the device.
+        device: where.
+        precision: in what.
+    """
+
+    name: BackendName = "torch"
+    workers = 1
+
+    def __init__(self, network: CoarseNetwork, *, device: torch.device, precision: Precision) -> None:
+        self.precision = precision
+        self._device = device
+        self._own = isinstance(network.model, SegmentationModel)
+        self._network: nn.Module = network
+        if self._own:
+            fast = folded(network).to(torch_type(precision))
+            self._network = fast.to(memory_format=torch.channels_last)
+
+    @torch.inference_mode()
+    def __call__(self, images: Tensor) -> Tensor:
+        """Score padded, normalised images; see `Backend`."""
+        if self._own:
+            scores: Tensor = self._network(images.to(torch_type(self.precision)))
+        else:
+            with precision_context(self._device, self.precision):
+                scores = self._network(images)
+        return scores.float()
+
+
+class ConvertedBackend:
+    """Computes a network in another runtime on the CPU, images of any size.
+
+    Args:
+        name: name of the backend.
+        network: what to compute, on the CPU.
+        channels: number of image channels.
+        precision: type of the numbers that it computes in.
+
+    Raises:
+        ConfigError: if the runtime does not have the precision.
+        MissingExtraError: if a package is not installed.
+    """
+
+    def __init__(self, name: BackendName, network: CoarseNetwork, *, channels: int, precision: Precision) -> None:
+        self.name, self.precision = name, precision
+        form = FORMATS[FORMAT_OF[name]]
+        if precision not in form.precisions:
+            raise ConfigError(f"precision={precision} with backend={name}", expected=" or ".join(form.precisions))
+        form.require_packages(f"--backend {name}")
+        self._session = form.read(kept(FORMAT_OF[name], form, network, channels), precision)
+        self.workers = self._session.workers
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Score padded, normalised images; see `Backend`."""
+        (scores,) = self._session(images.contiguous())
+        return scores
