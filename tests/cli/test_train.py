@@ -247,11 +247,11 @@ def test_a_mistake_in_a_file_is_told_like_one_on_the_command_line(tmp_path, caps
 def test_a_checkpoint_of_another_model_is_refused(finished, tmp_path, capsys):
     arguments = ["--resume", finished / "last.ckpt", "--model.decoder_channels", 16]
     assert train(tmp_path / "run", "--trainer.max_epochs", 3, *arguments) == 2
-    assert "is of another model: decoder_channels=8; expected 16" in capsys.readouterr().err
+    assert "belongs to another model: decoder_channels=8; expected 16" in capsys.readouterr().err
     damaged = tmp_path / "damaged.ckpt"
     damaged.write_bytes((finished / "last.ckpt").read_bytes()[:1000])
     assert train(tmp_path / "other", "--resume", damaged) == 2
-    assert "is no whole checkpoint" in capsys.readouterr().err
+    assert "is not a complete checkpoint" in capsys.readouterr().err
 
 
 def test_ctrl_c_keeps_the_last_epoch(tmp_path, capsys, monkeypatch):
@@ -279,7 +279,7 @@ def test_auto_goes_on_where_there_is_something_to_go_on_from_and_else_begins(tmp
     assert "resuming" not in capsys.readouterr().out
     (run / "last.ckpt").write_bytes(b"torn")  # the one before is of no epoch: there is none
     assert train(run, "--trainer.max_epochs", 1, "--resume", "auto") == 2
-    assert "is no whole checkpoint" in capsys.readouterr().err
+    assert "is not a complete checkpoint" in capsys.readouterr().err
     (run / "last.ckpt").unlink()
     assert train(run, "--trainer.max_epochs", 1, "--resume", "auto") == 0, "killed before its first checkpoint"
 
@@ -304,7 +304,7 @@ def test_a_torn_checkpoint_is_told_and_the_one_before_is_gone_on_from(finished, 
 def test_other_data_is_noticed_at_resume(finished, capsys):
     other = ["--config", finished / "config.yaml", "--data.layout.scenes.seed", 5, "--resume", finished / "last.ckpt"]
     assert main(["train", *map(str, other)]) == 2
-    assert "training images are not the" in capsys.readouterr().err
+    assert "training images differ from the" in capsys.readouterr().err
 
 
 def test_environment_and_configuration_are_enough_to_repeat_a_run(finished, tmp_path):

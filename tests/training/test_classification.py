@@ -196,14 +196,14 @@ def test_a_checkpoint_of_the_first_classification_resumes_after_the_same_batch(f
     alone = tmp_path / "alone" / "last.ckpt"
     alone.parent.mkdir()
     torch.save(old, alone)
-    with pytest.raises(WeightsError, match="first form of classification, without the run") as error:
+    with pytest.raises(WeightsError, match="first format of classification, and its run cannot") as error:
         train.main(arguments(folders, tmp_path / "new", *few, "--resume", str(alone)))
     assert "\n" not in str(error.value)
 
 
 def test_a_checkpoint_of_another_task_is_refused(folders, tmp_path):
     torch.save({"xseg": {"model": {}}, "state_dict": {}, "global_step": 1}, tmp_path / "last.ckpt")
-    with pytest.raises(WeightsError, match="is of segmentation; expected classification"):
+    with pytest.raises(WeightsError, match="has the task segmentation; expected classification"):
         train.main(arguments(folders, tmp_path / "run", "--resume", str(tmp_path / "last.ckpt")))
 
 
@@ -290,7 +290,7 @@ def test_sixteen_bit_images_train_and_are_drawn(folders, tmp_path):
 
 def test_a_checkpoint_of_another_classifier_is_refused(folders, trained, tmp_path):
     other = ["--model.fully_connected", "[8]", "--resume", str(trained / "run" / "last.ckpt")]
-    with pytest.raises(WeightsError, match=r"is of another model: fully_connected=\(\); expected \(8,\)"):
+    with pytest.raises(WeightsError, match=r"belongs to another model: fully_connected=\(\); expected \(8,\)"):
         train.main(arguments(folders, tmp_path / "run", *other))
 
 

@@ -41,7 +41,7 @@ def test_another_models_weights_are_gone_on_from_and_classes_keep_their_rows_by_
 @pytest.mark.parametrize(("name", "value"), [("decoder_channels", 16), ("width", 0.25), ("encoder", "xception41")])
 def test_weights_of_another_architecture_are_refused(tiny, bundle, name, value):
     options = tiny.tiny_options(start_from=str(bundle), **{name: value})
-    with pytest.raises(WeightsError, match=f"of another model: {name}="):
+    with pytest.raises(WeightsError, match=f"belongs to another model: {name}="):
         construct_model(options, LABELS, in_channels=3)
 
 
@@ -63,7 +63,7 @@ def test_a_checkpoints_model_is_rebuilt_as_it_was(tiny):
     found = type(config)(**{**vars(config), "encoder_norm_eps": 0.5})
     model = restored_model(tiny.tiny_options(), found)
     assert {layer.eps for layer in normalization_layers(model.encoder)} == {0.5}
-    with pytest.raises(WeightsError, match=r"the checkpoint to resume is of another model: dropout=0.1"):
+    with pytest.raises(WeightsError, match=r"the checkpoint to resume belongs to another model: dropout=0.1"):
         restored_model(tiny.tiny_options(dropout=0.3), found)
 
 

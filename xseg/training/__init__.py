@@ -1,1 +1,1 @@
-"""Training on Lightning: the task, its optimisers, callbacks and options."""
+"""Training with Lightning: tasks, optimisers, callbacks and options."""

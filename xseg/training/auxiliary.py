@@ -1,4 +1,4 @@
-"""A second head over an inner map of the encoder, which only training has."""
+"""Auxiliary head on an inner feature map of the encoder, for training only."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ DROPOUT = 0.1
 
 
 class AuxiliaryHead(nn.Module):
-    """Class scores from the encoder's last map but one, so that the gradient reaches the middle by a short way.
+    """Class scores from the encoder's second to last map, for a short path of the gradient to the middle layers.
 
-    The head listens to the encoder's output; the model itself knows nothing of it and is saved without it.
+    The head uses a hook on the encoder; the model is not changed, and saved without the head.
 
     Args:
-        model: the model that it is trained beside; its encoder is listened to from now on.
-        channels: of the head's only hidden map.
+        model: model to be trained, whose encoder gets the hook.
+        channels: channels of the hidden layer.
 
     Source: Zhao et al. 2017 (PSPNet), section 3.3: 3x3 convolution, normalisation, ReLU, dropout 0.1, 1x1 convolution.
     """
@@ -40,10 +40,10 @@ class AuxiliaryHead(nn.Module):
         self._heard = maps[-2] if self.training else None
 
     def forward(self, height: int, width: int) -> Tensor:
-        """Return logits (N, classes, height, width) of the images that the encoder saw last.
+        """Return logits (N, classes, height, width) for the last batch of the encoder.
 
         Raises:
-            RuntimeError: if it saw none while training.
+            RuntimeError: if there was no batch in training mode.
         """
         if self._heard is None:
             raise RuntimeError("the encoder has not been run in training mode")

@@ -1,4 +1,4 @@
-"""What the training of any model has: optimiser, schedule, frozen parts, losses so far, and what checkpoints keep."""
+"""Base class of training tasks: optimiser, schedule, frozen parts, mean losses and checkpoint state."""
 
 from __future__ import annotations
 
@@ -34,26 +34,26 @@ Batch: TypeAlias = dict[str, Any]
 
 
 class BaseTask(LightningModule, ABC):
-    """A model with its optimiser and its schedule; the loss and the scores are those of the task.
+    """A model with its optimiser and schedule; subclasses define loss and scores.
 
-    Logs lr and lr/PART at every step, and train/loss, val/loss and the scores once an epoch.
+    Logs lr and lr/PART at every step, and train/loss, val/loss and the scores once per epoch.
 
     Args:
-        options: how the model learns.
-        labels: the classes.
-        normalization: how stored pixels become the batches' images; kept to be saved with the weights.
-        model: the network.
-        auxiliary: a further head that is trained with it; None for none.
-        batch_size: images per step and process, for rates that follow it.
-        identity: further plain values in checkpoints, which decide later whether they fit.
+        options: learning options.
+        labels: classes of the data set.
+        normalization: normalisation of the images, saved with the weights.
+        model: network.
+        auxiliary: auxiliary head to be trained with the model; None for none.
+        batch_size: images per step and process, for rates that depend on it.
+        identity: further values for checkpoints, to check later whether they fit.
 
     Attributes:
-        main_score: name of the score that is best by default, as it is logged.
-        task: what is trained.
-        unit: what each prediction is of.
-        balancing: what helps where one class crowds out the others.
-        datamodule: the class of datamodule whose place in an epoch checkpoints keep.
-        statistics_frozen: whether the means and variances of the encoder's normalisations stay; set before training.
+        main_score: logged name of the score that determines the best epoch by default.
+        task: name of the task.
+        unit: unit of a prediction, such as "pixel" or "image".
+        balancing: remedy if one class dominates the others.
+        datamodule: class of the data module whose position in an epoch is saved in checkpoints.
+        statistics_frozen: whether the encoder's normalisation statistics are frozen; set before training.
     """
 
     main_score: ClassVar[str]
@@ -92,59 +92,59 @@ class BaseTask(LightningModule, ABC):
 
     @abstractmethod
     def trial_batch(self, count: int, size: tuple[int, int], device: torch.device) -> Batch:
-        """Return a training batch of so many images of a height and width, to try whether memory suffices."""
+        """Return a training batch with a number and size of images, to test the memory."""
 
     @abstractmethod
     def score_names(self) -> list[str]:
-        """Return the names of all validation scores, as they are logged; the main one first."""
+        """Return the logged names of all validation scores, the main one first."""
 
     @abstractmethod
     def compute_scores(self) -> None:
-        """Turn the counts of a validation, over all processes, into scores, and begin to count anew."""
+        """Compute the scores of a validation from the counts of all processes, and reset the counts."""
 
     @abstractmethod
     def validation_scores(self) -> dict[str, float | None]:
-        """Return the last validation's scores by the names of `score_names`; None where one has no meaning."""
+        """Return the scores of the last validation by the names in `score_names`; None for undefined scores."""
 
     @abstractmethod
     def confusion_counts(self) -> Sequence[Sequence[int]]:
-        """Return the last validation's counts per label (row) and prediction (column)."""
+        """Return the counts of the last validation per label (row) and prediction (column)."""
 
     @abstractmethod
     def bundle(self, model: Network, provenance: Mapping[str, Any]) -> Bundle[Network]:
-        """Return what is saved of a model with the weights of this training."""
+        """Return the bundle of a model with the weights of this training."""
 
     @abstractmethod
     def unloaded_model(self) -> Network:
-        """Return a model as the task's, with other weights."""
+        """Return a model like the task's, with other weights."""
 
     @property
     def training_means(self) -> dict[str, RunningMean]:
-        """What is measured of training batches, by name."""
+        """Running means over training batches, by name."""
         return {"loss": self.mean_loss}
 
     @property
     def loss_parts(self) -> Mapping[str, Tensor]:
-        """The losses of the last batch by name, without weight, where the loss is a sum of several."""
+        """Unweighted losses of the last batch by name, if the loss is a sum of several."""
         return {}
 
     @property
     def images_per_step(self) -> int:
-        """Number of images that the optimiser sees per step, over all processes and accumulated batches."""
+        """Number of images per optimiser step, over all processes and accumulated batches."""
         return self.batch_size * self.trainer.world_size * self.trainer.accumulate_grad_batches
 
     @property
     def encoder_rests(self) -> bool:
-        """Whether the encoder does not learn in this epoch."""
+        """Whether the encoder is frozen in this epoch."""
         return self.current_epoch < self.options.freeze_encoder_epochs
 
     def measured_in_training(self) -> dict[str, float | None]:
-        """Return the means of the epoch so far, as they are logged, which all processes have to ask for at once."""
+        """Return the means of the epoch so far by logged name; all processes must call this together."""
         means = {f"train/{name}": mean.compute() for name, mean in self.training_means.items()}
         return {name: None if math.isnan(value) else value for name, value in means.items()}
 
     def measured(self) -> dict[str, float | None]:
-        """Return the last validation's loss and scores by the names that they are logged under; empty before one."""
+        """Return loss and scores of the last validation by logged name; empty before the first one."""
         scores = self.validation_scores()
         return {"val/loss": float(self.trainer.callback_metrics["val/loss"]), **scores} if scores else {}
 
@@ -156,23 +156,23 @@ class BaseTask(LightningModule, ABC):
         return logits
 
     def train(self, mode: bool = True) -> BaseTask:
-        """Change between training and evaluation; what is frozen stays in evaluation."""
+        """Switch between training and evaluation mode; frozen parts stay in evaluation mode."""
         super().train(mode)
         if mode:
             resting = self._trainer is not None and self.encoder_rests
             blocks = encoder_blocks(self.model)
             frozen = blocks if self.statistics_frozen or resting else blocks[: self.options.freeze_encoder_blocks]
             for layer in (layer for block in frozen for layer in normalization_layers(block)):
-                layer.eval()  # statistics stay; scale and shift still learn, as in TF DeepLab
+                layer.eval()  # frozen statistics; scale and shift still learn, as in TF DeepLab
         return self
 
     def on_fit_start(self) -> None:
-        """Compile the network, if that was asked for; the averaged copy of it is not."""
+        """Compile the network, if requested; its averaged copy is not compiled."""
         if self.options.compile:
             self.model.compile()
 
     def on_train_start(self) -> None:
-        """Set the rates by the schedule of now: a checkpoint of a shorter training brings that one's, 0 at its end."""
+        """Set the rates by the current schedule; a checkpoint of a shorter training has other rates, 0 at its end."""
         schedule = self.lr_schedulers()
         if isinstance(schedule, LambdaLR):
             groups = schedule.optimizer.param_groups
@@ -183,25 +183,25 @@ class BaseTask(LightningModule, ABC):
         if self.global_rank == 0:
             for name, sums in self._restored_means.items():
                 self.training_means[name].resume_from(sums)
-        self.on_train_epoch_start()  # an epoch that is resumed does not start
+        self.on_train_epoch_start()  # a resumed epoch has no start
 
     def on_train_epoch_start(self) -> None:
-        """Put layers into the mode they train in."""
+        """Set the training mode of all layers."""
         self._epoch_done = False
         self.train()
         if self.options.freeze_encoder_epochs and self.trainer.world_size == 1:
-            # spares the backward pass; several processes have agreed on their parameters before the first step
+            # saves the backward pass; several processes must keep the parameters from before the first step
             for block in encoder_blocks(self.model)[self.options.freeze_encoder_blocks :]:
                 block.requires_grad_(not self.encoder_rests)
 
     def on_before_optimizer_step(self, _optimizer: Optimizer) -> None:
-        """Keep the optimiser from a resting encoder: without gradients not even its momentum moves."""
+        """Remove the gradients of a frozen encoder, so that not even its momentum changes."""
         if self.encoder_rests:
             for parameter in self.model.encoder.parameters():
                 parameter.grad = None
 
     def on_train_epoch_end(self) -> None:
-        """Log the means of the epoch; a checkpoint of now has no epoch to resume."""
+        """Log the means of the epoch; checkpoints saved now have no epoch to resume."""
         for name, value in self.measured_in_training().items():
             if value is not None:
                 self.log(name, value)
@@ -218,7 +218,7 @@ class BaseTask(LightningModule, ABC):
         return loss
 
     def _log_rates(self) -> None:
-        """Log the highest rate, and that of each part."""
+        """Log the highest rate, and the rate of each part."""
         rates: dict[str, float] = {}
         for group in (group for optimizer in self.trainer.optimizers for group in optimizer.param_groups):
             for name in ("lr", f"lr/{group['name'].partition('/')[0]}"):
@@ -226,14 +226,14 @@ class BaseTask(LightningModule, ABC):
         self.log_dict(rates, on_step=True, on_epoch=False)
 
     def on_validation_epoch_start(self) -> None:
-        """Give every process the same running statistics: each has seen its own images since the last exchange."""
+        """Average the running statistics over processes, each of which has processed its own images."""
         self.validation_loss.reset()
         if distributed.is_initialized():
             for buffer in self.model.buffers():
                 distributed.broadcast(buffer, src=0)
 
     def on_validation_epoch_end(self) -> None:
-        """Compute loss and scores, and log those that have a meaning."""
+        """Compute loss and scores, and log defined ones."""
         self.log("val/loss", self.validation_loss.compute())
         self.compute_scores()
         for name, value in self.validation_scores().items():
@@ -241,7 +241,7 @@ class BaseTask(LightningModule, ABC):
                 self.log(name, value, prog_bar=name == self.main_score)
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """Return the optimiser, and the schedule that moves its rates at every step."""
+        """Return the optimiser, and the schedule that updates its rates at every step."""
         options = self.options.optimizer
         scale = 1.0 if options.reference_batch is None else self.images_per_step / options.reference_batch
         optimizer = build_optimizer(self.model, options, auxiliary=self.auxiliary, scale=scale)
@@ -264,7 +264,7 @@ class BaseTask(LightningModule, ABC):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add what the model is, which data it learns from, and the means of the epoch so far, as plain values."""
+        """Add the description of the model and the data, and the means of the epoch so far."""
         means = {f"epoch_{name}": mean.so_far() for name, mean in self.training_means.items()}
         checkpoint[STATE_KEY] = {
             "task": self.task,
@@ -279,10 +279,9 @@ class BaseTask(LightningModule, ABC):
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take up the means of the epoch so far, and let the data resume after the same batch.
+        """Restore the means of the epoch so far, and resume the data after the same batch.
 
-        The data counts the images of one process. With other processes, whose batches make up the same step, a batch
-        of each is another number of images.
+        The data module counts the images of one process, whose number per step changes with the number of processes.
         """
         state = checkpoint[STATE_KEY]
         self._restored_means = {name: state[f"epoch_{name}"] for name in self.training_means}

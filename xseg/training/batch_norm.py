@@ -1,4 +1,4 @@
-"""Whether the pretrained means and variances move, and batch normalisation over several processes."""
+"""Freezing of pretrained normalisation statistics, and batch normalisation over several processes."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from xseg.training.options.task import LearningOptions
 
 @dataclass(frozen=True)
 class StatisticsChoice:
-    """What happens to the means and variances of the encoder's normalisations."""
+    """Choice between frozen and trained normalisation statistics of the encoder."""
 
     frozen: bool
     reason: str
 
 
 def choose_statistics(options: LearningOptions, *, pretrained: bool, normalised_together: int) -> StatisticsChoice:
-    """Decide whether the statistics of the encoder's normalisations move.
+    """Choose whether the normalisation statistics of the encoder are frozen.
 
     Args:
-        options: the policy and its threshold.
-        pretrained: whether the encoder's weights bring statistics worth keeping.
-        normalised_together: images whose values are normalised together in a step.
+        options: learning options with policy and threshold.
+        pretrained: whether the encoder has pretrained statistics.
+        normalised_together: number of images that are normalised together in a step.
 
     Source: TF DeepLab `train.py`, `fine_tune_batch_norm`: true for a batch of 12 or more, better 16. The default
-    threshold is lower, by what was measured on CamVid: docs/training.md.
+    threshold is lower, based on measurements on CamVid: docs/training.md.
     """
     if options.batch_norm != "auto":
         return StatisticsChoice(options.batch_norm == "frozen", f"model.batch_norm is {options.batch_norm}")
@@ -43,12 +43,12 @@ def choose_statistics(options: LearningOptions, *, pretrained: bool, normalised_
 
 
 def normalization_layers(model: nn.Module) -> list[_BatchNorm]:
-    """Return the layers that keep running means and variances."""
+    """Return the layers with running means and variances."""
     return [module for module in model.modules() if isinstance(module, _BatchNorm)]
 
 
 class _Sum(torch.autograd.Function):
-    """The sum of a tensor over all processes; each process's gradient is that of every sum it went into."""
+    """Sum of a tensor over all processes, whose gradient is the sum of the gradients in all processes."""
 
     @staticmethod
     def forward(_context: Any, tensor: Tensor) -> Tensor:
@@ -66,10 +66,10 @@ class _Sum(torch.autograd.Function):
 
 
 class SharedBatchNorm2d(nn.BatchNorm2d):
-    """Batch normalisation with the statistics of all processes' batches together, on any device.
+    """Batch normalisation with joint statistics of all processes, on any device.
 
-    PyTorch's own `SyncBatchNorm` works on GPUs alone. The values are the same: the number of values, their sum and
-    their sum of squares are added up over the processes, with gradients.
+    PyTorch's own `SyncBatchNorm` works only on GPUs. The results are the same: number of values, sum and sum of squares
+    are summed over the processes, with gradients.
     """
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's own name
@@ -90,7 +90,7 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
         return output
 
     def _move(self, mean: Tensor, variance: Tensor) -> None:
-        """Move the running statistics towards a batch's."""
+        """Update the running statistics with those of a batch."""
         if self.num_batches_tracked is not None:
             self.num_batches_tracked.add_(1)
         momentum = 0.1 if self.momentum is None else self.momentum
@@ -100,10 +100,10 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
 
 
 class SharedNormalization(TorchSyncBatchNorm):
-    """Lightning's plugin for `trainer.sync_batchnorm`, which here works on CPUs, too."""
+    """Lightning's plugin for `trainer.sync_batchnorm`, with support for CPUs."""
 
     def apply(self, model: nn.Module) -> nn.Module:
-        """Return the model with normalisations that share their statistics; without other processes, as it is."""
+        """Return the model with shared normalisations; with a single process, it is not changed."""
         if not distributed.is_initialized() or distributed.get_world_size() == 1:
             return model
         if distributed.get_backend() == "nccl":
@@ -115,13 +115,13 @@ class SharedNormalization(TorchSyncBatchNorm):
         return model
 
     def revert(self, model: nn.Module) -> nn.Module:
-        """Return the model as it is where nothing was replaced by PyTorch's own layers."""
+        """Return the model, unchanged if no layers were replaced by PyTorch's own."""
         has_own = any(isinstance(module, nn.SyncBatchNorm) for module in model.modules())
         return super().revert(model) if has_own else model
 
 
 def _shared(layer: nn.BatchNorm2d) -> SharedBatchNorm2d:
-    """Return a layer with the same parameters and buffers that shares its statistics."""
+    """Return a layer with the same parameters and buffers, and shared statistics."""
     with torch.device("meta"):
         shared = SharedBatchNorm2d(layer.num_features, eps=layer.eps, momentum=layer.momentum)
     shared.weight, shared.bias = layer.weight, layer.bias

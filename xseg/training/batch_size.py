@@ -1,4 +1,4 @@
-"""Finding the largest batch that memory can hold."""
+"""Search for the largest batch that fits into memory."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from xseg.files.memory import forget_peak, free_memory, held_memory, peak_memory
 from xseg.training.base import BaseTask
 from xseg.training.optimizers import build_optimizer
 
-SPARE = 0.1  # of the budget: batches of whole validation images and the allocator need some
+SPARE = 0.1  # share of the budget reserved for batches of whole validation images and the allocator
 LIMIT = 4096
 
 
 def largest_batch(peak: Callable[[int], float | None], *, base: float, budget: float, limit: int = LIMIT) -> int:
     """Double the batch until the next one would not fit.
 
-    A step's memory beyond the base is at most proportional to its images: twice the batch takes at most twice as much.
-    What this bound leaves no room for is not tried, so that a machine is not driven into swapping.
+    The memory of a step beyond the base is at most proportional to its images: twice the batch needs at most twice as
+    much. Batches beyond this bound are not tried, so that the machine does not swap.
 
     Args:
-        peak: takes a training step of so many images, and returns the highest memory use in GB so far; None if memory
-            did not suffice.
-        base: memory in GB that is in use before the first step.
-        budget: most memory in GB that a step may take, base included.
+        peak: function that runs a training step with a number of images and returns the peak memory in GB; None if the
+            memory was exceeded.
+        base: memory in use before the first step in GB.
+        budget: largest memory of a step in GB, including the base.
         limit: largest batch to try.
 
     Returns:
@@ -48,7 +48,7 @@ def largest_batch(peak: Callable[[int], float | None], *, base: float, budget: f
     if not fits:
         raise ConfigError(
             f"a step with one image needs more than {budget:.2f} GB of memory",
-            expected="room for one",
+            expected="enough memory for one image",
             remedy="make data.crop smaller, set model.gradient_checkpointing true, or raise run.memory_gb",
         )
     return fits
@@ -63,15 +63,15 @@ def find_batch_size(
     context: Callable[[], AbstractContextManager[None]],
     budget_gb: float | None = None,
 ) -> int:
-    """Return the largest power of two of images that a training step can take.
+    """Return the largest power of two of images that fits into a training step.
 
     Args:
-        task: what is trained; it is left as it is.
-        crop: height and width in pixels of a training image.
-        images: number of training images, which no batch is larger than.
-        device: where training happens.
-        context: in which the forward pass runs, for its precision.
-        budget_gb: most memory to use; None for what is free now, less a tenth.
+        task: task to train, which is not changed.
+        crop: height and width of a training image in pixels.
+        images: number of training images, the upper limit of a batch.
+        device: device of the training.
+        context: context for the forward pass, for its precision.
+        budget_gb: largest memory to use in GB; None for the free memory minus a tenth.
 
     Raises:
         ConfigError: if not even one image fits.
@@ -84,7 +84,7 @@ def find_batch_size(
     budget = base + (1 - SPARE) * free_memory(device) / 1e9 if budget_gb is None else budget_gb
 
     def peak(batch: int) -> float | None:
-        """Take a step."""
+        """Run a step."""
         try:
             with context():
                 loss = trial.training_loss(trial.trial_batch(batch, crop, device))

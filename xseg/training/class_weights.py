@@ -1,4 +1,4 @@
-"""How much each class counts in the loss, measured from the training masks."""
+"""Class weights for the loss, measured from the training masks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from xseg.training.options.recipe import ClassWeighting
 
-UNEVEN = 10.0  # times the pixels of another class: from there on "auto" weighs
+UNEVEN = 10.0  # ratio of the pixels of two classes from which "auto" uses weights
 
 
 def class_weights(pixels: Sequence[int], weighting: ClassWeighting) -> tuple[float, ...] | None:
@@ -16,12 +16,12 @@ def class_weights(pixels: Sequence[int], weighting: ClassWeighting) -> tuple[flo
 
     Args:
         pixels: number of labelled pixels of each class.
-        weighting: "none"; "inverse": median / frequency; "inverse_sqrt": its square root; "auto": that where the
-            commonest class that is met has over ten times the pixels of the rarest, else none.
+        weighting: "none"; "inverse": median / frequency; "inverse_sqrt": its square root; "auto": "inverse_sqrt" if the
+            most frequent class has over ten times the pixels of the rarest one with pixels, else "none".
 
     Returns:
-        A weight above 0 per class, or None for no weights. A class without a pixel has weight 1: it is met in no
-        target. The median is taken over the classes that are met.
+        One weight above 0 per class, or None for no weights. Classes without pixels have weight 1 and do not affect the
+        median.
 
     Source: Eigen and Fergus 2015, section 6.3.2, with the share of all pixels as the frequency.
     """

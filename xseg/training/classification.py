@@ -1,4 +1,4 @@
-"""A classifier as something that Lightning trains and validates."""
+"""Task of training a classifier with Lightning."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from xseg.training.validation_counts import ValidationCounts
 def build_classifier(
     options: ClassifierOptions, *, classes: int, in_channels: int, restored: ClassifierConfig | None = None
 ) -> XceptionClassifier:
-    """Build the classifier that the options describe, with the encoder's weights if they name some.
+    """Build the classifier in the options, with weights for the encoder, if any.
 
-    `restored` is what the classifier of a checkpoint is made of, whose weights follow.
+    `restored` is the configuration of the classifier in a checkpoint, whose weights are loaded later.
 
     Raises:
         ConfigError: if a value is out of range.
-        WeightsError: if the weights cannot be read or do not fit, or the checkpoint is of another classifier.
+        WeightsError: if the weights cannot be read or do not fit, or the checkpoint belongs to another classifier.
     """
     config = ClassifierConfig(
         encoder=options.encoder,
@@ -54,19 +54,19 @@ def build_classifier(
 
 
 class ClassificationTask(BaseTask):
-    """A classifier with its loss, its optimiser and its validation scores.
+    """A classifier with its loss, optimiser and validation scores.
 
-    Batches are `{"image": float32 (N, C, H, W), normalised; "target": int64 (N,)}`. Measures train/accuracy, too; the
+    Batches are `{"image": float32 (N, C, H, W), normalised; "target": int64 (N,)}`. Logs train/accuracy, too; the
     scores are val/accuracy and val/top5.
 
     Args:
-        options: the classifier and how it learns.
-        labels: the classes.
-        normalization: how stored pixels become the batches' images; kept to be saved with the weights.
-        model: the classifier.
-        preprocessing: how an image becomes the classifier's input, as plain values; kept to be saved with the weights.
-        batch_size: images per step and process, for rates that follow it.
-        identity: further plain values in checkpoints, which decide later whether they fit.
+        options: options of the classifier and its training.
+        labels: classes of the data set.
+        normalization: normalisation of the images, saved with the weights.
+        model: classifier.
+        preprocessing: preprocessing of the images as a dictionary, saved with the weights.
+        batch_size: images per step and process, for rates that depend on it.
+        identity: further values for checkpoints, to check later whether they fit.
 
     Attributes:
         scores: scores of the last validation.
@@ -98,22 +98,22 @@ class ClassificationTask(BaseTask):
 
     @property
     def training_means(self) -> dict[str, RunningMean]:
-        """What is measured of training batches, by name."""
+        """Running means over training batches, by name."""
         return {**super().training_means, "accuracy": self.mean_accuracy}
 
     def training_loss(self, batch: Batch) -> Tensor:
-        """Return the cross-entropy of a training batch, and count what is right."""
+        """Return the cross-entropy of a training batch, and count correct predictions."""
         logits, target = self(batch["image"]), batch["target"]
         self.mean_accuracy.update((logits.argmax(1) == target).float().mean(), len(target))
         return F.cross_entropy(logits.float(), target, label_smoothing=self.options.label_smoothing)
 
     def trial_batch(self, count: int, size: tuple[int, int], device: torch.device) -> Batch:
-        """Return noise of the first class."""
+        """Return noise with labels of the first class."""
         image = torch.randn(count, self.model.config.in_channels, *size, device=device)
         return {"image": image, "target": torch.zeros(count, dtype=torch.int64, device=device)}
 
     def validation_step(self, batch: Batch, _index: int) -> None:
-        """Count right and wrong images of a batch."""
+        """Count correct and wrong images of a batch."""
         logits, target = self(batch["image"]).float(), batch["target"]
         self.validation_loss.update(F.cross_entropy(logits, target), len(target))
         best = logits.topk(min(TOP, logits.shape[1])).indices
@@ -121,29 +121,29 @@ class ClassificationTask(BaseTask):
         self.counts.update(target, best[:, 0])
 
     def score_names(self) -> list[str]:
-        """Return the names of all validation scores, as they are logged."""
+        """Return the logged names of all validation scores."""
         return [self.main_score, "val/top5"]
 
     def compute_scores(self) -> None:
-        """Turn the counts of all processes into scores."""
+        """Compute the scores from the counts of all processes."""
         loss, found = float(self.validation_loss.compute()), float(self.found.compute())
         self.scores = ClassificationScores(loss, found, self.counts.compute().confusion)
         self.found.reset()
 
     def validation_scores(self) -> dict[str, float | None]:
-        """Return the share of images whose class scores highest, and is among the five highest."""
+        """Return top-1 and top-5 accuracy."""
         if self.scores is None:
             return {}
         return dict(zip(self.score_names(), (self.scores.accuracy, self.scores.top5), strict=True))
 
     def confusion_counts(self) -> Sequence[Sequence[int]]:
-        """Return the last validation's images per class (row) and predicted class (column)."""
+        """Return the number of images of the last validation per class (row) and predicted class (column)."""
         return () if self.scores is None else self.scores.confusion
 
     def bundle(self, model: XceptionClassifier, provenance: Mapping[str, Any]) -> Bundle[XceptionClassifier]:  # type: ignore[override]
-        """Return what is saved of a model with the weights of this training."""
+        """Return the bundle of a model with the weights of this training."""
         return Bundle(model, self.labels, self.normalization, provenance, self.preprocessing)
 
     def unloaded_model(self) -> XceptionClassifier:
-        """Return a model as the task's, with other weights."""
+        """Return a model like the task's, with other weights."""
         return XceptionClassifier(self.model.config)

@@ -1,4 +1,4 @@
-"""From the options to the model that is trained: new, from another model's weights, or as a checkpoint has it."""
+"""Construction of the model to train: new, from the weights of another model, or from a checkpoint."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ from xseg.weights.smp import pretrained_normalization
 
 Config = TypeVar("Config", ModelConfig, ClassifierConfig)
 Model = TypeVar("Model", SegmentationModel, XceptionClassifier)
-# what a model has from its weights, not from the options
+# fields that come from the weights, not from the options
 FROM_WEIGHTS = ("encoder_norm_eps", "encoder_norm_momentum", "decoder_norm_eps", "decoder_norm_momentum")
 
 
 def construct_model(options: TaskOptions, labels: LabelMap, *, in_channels: int) -> SegmentationModel:
-    """Build the model that the options describe, with its first weights.
+    """Build the model in the options, with its initial weights.
 
     Raises:
         ConfigError: if a value is out of range.
@@ -51,14 +51,14 @@ def construct_model(options: TaskOptions, labels: LabelMap, *, in_channels: int)
 
 
 def normalization_for(options: TaskOptions, default: Normalization) -> Normalization:
-    """Return the normalisation that the encoder's first weights were trained with.
+    """Return the normalisation with which the encoder's initial weights were trained.
 
     Args:
-        options: the encoder and its weights.
-        default: normalisation of the images for the Xceptions; its channels and range are kept.
+        options: options with the encoder and its weights.
+        default: normalisation for the Xceptions, whose channels and range are kept.
 
     Raises:
-        WeightsError: if it cannot be read or fetched.
+        WeightsError: if it cannot be read or downloaded.
     """
     weights = options.encoder_weights
     if options.start_from is not None and options.encoder not in VARIANTS:
@@ -78,7 +78,7 @@ def restored_model(options: TaskOptions, config: ModelConfig) -> SegmentationMod
 
 
 def _start(options: TaskOptions, source: str, labels: LabelMap, in_channels: int) -> SegmentationModel:
-    """Return the model with the weights of a bundle; its head keeps the rows of classes of the same name."""
+    """Return the model with the weights of a bundle; its head keeps the rows of classes with the same name."""
     decoder = resolve_architecture(options.architecture)[1]
     bundle = load_bundle(locate_bundle(source), architecture=decoder)
     state: Mapping[str, Tensor] = bundle.model.state_dict()
@@ -93,18 +93,18 @@ def _start(options: TaskOptions, source: str, labels: LabelMap, in_channels: int
 
 
 def refuse_difference(asked: Config, found: Config, what: str, free: Collection[str]) -> None:
-    """Compare what a model is to be made of with what weights are for.
+    """Compare the configuration in the options with that of the weights.
 
-    Class paths of decoders may differ: one file has several paths.
+    Class paths of decoders may differ, as one file has several paths.
 
     Args:
-        asked: what the options say.
-        found: what the weights are for.
-        what: what the error calls the weights.
+        asked: configuration from the options.
+        found: configuration of the weights.
+        what: name of the weights in the error message.
         free: names of fields that may differ.
 
     Raises:
-        WeightsError: for the first difference that matters.
+        WeightsError: for the first relevant difference.
     """
     ours, theirs = (getattr(config, "architecture", "") for config in (asked, found))
     if is_class_path(ours) and is_class_path(theirs):
@@ -112,19 +112,19 @@ def refuse_difference(asked: Config, found: Config, what: str, free: Collection[
     for name in (field.name for field in fields(asked)):
         if name not in free and getattr(asked, name) != getattr(found, name):
             raise WeightsError(
-                f"{what} is of another model: {name}={getattr(found, name)!r}",
-                expected=f"{getattr(asked, name)!r}, as the configuration says",
-                remedy="give the config.yaml of the run that it is from with --config",
+                f"{what} belongs to another model: {name}={getattr(found, name)!r}",
+                expected=f"{getattr(asked, name)!r}, as in the configuration",
+                remedy="pass the config.yaml of its run with --config",
             )
 
 
 def finish(model: Model, options: LearningOptions) -> Model:
-    """Set what training can choose about any model, and return it."""
+    """Apply the training options to a model, and return it."""
     momentum = options.batch_norm_momentum
     if momentum is not None:
         for layer in normalization_layers(model):
             layer.momentum = momentum
-        # the bundle keeps it, so that who trains the model further has the same
+        # stored in the bundle, for further training of the model
         names = [field.name for field in fields(model.config) if field.name.endswith("_norm_momentum")]
         changes: dict[str, Any] = dict.fromkeys(names, momentum)
         model.config = replace(model.config, **changes)

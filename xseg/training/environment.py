@@ -1,4 +1,4 @@
-"""With what a training was made: enough to know later whether two runs are comparable."""
+"""Environment of a training, to compare runs later."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "CUBL
 
 
 def describe_environment(reader: Reader, *, seed: int, config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what it takes to repeat a training, as plain values for JSON."""
+    """Return the information needed to repeat a training, as values that JSON can hold."""
     return {
         **describe_start(),
         "seed": seed,
@@ -38,7 +38,7 @@ def describe_environment(reader: Reader, *, seed: int, config: Mapping[str, Any]
 
 
 def describe_start() -> dict[str, Any]:
-    """Return when, where and with what a training, or a further part of one, was started."""
+    """Return time, host, hardware and versions at the start of a training, or of a further part of it."""
     return {
         "time": datetime.now().astimezone().isoformat(timespec="seconds"),
         "xseg": __version__,
@@ -54,11 +54,11 @@ def describe_start() -> dict[str, Any]:
 
 
 def describe_resumed(path: Path, environment: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the description of a resumed training: the first one's, with this start added to it.
+    """Return the description of a resumed training: the first description with this start added.
 
     Args:
-        path: the file that describes the training so far; if it cannot be read, the description begins now.
-        environment: what describes it now.
+        path: path of the description so far; if it cannot be read, `environment` is returned.
+        environment: description of this start.
     """
     try:
         earlier = json.loads(path.read_text(encoding="utf-8"))
@@ -68,9 +68,9 @@ def describe_resumed(path: Path, environment: Mapping[str, Any]) -> dict[str, An
 
 
 def data_fingerprint(reader: Reader, split: Split) -> dict[str, Any] | None:
-    """Return the number of records of a split and a SHA-256 over their names and file sizes; None without the split.
+    """Return the number of records in a split and a SHA-256 of their names and file sizes; None without the split.
 
-    Sizes rather than contents: reading a large data set again would take longer than many a training.
+    Sizes are used instead of contents, as reading a large data set would take too long.
     """
     try:
         records = reader.records(split)
@@ -79,25 +79,25 @@ def data_fingerprint(reader: Reader, split: Split) -> dict[str, Any] | None:
     digest = hashlib.sha256("\n".join(reader.labels.names).encode())
     for record in records:
         digest.update("\t".join(map(str, ("", record.name, *_sizes(record)))).encode())
-    if records and not records[0].image.is_file():  # generated: names say nothing about what is drawn
+    if records and not records[0].image.is_file():  # generated, with names that do not depend on the content
         digest.update(reader.read(records[0]).image.tobytes())
     return {"records": len(records), "sha256": digest.hexdigest()}
 
 
 def _sizes(record: Record) -> list[int]:
-    """Return the sizes in bytes of a record's files; -1 for one that is not a file."""
+    """Return the sizes of a record's files in bytes; -1 for a missing file."""
     files = (record.image, record.mask)
     return [file.stat().st_size if file is not None and file.is_file() else -1 for file in files]
 
 
 def _git_commit(folder: Path) -> str | None:
-    """Return the commit that a folder is checked out at, with "+changes" if files differ from it; None without git."""
+    """Return the checked out commit of a folder, with "+changes" if files differ; None without git."""
     git = shutil.which("git")
     if git is None:
         return None
 
     def ask(*arguments: str) -> str | None:
-        """Return git's answer, None where it has none."""
+        """Return git's output; None if it fails."""
         answer = subprocess.run([git, "-C", str(folder), *arguments], capture_output=True, text=True, check=False)
         return answer.stdout.strip() if answer.returncode == 0 else None
 
@@ -111,7 +111,7 @@ def _hardware() -> dict[str, Any]:
 
 
 def _cpu_name() -> str:
-    """Return the processor's name; Python's `platform` knows only its family on Linux."""
+    """Return the name of the processor; on Linux, Python's `platform` returns only its family."""
     described = Path("/proc/cpuinfo")
     lines = described.read_text(encoding="utf-8", errors="replace").splitlines() if described.is_file() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]

@@ -1,4 +1,4 @@
-"""What is minimised: the weighted sum of losses that the options name."""
+"""Objective of a training: the weighted sum of losses in the options."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from xseg.training.options.recipe import LossOptions
 
 
 class Objective(nn.Module):
-    """The weighted sum of losses over the labelled pixels.
+    """Weighted sum of losses over the labelled pixels.
 
     Args:
-        options: which losses, and their numbers.
+        options: loss options.
         classes: number of classes, C.
-        ignore_index: the value of pixels without a label.
-        class_weights: weight per class in the cross-entropy, (C,) float32; None for 1.
-        across: maps a scalar to its mean over the processes that train together; None for one process. It makes the
-            cross-entropy exactly that of all pixels together; the other losses are those of each process's pixels.
+        ignore_index: value of pixels without label.
+        class_weights: class weights in the cross-entropy, (C,) float32; None for 1.
+        across: function from a scalar to its mean over all training processes; None for one process. The cross-entropy
+            is then exactly that of all pixels together; other losses are computed for the pixels of each process.
 
     Attributes:
-        parts: the last value of each loss by its name, without weight.
+        parts: last unweighted value of each loss by name.
 
     Raises:
         ConfigError: if a loss by class path is missing, or two have the same name.
@@ -59,17 +59,17 @@ class Objective(nn.Module):
         """Return the objective.
 
         Args:
-            logits: (N, C, H, W), any floating type.
-            mask: (N, H, W) int64, 0 to C - 1 or the ignored value.
-            step: number of optimiser steps taken, for mining hard pixels; None for no mining, as in validation, where
-                scores of different steps are to be compared.
+            logits: logits, (N, C, H, W) of any floating type.
+            mask: labels, (N, H, W) int64, 0 to C - 1 or the ignored value.
+            step: number of completed optimiser steps, for mining hard pixels; None for no mining, as in validation,
+                where losses of different steps are compared.
 
         Returns:
             A scalar, float32, or float64 for such logits.
 
         Raises:
             ShapeError: if logits and mask do not fit each other.
-            ConfigError: if a user's own loss fails or returns no scalar.
+            ConfigError: if a user's own loss fails or does not return a scalar.
         """
         if logits.ndim != 4 or mask.shape != (len(logits), *logits.shape[2:]):
             raise ShapeError(

@@ -1,4 +1,4 @@
-"""Which parameters learn how fast, and which decay."""
+"""Optimisers and schedules, with learning rates and weight decay per part of a model."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def parameter_groups(
     """Split the trainable parameters by learning rate and by weight decay.
 
     Args:
-        model: its encoder, decoder and last layer may learn at different rates.
-        options: the rates and the decay.
-        auxiliary: a further head, which learns as fast as the decoder.
-        scale: multiplier of every rate.
+        model: model, whose encoder, decoder and last layer may have different rates.
+        options: optimiser options.
+        auxiliary: auxiliary head, with the rate of the decoder.
+        scale: multiplier of all rates.
 
     Returns:
-        Groups for a torch optimiser, each with a `name` that begins with the part, none of them empty: every parameter
-        is in exactly one.
+        Non-empty groups for a torch optimiser, each with a `name` that starts with the part; every parameter is in
+        exactly one group.
     """
     multipliers = _multipliers(model, options)
     decaying, biases = _decaying_parameters(model, auxiliary), _biases(model, auxiliary)
@@ -69,7 +69,7 @@ def _rate(part: Part, options: OptimizerOptions) -> float:
 
 
 def encoder_blocks(model: Network) -> list[nn.Module]:
-    """Return the encoder's stem and blocks, from the image on; of an encoder of SMP, the parts that it is made of."""
+    """Return the encoder's stem and blocks, starting at the image; for an encoder of SMP, its parts."""
     if isinstance(model.encoder, XceptionEncoder):
         return [model.encoder.stem, *model.encoder.blocks]
     parts = list(model.encoder.children())
@@ -79,7 +79,7 @@ def encoder_blocks(model: Network) -> list[nn.Module]:
 
 
 def _multipliers(model: Network, options: OptimizerOptions) -> dict[int, tuple[int, float]]:
-    """Return depth from the encoder's end and layer-wise decay of each of its parameters; none without the decay."""
+    """Return the depth from the end of the encoder, and the layer decay, of each parameter; empty without decay."""
     if options.layer_decay == 1:
         return {}
     blocks = encoder_blocks(model)[::-1]
@@ -91,12 +91,12 @@ def _multipliers(model: Network, options: OptimizerOptions) -> dict[int, tuple[i
 
 
 def _decaying_parameters(*modules: nn.Module | None) -> set[int]:
-    """Return the identities of kernels of dense layers; biases, normalisation and depthwise kernels are left out."""
+    """Return the ids of kernels with weight decay, without biases, normalisation and depthwise kernels."""
     return {id(layer.weight) for layer in _layers(*modules) if not _is_depthwise(layer)}
 
 
 def _biases(*modules: nn.Module | None) -> set[int]:
-    """Return the identities of biases; a normalisation's shift is none (TF calls it beta, and doubles no beta)."""
+    """Return the ids of biases, without shifts of normalisations (beta in TF, which does not double their rate)."""
     return {id(layer.bias) for layer in _layers(*modules) if layer.bias is not None}
 
 
@@ -106,7 +106,7 @@ def _layers(*modules: nn.Module | None) -> list[nn.Linear | _ConvNd]:
 
 
 def _is_depthwise(layer: nn.Linear | _ConvNd) -> bool:
-    """Return whether a convolution works on each channel alone."""
+    """Return whether a convolution processes each channel separately."""
     return isinstance(layer, _ConvNd) and layer.groups == layer.in_channels and layer.groups > 1
 
 
@@ -116,7 +116,7 @@ def build_optimizer(
     """Return the optimiser of a model's trainable parameters; see `parameter_groups` for the arguments.
 
     Raises:
-        ConfigError: if a class path names no optimiser, or one that does not take the arguments.
+        ConfigError: if a class path is not an optimiser, or does not accept the arguments.
 
     Source: SGD with momentum without Nesterov: TF DeepLab `train.py`; AdamW: Loshchilov and Hutter 2019; RMSProp:
     Chollet 2017, section 4.3.
@@ -128,10 +128,10 @@ def build_optimizer(
 
 
 def build_schedule(optimizer: Optimizer, options: ScheduleOptions, *, steps: int) -> LRScheduler:
-    """Return the scheduler of a class path; those with a name are `xseg.training.schedule.rate_factor`.
+    """Return the scheduler of a class path; for named schedules, see `xseg.training.schedule.rate_factor`.
 
     Raises:
-        ConfigError: if there is no such class, or it does not take the arguments.
+        ConfigError: if the class does not exist, or does not accept the arguments.
     """
     settings = {name: steps if value == "steps" else value for name, value in options.options.items()}
     return _made(options.name, LRScheduler, optimizer, settings, "schedule")

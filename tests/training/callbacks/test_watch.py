@@ -52,7 +52,7 @@ def test_losses_that_were_not_looked_at_yet_are_before_anything_is_saved(tiny, t
             if trainer.global_step == 1:
                 batch["image"][:] = float("nan")
 
-    with pytest.raises(DataError, match=r"loss is nan at step 2 .*begin again: nothing was saved before"):
+    with pytest.raises(DataError, match=r"loss is nan at step 2 .*start again: nothing was saved before"):
         fit(tiny, tmp_path, tiny.tiny_task(), Poison(), checkpoint_steps=3)
     assert not (tmp_path / "last.ckpt").exists()
 
@@ -100,9 +100,10 @@ def test_a_loss_explodes_at_ten_times_the_usual_and_early_at_ten_times_that_of_r
 def test_parameters_without_a_part_in_the_loss_are_named(tiny, tmp_path):
     task = tiny.tiny_task()
     task.model.decoder.forgotten = torch.nn.Conv2d(1, 1, 1)
-    (note,) = (each for each in fit(tiny, tmp_path, task, epochs=1) if "no part" in each)
+    (note,) = (each for each in fit(tiny, tmp_path, task, epochs=1) if "do not contribute" in each)
     assert (
-        "2 parameters have no part in the loss (model.decoder.forgotten.weight, model.decoder.forgotten.bias)" in note
+        "2 parameters do not contribute to the loss (model.decoder.forgotten.weight, model.decoder.forgotten.bias)"
+        in note
     )
 
 

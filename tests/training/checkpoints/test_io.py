@@ -54,7 +54,7 @@ def small_disk():
 
 def test_a_disk_that_takes_no_more_is_a_clear_error_and_loses_nothing(last, small_disk):
     with pytest.raises(
-        DataError, match=r"last.ckpt cannot be written: File too large.*make room and resume from"
+        DataError, match=r"last.ckpt cannot be written: File too large.*free disk space and resume from"
     ) as error:
         save(last, 4)
     assert "\n" not in str(error.value)
@@ -109,7 +109,7 @@ def test_a_torn_checkpoint_is_recognised_and_the_one_before_is_used(last, harm):
     assert value(sound) == 2
     assert "resuming from previous.ckpt instead" in note
     sound.write_bytes(harm(sound.read_bytes()) if harm is not flipped else b"x")
-    with pytest.raises(WeightsError, match=r"previous.ckpt is no whole"):
+    with pytest.raises(WeightsError, match=r"previous.ckpt is not a complete"):
         sound_checkpoint(last)
 
 

@@ -44,13 +44,13 @@ def test_it_holds_what_is_needed_to_go_on(tiny, checkpoint):
 
 def test_other_data_is_noticed_and_may_be_meant(tiny, checkpoint):
     resumption, other = read_resumption(checkpoint, "segmentation", ModelConfig), {"records": 9, "sha256": "b"}
-    with pytest.raises(DataError, match=r"the 9 training images are not the 8 that.*accept_changed_data"):
+    with pytest.raises(DataError, match=r"the 9 training images differ from the 8 images.*accept_changed_data"):
         check(resumption, tiny, data=other)
     check(resumption, tiny, data=other, accept_changed_data=True)
 
 
 def test_other_classes_are_refused(tiny, checkpoint):
-    with pytest.raises(WeightsError, match="knows the classes dark, bright, never"):
+    with pytest.raises(WeightsError, match="has the classes dark, bright, never"):
         check(
             read_resumption(checkpoint, "segmentation", ModelConfig), tiny, labels=LabelMap(("dark", "bright", "other"))
         )

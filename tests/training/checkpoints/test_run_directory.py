@@ -48,7 +48,7 @@ def test_no_checkpoint_is_recommended_that_does_not_exist(tmp_path):
 
 def test_what_is_no_run_is_never_overwritten(tmp_path):
     (tmp_path / "thesis.docx").write_text("x")
-    with pytest.raises(ConfigError, match="something else than a run"):
+    with pytest.raises(ConfigError, match="other files than a run"):
         RunDirectory(tmp_path).require_free(resume=False, overwrite=True)
     with pytest.raises(ConfigError, match="is a file"):
         RunDirectory(tmp_path / "thesis.docx").require_free(resume=True, overwrite=True)

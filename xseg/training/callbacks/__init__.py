@@ -1,1 +1,1 @@
-"""What happens during a training, beside learning."""
+"""Callbacks of a training."""

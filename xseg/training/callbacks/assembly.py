@@ -1,4 +1,4 @@
-"""The callbacks that fill a run directory and watch over the training."""
+"""Assembly of the callbacks that write to the run directory and monitor the training."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from xseg.version import __version__
 
 
 class StepSeed(Callback):
-    """Seed torch at every step, so that a resumed training draws what an uninterrupted one would have drawn.
+    """Seed torch at every step, so that a resumed training has the same random numbers as an uninterrupted one.
 
     Args:
-        seed: the training's seed, 0 or more.
+        seed: random seed of the training, 0 or more.
     """
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
 
     def on_train_batch_start(self, trainer: Trainer, _module: LightningModule, _batch: Any, index: int) -> None:
-        """Seed dropout and whatever else draws from torch's generators, differently on each device."""
+        """Seed torch's generators, for example for dropout, differently on each device."""
         key = (self.seed, trainer.current_epoch, index, trainer.global_rank)
         torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0]))
 
@@ -49,9 +49,10 @@ def run_callbacks(
     on_epoch: OnEpoch | None = None,
     on_message: Callable[[str], None] | None = None,
 ) -> list[Callback]:
-    """Return the callbacks that fill a run directory and watch over the training.
+    """Return the callbacks that write to the run directory and monitor the training.
 
-    `main_score` is what is best where `options.monitor` does not say; of `validation_names`, some are drawn.
+    `main_score` determines the best epoch if `options.monitor` is not set; some of the images in `validation_names`
+    are drawn.
     """
     on_message = on_message or _silent
     average = None if ema_decay is None else ExponentialMovingAverage(ema_decay)
@@ -84,4 +85,4 @@ def run_callbacks(
 
 
 def _silent(_line: str) -> None:
-    """Show nothing."""
+    """Ignore a message."""

@@ -1,4 +1,4 @@
-"""The bundles of the best epochs."""
+"""Bundles of the best epochs."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from xseg.training.options.run import Mode
 
 
 def whole_model(trainer: Trainer, task: BaseTask) -> Network:
-    """Return the trained model; one that is spread over processes is put together, which all of them have to ask for.
+    """Return the trained model; all processes must call this together if the model is distributed over them.
 
-    Its weights are those of the first process alone.
+    Only the first process gets the complete weights.
     """
     if not isinstance(trainer.strategy, FSDPStrategy):
         return task.model
@@ -38,16 +38,16 @@ def whole_model(trainer: Trainer, task: BaseTask) -> Network:
 
 
 class BestBundles(Callback):
-    """Keep the bundle of the best epoch, and of some more beside it; with the averaged weights if there are any.
+    """Saves the bundles of the best epoch and of further good epochs, with averaged weights if there are any.
 
     Args:
-        path: the best one's folder, replaced whole.
-        top: the folder of the best few, one folder per epoch.
+        path: folder of the best bundle, replaced atomically.
+        top: folder for the best few bundles, one folder per epoch.
         keep: number of bundles in `top`.
-        monitor: what is compared: "val/loss" or a score of the task; None for its main score.
-        mode: whether more or less of it is better.
-        provenance: what a bundle says about the origin of its weights, beside epoch and score.
-        average: the moving average of the weights, if there is one.
+        monitor: compared value: "val/loss" or a score of the task; None for its main score.
+        mode: whether higher ("max") or lower ("min") values are better.
+        provenance: provenance of the weights for bundles, besides epoch and score.
+        average: moving average of the weights, if any.
     """
 
     def __init__(
@@ -68,10 +68,10 @@ class BestBundles(Callback):
         self._validated = False
 
     def setup(self, _trainer: Trainer, module: LightningModule, stage: str) -> None:  # noqa: ARG002
-        """Refuse a name that nothing is logged under.
+        """Check the name of the monitored value.
 
         Raises:
-            ConfigError: with the nearest name.
+            ConfigError: if no value has this name, with the nearest name.
         """
         if isinstance(module, BaseTask) and self.monitor is not None:
             main, *others = module.score_names()
@@ -81,20 +81,20 @@ class BestBundles(Callback):
                 raise ConfigError(f"run.monitor={self.monitor!r}", expected=f"one of {', '.join(names)}", remedy=near)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a checkpoint keeps."""
+        """Return the state for a checkpoint."""
         return {"best": self.best, "kept": self.kept}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up what a checkpoint kept, unless its bundle is not here: then the next one is the best."""
+        """Restore the state of a checkpoint; if its bundle is missing, the next one becomes the best."""
         self.best = _number(state_dict["best"]) if is_bundle(self.path) else None
         self.kept = {name: value for name, value in state_dict["kept"].items() if is_bundle(self.top / name)}
 
     def on_validation_end(self, trainer: Trainer, _module: LightningModule) -> None:
-        """Note that the scores are this epoch's."""
+        """Record that the scores belong to this epoch."""
         self._validated = not trainer.sanity_checking
 
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
-        """Save the bundle if the epoch is among the best so far."""
+        """Save the bundle if the epoch is one of the best so far."""
         validated, self._validated = self._validated, False
         if not validated or not isinstance(module, BaseTask):
             return
@@ -114,7 +114,7 @@ class BestBundles(Callback):
         return one > other if self.mode == "max" else one < other
 
     def _keep(self, trainer: Trainer, task: BaseTask, value: float) -> None:
-        """Save the epoch among the best few, and remove the one that it drives out."""
+        """Save the epoch among the best few, and remove the worst one beyond their number."""
         name = f"epoch_{trainer.current_epoch + 1:04d}"
         ranked = sorted({**self.kept, name: value}.items(), key=lambda item: item[1], reverse=self.mode == "max")
         kept = dict(ranked[: self.keep])
@@ -137,14 +137,14 @@ class BestBundles(Callback):
 
 
 def _number(value: float | None) -> float | None:
-    """Return a score, or None for NaN, which compares with nothing and would stay the best for ever."""
+    """Return a score, or None for NaN, which would remain the best forever, as all comparisons are false."""
     return None if value is None or math.isnan(value) else value
 
 
 class Patience(EarlyStopping):
-    """Lightning's early stopping, which stays stopped when a training that it ended is resumed."""
+    """Lightning's early stopping, which stops again if a training that it ended is resumed."""
 
     def on_train_start(self, trainer: Trainer, _module: LightningModule) -> None:
-        """Stop again if it had stopped."""
+        """Stop if it had stopped before."""
         if self.stopped_epoch > 0:
             trainer.should_stop = True

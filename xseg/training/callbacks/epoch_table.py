@@ -1,4 +1,4 @@
-"""The table of a training: one row per epoch, in a file and for the user."""
+"""Table of a training with one row per epoch, in a file and for the user."""
 
 from __future__ import annotations
 
@@ -20,18 +20,17 @@ OnEpoch = Callable[[Row, int | None, float | None], None]
 
 
 class EpochTable(Callback):
-    """Write one row per epoch to a CSV, and report each row.
+    """Writes one row per epoch to a CSV file, and reports each row.
 
-    Columns: epoch (from 1), step, train/loss and what else training measures, lr (at the epoch's last step), val/loss,
-    the scores, seconds, images_per_second (of training alone), data_wait (share of the training time spent waiting for
-    images), memory_gb (highest use so far, of the GPU if there is one), and the scores of each class; empty where an
-    epoch was not validated or a class was not there. The file is replaced whole, and a resumed training keeps the rows
-    of the epochs before it.
+    Columns: epoch (from 1), step, train/loss and other training values, lr (at the last step of the epoch), val/loss,
+    the scores, seconds, images_per_second (training only), data_wait (share of training time spent waiting for images),
+    memory_gb (peak so far, of the GPU if any), and the scores of each class. Cells are empty for epochs without
+    validation and for undefined scores. The file is replaced atomically, and a resumed training keeps earlier rows.
 
     Args:
-        path: the CSV.
-        on_epoch: called after every epoch with the row, the number of epochs (None if endless) and the seconds left
-            (None if unknown).
+        path: path of the CSV file.
+        on_epoch: function that is called after every epoch with the row, the number of epochs (None if endless) and the
+            seconds left (None if unknown).
     """
 
     def __init__(self, path: Path, on_epoch: OnEpoch | None = None) -> None:
@@ -43,7 +42,7 @@ class EpochTable(Callback):
         self._validated = False
 
     def on_train_start(self, trainer: Trainer, _module: LightningModule) -> None:
-        """Read what an earlier part of this training wrote; an epoch that is resumed does not start."""
+        """Read the rows of an earlier part of this training; a resumed epoch has no start."""
         self.rows = [row for row in read_table(self.path) if (row.get("epoch") or 0) <= trainer.current_epoch]
         self._begin()
 
@@ -56,7 +55,7 @@ class EpochTable(Callback):
         self._images, self._validated = 0, False
 
     def on_train_batch_start(self, trainer: Trainer, _module: LightningModule, _batch: Any, _index: int) -> None:
-        """Note the rate: after the step it is the next step's."""
+        """Record the rate before the schedule changes it after the step."""
         self._clock.stop_waiting()
         self._lr = max(float(group["lr"]) for optimizer in trainer.optimizers for group in optimizer.param_groups)
 
@@ -77,10 +76,10 @@ class EpochTable(Callback):
         self._clock.resume()
 
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
-        """Write and report the epoch's row."""
+        """Write and report the row of the epoch."""
         if not isinstance(module, BaseTask):
             return
-        row = self._row(trainer, module)  # by all processes: what was measured is put together
+        row = self._row(trainer, module)  # in all processes, as it combines their measurements
         if not trainer.is_global_zero:
             return
         self.rows.append(row)
@@ -94,7 +93,7 @@ class EpochTable(Callback):
 
     def _row(self, trainer: Trainer, task: BaseTask) -> Row:
         seconds, training, waiting = self._clock.read()
-        # Lightning keeps the values of earlier epochs: what this one did not measure must not be taken from there
+        # Lightning keeps values of earlier epochs, which must not be used if this epoch did not measure them
         measured = task.measured() if self._validated else dict.fromkeys(["val/loss", *task.score_names()])
         return {
             "epoch": trainer.current_epoch + 1,
@@ -111,12 +110,12 @@ class EpochTable(Callback):
 
 
 def _is_of_a_class(name: str) -> bool:
-    """Return whether a score is one class's: "val/iou/car", not "val/miou"."""
+    """Return whether a score belongs to a class: "val/iou/car", not "val/miou"."""
     return name.count("/") > 1
 
 
 class _Clock:
-    """Seconds of an epoch: all, those of training, and those of training spent waiting for images."""
+    """Seconds of an epoch: in total, in training, and waiting for images in training."""
 
     def __init__(self) -> None:
         self._started = self._since = time.perf_counter()
@@ -150,7 +149,7 @@ def read_table(path: Path) -> list[Row]:
 
 
 def write_table(path: Path, rows: list[Row]) -> None:
-    """Write rows with the same columns as CSV, whole or not at all."""
+    """Write rows with the same columns as CSV, completely or not at all."""
     text = io.StringIO()
     columns = list(dict.fromkeys(name for row in rows for name in row))
     writer = csv.DictWriter(text, columns, lineterminator="\n")

@@ -1,4 +1,4 @@
-"""The checkpoint to resume from: after every epoch, now and then inside one, and when asked to stop."""
+"""The last checkpoint: saved after every epoch, optionally inside epochs, and on a request to stop."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from lightning.pytorch.callbacks import Checkpoint
 
 from xseg.training.callbacks.stop_signals import StopSignals, TrainingStopped
 
-AGREE_EVERY = 10  # steps after which several processes ask each other: a GPU has to be waited for
+AGREE_EVERY = 10  # steps between synchronisations of several processes, each of which waits for the GPU
 
 
 class LastCheckpoint(Checkpoint):
-    """Saves where the training stands. Lightning runs it after all other callbacks.
+    """Saves the state of the training. Lightning runs it after all other callbacks.
 
-    Inside an epoch it saves only after an optimiser's step, and never after the epoch's last batch: Lightning would
-    resume there without validating. The end of the epoch is saved instead.
+    Inside an epoch it saves only after an optimiser step, and never after the last batch of an epoch, from which
+    Lightning would resume without validation. The end of the epoch is saved instead.
 
     Args:
-        path: the file, replaced every time.
-        steps: also save every so many optimiser steps; 0 for not.
-        minutes: also save when so many minutes have passed since the last one; 0 for not.
-        stop: whose request is followed at the next point where the training can be saved; None for none.
-        before: called before anything is saved; it raises where the state is not worth it.
+        path: path of the checkpoint, replaced every time.
+        steps: number of optimiser steps between checkpoints inside epochs; 0 for none.
+        minutes: minutes between checkpoints inside epochs; 0 for none.
+        stop: callback whose request to stop is followed at the next possible step; None for none.
+        before: function that is called before saving, and raises if the state must not be saved.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class LastCheckpoint(Checkpoint):
     def on_train_batch_end(
         self, trainer: Trainer, _module: LightningModule, _outputs: Any, _batch: Any, index: int
     ) -> None:
-        """Save if it is time to, and stop if that was asked for."""
+        """Save if a checkpoint is due, and stop if requested."""
         if trainer.is_last_batch or (index + 1) % trainer.accumulate_grad_batches:
             return
         due = bool(self.steps) and trainer.global_step % self.steps == 0
@@ -60,7 +60,7 @@ class LastCheckpoint(Checkpoint):
             self._stop(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, _module: LightningModule) -> None:
-        """Save, and stop if that was asked for."""
+        """Save, and stop if requested."""
         self._save(trainer)
         if self._agree(trainer, self._asked, every=1):
             self._stop(trainer)
@@ -70,7 +70,7 @@ class LastCheckpoint(Checkpoint):
         return self.stop is not None and self.stop.requested is not None
 
     def _agree(self, trainer: Trainer, wish: bool, *, every: int = AGREE_EVERY) -> bool:
-        """Return whether any process wishes it: clocks and signals differ, and saving is done by all or none."""
+        """Return whether any process requests it: clocks and signals differ, but all processes must save together."""
         if trainer.world_size == 1:
             return wish
         if trainer.global_step % every:

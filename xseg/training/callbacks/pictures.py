@@ -1,4 +1,4 @@
-"""The same validation images after every epoch, so that a person sees a model learn."""
+"""Pictures of the same validation images after every epoch."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from xseg.images.normalization import Normalization
 from xseg.images.overlay import Pixels, blend, displayable
 from xseg.training.segmentation import SegmentationTask
 
-WIDTH = 320  # pixels of one picture: three of them side by side fit a screen
+WIDTH = 320  # width of one picture in pixels; three of them fit side by side on a screen
 OPACITY = 0.6
 
 
 def spread(names: Sequence[str], count: int, world: int = 1) -> list[str]:
-    """Return up to `count` names, evenly spread over those that the first of `world` processes validates."""
+    """Return up to `count` names, spread evenly over those of the first of `world` processes."""
     own = list(names)[::world]
     return [own[index * len(own) // count] for index in range(count)] if len(own) > count else own
 
 
 class ValidationPictures(Callback):
-    """Draws some validation images after every validation: image, label and prediction side by side, a row for each.
+    """Draws some images after every validation, with image, label and prediction in one row each.
 
     Writes FOLDER/epoch_NNNN.png, and the same picture to TensorBoard as "val/pictures".
     """
@@ -41,14 +41,14 @@ class ValidationPictures(Callback):
         self._rows: dict[str, Pixels] = {}
 
     def on_validation_start(self, trainer: Trainer, _module: LightningModule) -> None:
-        """Choose the images; the same ones every time."""
+        """Select the images, always the same ones."""
         self._rows = {}
         self._chosen = set(spread(self.names, self.count, trainer.world_size)) if trainer.is_global_zero else set()
 
     def on_validation_batch_end(
         self, _trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, _index: int, _loader: int = 0
     ) -> None:
-        """Draw what of the batch was chosen."""
+        """Draw the selected images of the batch."""
         if not isinstance(module, SegmentationTask) or not isinstance(outputs, Tensor):
             return
         for index, name in enumerate(batch.get("name", ())):
@@ -58,7 +58,7 @@ class ValidationPictures(Callback):
                 self._rows[name] = draw_row(image, label, prediction, module)
 
     def on_validation_end(self, trainer: Trainer, _module: LightningModule) -> None:
-        """Write the picture of this epoch."""
+        """Write the picture of the epoch."""
         if not self._rows or trainer.sanity_checking:
             return
         sheet = stack_rows([self._rows[name] for name in sorted(self._rows)])
@@ -75,10 +75,10 @@ def draw_row(
     """Return image, label and prediction side by side, (h, 3 * 320, 3) uint8.
 
     Args:
-        image: (C, H, W), normalised.
-        label: (H, W) train ids or the ignored value, which is drawn black.
-        prediction: (H, W) train ids.
-        task: whose classes and normalisation they have.
+        image: normalised image, (C, H, W).
+        label: train ids or the ignored value, (H, W); ignored pixels are black.
+        prediction: train ids, (H, W).
+        task: task with classes and normalisation.
     """
     picture = displayable(stored_pixels(image, task.normalization))
     size = (WIDTH, max(1, round(picture.shape[0] * WIDTH / picture.shape[1])))
@@ -89,13 +89,13 @@ def draw_row(
 
 
 def stored_pixels(image: NDArray[np.float32], normalization: Normalization) -> NDArray[Any]:
-    """Return a normalised image (C, H, W) as it was stored, (H, W, C)."""
+    """Return the stored values (H, W, C) of a normalised image (C, H, W)."""
     mean, std = (np.asarray(values, np.float32) for values in (normalization.mean, normalization.std))
     stored = (image.transpose(1, 2, 0) * std + mean) * normalization.maximum
     return stored.round().clip(0, 255).astype(np.uint8) if normalization.maximum == 255 else stored
 
 
 def stack_rows(rows: Sequence[Pixels]) -> Pixels:
-    """Return rows of one width below each other, with a thin white line between."""
+    """Return rows of equal width stacked vertically, separated by thin white lines."""
     line = np.full((2, rows[0].shape[1], 3), 255, np.uint8)
     return np.concatenate([part for row in rows for part in (line, row)][1:])

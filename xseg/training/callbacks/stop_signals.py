@@ -1,4 +1,4 @@
-"""Stopping in good order when a person or a scheduler asks for it."""
+"""Stopping after a signal from a user or a scheduler."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-class TrainingStopped(Exception):  # noqa: N818 - nothing went wrong
-    """The training was asked to stop, and has saved where it stands."""
+class TrainingStopped(Exception):  # noqa: N818 - not an error
+    """The training stopped after a signal and saved a checkpoint."""
 
     def __init__(self, signal_name: str, step: int) -> None:
         self.signal_name, self.step = signal_name, step
@@ -22,13 +22,13 @@ class TrainingStopped(Exception):  # noqa: N818 - nothing went wrong
 
 
 class StopSignals(Callback):
-    """Notes SIGTERM and SIGINT while training; who saves checkpoints asks it. A second SIGINT stops at once.
+    """Records SIGTERM and SIGINT during training, for the checkpoint callback; a second SIGINT stops immediately.
 
     Args:
-        on_message: shows a line to the user.
+        on_message: function that shows a line to the user.
 
     Attributes:
-        requested: the name of the signal that came, None for none.
+        requested: name of the received signal; None for none.
     """
 
     def __init__(self, on_message: Callable[[str], None] | None = None) -> None:
@@ -37,9 +37,9 @@ class StopSignals(Callback):
         self._trainer: Trainer | None = None
 
     def on_train_start(self, trainer: Trainer, _module: LightningModule) -> None:
-        """Take over the signals; Lightning's own handler would talk to the other processes from inside of it.
+        """Replace Lightning's signal handlers, which would communicate with other processes inside the handler.
 
-        Lightning gives them back after the training, however it ends: to those who had them before it.
+        Lightning restores the original handlers after the training, however it ends.
         """
         self._trainer = trainer
         if threading.current_thread() is threading.main_thread():
@@ -53,6 +53,6 @@ class StopSignals(Callback):
             raise KeyboardInterrupt
         launcher = self._trainer.strategy.launcher if self._trainer is not None else None
         if number == signal.SIGTERM and not again and isinstance(launcher, _SubprocessScriptLauncher):
-            launcher.kill(signal.SIGTERM)  # a terminal's Ctrl+C reaches them by itself
+            launcher.kill(signal.SIGTERM)  # Ctrl+C in a terminal reaches all processes by itself
         if self.on_message is not None and not again:
             self.on_message(f"{self.requested}: saving a checkpoint, then stopping (Ctrl+C again stops at once)")

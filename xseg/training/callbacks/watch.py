@@ -1,4 +1,4 @@
-"""Saying what goes wrong in a training while it goes wrong, and what to do about it."""
+"""Warnings about problems during training, with remedies."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from xseg.training.callbacks.epoch_table import EpochTable
 from xseg.training.checkpoints.run_directory import RunDirectory
 
 OnMessage = Callable[[str], None]
-LOOK_EVERY = 10  # steps on a GPU between looks at the losses: each look waits for it
-EXPLOSION = 10.0  # times the usual loss
-EARLY = 20  # steps in which the losses of single batches differ much
-UNTRAINED = 1.0  # about the loss of random weights, which an early loss is compared with if it is usually lower
-WAIT_SHARE = 0.3  # of the training time
-WAIT_SECONDS = 1.0  # an epoch, below which nobody minds
-COLLAPSED = 0.999  # of all pixels in one class
-COLLAPSED_FOR = 2  # validations in a row: after the first epoch it is common and passes
+LOOK_EVERY = 10  # steps between checks of the losses on a GPU, as each check waits for it
+EXPLOSION = 10.0  # ratio to the usual loss
+EARLY = 20  # first steps, in which the losses of single batches vary strongly
+UNTRAINED = 1.0  # typical loss of random weights, the lowest reference for early losses
+WAIT_SHARE = 0.3  # share of the training time
+WAIT_SECONDS = 1.0  # smallest waiting time per epoch for a warning
+COLLAPSED = 0.999  # share of all pixels in one class
+COLLAPSED_FOR = 2  # consecutive validations, as it is common and temporary after the first epoch
 
 
 class LossWatch(Callback):
-    """Stops a training whose loss is no number, before anything is saved, and says so when it explodes.
+    """Stops a training with a NaN or infinite loss before anything is saved, and warns about exploding losses.
 
     Args:
-        bad_batch: the file that receives what was in the batch.
-        on_message: shows a line to the user.
+        bad_batch: path of the file for the content of the batch.
+        on_message: function that shows a line to the user.
     """
 
     def __init__(self, bad_batch: Path, on_message: OnMessage) -> None:
@@ -48,22 +48,22 @@ class LossWatch(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, _index: int
     ) -> None:
-        """Look at the loss, on a GPU at several at once."""
+        """Check the loss, on a GPU several losses at once."""
         loss = outputs["loss"] if isinstance(outputs, dict) else outputs
         self._seen.append((trainer.global_step, loss.detach(), list(batch.get("name", ()))))
         if module.device.type == "cpu" or len(self._seen) >= LOOK_EVERY or trainer.is_last_batch:
             self.look(trainer)
 
     def look(self, trainer: Trainer) -> None:
-        """Look at the losses since the last look.
+        """Check the losses since the last check.
 
         Raises:
-            DataError: if one is no number.
+            DataError: if a loss is NaN or infinite.
         """
         seen, self._seen = self._seen, []
         losses = torch.stack([loss for _, loss, _ in seen]).float().tolist() if seen else []
         for (step, _, names), loss in zip(seen, losses, strict=True):
-            scaled = loss * trainer.accumulate_grad_batches  # Lightning divides what it steps by
+            scaled = loss * trainer.accumulate_grad_batches  # Lightning divides the loss
             if not math.isfinite(scaled):
                 self._stop(trainer, step, scaled, names)
             self._compare(trainer, step, scaled)
@@ -78,7 +78,7 @@ class LossWatch(Callback):
                     f"the loss explodes: {loss:.3g} at step {step}, usually {usual:.3g}; lower model.optimizer.lr, add "
                     "model.schedule.warmup_steps or trainer.gradient_clip_val"
                 )
-            return  # what is unusual does not become usual
+            return  # do not include unusual losses in the average
         self._usual = loss if usual is None else 0.95 * usual + 0.05 * loss
 
     def _stop(self, trainer: Trainer, step: int, loss: float, names: list[str]) -> None:
@@ -92,20 +92,20 @@ class LossWatch(Callback):
         raise DataError(
             f"the loss is {loss} at step {step} (epoch {trainer.current_epoch + 1})"
             + (f", in {', '.join(bad)}" if bad else "")
-            + f"; the batch's images are in {self.bad_batch}",
-            expected="a number",
-            remedy="look at these images; if they are right, lower model.optimizer.lr, add trainer.gradient_clip_val "
+            + f"; the images of the batch are listed in {self.bad_batch}",
+            expected="a finite number",
+            remedy="check these images; if they are fine, lower model.optimizer.lr, add trainer.gradient_clip_val "
             "or use another trainer.precision, and "
-            + ("resume from last.ckpt, which is from before" if kept else "begin again: nothing was saved before"),
+            + ("resume from last.ckpt, which was saved before" if kept else "start again: nothing was saved before"),
         )
 
 
 class TrainingWatch(Callback):
-    """Says when scores collapse to one class, when parameters are not used, and when the training waits for data.
+    """Warns about collapse to one class, unused parameters, and time spent waiting for data.
 
     Args:
-        table: whose rows are looked at; it comes before this in the list of callbacks.
-        on_message: shows a line to the user.
+        table: table with the rows to check, which must come before this in the list of callbacks.
+        on_message: function that shows a line to the user.
     """
 
     def __init__(self, table: EpochTable, on_message: OnMessage) -> None:
@@ -114,7 +114,7 @@ class TrainingWatch(Callback):
         self._reported_waiting, self._collapsed = False, 0
 
     def on_after_backward(self, trainer: Trainer, module: LightningModule) -> None:
-        """After the first backward pass, name the parameters that it did not reach."""
+        """Report parameters without gradients after the first backward pass."""
         if self._checked_gradients or not trainer.is_global_zero:
             return
         self._checked_gradients = True
@@ -122,27 +122,27 @@ class TrainingWatch(Callback):
         if unused:
             more = f" and {len(unused) - 3} more" if len(unused) > 3 else ""
             self.on_message(
-                f"{len(unused)} parameters have no part in the loss ({', '.join(unused[:3])}{more}) and will not "
-                "learn; several processes need trainer.strategy=ddp_find_unused_parameters_true for it"
+                f"{len(unused)} parameters do not contribute to the loss ({', '.join(unused[:3])}{more}) and will not "
+                "learn; with several processes, set trainer.strategy=ddp_find_unused_parameters_true"
             )
 
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
-        """Look at the epoch's row and scores."""
+        """Check the row and the scores of the epoch."""
         if not trainer.is_global_zero or not isinstance(module, BaseTask) or not self.table.rows:
             return
         row = self.table.rows[-1]
         if row[module.main_score] is not None:
-            self._look_for_collapse(module)
+            self._check_collapse(module)
         waited = row["data_wait"]
         long = waited is not None and waited * (row["seconds"] or 0.0) > WAIT_SECONDS
         if waited is not None and long and waited > WAIT_SHARE and not self._reported_waiting:
             self._reported_waiting = True
             self.on_message(
-                f"{waited:.0%} of the training time went by waiting for images; raise data.workers, set data.cache "
-                "to memory if they fit into it, or store them smaller"
+                f"{waited:.0%} of the training time was spent waiting for images; raise data.workers, set data.cache "
+                "to memory if they fit into it, or store smaller images"
             )
 
-    def _look_for_collapse(self, task: BaseTask) -> None:
+    def _check_collapse(self, task: BaseTask) -> None:
         confusion = torch.tensor(task.confusion_counts(), dtype=torch.float64)
         predicted, labelled = confusion.sum(dim=0), confusion.sum(dim=1)
         share, winner = (predicted / predicted.sum().clamp(min=1)).max(dim=0)
@@ -156,13 +156,13 @@ class TrainingWatch(Callback):
 
 
 class RateWatch(Callback):
-    """Reports a learning rate that changes because a resumed training has more or fewer steps than before."""
+    """Reports a change of the learning rate because a resumed training has more or fewer steps than before."""
 
     def __init__(self, on_message: OnMessage) -> None:
         self.on_message = on_message
 
     def on_train_start(self, trainer: Trainer, _module: LightningModule) -> None:
-        """Compare the checkpoint's highest rate with that of the schedule, before the task sets the latter."""
+        """Compare the highest rate of the checkpoint with the schedule, before the task applies the schedule."""
         for schedule in (config.scheduler for config in trainer.lr_scheduler_configs):
             if not isinstance(schedule, LambdaLR):
                 continue

@@ -1,1 +1,1 @@
-"""Checkpoints: written whole, checked, resumed from."""
+"""Checkpoints: writing, checking and resumption."""

@@ -1,4 +1,4 @@
-"""Checkpoints of classification from before it was trained like segmentation, in the form that is resumed now."""
+"""Conversion of classification checkpoints in the first format to the current one."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ import yaml
 from xseg.bundles.bundle import load_bundle
 from xseg.errors import WeightsError, XsegError
 
-BEST, AVERAGE = "BestClassifier", "ClassifierAverage"  # callbacks that no later version has
-GROUPS = {"head": "last", "head/without_decay": "last/bias"}  # parameter groups that are called otherwise now
+BEST, AVERAGE = "BestClassifier", "ClassifierAverage"  # callbacks of the first version only
+GROUPS = {"head": "last", "head/without_decay": "last/bias"}  # new names of parameter groups
 
 
 def is_first_classification(checkpoint: dict[str, Any]) -> bool:
-    """Return whether a checkpoint is of the earlier form."""
+    """Return whether a checkpoint has the first format."""
     return BEST in checkpoint.get("callbacks", {})
 
 
 def upgraded(checkpoint: dict[str, Any], run: Path, key: str) -> dict[str, Any]:
-    """Return a checkpoint of the earlier form as one of this version.
+    """Convert a checkpoint from the first format to the current one.
 
-    It did not say what it is of: the run that it lies in does. The place in the epoch is that of Lightning's counters;
-    the row of a started epoch covers its remaining batches alone.
+    The first format has no model description, which is read from the run directory. The position in the epoch comes
+    from Lightning's counters; the table row of a started epoch covers only its remaining batches.
 
     Args:
-        checkpoint: of the earlier form; it is not changed.
-        run: the run's folder.
-        key: where this version keeps what a checkpoint is of.
+        checkpoint: checkpoint in the first format; not modified.
+        run: run directory.
+        key: key of the model description in a checkpoint.
 
     Raises:
-        WeightsError: if the run's bundle or descriptions are missing.
+        WeightsError: if the bundle or the descriptions of the run are missing.
     """
     try:
         bundle = load_bundle(run / "best", "classification")
@@ -42,9 +42,9 @@ def upgraded(checkpoint: dict[str, Any], run: Path, key: str) -> dict[str, Any]:
         batch_size, accumulated = options["data"]["batch_size"], options["trainer"]["accumulate_grad_batches"]
     except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError, XsegError) as error:
         raise WeightsError(
-            f"the checkpoint in {run} is of the first form of classification, without the run that describes it: "
+            f"the checkpoint in {run} has the first format of classification, and its run cannot be read: "
             f"{' '.join(str(error).split())}",
-            expected="the run's best/, config.yaml and environment.json beside it",
+            expected="best/, config.yaml and environment.json in the same folder",
         ) from error
     batches = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["current"]["processed"]
     callbacks = dict(checkpoint["callbacks"])

@@ -1,4 +1,4 @@
-"""Checkpoints that appear whole or not at all, and the one before kept in case."""
+"""Checkpoints written completely or not at all, with the previous one kept."""
 
 from __future__ import annotations
 
@@ -16,22 +16,21 @@ from xseg.files.atomic import atomic_path
 from xseg.training.checkpoints.first_classification import is_first_classification, upgraded
 
 PREVIOUS = "previous.ckpt"
-STATE_KEY = "xseg"  # of a checkpoint: what the model is, as plain values
+STATE_KEY = "xseg"  # key of the model description in a checkpoint
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Write a checkpoint beside its place, make sure that it is on the disk, and move it there.
+    """Writes a checkpoint to a temporary file beside it, flushes it to the disk, and renames it.
 
-    Lightning's own writes it to the system's temporary folder; where that is another disk, as it often is, moving it
-    is copying it, and a training that is killed then loses the checkpoint that it was to resume from. The checkpoint
-    that was there before is kept as previous.ckpt.
+    Lightning writes to the system's temporary folder, often on another disk, so that a move becomes a copy, and a kill
+    during the copy destroys the checkpoint. The previous checkpoint is kept as previous.ckpt.
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None) -> None:
         """Save to a local file.
 
         Raises:
-            DataError: if it cannot be written, for example because the disk is full; older checkpoints stay.
+            DataError: if it cannot be written, for example because the disk is full; older checkpoints are kept.
         """
         if storage_options is not None:
             super().save_checkpoint(checkpoint, path, storage_options)
@@ -46,36 +45,36 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             older = [file.name for file in (path, path.with_name(PREVIOUS)) if file.is_file()]
             raise DataError(
                 f"{path} cannot be written: {error.strerror or error}",
-                expected="room for a checkpoint",
-                remedy=f"make room and resume from {older[0] if older else 'the beginning'}, which is whole",
+                expected="enough disk space for a checkpoint",
+                remedy=f"free disk space and resume from {older[0]}" if older else "free disk space and start again",
             ) from error
 
     def load_checkpoint(self, path: Any, *arguments: Any, **options: Any) -> dict[str, Any]:
-        """Return a checkpoint, in the form of this version.
+        """Return a checkpoint in the current format.
 
         Raises:
-            WeightsError: if it is of an earlier form and lies without its run.
+            WeightsError: if it has an earlier format and is not in its run directory.
         """
         checkpoint: dict[str, Any] = super().load_checkpoint(path, *arguments, **options)
         return upgraded(checkpoint, Path(path).parent, STATE_KEY) if is_first_classification(checkpoint) else checkpoint
 
 
 def _write(checkpoint: dict[str, Any], beside: Path) -> None:
-    """Write a file and wait until the disk has it."""
+    """Write a file and flush it to the disk."""
     with _Reported(beside) as file:
         try:
-            torch.save(checkpoint, cast("IO[bytes]", file))  # of a file, torch uses only write and flush
+            torch.save(checkpoint, cast("IO[bytes]", file))  # torch uses only write and flush
         except RuntimeError:
             if file.error is None:
                 raise
-        if file.error is not None:  # torch makes an error without a reason of it, or none
+        if file.error is not None:  # torch raises an error without reason, or none
             raise file.error
         file.flush()
         os.fsync(file.fileno())
 
 
 class _Reported:
-    """A file that remembers the error of a write."""
+    """A file that stores the error of a failed write."""
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("wb")
@@ -102,7 +101,7 @@ class _Reported:
 
 
 def _keep_previous(path: Path) -> None:
-    """Give the checkpoint that is there a second name; at no time is there none."""
+    """Link the existing checkpoint as the previous one, without a moment without a checkpoint."""
     if not path.is_file():
         return
     previous, link = path.with_name(PREVIOUS), path.with_name(f".{PREVIOUS}")
@@ -110,13 +109,13 @@ def _keep_previous(path: Path) -> None:
         link.unlink(missing_ok=True)
         os.link(path, link)
         link.replace(previous)
-        link.unlink(missing_ok=True)  # where both were the same file already, replacing does nothing
+        link.unlink(missing_ok=True)  # if both were the same file, replacing did nothing
     except OSError:  # a file system without links
         path.replace(previous)
 
 
 def _flush_folder(folder: Path) -> None:
-    """Make sure that a new name is on the disk."""
+    """Flush a new name to the disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -125,14 +124,14 @@ def _flush_folder(folder: Path) -> None:
 
 
 def damage(path: Path) -> str | None:
-    """Return what is wrong with a checkpoint's file; None if it is whole, to the last bit."""
+    """Return the fault of a checkpoint file; None if its checksums are correct."""
     if not path.is_file():
-        return "is not there"
+        return "does not exist"
     try:
         with zipfile.ZipFile(path) as archive:
             broken = archive.testzip()
     except (OSError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError) as error:
-        return f"is no whole checkpoint ({error})"
+        return f"is not a complete checkpoint ({error})"
     return None if broken is None else f"is damaged in {broken}"
 
 
@@ -140,13 +139,13 @@ def sound_checkpoint(path: Path) -> tuple[Path, str | None]:
     """Return the checkpoint to resume from.
 
     Args:
-        path: a run's last checkpoint.
+        path: path of the last checkpoint of a run.
 
     Returns:
-        The checkpoint, or the one before it if that is torn; and what was wrong with the first, None for nothing.
+        Path of the checkpoint, or of the previous one if it is damaged; and a message about the damage, None without.
 
     Raises:
-        WeightsError: if neither is whole.
+        WeightsError: if both are damaged.
     """
     wrong = damage(path)
     if wrong is None:
@@ -159,18 +158,18 @@ def sound_checkpoint(path: Path) -> tuple[Path, str | None]:
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Return a checkpoint without executing anything in it; its tensors are read from the disk when they are used.
+    """Return a checkpoint without executing anything in it; tensors are read from the disk when they are used.
 
     Raises:
-        WeightsError: if it is not one of a training of this project.
+        WeightsError: if it was not written by xseg.
     """
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except Exception as error:  # what torch raises over a damaged or foreign file has no common class
+    except Exception as error:  # torch's exceptions for damaged or other files have no common class
         reason = " ".join(str(error).split())[:120]
         raise WeightsError(f"checkpoint {path} cannot be read ({reason})", expected="the last.ckpt of a run") from error
     if isinstance(checkpoint, dict) and is_first_classification(checkpoint):
         return upgraded(checkpoint, path.parent, STATE_KEY)
     if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get(STATE_KEY), dict):
-        raise WeightsError(f"{path} is no checkpoint of xseg", expected="the last.ckpt of a run")
+        raise WeightsError(f"{path} is not a checkpoint of xseg", expected="the last.ckpt of a run")
     return checkpoint

@@ -1,4 +1,4 @@
-"""Resuming from a checkpoint: what it holds, and whether it fits what is asked for now."""
+"""Resumption from a checkpoint, after checking that it fits the current options."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ Config = TypeVar("Config", ModelConfig, ClassifierConfig)
 
 @dataclass(frozen=True)
 class Batching:
-    """How many images a step sees.
+    """Number of images per step.
 
     Args:
         batch_size: images per process and batch.
-        processes: that train together.
+        processes: number of processes.
         accumulated: batches per step.
     """
 
@@ -36,16 +36,16 @@ class Batching:
 
     @property
     def key(self) -> tuple[int, int]:
-        """What has to stay for the same batches in the same order."""
+        """Values that must not change for the same batches in the same order."""
         return self.batch_size * self.processes, self.accumulated
 
     @property
     def images_per_step(self) -> int:
-        """Images that the optimiser sees at once."""
+        """Images per optimiser step."""
         return self.batch_size * self.processes * self.accumulated
 
     def __str__(self) -> str:
-        """Return the numbers in words."""
+        """Return the numbers as text."""
         return f"{self.batch_size} images x {self.processes} processes x {self.accumulated} accumulated batches"
 
 
@@ -54,15 +54,15 @@ class Resumption(Generic[Config]):
     """A checkpoint to resume from.
 
     Args:
-        path: the file, which is whole.
-        note: what was wrong with the one that was asked for, if it is not that; None if it is.
-        step: number of optimiser steps taken.
-        model: what its model is made of.
-        labels: its classes.
-        normalization: of its input.
-        class_weights: those of its loss, if it has any.
-        batching: images per process and step, processes, and batches that are accumulated.
-        data: fingerprint of the training images; None if it has none.
+        path: path of the undamaged checkpoint.
+        note: fault of the requested checkpoint, if the previous one is used instead; otherwise None.
+        step: number of completed optimiser steps.
+        model: configuration of the model.
+        labels: classes of the model.
+        normalization: normalisation of the input.
+        class_weights: class weights of the loss, if any.
+        batching: images per process and step, processes, and accumulated batches.
+        data: fingerprint of the training images, if any.
     """
 
     path: Path
@@ -83,47 +83,47 @@ class Resumption(Generic[Config]):
         data: Mapping[str, Any] | None,
         accept_changed_data: bool,
     ) -> None:
-        """Refuse to resume with something else than it was.
+        """Check that data and batches are the same as in the checkpoint.
 
         Raises:
             WeightsError: if the classes differ.
-            ConfigError: if a step would see another number of images: its place in the epoch would be another.
-            DataError: if the training images are not the same.
+            ConfigError: if the number of images per step differs, which would change the position in the epoch.
+            DataError: if the training images differ.
         """
         if labels.names != self.labels.names:
             raise WeightsError(
-                f"checkpoint {self.path} knows the classes {', '.join(self.labels.names)}",
-                expected=f"the data's: {', '.join(labels.names)}",
+                f"checkpoint {self.path} has the classes {', '.join(self.labels.names)}",
+                expected=f"those of the data: {', '.join(labels.names)}",
             )
         if batching.key != self.batching.key:
             raise ConfigError(
                 f"{batching}",
                 expected=f"as in checkpoint {self.path}: {self.batching}",
-                remedy="with other processes, set data.batch_size so that the product stays",
+                remedy="with another number of processes, set data.batch_size to keep the product",
             )
         if data != self.data and not accept_changed_data:
             counts = [each["records"] if each else 0 for each in (data, self.data)]
             raise DataError(
-                f"the {counts[0]} training images are not the {counts[1]} that checkpoint {self.path} has learnt from: "
-                "names or file sizes differ",
-                expected="the same",
-                remedy="add --run.accept_changed_data true if this is meant",
+                f"the {counts[0]} training images differ from the {counts[1]} images of checkpoint {self.path} "
+                "in names or file sizes",
+                expected="the same images",
+                remedy="add --run.accept_changed_data true if this is intended",
             )
 
 
 def read_resumption(path: Path, task: Task, config: type[Config]) -> Resumption[Config]:
-    """Read what is needed to resume from a checkpoint, or from the one before it if that is torn.
+    """Read a checkpoint for resumption, or the previous one if it is damaged.
 
     Raises:
-        WeightsError: if neither is a whole checkpoint of a training, or it is of another task.
+        WeightsError: if both are damaged, or the checkpoint has another task.
     """
     sound, note = sound_checkpoint(path)
     checkpoint = read_checkpoint(sound)
     state = checkpoint[STATE_KEY]
-    trained = state.get("task", "segmentation")  # the only one that earlier versions could resume so
+    trained = state.get("task", "segmentation")  # the only task in earlier versions
     if trained != task:
         raise WeightsError(
-            f"checkpoint {sound} is of {trained}", expected=task, remedy="give the run's own config.yaml"
+            f"checkpoint {sound} has the task {trained}", expected=task, remedy="use the run's own config.yaml"
         )
     try:
         weights = checkpoint["state_dict"].get(CLASS_WEIGHTS)
@@ -139,4 +139,4 @@ def read_resumption(path: Path, task: Task, config: type[Config]) -> Resumption[
             data=state.get("data"),
         )
     except (KeyError, TypeError, XsegError) as error:
-        raise WeightsError(f"checkpoint {sound}: {error}", expected="one that this version of xseg wrote") from error
+        raise WeightsError(f"checkpoint {sound}: {error}", expected="a checkpoint of this version of xseg") from error

@@ -1,4 +1,4 @@
-"""Where a training leaves what. Imports no torch."""
+"""Files of a run directory. Imports no torch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from xseg.errors import ConfigError
 
-# the names that unfinished files and bundles have: see xseg.files.atomic and xseg.bundles.bundle
+# names of unfinished files and bundles: see xseg.files.atomic and xseg.bundles.bundle
 _FILE_BESIDE = re.compile(r"\.([0-9a-f]{12}(\.\w+)?|previous\.ckpt)")
 _BUNDLE_BESIDE = re.compile(r"\.(best|epoch_\d+)-\w+")
 
@@ -20,54 +20,54 @@ class RunDirectory:
     """The files of one training.
 
     Args:
-        path: the folder that holds them.
+        path: path of the folder.
     """
 
     path: Path
 
     @property
     def best(self) -> Path:
-        """The bundle of the best epoch."""
+        """Bundle of the best epoch."""
         return self.path / "best"
 
     @property
     def last_checkpoint(self) -> Path:
-        """Where the training stands, to resume from."""
+        """Last checkpoint, to resume from."""
         return self.path / "last.ckpt"
 
     @property
     def previous_checkpoint(self) -> Path:
-        """The checkpoint before, for the case that the last one is torn."""
+        """Previous checkpoint, in case the last one is damaged."""
         return self.path / "previous.ckpt"
 
     @property
     def top(self) -> Path:
-        """The bundles of the best few epochs, one folder each, if they were asked for."""
+        """Bundles of the best few epochs, one folder each, if requested."""
         return self.path / "top"
 
     @property
     def pictures(self) -> Path:
-        """The same validation images after every epoch, as the model sees them."""
+        """Pictures of the same validation images after every epoch."""
         return self.path / "pictures"
 
     @property
     def bad_batch(self) -> Path:
-        """What was in the batch whose loss was no number, if there was one."""
+        """Content of a batch with a NaN or infinite loss, if there was one."""
         return self.path / "bad_batch.json"
 
     @property
     def config(self) -> Path:
-        """The resolved configuration, reusable as `--config`."""
+        """Resolved configuration, reusable as `--config`."""
         return self.path / "config.yaml"
 
     @property
     def metrics(self) -> Path:
-        """One row per epoch."""
+        """Table with one row per epoch."""
         return self.path / "metrics.csv"
 
     @property
     def environment(self) -> Path:
-        """Versions, commit, hardware, seed and what data it was."""
+        """Versions, commit, hardware, seed and data."""
         return self.path / "environment.json"
 
     @property
@@ -77,15 +77,15 @@ class RunDirectory:
 
     @property
     def report(self) -> Path:
-        """The page with curves, tables and pictures."""
+        """Page with curves, tables and images."""
         return self.path / "report.html"
 
     def require_free(self, *, resume: bool, overwrite: bool) -> None:
-        """Refuse a folder that holds something that a new training would mix with.
+        """Refuse a folder with files that a new training would mix with.
 
         Raises:
-            ConfigError: if it is a file, or is not empty and neither `resume` nor `overwrite` says that this is meant;
-                or if it is to be overwritten but is no run.
+            ConfigError: if it is a file; if it is not empty, without `resume` or `overwrite`; or if it should be
+                overwritten but is not a run.
         """
         if self.path.exists() and not self.path.is_dir():
             raise ConfigError(f"output_dir={self.path} is a file", expected="a folder")
@@ -97,17 +97,17 @@ class RunDirectory:
             raise ConfigError(
                 f"output_dir={self.path} is not empty",
                 expected="a new folder",
-                remedy=f"name another, {resume_remedy}or add --overwrite to start anew",
+                remedy=f"choose another, {resume_remedy}or add --overwrite to start again",
             )
         if not self.config.is_file():
             raise ConfigError(
-                f"output_dir={self.path} holds something else than a run (it has no {self.config.name})",
+                f"output_dir={self.path} holds other files than a run (it has no {self.config.name})",
                 expected="a run to overwrite",
-                remedy="name another folder",
+                remedy="choose another folder",
             )
 
     def clear(self) -> None:
-        """Remove what an earlier training left, and nothing else."""
+        """Remove the files of an earlier training, and no others."""
         self.sweep()
         for folder in (self.best, self.top, self.pictures, self.tensorboard):
             shutil.rmtree(folder, ignore_errors=True)
@@ -116,13 +116,13 @@ class RunDirectory:
             file.unlink(missing_ok=True)
 
     def discard(self) -> None:
-        """Remove what a training left that took no step, and the folder if nothing else is in it."""
+        """Remove the files of a training without a completed step, and the folder if it is then empty."""
         self.clear()
         with suppress(OSError):
             self.path.rmdir()
 
     def sweep(self) -> None:
-        """Remove what a killed training had begun to write; a bundle that it was just replacing is put back."""
+        """Remove unfinished files of a killed training, and restore a bundle that was being replaced."""
         for folder in (self.path, self.top, self.pictures):
             for beside in folder.glob(".*") if folder.is_dir() else ():
                 bundle = _BUNDLE_BESIDE.fullmatch(beside.name)
