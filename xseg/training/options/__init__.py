@@ -1,1 +1,1 @@
-"""Options of a training, as plain values. Imports no torch."""
+"""Training options. Imports no torch."""

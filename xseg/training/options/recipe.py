@@ -1,4 +1,4 @@
-"""How a model learns, as plain values; these docstrings are the help. Imports no torch."""
+"""Options for optimiser, schedule and loss; the docstrings are the help. Imports no torch."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ OPTIMIZERS: dict[str, tuple[str, Callable[[float], dict[str, Any]]]] = {
 
 
 def require(right: bool, got: str, expected: str) -> None:
-    """Refuse a value.
+    """Check an option.
 
     Raises:
-        ConfigError: if it is not right.
+        ConfigError: if `right` is false.
     """
     if not right:
         raise ConfigError(got, expected=expected)
@@ -41,24 +41,24 @@ def _require_known(name: str, known: Collection[str], what: str) -> None:
 
 @dataclass(frozen=True)
 class OptimizerOptions:
-    """How weights follow gradients.
+    """Optimiser and learning rates.
 
     Args:
-        name: "adamw", "sgd" with momentum, which is DeepLab's, "rmsprop", which trained Xception on JFT, or the class
-            path of another torch optimiser: `torch.optim.NAdam` or `path/to/file.py:Name`.
-        lr: highest learning rate, of everything but the encoder.
-        encoder_lr: highest learning rate of the encoder; null for the same as `lr`.
-        decoder_multiplier: of `lr` for the decoder, ASPP included.
-        last_layer_multiplier: of `lr` for the layer that scores the classes (TF DeepLab,
+        name: "adamw", "sgd" with momentum as in DeepLab, "rmsprop" as for Xception on JFT, or the class path of
+            another torch optimiser: `torch.optim.NAdam` or `path/to/file.py:Name`.
+        lr: peak learning rate of all parts except the encoder.
+        encoder_lr: peak learning rate of the encoder; null for the same as `lr`.
+        decoder_multiplier: multiplier of `lr` for the decoder, ASPP included.
+        last_layer_multiplier: multiplier of `lr` for the last layer, which computes the class scores (TF DeepLab,
             `last_layer_gradient_multiplier`, with `last_layers_contain_logits_only`).
-        bias_multiplier: of the rate of every convolution's bias, on top of its part's; 2 in TF DeepLab.
-        layer_decay: factor of the encoder's rate per block, counted from its last one; 1 for the same everywhere.
-        weight_decay: of convolution kernels; normalisation, biases and depthwise kernels have none (TF DeepLab,
-            `regularize_depthwise=False`).
-        momentum: momentum of "sgd" and "rmsprop"; the first beta of "adamw". A class path takes its own by `options`.
-        options: further arguments of the optimiser's class, which override those above.
-        reference_batch: number of images per step that the rates are meant for; they are multiplied by the actual
-            number, over all processes and accumulated batches, over this one. Null for the rates as they are.
+        bias_multiplier: additional multiplier for the biases of convolutions; 2 in TF DeepLab.
+        layer_decay: learning rate factor per encoder block, counted from the last block; 1 for equal rates.
+        weight_decay: weight decay of convolution kernels; normalisation, biases and depthwise kernels have none
+            (TF DeepLab, `regularize_depthwise=False`).
+        momentum: momentum of "sgd" and "rmsprop", first beta of "adamw"; use `options` for a class path.
+        options: further arguments of the optimiser class, which override those above.
+        reference_batch: number of images per step for which the rates are given; the rates are multiplied by the
+            actual number, over all processes and accumulated batches, divided by this one. Null for unscaled rates.
 
     Raises:
         ConfigError: if a value is out of range.
@@ -92,21 +92,21 @@ class OptimizerOptions:
 
 @dataclass(frozen=True)
 class ScheduleOptions:
-    """How the learning rate moves over the steps of a training.
+    """Learning rate schedule and warm-up.
 
     Args:
-        name: "poly" falls to 0 at the end; "exponential" multiplies the rate by `decay` at intervals, as the Xception
-            paper does; "constant" leaves it; or the class path of a torch scheduler, which is stepped after every
+        name: "poly" falls to 0 at the end; "exponential" multiplies the rate by `decay` at intervals, as in the
+            Xception paper; "constant" keeps it; or the class path of a torch scheduler, which is stepped after every
             optimiser step: `torch.optim.lr_scheduler.OneCycleLR` or `path/to/file.py:Name`.
-        options: arguments of a class path's scheduler; a value of "steps" becomes the training's number of steps.
-        power: power of "poly", whose rate falls as (1 - step / steps) ** power; 0.9 in the DeepLab papers.
+        options: arguments of the scheduler for a class path; the value "steps" stands for the number of training steps.
+        power: exponent of "poly", with the factor (1 - step / steps) ** power; 0.9 in the DeepLab papers.
         decay: factor of "exponential".
-        decay_epochs: epochs between its factors.
-        decay_samples: images between its factors, in place of epochs; null for epochs.
-        warmup_steps: number of first steps before the rate is at its height.
-        warmup: "linear" for a straight line up to it; "constant" for `warmup_lr` all the while, as TF DeepLab's
-            `slow_start_step`.
-        warmup_lr: rate of a constant warm-up, of what learns at `lr`; other parts keep their proportion to it.
+        decay_epochs: number of epochs between decays.
+        decay_samples: number of images between decays, instead of epochs; null for epochs.
+        warmup_steps: number of warm-up steps.
+        warmup: "linear" for a linear increase; "constant" for the rate `warmup_lr`, as `slow_start_step` in TF
+            DeepLab.
+        warmup_lr: learning rate of a constant warm-up for parts with the rate `lr`; other rates scale accordingly.
 
     Raises:
         ConfigError: if a value is out of range.
@@ -137,7 +137,7 @@ Kind = TypeVar("Kind", bound=type)
 
 
 def _with_losses(kind: Kind) -> Kind:
-    """Add a field for the weight of each registered loss and for its parameters, and their help."""
+    """Add fields and help for the weight and the parameters of each registered loss."""
     fields = loss_fields()
     kind.__annotations__ = {**dict.fromkeys(fields, "float"), **kind.__annotations__}
     for name, (default, _) in fields.items():
@@ -150,21 +150,21 @@ def _with_losses(kind: Kind) -> Kind:
 @dataclass(frozen=True)
 @_with_losses
 class LossOptions:
-    """What is minimised over the labelled pixels: a weighted sum of losses. See `xseg.losses.registry.LOSSES`.
+    """Weighted sum of losses over the labelled pixels; see `xseg.losses.registry.LOSSES`.
 
     Args:
-        terms: losses of your own, as {losses.py:MyLoss: 0.5} or {losses.py:MyLoss: {weight: 0.5, gamma: 2}} with
-            arguments of its constructor. In Python the class, a module or a function can stand for the class path.
-        label_smoothing: share of the cross-entropy's target spread over all classes.
-        class_weights: weight of a pixel in the cross-entropy by how common its class is among the training masks:
-            "none" for 1, "inverse" for median / frequency (Eigen and Fergus 2015, section 6.3.2), "inverse_sqrt" for
-            its root; "auto" for "inverse_sqrt" where one class has over ten times the pixels of another, else "none".
-        hard_pixels: share of all pixels, the ones of the highest cross-entropy, that the cross-entropy is the mean of
-            (TF DeepLab, `top_k_percent_pixels`); 1 for all.
-        hard_pixel_steps: number of steps over which the share falls from 1 to `hard_pixels` (TF DeepLab,
+        terms: your own losses, as {losses.py:MyLoss: 0.5} or {losses.py:MyLoss: {weight: 0.5, gamma: 2}} with
+            constructor arguments. In Python, a class, a module or a function can replace the class path.
+        label_smoothing: label smoothing of the cross-entropy.
+        class_weights: class weights of the cross-entropy, from the class frequencies in the training masks: "none"
+            for 1, "inverse" for median / frequency (Eigen and Fergus 2015, section 6.3.2), "inverse_sqrt" for its
+            square root; "auto" for "inverse_sqrt" if one class has over ten times the pixels of another, else "none".
+        hard_pixels: share of pixels with the highest cross-entropy to average (TF DeepLab, `top_k_percent_pixels`);
+            1 for all.
+        hard_pixel_steps: number of steps in which the share falls from 1 to `hard_pixels` (TF DeepLab,
             `hard_example_mining_step`).
-        auxiliary: weight of the same loss on the scores of a small head over the encoder's last map but one, which is
-            trained along and not saved with the model (Zhao et al. 2017 have 0.4); 0 for none.
+        auxiliary: weight of the loss of an auxiliary head on the second-to-last encoder features, which is trained
+            with the model but not saved (0.4 in Zhao et al. 2017); 0 for none.
 
     Raises:
         ConfigError: if a value is out of range, or no loss has a weight.

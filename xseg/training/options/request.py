@@ -1,4 +1,4 @@
-"""Everything that a user asks of a training, but for the arguments of Lightning's Trainer. Imports no torch."""
+"""Options of a training, except the arguments of Lightning's Trainer. Imports no torch."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ Data = TypeVar("Data", bound=DataOptions | ClassDataOptions, covariant=True)
 
 @dataclass(frozen=True)
 class TrainRequest(Generic[Model, Data]):
-    """What the user asks for, apart from Lightning's Trainer.
+    """Options of a training, except those of Lightning's Trainer.
 
     Args:
-        task: what is trained, which decides the types of `model` and `data`.
-        model: the model and how it learns.
-        data: the data.
-        run: where everything is written.
-        options: what a run keeps and guards against.
-        resume: the checkpoint to resume from.
-        overwrite: whether an older run in the same folder is replaced.
-        seed: seed of every random choice.
+        task: name of the task, which determines the types of `model` and `data`.
+        model: model and training options.
+        data: data options.
+        run: run directory.
+        options: run options.
+        resume: path of the checkpoint to resume from.
+        overwrite: whether to replace an older run in the same folder.
+        seed: random seed.
     """
 
     task: Task
@@ -43,10 +43,10 @@ class TrainRequest(Generic[Model, Data]):
     seed: int
 
     def to_config(self, trainer: Mapping[str, Any]) -> dict[str, Any]:
-        """Return all options as `--config` takes them; folders and files as absolute paths.
+        """Return all options in the format of `--config`, with absolute paths.
 
         Args:
-            trainer: the arguments of the Trainer, as plain values.
+            trainer: arguments of the Trainer.
         """
         model, data = asdict(self.model), asdict(self.data)
         for group, name in ((data, "root"), (model, "encoder_weights"), (model, "start_from")):
@@ -71,7 +71,7 @@ class TrainRequest(Generic[Model, Data]):
 
 
 def _listed(value: Any) -> Any:
-    """Return plain values with lists in place of tuples, which YAML has not."""
+    """Replace tuples by lists, as YAML has no tuples."""
     if isinstance(value, dict):
         return {name: _listed(inner) for name, inner in value.items()}
     return [_listed(inner) for inner in value] if isinstance(value, list | tuple) else value

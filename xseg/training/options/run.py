@@ -1,4 +1,4 @@
-"""What a training keeps, reports and guards against, as plain values; this docstring is the help. Imports no torch."""
+"""Options for checkpoints, reports and limits of a training; the docstring is the help. Imports no torch."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ Mode: TypeAlias = Literal["max", "min"]
 
 @dataclass(frozen=True)
 class RunOptions:
-    """What a training keeps, reports and guards against.
+    """Checkpoints, reports and limits of a training.
 
     Args:
-        checkpoint_steps: save last.ckpt every so many optimiser steps, beside the end of every epoch; 0 for not.
-        checkpoint_minutes: save last.ckpt when so many minutes have passed since it was last; 0 for not.
-        metrics: what every validation measures beside mIoU: names in `xseg.metrics.registry.METRICS`, or class paths of
-            your own, as [f1, metrics.py:MyMetric]; for segmentation only.
-        monitor: what makes an epoch the best one: "val/miou", "val/loss", "val/iou/CLASS" or another metric as
-            "val/boundary_iou" or "val/f1/CLASS"; for classification "val/accuracy", "val/loss" or "val/top5". Null for
-            the first of them.
-        mode: whether more ("max") or less ("min") of it is better.
-        keep_top: number of bundles of the best epochs that are kept in top/, beside best/.
-        patience: stop when the monitored value has not become better for so many validations; 0 for never.
-        pictures: number of validation images that are drawn after every validation; for segmentation only.
-        find_batch_size: before training, double data.batch_size until memory does not suffice, and take the largest
-            that did, with a tenth of the memory to spare.
-        memory_gb: most memory that finding a batch size may use; null for what is free.
-        process_timeout: seconds after which a process that waits for another one gives up; several processes then end
-            together, and can be resumed.
-        accept_changed_data: resume from a checkpoint although the training images are not those that it has learnt
-            from.
+        checkpoint_steps: number of optimiser steps between saves of last.ckpt, in addition to the end of every epoch;
+            0 for none.
+        checkpoint_minutes: minutes between saves of last.ckpt; 0 for none.
+        metrics: validation metrics in addition to mIoU: names in `xseg.metrics.registry.METRICS`, or class paths of
+            your own, as [f1, metrics.py:MyMetric]; only for segmentation.
+        monitor: value that determines the best epoch: "val/miou", "val/loss", "val/iou/CLASS" or another metric such
+            as "val/boundary_iou" or "val/f1/CLASS"; for classification "val/accuracy", "val/loss" or "val/top5". Null
+            for the first one.
+        mode: whether a higher ("max") or lower ("min") value is better.
+        keep_top: number of bundles of the best epochs to keep in top/, in addition to best/.
+        patience: number of validations without improvement of the monitored value before stopping; 0 for no limit.
+        pictures: number of validation images to draw after every validation; only for segmentation.
+        find_batch_size: whether to search the largest batch size before training, by doubling data.batch_size; a tenth
+            of the memory stays free.
+        memory_gb: memory limit of the batch size search in GB; null for the free memory.
+        process_timeout: seconds for which a process waits for another one; after that, all processes end and can be
+            resumed.
+        accept_changed_data: whether to resume from a checkpoint although the training images have changed.
 
     Raises:
         ConfigError: if a value is out of range.

@@ -1,4 +1,4 @@
-"""What the user chooses about a training, as plain values; these docstrings are the help. Imports no torch."""
+"""Options of model and training; the docstrings are the help. Imports no torch."""
 
 from __future__ import annotations
 
@@ -15,31 +15,30 @@ BatchNormPolicy: TypeAlias = Literal["auto", "train", "frozen"]
 
 @dataclass(frozen=True)
 class LearningOptions:
-    """How a model learns, whatever its task.
+    """Training options of all tasks.
 
     Args:
-        encoder_weights: file with the encoder's weights, or name of published ones: in the catalogue, or for an encoder
-            of SMP among SMP's, such as imagenet; null for random weights.
-        optimizer: how weights follow gradients.
-        schedule: how the learning rate moves.
-        ema_decay: keep a moving average of the weights, with this share of the old at every step, and validate and
-            save it in place of the last weights; null for none. The average spans about 1 / (1 - decay) steps.
-        batch_norm: what happens to the means and variances of the encoder's normalisations: "train" moves them,
-            "frozen" keeps those of the encoder's weights (TF DeepLab, `fine_tune_batch_norm`); "auto" freezes those of
-            a pretrained encoder where fewer than `batch_norm_threshold` images are normalised together. Those of new
-            layers always move.
-        batch_norm_threshold: for "auto": images per process and step, times the processes with
-            `trainer.sync_batchnorm`, from which on the pretrained statistics are trained. TF DeepLab's advice is 12;
-            on CamVid, training them is far better at 8 already (docs/training.md), and less was not measured.
-        batch_norm_momentum: share of a new batch in the running means and variances that validation and prediction
-            use, above 0 and up to 1; null for the model's own. Short trainings need about 0.1: the original Xception
-            has 0.01, which takes some hundred steps to forget where it started.
-        freeze_encoder_epochs: number of first epochs in which the encoder does not learn.
-        freeze_encoder_blocks: number of the encoder's first blocks that never learn, the stem being the first.
-        gradient_checkpointing: compute the encoder's blocks again in the backward pass instead of keeping what they
-            computed: about a third more time for a fraction of the memory.
-        compile: let `torch.compile` make the network faster, after a minute or more at the first step.
-        channels_last: keep images as (N, H, W, C) in memory, which is faster on most hardware.
+        encoder_weights: path of the encoder weights, or a name in the catalogue, or for an encoder of SMP one of SMP's
+            names, such as imagenet; null for random weights.
+        optimizer: optimiser options.
+        schedule: learning rate schedule.
+        ema_decay: decay of a moving average of the weights, which is validated and saved instead of the last weights;
+            null for no average. The average spans about 1 / (1 - decay) steps.
+        batch_norm: running means and variances of the encoder: "train" updates them, "frozen" keeps those of the
+            encoder weights (TF DeepLab, `fine_tune_batch_norm`); "auto" freezes those of a pretrained encoder if fewer
+            than `batch_norm_threshold` images are normalised together. New layers always update theirs.
+        batch_norm_threshold: smallest number of images per process and step, times the number of processes with
+            `trainer.sync_batchnorm`, at which "auto" updates the pretrained statistics. TF DeepLab recommends 12; on
+            CamVid, updating is far better at 8 already (docs/training.md); smaller numbers were not measured.
+        batch_norm_momentum: share of a new batch in the running means and variances, above 0 and up to 1; null for the
+            default of the model. Short trainings need about 0.1: with 0.01, as in the original Xception, the initial
+            values persist for some hundred steps.
+        freeze_encoder_epochs: number of first epochs with a frozen encoder.
+        freeze_encoder_blocks: number of first encoder blocks to freeze, counting the stem as the first.
+        gradient_checkpointing: whether to recompute the encoder blocks in the backward pass, which takes about a third
+            more time for a fraction of the memory.
+        compile: whether to use `torch.compile`, which makes steps faster, after a minute or more at the first step.
+        channels_last: whether to keep images as (N, H, W, C) in memory, which is faster on most hardware.
 
     Raises:
         ConfigError: if a value is out of range.
@@ -73,12 +72,12 @@ class LearningOptions:
 
 @dataclass(frozen=True)
 class TaskOptions(ModelOptions, LearningOptions):  # jsonargparse finds types in the first base's module
-    """The segmentation model and how it learns; classes and input channels come from the data.
+    """Segmentation model and training; the data determines classes and input channels.
 
     Args:
-        start_from: a run, a bundle or a Hub id of a model of the same architecture, trained on other data, whose
-            weights the training starts from; its head keeps the rows of classes of the same name. Null for a new model.
-        loss: what is minimised.
+        start_from: run, bundle or Hub id of a model of the same architecture, trained on other data, as initial
+            weights; the head keeps the weights of classes with the same name. Null for a new model.
+        loss: loss options.
 
     Raises:
         ConfigError: if a value is out of range.
@@ -111,17 +110,17 @@ def _papers_schedule() -> ScheduleOptions:
 
 @dataclass(frozen=True)
 class ClassifierOptions(LearningOptions):
-    """The classifier and how it learns; its classes come from the folders.
+    """Classifier and training; the folders determine the classes.
 
     Args:
-        encoder: a name of `xseg.list_encoders()`.
+        encoder: name in `xseg.list_encoders()`.
         padding: "symmetric", or "tf_same" for weights of TensorFlow or Keras.
         width: multiplier of the encoder's channels, rounded to 8.
-        ablation: how the encoder differs from its table, for the paper's studies.
-        fully_connected: units of each layer between pooling and the outputs; [4096, 4096] in the paper's JFT
+        ablation: change of the encoder, for the ablation studies of the paper.
+        fully_connected: number of units of each layer between pooling and output; [4096, 4096] in the paper's JFT
             experiments.
-        dropout: share of the outputs' input that is dropped while training; 0.5 on ImageNet.
-        label_smoothing: share of the target spread over all classes; 0.1 for Inception V3.
+        dropout: dropout probability before the output layer; 0.5 on ImageNet.
+        label_smoothing: label smoothing of the cross-entropy; 0.1 for Inception V3.
 
     Raises:
         ConfigError: if a value is out of range.
