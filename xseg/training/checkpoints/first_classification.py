@@ -73,7 +73,7 @@ def upgraded(checkpoint: dict[str, Any], run: Path, key: str) -> dict[str, Any]:
 
 
 def _groups(state: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return parameter groups in the order of now, which is the reverse."""
+    """Return parameter groups in the current order, which is the reverse of the first format."""
     return [{**group, "name": GROUPS.get(group["name"], group["name"])} for group in state["param_groups"][::-1]]
 
 
