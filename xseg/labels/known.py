@@ -36,26 +36,12 @@ VOC = LabelMap(_VOC_NAMES, voc_colors(len(_VOC_NAMES)))
 Source: VOC devkit, VOCinit.m."""
 
 _CITYSCAPES_COLORS: dict[str, RGB] = {
-    "road": (128, 64, 128),
-    "sidewalk": (244, 35, 232),
-    "building": (70, 70, 70),
-    "wall": (102, 102, 156),
-    "fence": (190, 153, 153),
-    "pole": (153, 153, 153),
-    "traffic light": (250, 170, 30),
-    "traffic sign": (220, 220, 0),
-    "vegetation": (107, 142, 35),
-    "terrain": (152, 251, 152),
-    "sky": (70, 130, 180),
-    "person": (220, 20, 60),
-    "rider": (255, 0, 0),
-    "car": (0, 0, 142),
-    "truck": (0, 0, 70),
-    "bus": (0, 60, 100),
-    "train": (0, 80, 100),
-    "motorcycle": (0, 0, 230),
-    "bicycle": (119, 11, 32),
-}
+    "road": (128, 64, 128), "sidewalk": (244, 35, 232), "building": (70, 70, 70), "wall": (102, 102, 156),
+    "fence": (190, 153, 153), "pole": (153, 153, 153), "traffic light": (250, 170, 30),
+    "traffic sign": (220, 220, 0), "vegetation": (107, 142, 35), "terrain": (152, 251, 152), "sky": (70, 130, 180),
+    "person": (220, 20, 60), "rider": (255, 0, 0), "car": (0, 0, 142), "truck": (0, 0, 70), "bus": (0, 60, 100),
+    "train": (0, 80, 100), "motorcycle": (0, 0, 230), "bicycle": (119, 11, 32),
+}  # fmt: skip
 _CITYSCAPES_IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
 CITYSCAPES = LabelMap(
     tuple(_CITYSCAPES_COLORS),
@@ -66,7 +52,7 @@ CITYSCAPES = LabelMap(
 """Cityscapes: the 19 evaluated classes, by the numbers 0 to 33 in the labelIds files.
 Source: cityscapesScripts, helpers/labels.py."""
 
-_ADE20K_NAMES= (
+_ADE20K_NAMES = (
     "wall", "building", "sky", "floor", "tree", "ceiling", "road", "bed", "windowpane", "grass", "cabinet",
     "sidewalk", "person", "earth", "door", "table", "mountain", "plant", "curtain", "chair", "car", "water",
     "painting", "sofa", "shelf", "house", "sea", "mirror", "rug", "field", "armchair", "seat", "fence", "desk",
@@ -151,38 +137,16 @@ CAMVID = LabelMap(
 Source: SegNet-Tutorial (Badrinarayanan et al. 2017), Scripts/test_segmentation_camvid.py."""
 
 _CAMVID32_COLORS: dict[str, RGB] = {
-    "Animal": (64, 128, 64),
-    "Archway": (192, 0, 128),
-    "Bicyclist": (0, 128, 192),
-    "Bridge": (0, 128, 64),
-    "Building": (128, 0, 0),
-    "Car": (64, 0, 128),
-    "CartLuggagePram": (64, 0, 192),
-    "Child": (192, 128, 64),
-    "Column_Pole": (192, 192, 128),
-    "Fence": (64, 64, 128),
-    "LaneMkgsDriv": (128, 0, 192),
-    "LaneMkgsNonDriv": (192, 0, 64),
-    "Misc_Text": (128, 128, 64),
-    "MotorcycleScooter": (192, 0, 192),
-    "OtherMoving": (128, 64, 64),
-    "ParkingBlock": (64, 192, 128),
-    "Pedestrian": (64, 64, 0),
-    "Road": (128, 64, 128),
-    "RoadShoulder": (128, 128, 192),
-    "Sidewalk": (0, 0, 192),
-    "SignSymbol": (192, 128, 128),
-    "Sky": (128, 128, 128),
-    "SUVPickupTruck": (64, 128, 192),
-    "TrafficCone": (0, 0, 64),
-    "TrafficLight": (0, 64, 64),
-    "Train": (192, 64, 128),
-    "Tree": (128, 128, 0),
-    "Truck_Bus": (192, 128, 192),
-    "Tunnel": (64, 0, 64),
-    "VegetationMisc": (192, 192, 0),
-    "Wall": (64, 192, 0),
-}
+    "Animal": (64, 128, 64), "Archway": (192, 0, 128), "Bicyclist": (0, 128, 192), "Bridge": (0, 128, 64),
+    "Building": (128, 0, 0), "Car": (64, 0, 128), "CartLuggagePram": (64, 0, 192), "Child": (192, 128, 64),
+    "Column_Pole": (192, 192, 128), "Fence": (64, 64, 128), "LaneMkgsDriv": (128, 0, 192),
+    "LaneMkgsNonDriv": (192, 0, 64), "Misc_Text": (128, 128, 64), "MotorcycleScooter": (192, 0, 192),
+    "OtherMoving": (128, 64, 64), "ParkingBlock": (64, 192, 128), "Pedestrian": (64, 64, 0), "Road": (128, 64, 128),
+    "RoadShoulder": (128, 128, 192), "Sidewalk": (0, 0, 192), "SignSymbol": (192, 128, 128), "Sky": (128, 128, 128),
+    "SUVPickupTruck": (64, 128, 192), "TrafficCone": (0, 0, 64), "TrafficLight": (0, 64, 64),
+    "Train": (192, 64, 128), "Tree": (128, 128, 0), "Truck_Bus": (192, 128, 192), "Tunnel": (64, 0, 64),
+    "VegetationMisc": (192, 192, 0), "Wall": (64, 192, 0),
+}  # fmt: skip
 CAMVID32 = LabelMap(tuple(_CAMVID32_COLORS), tuple(_CAMVID32_COLORS.values()))
 """CamVid's original 32 colours without the last, Void (0, 0, 0), which is ignored.
 Source: Brostow et al. 2009, label_colors.txt."""
