@@ -10,7 +10,6 @@ from typing import TypeAlias
 from PIL import Image
 
 from xseg.data.masks.numbers import check_values, count_values, read_index_mask, to_train_ids
-from xseg.data.patterns import NAME, FolderListing
 from xseg.data.sample import Array, Inspection, Record, Sample
 from xseg.data.splits import Listing, SplitPlan
 from xseg.errors import DataError
@@ -83,41 +82,6 @@ class FileReader:
         values = count_values(mask)
         check_values(values, self.labels, str(record.mask))
         return Inspection(size, values)
-
-
-class PairReader(FileReader):
-    """Reads images and masks of class numbers from two folders, paired by their relative paths."""
-
-    listing: FolderListing
-
-    @property
-    def root(self) -> Path:
-        """Folder of the data set."""
-        return self.listing.root
-
-    @property
-    def images(self) -> str:
-        """Folder or glob of the images, with {split}."""
-        return self.listing.images
-
-    @property
-    def masks(self) -> str:
-        """Folder or glob of the masks, with {split}."""
-        return self.listing.masks
-
-
-def pair_reader(labels: LabelMap, channels: int, listing: FolderListing, splits: SplitPlan) -> FileReader:
-    """Return the reader for masks of class numbers in folders; a `PairReader` if only the paths pair the files.
-
-    Args:
-        labels: label map of the numbers.
-        channels: number of image channels.
-        listing: listing of the folders.
-        splits: train, val and test splits.
-    """
-    by_path = NAME not in listing.images + listing.masks and splits == SplitPlan(seed=splits.seed, group=splits.group)
-    kind = PairReader if by_path else FileReader
-    return kind(labels, channels, listing, splits=splits)
 
 
 def root_folder(root: str) -> Path:

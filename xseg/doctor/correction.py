@@ -17,9 +17,12 @@ import numpy as np
 from PIL import Image
 
 from xseg.data.masks.numbers import read_mask
-from xseg.data.pairs import PairReader
+from xseg.data.pairs import FileReader
+from xseg.data.patterns import NAME, FolderListing
 from xseg.data.sample import Array, Reader
+from xseg.data.splits import SplitPlan
 from xseg.doctor.finding import Finding, Repair, RepairKind
+from xseg.doctor.look import has_numeric_masks
 from xseg.doctor.summary import DataSummary
 from xseg.errors import ConfigError, DataError
 from xseg.images.reading import oriented
@@ -103,9 +106,14 @@ def check_destination(destination: PathArgument, root: Path) -> Path:
     return destination
 
 
-def is_correctable(reader: Reader) -> bool:
-    """Return whether a corrected copy can be written, which needs folders of images and masks of class numbers."""
-    return isinstance(reader, PairReader)
+def paired_root(reader: Reader) -> Path | None:
+    """Return the folder of a data set whose masks are files of class numbers, paired only by path; None for others."""
+    if not isinstance(reader, FileReader) or not has_numeric_masks(reader):
+        return None
+    listing, plan = reader.listing, reader.splits
+    if not isinstance(listing, FolderListing) or listing.optional or NAME in listing.images + listing.masks:
+        return None
+    return listing.root if plan == SplitPlan(seed=plan.seed, group=plan.group) else None
 
 
 def require_correctable(reader: Reader) -> Path:
@@ -114,12 +122,13 @@ def require_correctable(reader: Reader) -> Path:
     Raises:
         ConfigError: if its masks are not files of class numbers in one folder.
     """
-    if not isinstance(reader, PairReader):
+    root = paired_root(reader)
+    if root is None:
         raise ConfigError(
             "a corrected copy of this layout",
             expected="folders of images and masks of class numbers, split into train, val and test",
         )
-    return reader.root
+    return root
 
 
 def _write(

@@ -9,7 +9,7 @@ from typing import Any
 from xseg.data.options import DataOptions
 from xseg.data.pairs import FileReader
 from xseg.data.sample import Reader
-from xseg.doctor.correction import is_correctable
+from xseg.doctor.correction import paired_root
 from xseg.doctor.finding import SEVERITIES, Finding, Severity
 from xseg.doctor.listing import Listing, list_split
 from xseg.doctor.look import PairSummarizer, has_numeric_masks
@@ -86,6 +86,6 @@ def examine(
     raw = isinstance(reader, FileReader)
     summary = DataSummary(reader.labels, reader.channels, options.crop, splits, has_numeric_masks(reader), raw)
     findings = run_checks(summary)
-    if not is_correctable(reader):
+    if paired_root(reader) is None:
         findings = [replace(finding, repairs=()) for finding in findings]
     return Examination(summary, tuple(findings))

@@ -8,6 +8,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -76,16 +77,6 @@ class _Measured:
     ignored: int
 
 
-@dataclass(frozen=True)
-class _Measure:
-    """Reads and measures records; sent to each worker process once."""
-
-    reader: Reader
-
-    def __call__(self, record: Record) -> _Measured:
-        return measured(self.reader.read(record), self.reader.labels)
-
-
 def split_statistics(
     reader: Reader, split: Split, *, workers: int = 0, show: ShowProgress = NO_PROGRESS
 ) -> SplitStatistics:
@@ -102,7 +93,13 @@ def split_statistics(
     """
     records = reader.records(split)
     with show(f"stats {split}", len(records)) as progress:
-        return combined(_counted(parallel_map(_Measure(reader), records, workers=workers), progress), reader.labels)
+        return combined(
+            _counted(parallel_map(partial(_read, reader), records, workers=workers), progress), reader.labels
+        )
+
+
+def _read(reader: Reader, record: Record) -> _Measured:
+    return measured(reader.read(record), reader.labels)
 
 
 def measured(sample: Sample, labels: LabelMap) -> _Measured:

@@ -10,8 +10,8 @@ from PIL import Image
 
 from xseg.data.layout import FileOptions, LabelOptions, LayoutOptions, SceneOptions, SplitOptions
 from xseg.data.options import DataOptions
-from xseg.data.pairs import PairReader
 from xseg.data.readers.registry import create_reader
+from xseg.doctor.correction import paired_root
 from xseg.doctor.quick_look import check_split
 from xseg.errors import ConfigError, DataError
 from xseg.types import SPLITS
@@ -290,10 +290,10 @@ def test_folders_of_other_names_and_divided_ones_are_read_as_the_options_say(sce
     (scenes_root / "val").rename(scenes_root / "valid")
     named = LayoutOptions(splits=SplitOptions(val="valid"))
     reader = create_reader(DataOptions(reader="folder", root=str(scenes_root), layout=named))
-    assert not isinstance(reader, PairReader), "whose users put the split's own name into its pattern"
+    assert paired_root(reader) is None, "whose users put the split's own name into its pattern"
     assert len(reader.records("val")) == 3
     divided = LayoutOptions(splits=SplitOptions(fractions=(0.5, 0.5, 0.0)))
     reader = create_reader(DataOptions(reader="folder", root=str(scenes_root), layout=divided))
-    assert not isinstance(reader, PairReader)
+    assert paired_root(reader) is None
     assert [len(reader.records(split)) for split in ("train", "val")] == [2, 2]
-    assert isinstance(create_reader(DataOptions(reader="folder", root=str(scenes_root))), PairReader)
+    assert paired_root(create_reader(DataOptions(reader="folder", root=str(scenes_root)))) == scenes_root

@@ -12,6 +12,7 @@ from PIL import Image
 
 from xseg.data.sample import Array, Record, Sample
 from xseg.errors import ConfigError
+from xseg.files.atomic import atomic_path
 from xseg.labels.label_map import NO_LABEL, LabelMap
 from xseg.types import PathArgument, Split
 
@@ -213,8 +214,5 @@ def write_drawings(root: PathArgument, drawn: DrawnClasses) -> None:
     """
     for split in _SPLITS:
         for record in drawn.records(split):
-            path = Path(root) / record.image
-            path.parent.mkdir(parents=True, exist_ok=True)
-            partial = path.with_name(f".{path.name}.part")
-            Image.fromarray(drawn.read(record).image).save(partial, format="PNG", compress_level=1)
-            partial.replace(path)
+            with atomic_path(Path(root) / record.image) as beside:
+                Image.fromarray(drawn.read(record).image).save(beside, compress_level=1)

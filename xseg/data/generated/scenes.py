@@ -26,6 +26,7 @@ from xseg.data.generated.street import (
 )
 from xseg.data.sample import Array
 from xseg.errors import ConfigError
+from xseg.files.atomic import atomic_path, write_text
 from xseg.labels.label_map import LabelMap
 from xseg.types import SPLITS, PathArgument, Split
 
@@ -117,16 +118,13 @@ def write_scenes(
             _save(Image.fromarray(image), root / split / "images" / f"{index:06d}.png")
             _save(picture, root / split / "masks" / f"{index:06d}.png")
     text = yaml.safe_dump({"names": list(LABELS.names), "colors": [list(color) for color in LABELS.colors]})
-    partial = root / ".labels.yaml.part"
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(root / "labels.yaml")
+    write_text(root / "labels.yaml", text)
     return dict(zip(SPLITS, counts, strict=True))
 
 
 def _save(picture: Image.Image, path: Path) -> None:
-    partial = path.with_name(f".{path.name}.part")
-    picture.save(partial, format="PNG", compress_level=1)
-    partial.replace(path)
+    with atomic_path(path) as beside:
+        picture.save(beside, compress_level=1)
 
 
 def _sky(canvas: Canvas, camera: Camera, rng: np.random.Generator) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from xseg.data.options import DataOptions
-from xseg.data.pairs import FileReader, pair_reader, root_folder
+from xseg.data.pairs import FileReader, root_folder
 from xseg.data.patterns import FolderListing
 from xseg.data.splits import SplitPlan
 from xseg.labels.known import CAMVID
@@ -17,4 +17,4 @@ def create(options: DataOptions) -> FileReader:
     """
     root = root_folder(options.root)
     listing = FolderListing(root, images="{split}", masks="{split}annot")
-    return pair_reader(CAMVID, options.channels, listing, SplitPlan.of(options.layout.splits))
+    return FileReader(CAMVID, options.channels, listing, splits=SplitPlan.of(options.layout.splits))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
@@ -64,7 +66,8 @@ class DatasetReader:
         """Create the reader again in another process, or copy its arguments."""
         if self._remake is not None:
             return self._remake
-        return _copied, (self._datasets, self.labels, self.channels, self.splits, self.name)
+        make = partial(DatasetReader, channels=self.channels, splits=self.splits, name=self.name)
+        return make, (self._datasets, self.labels)
 
     def records(self, split: Split) -> tuple[Record, ...]:
         """Return the pairs of a split; their paths consist of split and index.
@@ -102,12 +105,8 @@ class DatasetReader:
 
     def _pair(self, record: Record) -> tuple[Any, Any]:
         name = self._name(record)
-        try:
+        with blaming(name):
             pair: Any = self._dataset(record.image.parts[0])[int(record.name)]
-        except XsegError:
-            raise
-        except Exception as error:  # a user's own code
-            raise DataError(f"{name} raised {type(error).__name__}: {error}") from error
         if not isinstance(pair, list | tuple) or len(pair) != 2:
             what = f"{len(pair)} values" if isinstance(pair, list | tuple) else type(pair).__name__
             raise DataError(f"{name} is {what}", expected="an image and a mask")
@@ -135,6 +134,21 @@ class DatasetReader:
 
     def _name(self, record: Record) -> str:
         return f"item {int(record.name)} of {self.name}, split {record.image.parts[0]},"
+
+
+@contextmanager
+def blaming(name: str) -> Iterator[None]:
+    """Turn exceptions of the user's own code into one line with its name.
+
+    Raises:
+        DataError: for any exception except those of this package.
+    """
+    try:
+        yield
+    except XsegError:
+        raise
+    except Exception as error:
+        raise DataError(f"{name} raised {type(error).__name__}: {error}") from error
 
 
 def checked_image(image: Any, channels: int, name: str) -> Array:
@@ -186,13 +200,3 @@ def _check_size(image: tuple[int, int], mask: Array, name: str) -> None:
             f"the mask of {name} is {mask.shape[0]}x{mask.shape[1]} and its image {image[0]}x{image[1]}",
             expected="the same height and width",
         )
-
-
-def _copied(
-    datasets: Mapping[str, PairDataset] | Callable[[str], PairDataset],
-    labels: LabelMap,
-    channels: int,
-    splits: SplitPlan,
-    name: str,
-) -> DatasetReader:
-    return DatasetReader(datasets, labels, channels=channels, splits=splits, name=name)

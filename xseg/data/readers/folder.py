@@ -11,7 +11,7 @@ from xseg.data.masks.binary import BinaryMasks, ClassFileMasks
 from xseg.data.masks.colors import ColorMasks, discover_colors
 from xseg.data.masks.numbers import mask_of, read_index_mask
 from xseg.data.options import DataOptions
-from xseg.data.pairs import FileReader, MaskDecoder, pair_reader, root_folder
+from xseg.data.pairs import FileReader, MaskDecoder, root_folder
 from xseg.data.patterns import CLASS, NAME, SPLIT, FolderListing
 from xseg.data.splits import Listing, SplitPlan
 from xseg.errors import ConfigError
@@ -42,8 +42,6 @@ def create(options: DataOptions) -> FileReader:
     known = known_classes(root, labels, listing, splits.names[0])
     if labels.encoding == "files":
         listing = FolderListing(root, images, masks, known.names)
-    if labels.encoding == "index":
-        return pair_reader(known, options.channels, listing, splits)
     return FileReader(known, options.channels, listing, decoder_of(known, labels), splits)
 
 

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from xseg.data.label_files import classes_of
 from xseg.data.masks.numbers import count_values
 from xseg.data.options import DataOptions
-from xseg.data.readers.dataset import DatasetReader, checked_image, checked_mask
+from xseg.data.readers.dataset import DatasetReader, blaming, checked_image, checked_mask
 from xseg.data.sample import InspectableReader, Inspection, Reader, Record, Sample
 from xseg.data.splits import SplitPlan
-from xseg.errors import ConfigError, DataError, XsegError
+from xseg.errors import ConfigError, DataError
 from xseg.files.objects import absolute_class_path, load_object
 from xseg.labels.label_map import LabelMap
 from xseg.types import Split
@@ -98,7 +98,7 @@ class CheckedReader:
         """Create the reader again in another process, which may not have imported its module."""
         if self._options is not None:
             return create, (self._options,)
-        return _copied, (self._reader, self.name, self.channels)
+        return partial(CheckedReader, channels=self.channels), (self._reader, self.name)
 
     def records(self, split: Split) -> tuple[Record, ...]:
         """Return the records of a split, sorted by name.
@@ -145,25 +145,6 @@ class CheckedReader:
         counts = {} if sample.mask is None else count_values(sample.mask)
         values = {raw.get(value, self.labels.ignore_index): count for value, count in counts.items()}
         return Inspection((sample.image.shape[0], sample.image.shape[1]), values)
-
-
-@contextmanager
-def blaming(name: str) -> Iterator[None]:
-    """Turn exceptions of the user's own code into one line with its name.
-
-    Raises:
-        DataError: for any exception except those of this package.
-    """
-    try:
-        yield
-    except XsegError:
-        raise
-    except Exception as error:
-        raise DataError(f"{name} raised {type(error).__name__}: {error}") from error
-
-
-def _copied(reader: Any, name: str, channels: int) -> CheckedReader:
-    return CheckedReader(reader, name, channels=channels)
 
 
 def _dataset_reader(make: Callable[..., Any], options: DataOptions, name: str) -> DatasetReader:
