@@ -40,11 +40,7 @@ class NamedFiles:
     mask_suffixes: frozenset[str] = IMAGE_SUFFIXES
 
     def __call__(self, split: str) -> tuple[Record, ...]:
-        """Return the records in the list of a split.
-
-        Raises:
-            DataError: if the list or a listed file is missing, or a name is listed twice.
-        """
+        """Return the records in the list of a split."""
         path = self.root / self.list.replace(SPLIT, split)
         names = [self._name(line) for line in lines_of(path)]
         twice = sorted(name for name, count in Counter(names).items() if count > 1)
@@ -86,11 +82,7 @@ class ListedPairs:
     split_column: str
 
     def __call__(self, split: str) -> tuple[Record, ...]:
-        """Return the records of a split, by its name in the data set.
-
-        Raises:
-            DataError: if the list is missing, empty or in another format, or a listed file is missing.
-        """
+        """Return the records of a split, by its name in the data set."""
         path = self.root / self.list.replace(SPLIT, split)
         table = path.suffix.lower() in (".csv", ".tsv")
         pairs = self._rows(path, split) if table else [_pair(path, line) for line in lines_of(path)]

@@ -18,7 +18,9 @@ from xseg.labels.label_map import LabelMap
 from xseg.types import Split
 
 MaskDecoder: TypeAlias = Callable[[Record], Array]
-"""Function from a record to the numbers of its label, (H, W) uint8 or uint16, before conversion to train ids."""
+"""Function from a record to the numbers of its label, (H, W) uint8 or uint16, before conversion to train ids.
+
+It raises a DataError if a file cannot be read, sizes differ, or a colour, segment or name belongs to no class."""
 
 
 @dataclass(frozen=True)
@@ -40,19 +42,11 @@ class FileReader:
     splits: SplitPlan = field(default_factory=SplitPlan)
 
     def records(self, split: Split) -> tuple[Record, ...]:
-        """Return the records of a split, sorted by name.
-
-        Raises:
-            DataError: if files are missing, an image has no mask, or two have the same name.
-        """
+        """Return the records of a split, sorted by name."""
         return self.splits.records(split, self.listing)
 
     def read(self, record: Record) -> Sample:
-        """Decode a pair; the mask holds train ids.
-
-        Raises:
-            DataError: if a file cannot be read, the sizes differ, or the mask has an unknown value.
-        """
+        """Decode a pair; the mask holds train ids."""
         image = self.read_image(record)
         if record.mask is None:
             return Sample(record.name, image, None)
@@ -69,11 +63,7 @@ class FileReader:
         return read_image(record.image, self.channels)
 
     def inspect(self, record: Record) -> Inspection:
-        """Inspect a pair without decoding its image.
-
-        Raises:
-            DataError: as in `read`, except for damaged pixels of the image.
-        """
+        """Inspect a pair without decoding its image."""
         size = image_size(record.image)
         if record.mask is None:
             return Inspection(size, {})

@@ -37,11 +37,7 @@ class FolderListing:
     optional: tuple[str, ...] = ()
 
     def __call__(self, split: str) -> tuple[Record, ...]:
-        """Return the records of a split, by its name in the data set.
-
-        Raises:
-            DataError: if a folder is missing or empty, an image has no mask, or two files have the same name.
-        """
+        """Return the records of a split, by its name in the data set."""
         images = self.find_images(split)
         parts = self.find_parts(split, required=split not in self.optional)
         alone = [name for name in images if not any(name in files for files in parts)]

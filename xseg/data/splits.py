@@ -16,7 +16,9 @@ from xseg.errors import ConfigError, DataError
 from xseg.types import SPLITS, Split
 
 Listing: TypeAlias = Callable[[str], Sequence[Record]]
-"""Function that returns the records of a split, by its name in the data set."""
+"""Function that returns the records of a split, by its name in the data set.
+
+It raises a DataError if files are missing, an image has no label, or two have the same name."""
 
 OWN_NAMES = ("train", "val", "test")
 

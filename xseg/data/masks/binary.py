@@ -27,11 +27,7 @@ class BinaryMasks:
     tolerance: int = 0
 
     def __call__(self, record: Record) -> Array:
-        """Return the raw ids of a record's mask, (H, W) uint8 or uint16.
-
-        Raises:
-            DataError: if the file cannot be read or has other values.
-        """
+        """Return the raw ids of a record's mask, (H, W) uint8 or uint16."""
         path = mask_of(record)
         return self.numbers(read_binary(path, self.tolerance))
 
@@ -55,11 +51,7 @@ class ClassFileMasks:
     tolerance: int = 0
 
     def __call__(self, record: Record) -> Array:
-        """Return the raw ids of a record's classes, (H, W) uint8 or uint16.
-
-        Raises:
-            DataError: if a file cannot be read, or the sizes differ.
-        """
+        """Return the raw ids of a record's classes, (H, W) uint8 or uint16."""
         numbers: Array | None = None
         for raw_id, path in zip(self.labels.raw_ids, record.parts, strict=True):
             if path is None:

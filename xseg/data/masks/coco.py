@@ -35,11 +35,7 @@ class InstanceListing:
     images: str
 
     def __call__(self, split: str) -> tuple[Record, ...]:
-        """Return the records of a split.
-
-        Raises:
-            DataError: if the JSON file or a listed image is missing.
-        """
+        """Return the records of a split."""
         path = self.root / self.file.replace(SPLIT, split)
         folder = self.root / self.images.replace(SPLIT, split)
         pictures = load_coco(path).pictures
@@ -65,11 +61,7 @@ class PanopticListing:
     masks: str
 
     def __call__(self, split: str) -> tuple[Record, ...]:
-        """Return the records of a split.
-
-        Raises:
-            DataError: if the JSON file, a listed image or a listed mask is missing.
-        """
+        """Return the records of a split."""
         path = self.root / self.file.replace(SPLIT, split)
         images, masks = (self.root / folder.replace(SPLIT, split) for folder in (self.images, self.masks))
         pictures = {name: one for name, one in load_coco(path).pictures.items() if one.segments is not None}
@@ -96,11 +88,7 @@ class InstanceShapes:
     background: str = ""
 
     def __call__(self, record: Record) -> Array:
-        """Return the raw ids of a record's objects, (H, W) uint8 or uint16.
-
-        Raises:
-            DataError: if an object has no shape, or a category from another file.
-        """
+        """Return the raw ids of a record's objects, (H, W) uint8 or uint16."""
         path = mask_of(record)
         coco = load_coco(path)
         picture = coco.pictures[record.name]
@@ -131,11 +119,7 @@ class PanopticMasks:
     files: tuple[tuple[Path, Path], ...]
 
     def __call__(self, record: Record) -> Array:
-        """Return the raw ids of a record's segments, (H, W) uint8 or uint16.
-
-        Raises:
-            DataError: if the PNG cannot be read or has a segment that is not in the JSON file.
-        """
+        """Return the raw ids of a record's segments, (H, W) uint8 or uint16."""
         mask = mask_of(record)
         path = dict(self.files)[mask.parent]
         coco = load_coco(path)

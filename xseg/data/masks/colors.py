@@ -58,11 +58,7 @@ class ColorMasks:
             )
 
     def __call__(self, record: Record) -> Array:
-        """Return the raw ids of a record's mask, (H, W) uint8 or uint16.
-
-        Raises:
-            DataError: if the file cannot be read, or a colour belongs to no class, with its count and first position.
-        """
+        """Return the raw ids of a record's mask, (H, W) uint8 or uint16."""
         path = mask_of(record)
         return self.numbers(read_colors(path), str(path))
 

@@ -40,11 +40,7 @@ class LabelMeShapes:
     background: str = ""
 
     def __call__(self, record: Record) -> Array:
-        """Return the raw ids of a record's shapes, (H, W) uint8 or uint16.
-
-        Raises:
-            DataError: if the file is not a LabelMe file, or a shape has no area or an unknown label.
-        """
+        """Return the raw ids of a record's shapes, (H, W) uint8 or uint16."""
         path = mask_of(record)
         content = load_labelme(path)
         size = _size_of(content, path) or image_size(record.image)

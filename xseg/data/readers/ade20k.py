@@ -15,9 +15,6 @@ def create(options: DataOptions) -> FileReader:
     The masks number the classes from 1; 0 is everything else and is ignored. The test labels are not public;
     layout.splits.test can name the validation split.
 
-    Raises:
-        DataError: if root is not a folder.
-
     Source: CSAILVision/sceneparsing, README.
     """
     root = root_folder(options.root)

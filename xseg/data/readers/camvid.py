@@ -10,11 +10,7 @@ from xseg.labels.known import CAMVID
 
 
 def create(options: DataOptions) -> FileReader:
-    """Return the reader for train/, trainannot/, val/, valannot/, test/ and testannot/ in root.
-
-    Raises:
-        DataError: if root is not a folder.
-    """
+    """Return the reader for train/, trainannot/, val/, valannot/, test/ and testannot/ in root."""
     root = root_folder(options.root)
     listing = FolderListing(root, images="{split}", masks="{split}annot")
     return FileReader(CAMVID, options.channels, listing, splits=SplitPlan.of(options.layout.splits))

@@ -37,11 +37,7 @@ class SegNetDivision:
     listing: Listing
 
     def __call__(self, split: str) -> tuple[Record, ...]:
-        """Return the frames of a split.
-
-        Raises:
-            DataError: as in the listing, or if the split has no frame.
-        """
+        """Return the frames of a split."""
         found = tuple(record for record in self.listing(split) if segnet_part(record.name) == split)
         if not found:
             raise DataError(f"no frame of CamVid is in the split {split!r}", expected="train, val or test")
@@ -60,12 +56,7 @@ def segnet_part(name: str) -> str:
 
 
 def create(options: DataOptions) -> FileReader:
-    """Return the reader for the variant in root; Void, which is black, is ignored.
-
-    Raises:
-        ConfigError: if the variant is unknown, or the tolerance is too large for the colours.
-        DataError: if root is not a folder.
-    """
+    """Return the reader for the variant in root; Void, which is black, is ignored."""
     root = root_folder(options.root)
     images, masks = variant_of(options, VARIANTS)
     listing: Listing = FolderListing(root, images, masks)

@@ -23,12 +23,7 @@ Source: cityscapesScripts, README and helpers/labels.py."""
 
 
 def create(options: DataOptions) -> FileReader:
-    """Return the reader for leftImg8bit/ and the labels of the variant in root.
-
-    Raises:
-        ConfigError: if the variant is unknown.
-        DataError: if root is not a folder.
-    """
+    """Return the reader for leftImg8bit/ and the labels of the variant in root."""
     root = root_folder(options.root)
     folder, kind, labels = variant_of(options, VARIANTS)
     listing = FolderListing(

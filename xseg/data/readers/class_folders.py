@@ -59,11 +59,7 @@ class ClassFolders:
         return tuple(target for _, target in self.files[split])
 
     def read(self, record: Record) -> Sample:
-        """Decode an image.
-
-        Raises:
-            DataError: if the file cannot be read or has other channels.
-        """
+        """Decode an image."""
         return Sample(record.name, read_image(record.image, self.channels), None)
 
     def without(self, names: Mapping[Split, Sequence[str]]) -> ClassFolders:

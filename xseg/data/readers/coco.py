@@ -21,10 +21,6 @@ PARTS = ("train2017", "val2017", "test2017")
 def create(options: DataOptions) -> FileReader:
     """Return the reader for the variant in root.
 
-    Raises:
-        ConfigError: if the variant is unknown.
-        DataError: if root is not a folder, or the JSON file with the classes cannot be read.
-
     Source: COCO, "Data format"; nightrome/cocostuff, README.
     """
     root_folder(options.root)

@@ -20,10 +20,6 @@ def create(options: DataOptions) -> FileReader:
     Images in CVAT's subset "default" are split by layout.splits.fractions; subsets train, val and test are used as they
     are.
 
-    Raises:
-        ConfigError: if all images are in one subset and layout.splits.fractions is not set, or colours are too close.
-        DataError: if root is not a folder, or labelmap.txt cannot be read.
-
     Source: CVAT, dataset formats, "Segmentation mask"; Datumaro's VOC exporter.
     """
     root = root_folder(options.root)

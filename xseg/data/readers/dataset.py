@@ -70,31 +70,18 @@ class DatasetReader:
         return make, (self._datasets, self.labels)
 
     def records(self, split: Split) -> tuple[Record, ...]:
-        """Return the pairs of a split; their paths consist of split and index.
-
-        Raises:
-            DataError: if the split does not exist.
-        """
+        """Return the pairs of a split; their paths consist of split and index."""
         return self.splits.records(split, self._listing)
 
     def read(self, record: Record) -> Sample:
-        """Return a pair as a sample.
-
-        Raises:
-            DataError: if the data set raises an error, image or mask has a wrong type or shape, or the mask has an
-                unknown value.
-        """
+        """Return a pair as a sample."""
         image, mask = self._pair(record)
         name = self._name(record)
         pixels = checked_image(image, self.channels, name)
         return Sample(record.name, pixels, checked_mask(mask, (pixels.shape[0], pixels.shape[1]), self.labels, name))
 
     def inspect(self, record: Record) -> Inspection:
-        """Return size and mask values of a pair.
-
-        Raises:
-            DataError: as in `read`.
-        """
+        """Return size and mask values of a pair."""
         image, mask = self._pair(record)
         name = self._name(record)
         pixels, numbers = checked_image(image, self.channels, name), as_numbers(np.asarray(mask), name)

@@ -21,12 +21,7 @@ BINARY_CLASSES = ("background", "foreground")
 
 
 def create(options: DataOptions) -> FileReader:
-    """Return the reader for the folders or globs in the options.
-
-    Raises:
-        ConfigError: if the options contradict each other.
-        DataError: if root is not a folder, or classes are given neither in the options nor in a readable file.
-    """
+    """Return the reader for the folders or globs in the options."""
     root = root_folder(options.root)
     files, labels, splits = options.layout.files, options.layout.labels, SplitPlan.of(options.layout.splits)
     images, masks = files.images or "{split}/images", files.masks or "{split}/masks"

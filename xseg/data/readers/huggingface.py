@@ -47,19 +47,11 @@ class HuggingFaceReader:
     splits: SplitPlan
 
     def records(self, split: Split) -> tuple[Record, ...]:
-        """Return the rows of a split; their paths consist of split and row number.
-
-        Raises:
-            DataError: if the split does not exist or lacks a column.
-        """
+        """Return the rows of a split; their paths consist of split and row number."""
         return self.splits.records(split, self._listing)
 
     def read(self, record: Record) -> Sample:
-        """Decode a row.
-
-        Raises:
-            DataError: if the image or mask cannot be read, or their sizes differ.
-        """
+        """Decode a row."""
         row = self._row(record)
         image = read_image(_content(row[self.image_column], record), self.channels, name=str(record.image))
         mask = to_train_ids(self._numbers(row, record), self.labels, str(record.mask))
@@ -69,11 +61,7 @@ class HuggingFaceReader:
         return Sample(record.name, image, mask)
 
     def inspect(self, record: Record) -> Inspection:
-        """Inspect the mask of a row without decoding the image.
-
-        Raises:
-            DataError: if the mask cannot be read or has an unknown value.
-        """
+        """Inspect the mask of a row without decoding the image."""
         numbers = self._numbers(self._row(record), record)
         values = count_values(numbers)
         check_values(values, self.labels, str(record.mask))
@@ -111,12 +99,7 @@ class HuggingFaceReader:
 
 
 def create(options: DataOptions) -> HuggingFaceReader:
-    """Return the reader for the table in root: a folder, or an id such as "owner/name" on the Hub.
-
-    Raises:
-        ConfigError: if root is empty, or the options contradict each other.
-        DataError: if no classes are given.
-    """
+    """Return the reader for the table in root: a folder, or an id such as "owner/name" on the Hub."""
     if not options.root:
         raise ConfigError("root is not set", expected="a folder, or an id on the Hugging Face Hub")
     files, labels = options.layout.files, options.layout.labels

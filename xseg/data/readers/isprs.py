@@ -28,11 +28,7 @@ class TileParts:
     test: Collection[str]
 
     def __call__(self, split: str) -> tuple[Record, ...]:
-        """Return the tiles of the split "train" or "test".
-
-        Raises:
-            DataError: as in the listing, or if the split has no tiles.
-        """
+        """Return the tiles of the split "train" or "test"."""
         if split not in ("train", "test"):
             raise DataError(f"the benchmark has no split {split!r}", expected="train or test")
         images = self.tiles.find_images(split)

@@ -39,11 +39,7 @@ class LabelMeListing:
     shapes: str
 
     def __call__(self, split: str) -> tuple[Record, ...]:
-        """Return the records of a split.
-
-        Raises:
-            DataError: if a folder is missing, there is no JSON, or a JSON has no image.
-        """
+        """Return the records of a split."""
         images = find_files(self.root, self.images.replace(SPLIT, split), split)
         shapes = find_files(self.root, self.shapes.replace(SPLIT, split), split, suffixes=_JSON)
         alone = [str(path) for name, path in shapes.items() if name not in images]
@@ -60,10 +56,6 @@ def create(options: DataOptions) -> FileReader:
 
     By default, they are in train/, val/ and test/ or, if these do not exist, anywhere in root and split by
     layout.splits.fractions. If neither options nor a file list the classes, they are the labels of the training split.
-
-    Raises:
-        ConfigError: if the files are in one folder and layout.splits.fractions is not set.
-        DataError: if root is not a folder, or a file cannot be read.
     """
     root = root_folder(options.root)
     files, splits = options.layout.files, SplitPlan.of(options.layout.splits)

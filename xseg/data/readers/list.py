@@ -11,12 +11,7 @@ from xseg.errors import ConfigError
 
 
 def create(options: DataOptions) -> FileReader:
-    """Return the reader for the pairs in a list.
-
-    Raises:
-        ConfigError: if the options contradict each other.
-        DataError: if root is not a folder, the list cannot be read, or no classes are given.
-    """
+    """Return the reader for the pairs in a list."""
     root = root_folder(options.root)
     files, labels, splits = options.layout.files, options.layout.labels, SplitPlan.of(options.layout.splits)
     if labels.encoding == "files":

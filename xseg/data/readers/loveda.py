@@ -18,10 +18,6 @@ def create(options: DataOptions) -> FileReader:
 
     The masks number the classes from 1; 0 is no data and is ignored. The labels of Test are not public.
 
-    Raises:
-        ConfigError: if the variant is unknown.
-        DataError: if root is not a folder.
-
     Source: Wang et al. 2021, "LoveDA"; Junjue-Wang/LoveDA, README.
     """
     root = root_folder(options.root)

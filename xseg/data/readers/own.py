@@ -101,11 +101,7 @@ class CheckedReader:
         return partial(CheckedReader, channels=self.channels), (self._reader, self.name)
 
     def records(self, split: Split) -> tuple[Record, ...]:
-        """Return the records of a split, sorted by name.
-
-        Raises:
-            DataError: if they are not records, or two have the same name.
-        """
+        """Return the records of a split, sorted by name."""
         with blaming(f"{self.name}, split {split}"):
             records = tuple(self._reader.records(split))
         for record in records:
@@ -114,11 +110,7 @@ class CheckedReader:
         return SplitPlan().records(split, lambda _: records)
 
     def read(self, record: Record) -> Sample:
-        """Return a sample after checking it against `Sample`.
-
-        Raises:
-            DataError: if it is not valid, or the reader raises an error.
-        """
+        """Return a sample after checking it against `Sample`."""
         name = f"{record.name} of {self.name}"
         with blaming(name):
             sample = self._reader.read(record)
@@ -131,11 +123,7 @@ class CheckedReader:
         return Sample(record.name, image, mask)
 
     def inspect(self, record: Record) -> Inspection:
-        """Return size and mask values of a record, from the reader's own `inspect` or by reading it.
-
-        Raises:
-            DataError: as in `read`.
-        """
+        """Return size and mask values of a record, from the reader's own `inspect` or by reading it."""
         if isinstance(self._reader, InspectableReader):
             with blaming(f"{record.name} of {self.name}"):
                 found: Inspection = self._reader.inspect(record)

@@ -20,10 +20,6 @@ def create(options: DataOptions) -> FileReader:
     The data set has the splits trainval and test; a random tenth of trainval is used for validation, unless
     layout.splits sets other splits.
 
-    Raises:
-        ConfigError: if the variant is unknown.
-        DataError: if root is not a folder.
-
     Source: Parkhi et al. 2012, "Cats and Dogs"; annotations/README.
     """
     root = root_folder(options.root)

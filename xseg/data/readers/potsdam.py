@@ -22,10 +22,6 @@ MASKS = "5_Labels_all/top_potsdam_{name}_label.tif"
 def create(options: DataOptions) -> FileReader:
     """Return the reader for the tiles in root; layout.files.masks can name the eroded labels.
 
-    Raises:
-        ConfigError: if the variant is unknown, or the tolerance is too large for the colours.
-        DataError: if root is not a folder.
-
     Source: ISPRS WG III/4, 2D Semantic Labeling - Potsdam.
     """
     return create_isprs(options, variant_of(options, VARIANTS), MASKS, TEST_TILES)

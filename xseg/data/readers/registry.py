@@ -18,8 +18,9 @@ def create_reader(options: DataOptions) -> Reader:
     """Return the reader that the options name: one of `READERS`, or a user's own by class path.
 
     Raises:
-        ConfigError: if the options contradict each other.
-        DataError: if the data set is not where the options say.
+        ConfigError: if the options contradict each other, the variant is unknown, or colours are too close for the
+            tolerance.
+        DataError: if root is not a folder, or a file with the classes or the list of images cannot be read.
         MissingExtraError: if it needs an optional package.
     """
     create: Callable[[DataOptions], Reader] = importlib.import_module(READERS.get(options.reader, OWN)).create

@@ -52,11 +52,7 @@ class ScenesReader:
 
 
 def create(options: DataOptions) -> ScenesReader:
-    """Return the reader for generated scenes.
-
-    Raises:
-        ConfigError: if the number of channels is not 3.
-    """
+    """Return the reader for generated scenes."""
     if options.channels != 3:
         raise ConfigError(f"channels={options.channels} for generated scenes", expected="3")
     scenes = options.layout.scenes

@@ -17,10 +17,6 @@ def create(options: DataOptions) -> FileReader:
     gts_for_participants holds the labels of the training tiles; layout.files.masks can name the folder with complete or
     eroded labels.
 
-    Raises:
-        ConfigError: if the tolerance is too large for the colours.
-        DataError: if root is not a folder.
-
     Source: ISPRS WG III/4, 2D Semantic Labeling - Vaihingen.
     """
     return create_isprs(options, IMAGES, MASKS, TEST_TILES)

@@ -68,12 +68,7 @@ benchmark_RELEASE as published by its authors."""
 
 
 def create(options: DataOptions) -> FileReader:
-    """Return the reader for the variant in root.
-
-    Raises:
-        ConfigError: if the variant is unknown.
-        DataError: if root is not a folder.
-    """
+    """Return the reader for the variant in root."""
     root = root_folder(options.root)
     layout = variant_of(options, VARIANTS)
     listing = NamedFiles(root, layout.list, layout.images, layout.masks, columns=True, mask_suffixes=layout.suffixes)
