@@ -136,7 +136,6 @@ def measure_systems(
     *,
     batch_size: int = 2,
     steps: int = 3,
-    on_system: Callable[[SystemRow], None] | None = None,
 ) -> list[SystemRow]:
     """Count the parameters and multiply-adds of classifiers, and time their training steps.
 
@@ -144,7 +143,6 @@ def measure_systems(
         systems: classifiers to measure.
         batch_size: images per training step.
         steps: number of timed training steps, after an untimed one; 0 to count only.
-        on_system: function that is called with each result.
     """
     rows = []
     for system in systems:
@@ -166,8 +164,6 @@ def measure_systems(
             system.published.source,
         )
         rows.append(row)
-        if on_system is not None:
-            on_system(row)
     return rows
 
 

@@ -45,12 +45,13 @@ def add_options(parser: ArgumentParser, options: type) -> None:
 
 
 def options_of(kind: type[Options], values: Mapping[str, Any]) -> Options:
-    """Build a dataclass from the parsed values of its fields.
+    """Build a dataclass from the parsed values of its fields; lists become tuples.
 
     Raises:
         ConfigError: if a value is out of range.
     """
-    return kind(**{field.name: values[field.name] for field in fields(kind)})  # type: ignore[arg-type]
+    own = {field.name: values[field.name] for field in fields(kind)}  # type: ignore[arg-type]
+    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in own.items()})
 
 
 def parse_arguments(parser: ArgumentParser, arguments: Sequence[str]) -> Namespace:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from xseg.cli import EXIT_OK, EXIT_SOME_FAILED
-from xseg.cli.arguments import add_options, new_parser, parse_arguments
+from xseg.cli.arguments import add_options, new_parser, options_of, parse_arguments
 from xseg.cli.progress import show_progress
 from xseg.errors import ConfigError
 
@@ -69,7 +69,7 @@ def main(arguments: Sequence[str]) -> int:
     if values["list"]:
         _list_catalogue()
         return EXIT_OK
-    options = ConvertOptions(**{field.name: _plain(values[field.name]) for field in fields(ConvertOptions)})
+    options = options_of(ConvertOptions, values)
     if values["weights"] is None or values["destination"] is None:
         raise ConfigError(
             f"no {'SOURCE' if values['weights'] is None else 'DESTINATION'}",
@@ -134,10 +134,6 @@ def _convert(weights: str, options: ConvertOptions) -> tuple[Conversion, Entry |
     for line in describe(conversion):
         print(line)
     return conversion, None if Path(weights).exists() else find_entry(weights, options.encoder)
-
-
-def _plain(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
 
 
 def _check_destination(destination: Path, options: ConvertOptions) -> None:

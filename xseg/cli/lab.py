@@ -5,12 +5,11 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xseg.cli import EXIT_OK
-from xseg.cli.arguments import add_options, new_parser, parse_arguments
+from xseg.cli.arguments import add_options, new_parser, options_of, parse_arguments
 from xseg.cli.progress import clock_time
 from xseg.errors import ConfigError
 from xseg.lab.settings import StudySettings
@@ -35,8 +34,7 @@ def main(arguments: Sequence[str]) -> int:
     if values.study == EXPLAIN:
         return _explain(folder)
     study = study_named(values.study)
-    options = {field.name: getattr(values, field.name) for field in fields(StudySettings)}
-    settings = StudySettings(**{**options, "seeds": tuple(options["seeds"])})
+    settings = options_of(StudySettings, vars(values))
     if values.jobs < 1:
         raise ConfigError(f"jobs={values.jobs}", expected="1 or more")
     if values.overwrite:

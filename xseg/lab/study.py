@@ -61,11 +61,13 @@ def run_study(
     )
     _require_same(folder / SETTINGS_FILE, _description(study, settings, root))
     wanted = [(network, seed) for seed in settings.seeds for network in networks]
-    missing = [pair for pair in wanted if load_curve(_path(folder, *pair)) is None]
+    missing = [pair for pair in wanted if load_curve(_file(folder, pair[0].variant.name, pair[1])) is None]
     for curve in _trained(missing, settings, root, folder, jobs):
         if on_curve is not None:
             on_curve(curve)
-    curves = tuple(tuple(_saved(folder, network, seed) for seed in settings.seeds) for network in networks)
+    curves = tuple(
+        tuple(_saved(_file(folder, network.variant.name, seed)) for seed in settings.seeds) for network in networks
+    )
     return Trained(study, settings, root, networks, curves)
 
 
@@ -81,7 +83,7 @@ def _trained(
     """Train, with several jobs in parallel, and yield each curve when it is saved."""
     if jobs == 1:
         for network, seed in pairs:
-            yield _train_and_save(network, settings, seed, root, _path(folder, network, seed))
+            yield _train_and_save(network, settings, seed, root, _file(folder, network.variant.name, seed))
         return
     # spawn: PyTorch's threads do not survive a fork
     pool = ProcessPoolExecutor(
@@ -92,7 +94,7 @@ def _trained(
     )
     with pool:
         tasks = [
-            pool.submit(_train_and_save, network, settings, seed, root, _path(folder, network, seed))
+            pool.submit(_train_and_save, network, settings, seed, root, _file(folder, network.variant.name, seed))
             for network, seed in pairs
         ]
         try:
@@ -115,15 +117,11 @@ def _train_and_save(network: Network, settings: StudySettings, seed: int, root: 
     return curve
 
 
-def _saved(folder: Path, network: Network, seed: int) -> Curve:
-    curve = load_curve(_path(folder, network, seed))
+def _saved(path: Path) -> Curve:
+    curve = load_curve(path)
     if curve is None:
-        raise ConfigError(f"{_path(folder, network, seed)} is missing", remedy="run the study again")
+        raise ConfigError(f"{path} is missing", remedy="run the study again")
     return curve
-
-
-def _path(folder: Path, network: Network, seed: int) -> Path:
-    return _file(folder, network.variant.name, seed)
 
 
 def _file(folder: Path, variant: str, seed: int) -> Path:

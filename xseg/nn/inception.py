@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -167,34 +168,15 @@ def extreme(channels: int) -> Inception:
     return Inception(((_conv(channels, 1), Convolution(channels, (3, 3), channels)),), "Chollet 2017, Figure 4")
 
 
-class _ConvolutionRelu(nn.Module):
-    """A `Convolution` as a module."""
-
-    def __init__(self, in_channels: int, operation: Convolution) -> None:
-        super().__init__()
-        if in_channels % operation.segments:
-            raise ConfigError(f"{operation.segments} segments of {in_channels} channels", expected="a divisor")
-        height, width = operation.kernel
-        self.conv = nn.Conv2d(
-            in_channels,
-            operation.channels,
-            operation.kernel,
-            padding=(height // 2, width // 2),
-            groups=operation.segments,
-            bias=False,
-        )
-        self.activation = nn.ReLU()
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Convolve (N, in_channels, H, W) to (N, channels, H, W)."""
-        output: Tensor = self.activation(self.conv(features))
-        return output
-
-
 def _operation(in_channels: int, operation: Operation) -> nn.Module:
-    if isinstance(operation, Convolution):
-        return _ConvolutionRelu(in_channels, operation)
-    return nn.MaxPool2d(3, stride=1, padding=1) if operation.kind == "max" else nn.AvgPool2d(3, stride=1, padding=1)
+    if not isinstance(operation, Convolution):
+        return nn.MaxPool2d(3, stride=1, padding=1) if operation.kind == "max" else nn.AvgPool2d(3, stride=1, padding=1)
+    channels, kernel, segments = operation.channels, operation.kernel, operation.segments
+    if in_channels % segments:
+        raise ConfigError(f"{segments} segments of {in_channels} channels", expected="a divisor")
+    padding = (kernel[0] // 2, kernel[1] // 2)
+    conv = nn.Conv2d(in_channels, channels, kernel, padding=padding, groups=segments, bias=False)
+    return nn.Sequential(OrderedDict(conv=conv, activation=nn.ReLU()))
 
 
 class InceptionModule(nn.Module):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import importlib
 from collections.abc import Sequence
 
 from xseg.cli import EXIT_OK
@@ -23,18 +24,9 @@ def main(arguments: Sequence[str]) -> int:
     if action in ("-h", "--help"):
         print(_usage())
         return EXIT_OK
-    if action == "check":
-        from xseg.cli.data.check import check
-
-        return check(rest)
-    if action == "stats":
-        from xseg.cli.data.stats import stats
-
-        return stats(rest)
-    if action == "preview":
-        from xseg.cli.data.preview import preview
-
-        return preview(rest)
+    if action in ACTIONS:
+        status: int = getattr(importlib.import_module(f"xseg.cli.data.{action}"), action)(rest)
+        return status
     near = difflib.get_close_matches(action, ACTIONS, n=1)
     raise ConfigError(
         f"unknown action {action!r}",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shutil
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from xseg.errors import ConfigError
@@ -15,70 +14,22 @@ _FILE_BESIDE = re.compile(r"\.([0-9a-f]{12}(\.\w+)?|previous\.ckpt)")
 _BUNDLE_BESIDE = re.compile(r"\.(best|epoch_\d+)-\w+")
 
 
-@dataclass(frozen=True)
 class RunDirectory:
-    """The files of one training.
+    """The files of one training, in a folder."""
 
-    Args:
-        path: path of the folder.
-    """
-
-    path: Path
-
-    @property
-    def best(self) -> Path:
-        """Bundle of the best epoch."""
-        return self.path / "best"
-
-    @property
-    def last_checkpoint(self) -> Path:
-        """Last checkpoint, to resume from."""
-        return self.path / "last.ckpt"
-
-    @property
-    def previous_checkpoint(self) -> Path:
-        """Previous checkpoint, in case the last one is damaged."""
-        return self.path / "previous.ckpt"
-
-    @property
-    def top(self) -> Path:
-        """Bundles of the best few epochs, one folder each, if requested."""
-        return self.path / "top"
-
-    @property
-    def pictures(self) -> Path:
-        """Pictures of the same validation images after every epoch."""
-        return self.path / "pictures"
-
-    @property
-    def bad_batch(self) -> Path:
-        """Content of a batch with a NaN or infinite loss, if there was one."""
-        return self.path / "bad_batch.json"
-
-    @property
-    def config(self) -> Path:
-        """Resolved configuration, reusable as `--config`."""
-        return self.path / "config.yaml"
-
-    @property
-    def metrics(self) -> Path:
-        """Table with one row per epoch."""
-        return self.path / "metrics.csv"
-
-    @property
-    def environment(self) -> Path:
-        """Versions, commit, hardware, seed and data."""
-        return self.path / "environment.json"
-
-    @property
-    def tensorboard(self) -> Path:
-        """Logs for TensorBoard."""
-        return self.path / "tensorboard"
-
-    @property
-    def report(self) -> Path:
-        """Page with curves, tables and images."""
-        return self.path / "report.html"
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.best = path / "best"  # bundle of the best epoch
+        self.last_checkpoint = path / "last.ckpt"  # to resume from
+        self.previous_checkpoint = path / "previous.ckpt"  # in case the last one is damaged
+        self.top = path / "top"  # bundles of the best few epochs, one folder each, if requested
+        self.pictures = path / "pictures"  # pictures of the same validation images after every epoch
+        self.bad_batch = path / "bad_batch.json"  # content of a batch with a NaN or infinite loss, if there was one
+        self.config = path / "config.yaml"  # resolved configuration, reusable as `--config`
+        self.metrics = path / "metrics.csv"  # table with one row per epoch
+        self.environment = path / "environment.json"  # versions, commit, hardware, seed and data
+        self.tensorboard = path / "tensorboard"  # logs for TensorBoard
+        self.report = path / "report.html"  # page with curves, tables and images
 
     def require_free(self, *, resume: bool, overwrite: bool) -> None:
         """Refuse a folder with files that a new training would mix with.

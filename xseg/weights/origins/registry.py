@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from torch import Tensor
 
@@ -139,23 +140,12 @@ def _cadene(_source: Source) -> Plan:
     return Plan("cadene", "xception", pytorch.cadene_rules(), PYTORCH_NORM)
 
 
-def _smp(_source: Source) -> Plan:
+def _smp(source: Source, encoder: Callable[[Source], Plan]) -> Plan:
     """Plan for a whole SMP model: its encoder only. SMP's decoders use other feature maps than ours."""
-    rules = [replace(rule, pattern=rf"encoder\.(model\.)?{_grouped(rule.pattern)}") for rule in pytorch.cadene_rules()]
-    rules.append(drop(pytorch.SMP_HEAD, pytorch.SMP_REASON))
-    return Plan("smp", "xception", rules, PYTORCH_NORM)
-
-
-def _smp_timm(source: Source) -> Plan:
-    """Plan for a whole SMP model with a timm encoder: its encoder only."""
     names = {re.sub(r"^encoder\.(model\.)?", "", name): tensor for name, tensor in source.tensors.items()}
-    inner = _timm(replace(source, tensors=names))
-    rules = [replace(rule, pattern=rf"encoder\.(model\.)?{_grouped(rule.pattern)}") for rule in inner.rules]
+    inner = encoder(replace(source, tensors=names))
+    rules = [replace(rule, pattern=rf"encoder\.(model\.)?(?:{rule.pattern})") for rule in inner.rules]
     return replace(inner, origin="smp", rules=[*rules, drop(pytorch.SMP_HEAD, pytorch.SMP_REASON)])
-
-
-def _grouped(pattern: str) -> str:
-    return f"(?:{pattern})"
 
 
 def _tensorflow(source: Source) -> Plan:
@@ -274,9 +264,15 @@ ORIGINS = (
     Origin("bonlime", (r"entry_flow_conv1_1/kernel", r"exit_flow_block2_separable_conv3_pointwise/kernel"), _bonlime),
     Origin("keras", (r"block1_conv1/kernel", r"block14_sepconv2/(depthwise|pointwise)_kernel"), _keras),
     Origin("timm", (r"stem\.0\.conv\.weight", r"blocks\.0\.stack\.conv1\.conv_dw\.weight"), _timm),
-    Origin("smp", (r"encoder\.(model\.)?conv1\.weight", r"encoder\.(model\.)?block12\.rep\..*"), _smp),
     Origin(
-        "smp", (r"encoder\.(model\.)?stem[._]0\.conv\.weight", r"encoder\.(model\.)?blocks[._]0\.stack\..*"), _smp_timm
+        "smp",
+        (r"encoder\.(model\.)?conv1\.weight", r"encoder\.(model\.)?block12\.rep\..*"),
+        partial(_smp, encoder=_cadene),
+    ),
+    Origin(
+        "smp",
+        (r"encoder\.(model\.)?stem[._]0\.conv\.weight", r"encoder\.(model\.)?blocks[._]0\.stack\..*"),
+        partial(_smp, encoder=_timm),
     ),
     Origin("segmentron", (r"(encoder\.)?block1\.sep_conv1\.block\.depthwise\.weight",), _segmentron),
     Origin("cadene", (r"conv1\.weight", r"block12\.rep\..*", r"conv4\.pointwise\.weight"), _cadene),
