@@ -133,9 +133,9 @@ def test_work_is_divided_into_windows_without_those_that_are_done(tmp_path):
     sources = [Source(tmp_path / f"{index}.png", str(index)) for index in range(40)]
     requests = [Request(index, source.path, index < 20) for index, source in enumerate(sources)]
     windows = list(_windows(sources, requests, 2))
-    places = [[request.index for request in window.requests] for window in windows]
+    places = [[request.index for request in window] for window, _ in windows]
     assert places == [[*range(start, min(start + 2 * WINDOW, 40))] for start in (16, 32)]
-    assert all(window.sources[request.index].path == request.path for window in windows for request in window.requests)
+    assert all(found[request.index].path == request.path for window, found in windows for request in window)
 
 
 def test_a_missing_ray_is_told_with_its_extra(tmp_path, monkeypatch):

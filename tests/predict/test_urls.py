@@ -14,7 +14,6 @@ from silent import Silent
 from xseg.errors import ConfigError, DataError
 from xseg.files.remote import fetch, files_below, send, staging_folder
 from xseg.inference.options import InferenceOptions
-from xseg.predict import staging as output_folder
 from xseg.predict.job import Job
 from xseg.predict.lock import OWNER
 from xseg.predict.manifest import describe_run
@@ -150,7 +149,7 @@ def test_a_name_that_leads_out_is_refused(photos, monkeypatch):
 def test_an_interrupted_run_goes_on_where_its_table_was_sent(predictor, photos, tmp_path, monkeypatch):
     from xseg.predict import job as module
 
-    monkeypatch.setattr(output_folder, "SEND_SECONDS", 0)
+    monkeypatch.setattr(module, "SEND_SECONDS", 0)
     _, url = photos
     out, engine = f"{url}/out", module.local_engine
     seen = []

@@ -64,17 +64,13 @@ class EarlierRun:
             earlier = (self.manifest or {}).get(key)
             if earlier == value or key == PLACES or (key == SOURCES and resume):
                 continue
-            if key == SOURCES:
-                raise ConfigError(
-                    f"{self.folder.place} holds a run with other sources",
-                    expected="the same sources",
-                    remedy=_remedy(resume),
-                )
-            raise ConfigError(
-                f"{self.folder.place} was made with {key}={earlier}, but this run has {key}={value}",
-                expected="the same model and options",
-                remedy=_remedy(resume),
+            got, expected = (
+                f"was made with {key}={earlier}, but this run has {key}={value}",
+                "the same model and options",
             )
+            if key == SOURCES:
+                got, expected = "holds a run with other sources", "the same sources"
+            raise ConfigError(f"{self.folder.place} {got}", expected=expected, remedy=_remedy(resume))
 
     def require_sources(self, rows: Sequence[PredictionRow], masks: Mapping[str, str]) -> None:
         """Refuse to resume a run whose masks would not all belong to the new run.
@@ -114,7 +110,8 @@ class EarlierRun:
         if self.manifest is None:
             return
         known = self.manifest.get(PLACES)
-        places = [place for place in known if _is_name(place)] if isinstance(known, list) else []
+        names = [place for place in known if isinstance(place, str)] if isinstance(known, list) else []
+        places = [name for name in names if PurePosixPath(name).name == name and not name.startswith(".")]
         for path in self._files([*places, TABLE]):
             self.folder.remove(path)
         for place in places:
@@ -145,10 +142,5 @@ def describe_sources(sources: Sequence[Source]) -> str:
 
 
 def _remedy(resume: bool) -> str:
-    return (
-        f"choose another folder, or add --overwrite {'instead of --resume ' if resume else ''}to replace what it holds"
-    )
-
-
-def _is_name(place: object) -> bool:
-    return isinstance(place, str) and PurePosixPath(place).name == place and not place.startswith(".")
+    instead = "instead of --resume " if resume else ""
+    return f"choose another folder, or add --overwrite {instead}to replace what it holds"

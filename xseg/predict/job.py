@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import re
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -26,10 +27,12 @@ from xseg.predict.outputs.output import MaskFile, Output
 from xseg.predict.outputs.registry import OUTPUTS, check_outputs
 from xseg.predict.raster import predict_raster_source
 from xseg.predict.sources import Source, forget
-from xseg.predict.staging import OutputFolder, Regularly
+from xseg.predict.staging import OutputFolder
 from xseg.predict.table import TABLE, PredictionRow, TableWriter, growing_table
 from xseg.predict.video import predict_video
 from xseg.predict.writer import PredictionWriter, failed_row
+
+SEND_SECONDS = 30.0  # interval for uploads of the growing table, as object storage cannot append
 
 ImageEngine: TypeAlias = "Callable[[Job, Sequence[Request]], Iterator[PredictionRow]]"
 
@@ -104,9 +107,8 @@ class Job:
                 self._images(table, kept, engine)
                 self._rest(table, kept)
                 rows = [table.rows[place] for place in order if place in table.rows]
-                for output in self.outputs:
-                    if output.summary:
-                        self._summarize(output, rows)
+                for output in filter(lambda output: output.summary, self.outputs):
+                    self._summarize(output, rows)
         finally:
             self.folder.send(path)
         return rows
@@ -127,11 +129,7 @@ class Job:
         return sorted(found | {output.summary for output in self.outputs} - {""})
 
     def _kept(self) -> dict[str, PredictionRow]:
-        """Return the rows of finished sources from an earlier run, and remove all its other files.
-
-        Raises:
-            ConfigError: if the folder holds another run that is neither resumed nor overwritten, or other files.
-        """
+        """Return the rows of finished sources from an earlier run, and remove all its other files."""
         earlier, resume = EarlierRun.find(self.folder), self.options.resume
         if earlier.manifest is None:
             earlier.require_nothing([*self._places(), TABLE])
@@ -173,10 +171,12 @@ class Job:
             return
         with self.show("predict", len(requests)) as progress:
             progress.advance(sum(request.done for request in requests))
-            sending = Regularly(self.folder, self.directory / TABLE)
+            sent = time.monotonic()
             for row in engine(self, requests):
                 _take(table, row, progress)
-                sending.send()
+                if time.monotonic() - sent >= SEND_SECONDS:
+                    self.folder.send(self.directory / TABLE, keep=True)
+                    sent = time.monotonic()
 
     def _rest(self, table: TableWriter, kept: dict[str, PredictionRow]) -> None:
         """Predict all sources that are not images, one after the other."""
@@ -190,21 +190,18 @@ class Job:
 
     def _predict(self, source: Source) -> PredictionRow:
         """Predict a raster or a video."""
-        if source.url is None:
-            return self._predict_here(source)
         try:
-            fetch(source.url, source.path)
+            if source.url:
+                fetch(source.url, source.path)
         except XsegError as error:
             return failed_row(source, Failure(source.path, error))
         try:
-            return self._predict_here(source)
+            if source.kind == "raster":
+                return predict_raster_source(self.predictor, source, self.writer, self.show)
+            return predict_video(self.predictor, source, self.writer, self.show, reuse=self.options.resume)
         finally:
-            source.path.unlink(missing_ok=True)
-
-    def _predict_here(self, source: Source) -> PredictionRow:
-        if source.kind == "raster":
-            return predict_raster_source(self.predictor, source, self.writer, self.show)
-        return predict_video(self.predictor, source, self.writer, self.show, reuse=self.options.resume)
+            if source.url:
+                source.path.unlink(missing_ok=True)
 
     def _summarize(self, output: Output, rows: Sequence[PredictionRow]) -> None:
         """Write the file of an output for all sources."""
@@ -236,13 +233,7 @@ def predict_images(
     predictor: Predictor, sources: Sequence[Source] | Mapping[int, Source], writer: PredictionWriter,
     requests: Sequence[Request],
 ) -> Iterator[PredictionRow]:  # fmt: skip
-    """Predict images and write their outputs.
-
-    Args:
-        predictor: predictor.
-        sources: sources by the indices of the requests.
-        writer: writer of the outputs.
-        requests: requests in order.
+    """Predict images and write their outputs; `sources` has the indices of the requests.
 
     Yields:
         The row of each image that was not finished before, when its files are complete.
@@ -250,7 +241,7 @@ def predict_images(
     Raises:
         OSError: if a file cannot be written.
     """
-    wanted = writer.needs_probabilities
+    wanted = any(output.needs_probabilities for output in writer.outputs)
 
     def finish(request: Request, image: Decoded, computed: Computed, seconds: float) -> PredictionRow:
         prediction = predictor.finish(image, computed, seconds=seconds, probabilities=wanted)
@@ -273,11 +264,8 @@ def _take(table: TableWriter, row: PredictionRow, progress: Progress) -> None:
 def _sweep(directory: Path, outputs: Sequence[Output]) -> None:
     """Remove unfinished files of a killed run; no other run uses the folder."""
     folders = {kind.folder for kind in OUTPUTS.values()} | {output.folder for output in outputs}
-    for folder in folders - {""}:
-        for path in (directory / folder).rglob(".*"):
-            if path.is_file() and re.fullmatch(TEMPORARY, path.name):
-                path.unlink(missing_ok=True)
-    for path in directory.glob(".*"):
+    inside = [path for folder in folders - {""} for path in (directory / folder).rglob(".*")]
+    for path in (*inside, *directory.glob(".*")):
         if path.is_file() and re.fullmatch(TEMPORARY, path.name):
             path.unlink(missing_ok=True)
 

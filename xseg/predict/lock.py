@@ -43,7 +43,8 @@ def exclusive(folder: OutputFolder) -> Iterator[None]:
         owner = _owner(note)
         if owner and owner.get("host") != socket.gethostname():
             raise _held(folder.place, owner, remedy=f"if it no longer runs, remove {folder.at(note)}")
-        write_text(note, json.dumps(_self()))
+        started = datetime.now().astimezone().isoformat(timespec="seconds")
+        write_text(note, json.dumps({"host": socket.gethostname(), "pid": str(os.getpid()), "started": started}))
         folder.send(note, keep=True)
         try:
             yield
@@ -52,11 +53,6 @@ def exclusive(folder: OutputFolder) -> Iterator[None]:
     finally:
         folder.clear()
         lock.release()
-
-
-def _self() -> dict[str, str]:
-    started = datetime.now().astimezone().isoformat(timespec="seconds")
-    return {"host": socket.gethostname(), "pid": str(os.getpid()), "started": started}
 
 
 def _owner(note: Path) -> dict[str, str]:

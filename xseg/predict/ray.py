@@ -13,10 +13,10 @@ import socket
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,24 +35,12 @@ from xseg.predict.table import PredictionRow
 from xseg.predict.writer import PredictionWriter
 from xseg.types import PathArgument
 
-Batch = dict[str, NDArray[Any]]
+Batch: TypeAlias = dict[str, NDArray[Any]]
+Window: TypeAlias = tuple[tuple[Request, ...], dict[int, Source]]  # in order, and their sources by index
 
 OBJECT_STORE_BYTES = 100 * 2**20  # object store of a Ray started here, which holds only paths and rows
 CPUS_PER_ACTOR = 1
 CONNECT_SECONDS = 10.0
-
-
-@dataclass(frozen=True)
-class Window:
-    """A window of images, predicted on one machine.
-
-    Args:
-        requests: requests of the window, in order.
-        sources: sources by the indices of the requests.
-    """
-
-    requests: tuple[Request, ...]
-    sources: dict[int, Source]
 
 
 class Actor:
@@ -74,8 +62,11 @@ class Actor:
         """Predict windows and return their rows."""
         rows: list[PredictionRow] = []
         for window in batch["window"]:
-            rows += predict_images(self._predictor, window.sources, self._writer, window.requests)
-        return {"row": _objects(rows)}
+            requests, sources = window
+            rows += predict_images(self._predictor, sources, self._writer, requests)
+        column = np.empty(len(rows), object)  # Ray requires an array
+        column[:] = rows
+        return {"row": column}
 
 
 def ray_engine(
@@ -111,12 +102,13 @@ def _rows(job: Job, requests: Sequence[Request], model: str, options: InferenceO
     windows = list(_windows(job.sources, requests, options.batch_size))
     resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
     workers = max(1, int(resources.get("CPU", 1)) // CPUS_PER_ACTOR)
+    place = job.options.output_dir if is_url(job.options.output_dir) else os.path.abspath(job.options.output_dir)  # noqa: PTH100
     gpus = 1 if job.predictor.device.type == "cuda" else 0
     dataset = ray.data.from_items(
         [{"window": window} for window in windows], override_num_blocks=len(windows)
     ).map_batches(
         Actor,
-        fn_constructor_args=(model, options, _absolute(job.options.output_dir), _portable(job.outputs)),
+        fn_constructor_args=(model, options, place, _portable(job.outputs)),
         batch_size=1,
         concurrency=(1, min(workers, len(windows))),
         num_cpus=CPUS_PER_ACTOR,
@@ -127,16 +119,12 @@ def _rows(job: Job, requests: Sequence[Request], model: str, options: InferenceO
 
 
 def _windows(sources: Sequence[Source], requests: Sequence[Request], batch_size: int) -> Iterator[Window]:
-    """Divide the requests into windows, without windows that are completely done."""
+    """Divide the requests into windows, each for one machine, without windows that are completely done."""
     for _, group in groupby(requests, key=lambda request: window_of(request, batch_size)):
         # Each machine has its own working directory
         window = tuple(replace(request, path=Path(os.path.abspath(request.path))) for request in group)  # noqa: PTH100
         if not all(request.done for request in window):
-            yield Window(window, {request.index: sources[request.index] for request in window})
-
-
-def _absolute(output_dir: str) -> str:
-    return output_dir if is_url(output_dir) else os.path.abspath(output_dir)  # noqa: PTH100
+            yield window, {request.index: sources[request.index] for request in window}
 
 
 def _portable(outputs: tuple[Output, ...]) -> tuple[Output, ...]:
@@ -147,13 +135,6 @@ def _portable(outputs: tuple[Output, ...]) -> tuple[Output, ...]:
         if type(output) not in OUTPUTS.values():
             cloudpickle.register_pickle_by_value(sys.modules[type(output).__module__])  # type: ignore[no-untyped-call]
     return outputs
-
-
-def _objects(items: Sequence[Any]) -> NDArray[Any]:
-    """Return objects as an array, as Ray requires for columns."""
-    column = np.empty(len(items), object)
-    column[:] = items
-    return column
 
 
 @contextmanager
@@ -167,10 +148,8 @@ def _connected(address: str | None) -> Iterator[None]:
     if address is not None:
         _reach(address)
     try:
-        if address is None:
-            ray.init(object_store_memory=OBJECT_STORE_BYTES, log_to_driver=False, include_dashboard=False)
-        else:
-            ray.init(address=address, log_to_driver=False)
+        started = {"object_store_memory": OBJECT_STORE_BYTES, "include_dashboard": False}
+        ray.init(log_to_driver=False, **(started if address is None else {"address": address}))
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise ConfigError(f"address={address}: {error}", expected="a running Ray cluster") from error
     try:
@@ -182,11 +161,7 @@ def _connected(address: str | None) -> Iterator[None]:
 
 
 def _reach(address: str) -> None:
-    """Raise immediately if nothing answers at an address; Ray itself would try for many minutes.
-
-    Raises:
-        ConfigError: if nothing answers.
-    """
+    """Raise immediately if nothing answers at an address; Ray itself would try for many minutes."""
     place = re.fullmatch(r"(?:ray://)?\[?([^/\]]+?)\]?:(\d+)", address)
     if place is None:  # "auto" and "local", or an address that Ray refuses
         return

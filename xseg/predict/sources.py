@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import uuid
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -177,14 +178,10 @@ def _expand_url(url: str) -> Iterator[_Found]:
         folder, names = files_matching(url)
         yield from _found_at(folder, [name for name in names if _is_picture(PurePosixPath(name).name)])
     elif is_folder(url):
-        yield from _found_at(url, [name for name in files_below(url) if _is_shown(PurePosixPath(name))])
+        shown = [name for name in files_below(url) if not any(part.startswith(".") for part in name.split("/"))]
+        yield from _found_at(url, [name for name in shown if _is_image(PurePosixPath(name).name)])
     else:
         raise DataError(f"{url} does not exist", expected="the URL of a file or folder, or a glob")
-
-
-def _is_shown(name: PurePosixPath) -> bool:
-    """Return whether a name below a folder belongs to an image, and neither it nor its folders are hidden."""
-    return _is_image(name.name) and not any(part.startswith(".") for part in name.parts)
 
 
 def _found_one(url: str) -> _Found:
@@ -267,8 +264,9 @@ def _names(items: Sequence[_Found]) -> list[str]:
     It is the path relative to the folder of the argument, without suffix. If files of several folders would share a
     name, all names start at the deepest common folder; files that differ only in their suffix keep it.
     """
-    paths = [PurePath(_below(item.path, item.root)) for item in items]
-    if _repeated([str(path) for path in paths]):
+    paths = [PurePath(item.path.relative_to(item.root)) for item in items]
+    paths = [PurePath(path.name) if ".." in path.parts else path for path in paths]  # outside the root
+    if _repeated(map(str, paths)):
         whole = [os.path.abspath(item.path) for item in items]  # noqa: PTH100 - keeps names of symbolic links
         common = os.path.commonpath([os.path.dirname(path) for path in whole])  # noqa: PTH120
         paths = [PurePath(path).relative_to(common) for path in whole]
@@ -279,12 +277,5 @@ def _names(items: Sequence[_Found]) -> list[str]:
     return names
 
 
-def _below(path: Path, root: Path) -> Path:
-    """Return the path relative to root; only the file name if it lies outside."""
-    relative = path.relative_to(root)
-    return Path(path.name) if ".." in relative.parts else relative
-
-
-def _repeated(names: Sequence[str]) -> set[str]:
-    seen: set[str] = set()
-    return {name for name in names if name in seen or seen.add(name)}  # type: ignore[func-returns-value]
+def _repeated(names: Iterable[str]) -> set[str]:
+    return {name for name, count in Counter(names).items() if count > 1}

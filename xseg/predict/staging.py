@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from xseg.files.remote import fetch, files_below, is_file, is_url, join_url, remove, send, staging_folder
-
-SEND_SECONDS = 30.0  # interval for uploads of a growing table, as object storage cannot append
 
 
 @dataclass(frozen=True)
@@ -43,7 +40,7 @@ class OutputFolder:
 
     def at(self, path: Path) -> str:
         """Return the path or URL of a file or folder for the user."""
-        return join_url(self.url, self._name(path)) if self.url else str(path)
+        return join_url(self.url, path.relative_to(self.directory).as_posix()) if self.url else str(path)
 
     def listing(self) -> frozenset[Path] | None:
         """Return the uploaded files and their folders; None for a local folder.
@@ -101,29 +98,3 @@ class OutputFolder:
         """Remove local files that wait for upload."""
         if self.url is not None:
             shutil.rmtree(self.directory, ignore_errors=True)
-
-    def _name(self, path: Path) -> str:
-        return path.relative_to(self.directory).as_posix()
-
-
-class Regularly:
-    """Uploads a growing file at intervals.
-
-    Args:
-        folder: output folder of the file.
-        path: path of the file.
-    """
-
-    def __init__(self, folder: OutputFolder, path: Path) -> None:
-        self._folder, self._path = folder, path
-        self._last = time.monotonic()
-
-    def send(self) -> None:
-        """Upload the file if the interval has passed.
-
-        Raises:
-            DataError: if it cannot be written.
-        """
-        if time.monotonic() - self._last >= SEND_SECONDS:
-            self._folder.send(self._path, keep=True)
-            self._last = time.monotonic()

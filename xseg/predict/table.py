@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO
 
 from xseg.errors import DataError
 from xseg.files.atomic import write_text
 from xseg.types import PathArgument
 
 TABLE = "predictions.csv"
+NUMBERS: dict[str, Callable[[str], float]] = {"width": int, "height": int, "seconds": float}
 
 
 @dataclass(frozen=True)
@@ -41,24 +42,6 @@ class PredictionRow:
     mask: str = ""
     error: str = ""
 
-    @classmethod
-    def from_texts(cls, texts: dict[str, str]) -> Self:
-        """Return the row from the texts of a table.
-
-        Raises:
-            ValueError: if a number is not valid.
-        """
-        return cls(
-            path=texts["path"],
-            status=texts["status"],
-            width=int(texts["width"]) if texts["width"] else None,
-            height=int(texts["height"]) if texts["height"] else None,
-            seconds=float(texts["seconds"]) if texts["seconds"] else None,
-            pixels=texts["pixels"],
-            mask=texts["mask"],
-            error=texts["error"],
-        )
-
 
 COLUMNS = tuple(field.name for field in fields(PredictionRow))
 
@@ -69,7 +52,7 @@ def write_table(rows: Iterable[PredictionRow], path: PathArgument) -> Path:
     Raises:
         OSError: if the file cannot be written.
     """
-    return write_text(path, _line(COLUMNS) + "".join(map(_row_line, rows)))
+    return write_text(path, _line(COLUMNS) + "".join(_line(astuple(row)) for row in rows))
 
 
 def read_table(path: PathArgument) -> list[PredictionRow]:
@@ -88,7 +71,7 @@ def read_table(path: PathArgument) -> list[PredictionRow]:
     if body and not (whole and len(body[-1]) == len(COLUMNS)):
         body.pop()
     try:
-        return [PredictionRow.from_texts(dict(zip(COLUMNS, record, strict=True))) for record in body]
+        return [_parsed(dict(zip(COLUMNS, record, strict=True))) for record in body]
     except ValueError as error:
         raise DataError(f"{path} is damaged: {error}", remedy="run without --resume") from error
 
@@ -111,7 +94,7 @@ class TableWriter:
         Raises:
             OSError: if the disk is full.
         """
-        self._file.write(_row_line(row).encode())
+        self._file.write(_line(astuple(row)).encode())
         self.rows[row.path] = row
 
 
@@ -138,20 +121,18 @@ def growing_table(path: Path, rows: Collection[PredictionRow], order: Iterable[s
         finally:
             place = {name: index for index, name in enumerate(order)}
             written = sorted(table.rows.values(), key=lambda row: place.get(row.path, -1))
-            _replace_if_possible(written, path)
+            try:
+                write_table(written, path)
+            except OSError:  # on a full disk the rows stay unsorted
+                if not path.is_file():
+                    raise
 
 
-def _replace_if_possible(rows: list[PredictionRow], path: Path) -> None:
-    """Sort the table; on a full disk the rows stay unsorted."""
-    try:
-        write_table(rows, path)
-    except OSError:
-        if not path.is_file():
-            raise
-
-
-def _row_line(row: PredictionRow) -> str:
-    return _line([getattr(row, name) for name in COLUMNS])
+def _parsed(texts: dict[str, str]) -> PredictionRow:
+    """Return the row with the texts of a table; ValueError if a number is not valid."""
+    numbers = {name: kind(texts[name]) if texts[name] else None for name, kind in NUMBERS.items()}
+    values: dict[str, Any] = texts | numbers
+    return PredictionRow(**values)
 
 
 def _line(values: Iterable[Any]) -> str:

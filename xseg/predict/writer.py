@@ -42,11 +42,6 @@ class PredictionWriter:
         """Output folder with its URL."""
         return OutputFolder(self.directory, self.url)
 
-    @property
-    def needs_probabilities(self) -> bool:
-        """Whether predictions need the probabilities of all classes."""
-        return any(output.needs_probabilities for output in self.outputs)
-
     def wanted(self, medium: Medium) -> list[Output]:
         """Return the outputs with a file for a kind of source, the mask last: if it exists, so do the others."""
         asked = {type(output) for output in self.outputs}
@@ -72,15 +67,7 @@ class PredictionWriter:
         return self.row(source, height, width, result.seconds, result.pixels)
 
     def row(self, source: Source, height: int, width: int, seconds: float, pixels: Mapping[str, int]) -> PredictionRow:
-        """Return the row of a source whose files are written.
-
-        Args:
-            source: source of the prediction.
-            height: height of the image in pixels.
-            width: width of the image in pixels.
-            seconds: time for reading and prediction.
-            pixels: number of pixels per class name.
-        """
+        """Return the row of a source whose files are written; `pixels` holds the number of pixels per class name."""
         present = {name: count for name, count in pixels.items() if count}
         return PredictionRow(
             path=source.place,
