@@ -89,7 +89,7 @@ def test_a_killed_process_ends_all_and_fewer_go_on_as_if_nothing_had_been(forks,
     began = time.monotonic()
     assert finish(forks, processes) == [2, 2, -signal.SIGKILL, 2]
     assert time.monotonic() - began < 60
-    assert "has lost another one; expected all of them until the end" in forks.log.read_text()
+    assert "has lost another process; expected all processes until the end" in forks.log.read_text()
     step = torch.load(run / "last.ckpt", weights_only=True)["global_step"]
     assert 0 < step < 12
     status = finish(forks, together(forks, 2, run, "--trainer.max_epochs", 3, "--resume", "auto"))

@@ -1,4 +1,4 @@
-"""The mean loss of an epoch, over all processes, which a checkpoint can keep half-way."""
+"""Mean loss of an epoch over all processes, resumable within the epoch."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor, distributed
 
 
 class RunningMean:
-    """The weighted mean of values; equal to one process's over all values of all processes.
+    """Weighted mean over the values of all processes.
 
     Adding a value never waits for a GPU.
     """
@@ -18,21 +18,21 @@ class RunningMean:
         self._sums = torch.zeros(2)
 
     def update(self, value: Tensor, weight: int = 1) -> None:
-        """Add a scalar."""
+        """Add a value."""
         value = value.detach().float()
         self._sums = self._sums.to(value.device) + torch.stack([value * weight, torch.full_like(value, weight)])
 
     def compute(self) -> float:
-        """Return the mean over all processes, in float32, which all have to ask for at once; NaN of no values."""
+        """Return the float32 mean over all processes, NaN without values; all processes must call it together."""
         total, weight = torch.tensor(self.so_far())
         return float(total / weight)
 
     def reset(self) -> None:
-        """Forget all values."""
+        """Remove all values."""
         self._sums = torch.zeros(2)
 
     def so_far(self) -> list[float]:
-        """Return weighted sum and sum of weights over all processes, which all have to ask at once."""
+        """Return the weighted sum and the sum of weights over all processes; all of them must call it together."""
         sums: list[float] = self._sums.tolist()
         if not distributed.is_initialized():
             return sums
@@ -41,5 +41,5 @@ class RunningMean:
         return [float(value) for value in torch.tensor(gathered).sum(dim=0)]
 
     def resume_from(self, sums: Sequence[float]) -> None:
-        """Take up what `so_far` returned; one process does, for all."""
+        """Restore the result of `so_far`, in one process for all."""
         self._sums = torch.tensor(sums)

@@ -1,4 +1,4 @@
-"""The learning rate over the steps of a training: pure maths."""
+"""Learning rate as a function of the step."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ def rate_factor(
     steps_per_epoch: float = 1.0,
     images_per_step: int = 1,
 ) -> float:
-    """Return what the highest learning rate is multiplied by at a step.
+    """Return the factor of the peak learning rate at a step.
 
     Args:
-        step: number of optimiser steps already taken, from 0.
-        options: the schedule, one of those with a name, and the warm-up.
-        steps: number of optimiser steps of the whole training.
-        lr: the highest learning rate, which a constant warm-up is measured by.
-        steps_per_epoch: optimiser steps per epoch.
-        images_per_step: images of a step, over all processes.
+        step: number of completed optimiser steps.
+        options: options of a named schedule and the warm-up.
+        steps: number of optimiser steps of the training.
+        lr: peak learning rate, for the ratio of a constant warm-up.
+        steps_per_epoch: number of optimiser steps per epoch.
+        images_per_step: number of images per step over all processes.
 
     Returns:
-        A factor, from 0 to 1 but where a constant warm-up is above the highest rate. It is never 0 while
-        `step < steps`, so that no step is wasted.
+        Factor from 0 to 1, or above 1 if a constant warm-up exceeds the peak rate. It is never 0 for `step < steps`, so
+        that no step is wasted.
 
-    Source: polynomial and end of 0: Chen et al. 2017 (DeepLabv2), section 4.1.2. Exponential: Chollet 2017, section
-    4.3, by whole intervals, as TensorFlow's `staircase=True`. The warm-up multiplies or replaces the schedule, rather
-    than delaying it, so that changing `warmup_steps` changes no later step. Constant warm-up: TF DeepLab
+    Source: polynomial with end value 0: Chen et al. 2017 (DeepLabv2), section 4.1.2. Exponential: Chollet 2017,
+    section 4.3, by whole intervals, as TensorFlow's `staircase=True`. The warm-up multiplies or replaces the schedule
+    instead of delaying it, so that `warmup_steps` does not affect later steps. Constant warm-up: TF DeepLab
     `train_utils.get_model_learning_rate`, `slow_start_learning_rate`.
     """
     if options.warmup == "constant" and step < options.warmup_steps:

@@ -1,4 +1,4 @@
-"""A segmentation model as something that Lightning trains and validates."""
+"""Lightning module for segmentation."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from xseg.training.validation_counts import ValidationCounts
 
 
 def mean_over_processes(value: Tensor) -> Tensor:
-    """Return the mean of a scalar over the processes that train together; without others, the scalar."""
+    """Return the mean of a scalar over all processes; with a single process, the scalar."""
     if not distributed.is_initialized():
         return value
     total = value.detach().clone()
@@ -34,21 +34,21 @@ def mean_over_processes(value: Tensor) -> Tensor:
 
 
 class SegmentationTask(BaseTask):
-    """A segmentation model with its loss, its optimiser and its validation scores.
+    """A segmentation model with its loss, optimiser and validation scores.
 
     Batches are `{"image": float32 (N, C, H, W), normalised; "mask": int64 (N, H, W), "name": one per image}`. The
     scores are val/NAME and val/NAME/CLASS of the metrics, val/miou and val/iou/CLASS among them.
 
     Args:
-        options: the model and how it learns.
-        labels: the classes.
-        normalization: how stored pixels become the batches' images; kept to be saved with the weights.
+        options: options of the model and its training.
+        labels: classes of the data set.
+        normalization: normalisation of the images, saved with the weights.
         in_channels: number of image channels.
-        class_weights: weight in the cross-entropy per class; None for 1.
-        metrics: what is measured beside the registered metrics that every validation measures.
-        batch_size: images per step and process, for rates that follow it.
-        restored: what the model of a checkpoint is made of, whose weights follow; None for a new training.
-        identity: further plain values in checkpoints, which decide later whether they fit.
+        class_weights: class weights of the cross-entropy; None for 1.
+        metrics: metrics in addition to the default metrics.
+        batch_size: images per step and process, for rates that depend on it.
+        restored: configuration of the model in a checkpoint, whose weights are loaded later; None for a new training.
+        identity: further values for checkpoints, to check later whether they fit.
 
     Attributes:
         scores: scores of the last validation.
@@ -100,16 +100,16 @@ class SegmentationTask(BaseTask):
 
     @property
     def loss_parts(self) -> Mapping[str, Tensor]:
-        """The losses of the last batch by name, without weight."""
+        """Unweighted losses of the last batch by name."""
         return self.objective.parts
 
     def loss(self, logits: Tensor, mask: Tensor) -> Tensor:
-        """Return the loss over the labelled pixels, of all of them: logits (N, classes, H, W), mask (N, H, W) int64."""
+        """Return the loss over all labelled pixels: logits (N, classes, H, W), mask (N, H, W) int64."""
         loss: Tensor = self.objective(logits, mask)
         return loss
 
     def training_loss(self, batch: Batch) -> Tensor:
-        """Return the loss of a training batch, with the auxiliary head's share."""
+        """Return the loss of a training batch, including the auxiliary head."""
         mask = batch["mask"]
         loss: Tensor = self.objective(self(batch["image"]), mask, self.global_step)
         if self.auxiliary is not None:
@@ -118,18 +118,18 @@ class SegmentationTask(BaseTask):
         return loss
 
     def trial_batch(self, count: int, size: tuple[int, int], device: torch.device) -> Batch:
-        """Return noise in which every pixel is of the first class."""
+        """Return noise images with every pixel labelled as the first class."""
         image = torch.randn(count, self.model.config.in_channels, *size, device=device)
         return {"image": image, "mask": torch.zeros(count, *size, dtype=torch.int64, device=device)}
 
     def validation_step(self, batch: Batch, _index: int) -> Tensor:
-        """Count right and wrong pixels of a batch.
+        """Add a batch to the counts of the metrics.
 
         Returns:
-            The predicted classes, (N, H, W) int64.
+            Predicted classes, (N, H, W) int64.
         """
         logits, mask = self(batch["image"]), batch["mask"]
-        # image by image: a mean over the batch's pixels would depend on which images share a batch
+        # per image, as a mean over the pixels of a batch would depend on the images in it
         for index in range(len(mask)):
             self.validation_loss.update(self.loss(logits[index : index + 1], mask[index : index + 1]))
         prediction: Tensor = logits.argmax(dim=1)
@@ -137,30 +137,30 @@ class SegmentationTask(BaseTask):
         return prediction
 
     def score_names(self) -> list[str]:
-        """Return the names of all validation scores, as they are logged."""
+        """Return the logged names of all validation scores."""
         overall = [f"val/{metric.overall_key()}" for metric in self.metrics if metric.has_overall()]
         names = [metric.name for metric in self.metrics if metric.has_classes()]
         return [*overall, *(f"val/{name}/{label}" for name in names for label in self.labels.names)]
 
     def compute_scores(self) -> None:
-        """Turn the counts of all processes into scores."""
+        """Compute the scores from the counts of all processes."""
         self.scores = self.counts.compute()
 
     def validation_scores(self) -> dict[str, float | None]:
-        """Return all scores; None for one without a meaning, as for a class that is nowhere."""
+        """Return all scores; None for undefined ones, such as the IoU of an absent class."""
         if self.scores is None:
             return {}
         values = [*self.scores.overall.values(), *(each for row in self.scores.per_class.values() for each in row)]
         return dict(zip(self.score_names(), values, strict=True))
 
     def confusion_counts(self) -> Sequence[Sequence[int]]:
-        """Return the last validation's pixels per label (row) and prediction (column)."""
+        """Return the pixel counts of the last validation per label (row) and prediction (column)."""
         return () if self.scores is None else self.scores.confusion
 
     def bundle(self, model: SegmentationModel, provenance: Mapping[str, Any]) -> Bundle[SegmentationModel]:  # type: ignore[override]
-        """Return what is saved of a model with the weights of this training."""
+        """Return a bundle of a model with weights of this training."""
         return Bundle(model, self.labels, self.normalization, provenance)
 
     def unloaded_model(self) -> SegmentationModel:
-        """Return a model as the task's, with other weights."""
+        """Return a model of the same architecture, with other weights."""
         return self.model.rebuilt(self.model.config)

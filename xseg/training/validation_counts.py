@@ -1,4 +1,4 @@
-"""Counting a validation for its metrics, exactly, over all batches and processes."""
+"""Exact counts of the validation metrics over all batches and processes."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ def count_pairs(label: Tensor, prediction: Tensor, *, classes: int, ignore_index
     """Return `xseg.metrics.confusion.confusion_matrix` of tensors, on their device.
 
     Args:
-        label: int64 of any shape, 0 to `classes` - 1 or `ignore_index`; not checked, which readers do.
-        prediction: int64 of the same shape, 0 to `classes` - 1.
+        label: labels from 0 to `classes` - 1 or `ignore_index`, int64, any shape; the readers have checked them.
+        prediction: predictions from 0 to `classes` - 1, int64, same shape.
         classes: number of classes, K.
-        ignore_index: the label that is not counted.
+        ignore_index: label to ignore.
 
     Returns:
-        (K, K) int64: rows are labels, columns predictions.
+        Counts per label (row) and prediction (column), (K, K) int64.
     """
     pairs = torch.where(label == ignore_index, classes * classes, label * classes + prediction)
     return torch.bincount(pairs.flatten(), minlength=classes * classes + 1)[:-1].view(classes, classes)
 
 
 class ValidationCounts:
-    """The counts of a validation; labels of `ignore_index` are not counted."""
+    """Counts of a validation; pixels with the label `ignore_index` are not counted."""
 
     def __init__(self, metrics: Sequence[Metric], *, classes: int, ignore_index: int) -> None:
         self.metrics, self.classes, self.ignore_index = tuple(metrics), classes, ignore_index
@@ -36,10 +36,10 @@ class ValidationCounts:
         self._own: dict[str, Counts] = {}
 
     def update(self, label: Tensor, prediction: Tensor) -> None:
-        """Count a batch: labels and predictions (N, H, W) int64.
+        """Add a batch: labels and predictions (N, H, W) int64.
 
         Raises:
-            ConfigError: if a metric does not count.
+            ConfigError: if a metric cannot count it.
         """
         pairs = count_pairs(label, prediction, classes=self.classes, ignore_index=self.ignore_index)
         self._pairs = pairs if self._pairs is None else self._pairs + pairs
@@ -48,7 +48,7 @@ class ValidationCounts:
                 self._own = add_counts(self._own, own_counts(self.metrics, one, other))
 
     def compute(self) -> Scores:
-        """Return the scores of all processes' images, which all of them have to ask for, and begin anew."""
+        """Return the scores over all processes and reset the counts; all processes must call it together."""
         pairs = torch.zeros(self.classes, self.classes, dtype=torch.int64) if self._pairs is None else self._pairs
         counts = {CONFUSION: pairs.cpu().numpy(), **self._own}
         self._pairs, self._own = None, {}

@@ -1,1 +1,1 @@
-"""Everything that one training is made of, put together from its options."""
+"""Training runs: data, task and Trainer from options."""

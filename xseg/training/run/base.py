@@ -1,4 +1,4 @@
-"""One training, put together from its options: data, task and Lightning's Trainer; and its start and end."""
+"""Training run: data, task and Lightning's Trainer from options, start and end."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from xseg.training.environment import data_fingerprint
 from xseg.training.options.request import TrainRequest
 from xseg.training.options.task import LearningOptions
 
-LOST_PROCESS = re.compile(r"gloo|nccl|connection (closed|reset)|timed out", re.IGNORECASE)  # as the back ends put it
+LOST_PROCESS = re.compile(r"gloo|nccl|connection (closed|reset)|timed out", re.IGNORECASE)  # messages of the back ends
 NO_ACCELERATOR = re.compile(r"No supported|can not run on your system|torch_xla")
 Samples = TypeVar("Samples", bound=Reader)
 Model = TypeVar("Model", bound=LearningOptions)
@@ -45,25 +45,25 @@ Config = TypeVar("Config", ModelConfig, ClassifierConfig)
 
 
 class TrainingRun(ABC, Generic[Samples, Model, Data, Config]):
-    """Everything that a training is made of.
+    """Data, task and Trainer of a training.
 
     Args:
-        request: what the user asks for.
-        trainer_options: the arguments of Lightning's Trainer.
-        reader: the data set.
-        on_epoch: called after every epoch; see `EpochTable`.
-        on_message: shows a line to the user.
+        request: options of the training.
+        trainer_options: arguments of Lightning's Trainer.
+        reader: reader of the data set.
+        on_epoch: function that is called after every epoch; see `EpochTable`.
+        on_message: function that shows a line to the user.
 
     Attributes:
-        request: with the batch size that was found, if one was asked for.
-        batching: how many images a step sees.
-        statistics: whether the statistics of the encoder's normalisations move, and why.
+        request: options of the training, with the batch size of the search, if any.
+        batching: number of images per step.
+        statistics: whether the normalisation statistics of the encoder are frozen, and why.
 
     Raises:
-        XsegError: if options contradict each other, the machine, the data or the checkpoint.
+        XsegError: if the options do not fit each other, the machine, the data or the checkpoint.
     """
 
-    config: ClassVar[type[Any]]  # what describes the model in a checkpoint
+    config: ClassVar[type[Any]]  # class of the model configuration in a checkpoint
     main_score: ClassVar[str]
 
     def __init__(
@@ -87,10 +87,10 @@ class TrainingRun(ABC, Generic[Samples, Model, Data, Config]):
         resumed = self.resumption
         self.normalization = self.measure_normalization() if resumed is None else resumed.normalization
         self.datamodule = self.make_data()
-        self.datamodule.setup("fit")  # looks at the files: wrong ones are reported before anything is written
+        self.datamodule.setup("fit")  # checks the files before anything is written
         self.task = self.make_task(self.resumption)
         if self.trainer.precision == "64-true":
-            self.task.double()  # Lightning does so only after loading a checkpoint, which is rounded then
+            self.task.double()  # Lightning converts only after loading a checkpoint, which would round it
         self._shared = bool(trainer_options["sync_batchnorm"])
         self.statistics = self._freeze_statistics()
         self._refuse_unknown_monitor()
@@ -113,11 +113,11 @@ class TrainingRun(ABC, Generic[Samples, Model, Data, Config]):
 
     @abstractmethod
     def make_data(self) -> RecordData[Any, Any]:
-        """Return the loaders."""
+        """Return the data module."""
 
     @abstractmethod
     def make_task(self, resumption: Resumption[Config] | None) -> BaseTask:
-        """Return what is trained; without the weights of a checkpoint, which follow."""
+        """Return the task, without the weights of a checkpoint, which are loaded later."""
 
     @property
     @abstractmethod
@@ -127,11 +127,11 @@ class TrainingRun(ABC, Generic[Samples, Model, Data, Config]):
     @property
     @abstractmethod
     def data_name(self) -> str:
-        """What bundles call the data."""
+        """Name of the data in bundles."""
 
     @property
     def drawn_images(self) -> list[str]:
-        """Names of the validation images, where predictions can be drawn."""
+        """Names of the validation images; empty if predictions cannot be drawn."""
         return []
 
     def _make_trainer(self, options: Mapping[str, Any]) -> Trainer:
@@ -143,7 +143,7 @@ class TrainingRun(ABC, Generic[Samples, Model, Data, Config]):
             if isinstance(accelerator, str) and NO_ACCELERATOR.search(str(error)):
                 raise ConfigError(
                     f"trainer.accelerator={accelerator}: this machine has none",
-                    expected="auto for the best that is here, or cpu",
+                    expected="auto for the best accelerator of this machine, or cpu",
                 ) from error
             raise ConfigError(f"trainer: {error}") from error
         if self.request.model.ema_decay is not None and isinstance(trainer.strategy, FSDPStrategy):
@@ -152,7 +152,7 @@ class TrainingRun(ABC, Generic[Samples, Model, Data, Config]):
         return trainer
 
     def _trainer_options(self, chosen: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what makes the Trainer write into the run directory, beside what the user chose."""
+        """Return the user's Trainer options with those that make it write to the run directory."""
         request = self.request
         terminal: bool = sys.stdout.isatty() and chosen["enable_progress_bar"] is not False
         ours: list[Callback] = run_callbacks(
@@ -163,7 +163,7 @@ class TrainingRun(ABC, Generic[Samples, Model, Data, Config]):
             ema_decay=request.model.ema_decay,
             provenance={"encoder_weights": request.model.encoder_weights, "data": self.data_name},
             validation_names=self.drawn_images,
-            on_epoch=None if terminal else self.on_epoch,  # a bar shows the same
+            on_epoch=None if terminal else self.on_epoch,  # a progress bar shows the same
             on_message=self.on_message,
         )
         theirs: Any = chosen["callbacks"] or []
@@ -182,10 +182,10 @@ class TrainingRun(ABC, Generic[Samples, Model, Data, Config]):
         }
 
     def _loggers(self, chosen: Any) -> Any:
-        """Return TensorBoard's logger and those that the user chose; none if the user chose none."""
+        """Return TensorBoard's logger and those of the user; none if the user disabled logging."""
         if chosen is False:
             return False
-        # what a killed training logged beyond its last checkpoint is logged again: TensorBoard drops the first time
+        # steps after the last checkpoint of a killed training are logged again: TensorBoard drops the first values
         begin = None if self.resumption is None else self.resumption.step
         run = self.request.run
         ours = TensorBoardLogger(run.path, name=run.tensorboard.name, version="", purge_step=begin)
@@ -193,7 +193,7 @@ class TrainingRun(ABC, Generic[Samples, Model, Data, Config]):
         return [ours, *others]
 
     def _freeze_statistics(self) -> StatisticsChoice:
-        """Decide whether the statistics of the encoder's normalisations move, and set it in the task."""
+        """Decide whether to freeze the normalisation statistics of the encoder, and set it in the task."""
         options = self.request.model
         choice = choose_statistics(
             options,
@@ -213,7 +213,7 @@ class TrainingRun(ABC, Generic[Samples, Model, Data, Config]):
         """Replace the batch size in the request and the task."""
         if self.trainer.world_size > 1:
             got = f"run.find_batch_size with {self.trainer.world_size} processes"
-            raise ConfigError(got, expected="one process", remedy="find it with one, then give it by data.batch_size")
+            raise ConfigError(got, expected="one process", remedy="find it with one process, then set data.batch_size")
         request = self.request
         found = find_batch_size(
             self.task,
@@ -233,37 +233,37 @@ class TrainingRun(ABC, Generic[Samples, Model, Data, Config]):
         """Train, or resume training.
 
         Raises:
-            TrainingStopped: if a signal asked for it; last.ckpt is of that moment.
-            KeyboardInterrupt: if the user stopped it at once.
-            XsegError: if another process is gone.
+            TrainingStopped: after a signal, with the current state in last.ckpt.
+            KeyboardInterrupt: if the user interrupted without saving.
+            XsegError: if another process ended.
         """
         checkpoint = None if self.resumption is None else self.resumption.path
         on_interrupt = signal.getsignal(signal.SIGINT)
         try:
             self.trainer.fit(self.task, datamodule=self.datamodule, ckpt_path=checkpoint, weights_only=True)
-        except SystemExit as stop:  # what Lightning makes of Ctrl+C
+        except SystemExit as stop:  # raised by Lightning after Ctrl+C
             if self.trainer.interrupted:
                 raise KeyboardInterrupt from stop
             raise
         except RuntimeError as error:
             if self.trainer.world_size > 1 and LOST_PROCESS.search(str(error)):
                 raise XsegError(
-                    f"process {self.trainer.global_rank} of {self.trainer.world_size} has lost another one",
-                    expected="all of them until the end",
-                    remedy="see what the others said, and start all again with --resume auto",
+                    f"process {self.trainer.global_rank} of {self.trainer.world_size} has lost another process",
+                    expected="all processes until the end",
+                    remedy="check the messages of the other processes, and start all again with --resume auto",
                 ) from error
             raise
         finally:
-            signal.signal(signal.SIGINT, on_interrupt)  # Lightning leaves Ctrl+C switched off
+            signal.signal(signal.SIGINT, on_interrupt)  # Lightning leaves Ctrl+C disabled
             self._discard_without_a_step()
 
     def _discard_without_a_step(self) -> None:
-        """Remove the files of a new training that ended before its first step: they would refuse the next start."""
+        """Remove the files of a new training that ended before its first step, as they would block the next start."""
         if self.trainer.is_global_zero and self.resumption is None and not self.trainer.global_step:
             self.request.run.discard()
 
 
 def limit_waiting(trainer: Trainer, seconds: float) -> None:
-    """Let processes that wait for another one give up after so long: Lightning's own limit is half an hour."""
+    """Limit the time for which processes wait for each other; Lightning's own limit is half an hour."""
     if isinstance(trainer.strategy, DDPStrategy | FSDPStrategy):
-        trainer.strategy._timeout = timedelta(seconds=seconds)  # strategies by name take no arguments
+        trainer.strategy._timeout = timedelta(seconds=seconds)  # strategies by name accept no arguments

@@ -1,4 +1,4 @@
-"""One training of a classifier."""
+"""Training run of a classifier."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from xseg.training.run.base import TrainingRun
 
 
 class ClassificationRun(TrainingRun[ClassFolders, ClassifierOptions, ClassDataOptions, ClassifierConfig]):
-    """Everything that the training of a classifier is made of; see `TrainingRun`."""
+    """Data, task and Trainer of a classifier; see `TrainingRun`."""
 
     config, main_score = ClassifierConfig, ClassificationTask.main_score
     task: ClassificationTask
@@ -24,24 +24,24 @@ class ClassificationRun(TrainingRun[ClassFolders, ClassifierOptions, ClassDataOp
 
     @property
     def image_size(self) -> tuple[int, int]:
-        """Height and width of the classifier's input in pixels."""
+        """Height and width of the input in pixels."""
         return self.request.data.size, self.request.data.size
 
     @property
     def data_name(self) -> str:
-        """What bundles call the data."""
+        """Name of the data in bundles."""
         return str(self.reader.root)
 
     def measure_normalization(self) -> Normalization:
-        """Return the normalisation to [-1, 1] of what the first training image holds."""
+        """Return the normalisation to [-1, 1] for the channels and value range of the first training image."""
         return look_at_classes(self.reader, "none").normalization
 
     def make_data(self) -> ClassificationData:
-        """Return the loaders."""
+        """Return the data module."""
         return ClassificationData(self.reader, self.request.data, self.normalization, self.request.seed)
 
     def make_task(self, resumption: Resumption[ClassifierConfig] | None) -> ClassificationTask:
-        """Return what is trained; without the weights of a checkpoint, which follow."""
+        """Return the task, without the weights of a checkpoint, which are loaded later."""
         model = build_classifier(
             self.request.model,
             classes=len(self.reader.labels),

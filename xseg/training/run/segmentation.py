@@ -1,4 +1,4 @@
-"""One training of a segmentation model."""
+"""Training run of a segmentation model."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from xseg.training.segmentation import SegmentationTask
 
 
 class SegmentationRun(TrainingRun[Reader, TaskOptions, DataOptions, ModelConfig]):
-    """Everything that the training of a segmentation model is made of; see `TrainingRun`."""
+    """Data, task and Trainer of a segmentation model; see `TrainingRun`."""
 
     config, main_score = ModelConfig, SegmentationTask.main_score
     task: SegmentationTask
@@ -31,26 +31,26 @@ class SegmentationRun(TrainingRun[Reader, TaskOptions, DataOptions, ModelConfig]
 
     @property
     def data_name(self) -> str:
-        """What bundles call the data."""
+        """Name of the data in bundles."""
         return self.request.data.reader
 
     @property
     def drawn_images(self) -> list[str]:
-        """Names of the validation images, of which some are drawn."""
+        """Names of the validation images, some of which are drawn."""
         return [record.name for record in self.reader.records("val")]
 
     def measure_normalization(self) -> Normalization:
-        """Return the normalisation of the images, as `data.normalization` asks."""
+        """Return the normalisation of the images according to `data.normalization`."""
         data = self.request.data
         found = normalization_of(self.reader, data, workers=data.workers)
         return found if data.normalization == "auto" else normalization_for(self.request.model, found)
 
     def make_data(self) -> SegmentationData:
-        """Return the loaders."""
+        """Return the data module."""
         return SegmentationData(self.request.data, self.normalization, self.request.seed, reader=self.reader)
 
     def make_task(self, resumption: Resumption[ModelConfig] | None) -> SegmentationTask:
-        """Return what is trained; without the weights of a checkpoint, which follow."""
+        """Return the task, without the weights of a checkpoint, which are loaded later."""
         weights = self._class_weights() if resumption is None else resumption.class_weights
         return SegmentationTask(
             self.request.model,
@@ -65,7 +65,7 @@ class SegmentationRun(TrainingRun[Reader, TaskOptions, DataOptions, ModelConfig]
         )
 
     def _class_weights(self) -> tuple[float, ...] | None:
-        """Return the weight of each class in the loss; without weights, no mask is read for them."""
+        """Return the class weights of the loss; masks are read only if weights are needed."""
         weighting = self.request.model.loss.class_weights
         if weighting == "none":
             return None
