@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from xseg.export import cache
-from xseg.export.cache import fingerprint, kept
+from xseg.export.cache import cached_file, fingerprint
 from xseg.export.format import Format
 from xseg.models.build import build_model
 from xseg.models.coarse import CoarseNetwork
@@ -52,12 +52,12 @@ def network(tmp_path, monkeypatch):
 def test_a_conversion_is_kept_for_the_same_network_alone(network):
     form = Fake()
     for _ in range(2):
-        assert kept("fake", form, network, 3).stat().st_size == 90
+        assert cached_file("fake", form, network, 3).stat().st_size == 90
     assert len(form.written) == 1
     newer = Fake("2")
-    kept("fake", newer, network, 3)
+    cached_file("fake", newer, network, 3)
     assert len(newer.written) == 1
-    kept("fake", form, CoarseNetwork(network.model.with_output_stride(4)), 3)
+    cached_file("fake", form, CoarseNetwork(network.model.with_output_stride(4)), 3)
     assert len(form.written) == 2
     other = make()
     before = fingerprint(CoarseNetwork(other))
@@ -70,14 +70,14 @@ def test_a_conversion_is_kept_for_the_same_network_alone(network):
 
 def test_beyond_the_size_limit_the_conversions_unused_for_longest_are_removed(network, monkeypatch):
     monkeypatch.setattr(cache, "SIZE_LIMIT", 300)
-    files = {version: kept("fake", Fake(version), network, 3) for version in "123"}
+    files = {version: cached_file("fake", Fake(version), network, 3) for version in "123"}
     for age, version in enumerate("321", 1):
         os.utime(files[version].parent, (1000 - age, 1000 - age))
-    kept("fake", Fake("1"), network, 3)  # used again, which makes it the newest
-    files["4"] = kept("fake", Fake("4"), network, 3)
+    cached_file("fake", Fake("1"), network, 3)  # used again, which makes it the newest
+    files["4"] = cached_file("fake", Fake("4"), network, 3)
     assert [version for version, file in files.items() if file.is_file()] == ["1", "3", "4"]
     monkeypatch.setattr(cache, "SIZE_LIMIT", 1)
-    assert kept("fake", Fake("5"), network, 3).is_file(), "the one in use stays, however large"
+    assert cached_file("fake", Fake("5"), network, 3).is_file(), "the one in use stays, however large"
 
 
 def test_a_conversion_that_fails_leaves_nothing(network, tmp_path):
@@ -87,5 +87,5 @@ def test_a_conversion_that_fails_leaves_nothing(network, tmp_path):
             raise RuntimeError("no")
 
     with pytest.raises(RuntimeError, match="no"):
-        kept("fake", Failing(), network, 3)
+        cached_file("fake", Failing(), network, 3)
     assert not list((tmp_path / "backends").iterdir())

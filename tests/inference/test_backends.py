@@ -120,7 +120,7 @@ def test_a_backend_that_computes_something_else_is_refused_or_left_by_auto(model
 
     monkeypatch.setattr(selection, "ConvertedBackend", lambda *_, **__: wrong)
     monkeypatch.setattr(Format, "missing_packages", lambda _: [])
-    with pytest.warns(UserWarning, match=r"openvino is left out: .* differs from torch"):
+    with pytest.warns(UserWarning, match=r"openvino is not used: .* differs from torch"):
         assert create(model, "auto").name == "torch"
     with pytest.raises(ConfigError, match=r"differs from torch.*; use --backend torch"):
         create(model, "openvino")

@@ -1,1 +1,1 @@
-"""Networks written for other runtimes, and proved equal."""
+"""Export of networks for other runtimes, with verification."""

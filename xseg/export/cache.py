@@ -1,4 +1,4 @@
-"""Cache of converted networks, so that the next run starts at once."""
+"""Cache of converted networks."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ SIZE_LIMIT = 4 << 30  # bytes; a converted Xception-65 takes 0.16 GiB
 
 
 def cache_folder() -> Path:
-    """Return where converted networks are kept: `XSEG_CACHE`, or a folder of the user's cache."""
+    """Return the folder of converted networks: in `XSEG_CACHE` or the user's cache folder."""
     return user_cache("backends")
 
 
 def fingerprint(network: nn.Module) -> str:
-    """Return a digest of a network: its layers, their settings, and every weight."""
+    """Return a digest of the layers, settings and weights of a network."""
     digest = hashlib.blake2b(f"{__version__}\n{torch.__version__}\n{network!r}".encode(), digest_size=16)
     for name, tensor in sorted(network.state_dict().items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
@@ -32,15 +32,15 @@ def fingerprint(network: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def kept(name: str, format: Format, network: CoarseNetwork, channels: int) -> Path:  # noqa: A002 - the field's word
-    """Return the file of a network in a format, writing it if it is not there yet.
+def cached_file(name: str, format: Format, network: CoarseNetwork, channels: int) -> Path:  # noqa: A002 - the field's word
+    """Return the path of a network in a format, and write the file if it does not exist.
 
-    Beyond `SIZE_LIMIT`, the networks that were not used for longest are removed.
+    Above `SIZE_LIMIT`, the least recently used networks are removed.
 
     Args:
         name: name of the format.
-        format: the format.
-        network: the network, on the CPU.
+        format: export format.
+        network: network, on the CPU.
         channels: number of image channels.
     """
     folder = cache_folder() / f"{name}-{format.version().split('-')[0]}-{fingerprint(network)}"
@@ -49,7 +49,7 @@ def kept(name: str, format: Format, network: CoarseNetwork, channels: int) -> Pa
         os.utime(folder)
         return file
     folder.parent.mkdir(parents=True, exist_ok=True)
-    # A folder appears whole or not at all: a second process may be converting the same network.
+    # The folder appears complete or not at all, as a second process may convert the same network.
     with tempfile.TemporaryDirectory(prefix=".converting-", dir=folder.parent) as temporary:
         fresh = Path(temporary) / "network"
         fresh.mkdir()
@@ -57,7 +57,7 @@ def kept(name: str, format: Format, network: CoarseNetwork, channels: int) -> Pa
         try:
             fresh.rename(folder)
         except OSError:
-            if not file.is_file():  # otherwise the other process was quicker
+            if not file.is_file():  # otherwise the other process was faster
                 raise
     remove_least_recent(folder.parent, SIZE_LIMIT, keep=folder)
     return file

@@ -1,4 +1,4 @@
-"""What an export format offers."""
+"""Interface of export formats."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from xseg.errors import MissingExtraError
 from xseg.models.coarse import CoarseNetwork
 from xseg.types import Precision
 
-# Images, rows and columns of an example; none is 1, which torch's exporter would take for fixed.
+# Images, rows and columns of an example; none is 1, as torch's exporter would make an axis of size 1 fixed.
 EXAMPLE = (2, 97, 129)
 INPUT = "images"
 
 
 @dataclass(frozen=True, eq=False)
 class Program:
-    """A module, and what writing it to a file needs.
+    """A module with the information needed to write it to a file.
 
     Args:
         module: module from one tensor to one or more, on the CPU, in evaluation mode.
-        example: an input.
-        free: axes of the input that may have any size in the file; the others are fixed.
-        outputs: name of each output.
-        computes_sizes: whether the module computes sizes of its own from those of its input, which tracing would fix.
+        example: example input.
+        free: axes of the input with any size; the other axes are fixed.
+        outputs: names of the outputs.
+        computes_sizes: whether the module computes sizes from the input size, which tracing would fix.
         metadata: texts to store in the file.
     """
 
@@ -46,7 +46,7 @@ def coarse_program(network: CoarseNetwork, channels: int) -> Program:
     """Return the program of a network up to its coarse scores, for any number and size of padded images.
 
     Args:
-        network: the network, on the CPU.
+        network: network, on the CPU.
         channels: number of image channels.
     """
     count, height, width = EXAMPLE
@@ -55,26 +55,26 @@ def coarse_program(network: CoarseNetwork, channels: int) -> Program:
 
 
 class Session(Protocol):
-    """A program that was read from a file; safe to call from `workers` threads at once."""
+    """A program read from a file; `workers` threads may call it at once."""
 
     @property
     def workers(self) -> int:
-        """Number of calls at once that use the device fully."""
+        """Number of simultaneous calls that use the device fully."""
 
     def __call__(self, images: Tensor) -> tuple[Tensor, ...]:
         """Compute the program's outputs for an input."""
 
 
 class Format(ABC):
-    """A file format of programs, with the runtime that computes them on a CPU.
+    """A file format of programs, with its runtime on the CPU.
 
-    A new format is a file in this folder and a line in `formats.py`.
+    To add a format, add a file in this folder and a line in `formats.py`.
 
     Attributes:
-        suffix: ending of the file's name.
-        packages: Python packages that writing and reading need.
+        suffix: file name suffix.
+        packages: Python packages needed for writing and reading.
         extra: optional dependency of this project that installs them.
-        precisions: types of numbers that the runtime computes in.
+        precisions: number types supported by the runtime.
     """
 
     suffix: ClassVar[str]
@@ -100,24 +100,24 @@ class Format(ABC):
 
     @abstractmethod
     def version(self) -> str:
-        """Return the version of what writes the file: another version writes it again."""
+        """Return the version of the exporter; another version writes cached files again."""
 
     @abstractmethod
     def write(self, program: Program, path: Path) -> None:
         """Write a program.
 
         Args:
-            program: what is written.
-            path: the file; others beside it may have its name with another suffix.
+            program: program to write.
+            path: path of the file; further files may have the same name with another suffix.
 
         Raises:
-            Exception: whatever the exporter raises for a module that it does not know.
+            Exception: any exception of the exporter for an unsupported module.
         """
 
     @abstractmethod
     def read(self, path: Path, precision: Precision) -> Session:
-        """Return what computes the program of a file in a precision."""
+        """Return a session for the program in a file, with the given precision."""
 
     @abstractmethod
     def metadata(self, path: Path) -> dict[str, str]:
-        """Return the texts that a file stores; empty for a file of another program."""
+        """Return the texts in a file; empty for files of other software."""

@@ -1,4 +1,4 @@
-"""The table of export formats."""
+"""Registry of export formats."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A whole model as one graph: stored pixel values in, labels, probabilities or logits at the image's size out."""
+"""A complete model as one graph, from stored pixel values to labels, probabilities or logits at image size."""
 
 from __future__ import annotations
 
@@ -18,22 +18,21 @@ from xseg.nn.resize import padded_size
 InputKind: TypeAlias = Literal["uint8", "float", "unit"]
 Result: TypeAlias = Literal["labels", "confidence", "probabilities", "logits"]
 Layout: TypeAlias = Literal["nhwc", "nchw"]
-CHUNK = 8  # classes that are resized to the image at once where only the best one is asked for
+CHUNK = 8  # number of classes to resize at once if only the best one is needed
 
 
 @dataclass(frozen=True)
 class GraphOptions:
-    """What an exported model takes and gives.
+    """Input and output of an exported model.
 
     Args:
-        input: values of the images: uint8 (0 to 255), float (the stored values as float32), or unit (float32 from 0
-            to 1).
-        result: labels (the best class of every pixel); confidence (labels, and the probability of each label);
-            probabilities of all classes; or logits of all classes.
-        layout: order of the axes of the images: nhwc or nchw. Scores of all classes are always (N, classes, H, W).
-        size: rows and columns of the images if they are fixed, one image at a time; any number and size otherwise.
-        threshold: probability from which on the second of two classes is the label, above 0 and below 1; by default
-            the more probable class is.
+        input: values of the images: uint8 (0 to 255), float (stored values as float32), or unit (float32 from 0 to 1).
+        result: labels (the best class of every pixel); confidence (labels and their probabilities); probabilities of
+            all classes; or logits of all classes.
+        layout: order of the image axes: nhwc or nchw. Scores of all classes are always (N, classes, H, W).
+        size: fixed rows and columns of the images, one image at a time; by default any number and size.
+        threshold: smallest probability of the second of two classes to become the label, above 0 and below 1; by
+            default the more probable class.
 
     Raises:
         ConfigError: if a value is out of range.
@@ -60,18 +59,18 @@ class GraphOptions:
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        """Names of the graph's outputs."""
+        """Names of the outputs."""
         return ("labels", "confidence") if self.result == "confidence" else (self.result,)
 
 
 class ImageGraph(nn.Module):
-    """A segmentation model with normalisation before it, and resizing and choosing of labels after it.
+    """A segmentation model with normalisation, resizing and selection of labels.
 
     Args:
-        network: the model up to its coarse scores; it shares the model's weights.
-        normalization: how stored values become the model's input.
+        network: model up to its coarse scores, sharing the weights of the model.
+        normalization: normalisation of stored values.
         classes: number of classes.
-        options: what the graph takes and gives.
+        options: input and output of the graph.
 
     Raises:
         ConfigError: if the options do not fit the model.
@@ -86,13 +85,15 @@ class ImageGraph(nn.Module):
                 f"input=uint8 for a model of images up to {normalization.maximum:g}", expected="input=float or unit"
             )
         if options.threshold is not None and classes != 2:
-            raise ConfigError(f"threshold={options.threshold} for {classes} classes", expected="a model of two")
+            raise ConfigError(
+                f"threshold={options.threshold} for {classes} classes", expected="a model with two classes"
+            )
         self.network = network
         self.classes, self.chunk = classes, CHUNK
         self.result = str(options.result)
         self.channels_last = options.layout == "nhwc"
         self.fixed = len(options.size) == 2
-        # A label of 1 needs a logit this much above the other: the sigmoid of the difference is its probability.
+        # Smallest difference of logits for the label 1: its sigmoid is the probability.
         self.margin = 0.0 if options.threshold is None else float(torch.logit(torch.tensor(options.threshold).double()))
         self.smallest, self.multiple = max(network.smallest, SMALLEST), network.multiple
         maximum = 1.0 if options.input == "unit" else normalization.maximum
@@ -108,18 +109,18 @@ class ImageGraph(nn.Module):
         """Segment images.
 
         Args:
-            images: (N, H, W, C) or (N, C, H, W), by the options' layout, values by their input.
+            images: images with the layout and values of the options, (N, H, W, C) or (N, C, H, W).
 
         Returns:
-            Labels (N, H, W), uint8 up to 256 classes, else int32; with their probability (N, H, W) float32 for
-            "confidence". Or probabilities or logits (N, classes, H, W) float32.
+            Labels (N, H, W), uint8 up to 256 classes, else int32; for "confidence" also their probabilities (N, H, W)
+            float32. Or probabilities or logits (N, classes, H, W) float32.
         """
         if self.channels_last:
             images = images.permute(0, 3, 1, 2)
         height, width = images.shape[2], images.shape[3]
         rows, columns = self._padded(height), self._padded(width)
         if not self.fixed:
-            # The last row and column are repeated by index, which gives one graph for all sizes, with padding or none.
+            # Repeating the last row and column by index gives one graph for all sizes, with or without padding.
             images = images.index_select(2, torch.arange(rows, device=images.device).clamp(max=height - 1))
             images = images.index_select(3, torch.arange(columns, device=images.device).clamp(max=width - 1))
         images = images.to(torch.float32)
@@ -143,19 +144,19 @@ class ImageGraph(nn.Module):
             least = max(size, self.smallest)
         else:
             least = torch.sym_max(size, self.smallest)  # type: ignore[assignment]  # an int here, too
-        if self.multiple == 1:  # nothing to divide, which torch's exporter spends long on
+        if self.multiple == 1:  # avoids a division, which takes torch's exporter long
             return least
         return (least + self.multiple - 1) // self.multiple * self.multiple
 
     def _cropped(self, maps: Tensor, height: int, width: int) -> Tensor:
-        """Cut (N, …, H, W) to the image: by index where sizes are free, for slices would fix them."""
+        """Crop (N, …, H, W) to the image: by index if sizes are free, as slices would fix them."""
         if self.fixed:
             return maps[..., :height, :width]
         maps = maps.index_select(-2, torch.arange(height, device=maps.device))
         return maps.index_select(-1, torch.arange(width, device=maps.device))
 
     def _labels(self, coarse: Tensor, rows: int, columns: int) -> tuple[Tensor, Tensor]:
-        """Return labels and their probabilities, some classes at a time: the map of all classes is never held."""
+        """Return labels and their probabilities, `CHUNK` classes at a time to save memory."""
         first = _resized(coarse[:, : self.chunk], rows, columns)
         if self.margin != 0.0:
             second = first[:, 1] - first[:, 0]

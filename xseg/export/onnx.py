@@ -1,4 +1,4 @@
-"""Programs in ONNX, computed by ONNX Runtime."""
+"""ONNX format, with ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from xseg.types import Precision
 
 
 class Onnx(Format):
-    """ONNX, one file."""
+    """ONNX in one file."""
 
     suffix = ".onnx"
     packages = ("onnx", "onnxruntime", "onnxscript")
     extra = "onnx"
 
     def version(self) -> str:
-        """Return the version of torch, whose exporter writes the file."""
+        """Return the version of torch, which has the exporter."""
         return str(torch.__version__)
 
     def write(self, program: Program, path: Path) -> None:
@@ -47,7 +47,7 @@ class Onnx(Format):
         return OnnxSession(path)
 
     def metadata(self, path: Path) -> dict[str, str]:
-        """Return the file's `metadata_props`."""
+        """Return the `metadata_props` of a file."""
         import onnx
 
         return {entry.key: entry.value for entry in onnx.load(path, load_external_data=False).metadata_props}
@@ -57,7 +57,7 @@ class OnnxSession:
     """A program in ONNX Runtime on the CPU.
 
     Args:
-        path: the .onnx file.
+        path: path of the .onnx file.
     """
 
     workers = 1
@@ -77,7 +77,7 @@ class OnnxSession:
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """Keep the exporter's progress off the terminal; it warns of steps that `verify` checks."""
+    """Silence progress and warnings of the exporter; `verify` checks the result."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     try:

@@ -1,4 +1,4 @@
-"""Programs in OpenVINO's format, the fastest on a CPU."""
+"""OpenVINO format, the fastest on CPUs."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from xseg.export.onnx import Onnx
 from xseg.types import Precision
 
 _HINTS: dict[Precision, str] = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
-_METADATA = "xseg"  # section of the file's `rt_info`
+_METADATA = "xseg"  # section in `rt_info`
 
 
 class OpenVino(Format):
-    """OpenVINO's .xml, with the weights in a .bin beside it."""
+    """OpenVINO .xml with the weights in a .bin file."""
 
     suffix = ".xml"
     packages = ("openvino",)
@@ -28,13 +28,13 @@ class OpenVino(Format):
     precisions = ("float32", "bfloat16", "float16")
 
     def version(self) -> str:
-        """Return OpenVINO's version."""
+        """Return the version of OpenVINO."""
         import openvino
 
         return str(openvino.__version__)
 
     def write(self, program: Program, path: Path) -> None:
-        """Write a program; see `Format`. One that computes sizes of its own goes through ONNX.
+        """Write a program, through ONNX if it computes sizes; see `Format`.
 
         Raises:
             MissingExtraError: if ONNX is needed and not installed.
@@ -51,7 +51,7 @@ class OpenVino(Format):
         return OpenVinoSession(path, precision)
 
     def metadata(self, path: Path) -> dict[str, str]:
-        """Return the texts in the file's `rt_info`."""
+        """Return the texts in the `rt_info` of a file."""
         import openvino
 
         model = openvino.Core().read_model(path)
@@ -64,8 +64,8 @@ class OpenVinoSession:
     """A program in OpenVINO on the CPU.
 
     Args:
-        path: the .xml file.
-        precision: type of the numbers that it computes in.
+        path: path of the .xml file.
+        precision: number type of the computation.
     """
 
     def __init__(self, path: Path, precision: Precision) -> None:
@@ -73,7 +73,7 @@ class OpenVinoSession:
 
         settings = {
             "INFERENCE_PRECISION_HINT": _HINTS[precision],
-            "PERFORMANCE_HINT": "THROUGHPUT",  # a stream per core or so, each with its own images
+            "PERFORMANCE_HINT": "THROUGHPUT",  # about one stream per core, each with its own images
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
         }
         self._compiled: Any = openvino.Core().compile_model(path, "CPU", settings)
@@ -94,7 +94,9 @@ def _traced(program: Program) -> Any:
 
     shape = [-1 if axis in program.free else size for axis, size in enumerate(program.example.shape)]
     with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # torch's tracer warns of every branch on a size; `verify` tests several
+        warnings.simplefilter(
+            "ignore"
+        )  # torch's tracer warns about every branch on a size; `verify` tests several sizes
         return openvino.convert_model(program.module, example_input=program.example, input=shape)
 
 

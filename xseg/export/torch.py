@@ -1,4 +1,4 @@
-"""Programs in torch's own formats, computed by torch."""
+"""Formats of torch, with torch as the runtime."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from xseg.export.format import Format, Program, Session
 from xseg.types import Precision
 
-_METADATA = "xseg.json"  # name of the text inside the file
+_METADATA = "xseg.json"  # name of the metadata in the file
 
 
 class TorchExport(Format):
@@ -43,7 +43,7 @@ class TorchExport(Format):
 
 
 class TorchScript(Format):
-    """TorchScript, for torch in C++ and on telephones."""
+    """TorchScript, for torch in C++ and on mobile devices."""
 
     suffix = ".torchscript"
 
@@ -54,7 +54,7 @@ class TorchScript(Format):
     def write(self, program: Program, path: Path) -> None:
         """Write a program; see `Format`."""
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of TorchScript's age
+            warnings.simplefilter("ignore")  # TorchScript is deprecated
             scripted = torch.jit.script(program.module)
             scripted.save(str(path), _extra_files={_METADATA: json.dumps(dict(program.metadata))})  # type: ignore[no-untyped-call]
 
@@ -71,7 +71,7 @@ class TorchSession:
     """A program in torch on the CPU.
 
     Args:
-        module: the program.
+        module: module of the program.
     """
 
     workers = 1
@@ -87,7 +87,7 @@ class TorchSession:
 
 
 def _metadata(path: Path) -> dict[str, str]:
-    """Return the texts in a file, without torch's reading of the rest."""
+    """Return the texts in a file without loading the rest."""
     with zipfile.ZipFile(path) as archive:
         names = [name for name in archive.namelist() if name.endswith(f"extra/{_METADATA}")]
         values = json.loads(archive.read(names[0])) if names else {}

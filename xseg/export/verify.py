@@ -1,4 +1,4 @@
-"""Comparing a converted network with torch."""
+"""Comparison of converted networks with torch."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from xseg.errors import ConfigError
 from xseg.models.coarse import CoarseNetwork
 from xseg.types import Precision
 
-# Odd and even sides, because padding differs, and two sizes, because a tracer may have kept one of them.
+# Odd and even sides, because padding differs, and two sizes, because a tracer may fix one.
 SIZES = ((97, 129), (66, 100))
-# Of the range of the logits: rounding of float32 in another order; of bfloat16's 8 bits through a hundred layers.
+# Tolerance relative to the range of the logits: float32 rounding in another order; 8 bits of bfloat16 in 100 layers.
 TOLERANCES: dict[Precision, float] = {"float32": 1e-3, "bfloat16": 0.1, "float16": 0.05}
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """How a converted network compares with torch in float32.
+    """Agreement of a converted network with torch in float32.
 
     Args:
-        difference: the largest difference of the logits, as a share of their range.
-        labels: share of the pixels with the same best class.
+        difference: largest difference of the logits relative to their range.
+        labels: share of pixels with the same best class.
     """
 
     difference: float
@@ -33,11 +33,11 @@ class Agreement:
 
 @torch.inference_mode()
 def compare(session: Callable[[Tensor], Tensor], network: CoarseNetwork, channels: int) -> Agreement:
-    """Run a converted network and the network itself on the same waves.
+    """Compare a converted network with the original on test images.
 
     Args:
-        session: the converted network.
-        network: the network that it should compute.
+        session: converted network.
+        network: original network.
         channels: number of image channels.
     """
     differences, agreeing, pixels = [0.0], 0, 0
@@ -63,18 +63,18 @@ def verify(
     what: str,
     remedy: str = "",
 ) -> Agreement:
-    """Compare a converted network with the network.
+    """Check that a converted network agrees with the original.
 
     Args:
-        session: the converted network.
-        network: the network that it should compute.
+        session: converted network.
+        network: original network.
         channels: number of image channels.
-        precision: type of the numbers that it computes in, which says how far it may be off.
-        what: its name in the message.
-        remedy: advice in the message.
+        precision: number type of the computation, which determines the tolerance.
+        what: name of the converted network for the message.
+        remedy: remedy for the message.
 
     Raises:
-        ConfigError: if it computes something else.
+        ConfigError: if the difference exceeds the tolerance.
     """
     agreement = compare(session, network, channels)
     tolerance = TOLERANCES[precision]
@@ -88,7 +88,7 @@ def verify(
 
 
 def _waves(channels: int, height: int, width: int) -> Tensor:
-    """Return an image (1, channels, height, width) of waves from -1 to 1, the same every time."""
+    """Return a deterministic image of waves from -1 to 1, (1, channels, height, width)."""
     rows = torch.linspace(0, 9, height)[:, None]
     columns = torch.linspace(0, 7, width)[None, :]
     maps = [torch.sin(rows * (1 + 0.3 * index) + columns * (0.5 + 0.2 * index) + index) for index in range(channels)]

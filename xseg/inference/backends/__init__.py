@@ -1,1 +1,1 @@
-"""What computes a network: torch itself, OpenVINO or ONNX Runtime."""
+"""Backends for inference: torch, OpenVINO and ONNX Runtime."""

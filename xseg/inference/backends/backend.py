@@ -1,4 +1,4 @@
-"""Backends: a network in torch or in another runtime."""
+"""Backends: networks in torch or in another runtime."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from xseg.errors import ConfigError
-from xseg.export.cache import kept
+from xseg.export.cache import cached_file
 from xseg.export.formats import FORMATS
 from xseg.inference.device import precision_context, torch_type
 from xseg.inference.folding import folded
@@ -21,7 +21,7 @@ FORMAT_OF: dict[BackendName, str] = {"openvino": "openvino", "onnxruntime": "onn
 
 
 class Backend(Protocol):
-    """Computes a network; `workers` calls at once, from several threads, use the device fully."""
+    """Computes a network; `workers` simultaneous calls, from several threads, use the device fully."""
 
     name: BackendName
     precision: Precision
@@ -31,23 +31,23 @@ class Backend(Protocol):
         """Score padded, normalised images.
 
         Args:
-            images: (N, C, H, W) float32, in channels_last layout, on the predictor's device.
+            images: images on the predictor's device, (N, C, H, W) float32 in channels_last layout.
 
         Returns:
-            The network's logits, (N, classes, h, w) float32.
+            Logits, (N, classes, h, w) float32.
         """
 
 
 class TorchBackend:
     """Computes a network in torch.
 
-    The project's own models are copied, once, with their normalisations folded into the convolutions and the weights
-    in the precision; other modules are run as they are, under autocast.
+    Models of xseg are copied once, with normalisations folded into the convolutions and weights in the given precision;
+    other modules run unchanged, under autocast.
 
     Args:
-        network: what to compute, on the device.
-        device: where.
-        precision: in what.
+        network: network, on the device.
+        device: device of the network.
+        precision: number type of the computation.
     """
 
     name: BackendName = "torch"
@@ -74,16 +74,16 @@ class TorchBackend:
 
 
 class ConvertedBackend:
-    """Computes a network in another runtime on the CPU, images of any size.
+    """Computes a network in another runtime on the CPU, for images of any size.
 
     Args:
         name: name of the backend.
-        network: what to compute, on the CPU.
+        network: network, on the CPU.
         channels: number of image channels.
-        precision: type of the numbers that it computes in.
+        precision: number type of the computation.
 
     Raises:
-        ConfigError: if the runtime does not have the precision.
+        ConfigError: if the runtime does not support the precision.
         MissingExtraError: if a package is not installed.
     """
 
@@ -93,7 +93,7 @@ class ConvertedBackend:
         if precision not in form.precisions:
             raise ConfigError(f"precision={precision} with backend={name}", expected=" or ".join(form.precisions))
         form.require_packages(f"--backend {name}")
-        self._session = form.read(kept(FORMAT_OF[name], form, network, channels), precision)
+        self._session = form.read(cached_file(FORMAT_OF[name], form, network, channels), precision)
         self.workers = self._session.workers
 
     def __call__(self, images: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Which backend and precision are used where `auto` is asked for."""
+"""Selection of backend and precision for "auto"."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from xseg.models.coarse import CoarseNetwork
 from xseg.models.segmentation import SegmentationModel
 from xseg.types import Precision
 
-# Fastest first, on a CPU; ONNX Runtime has no bfloat16 there.
+# Fastest first on CPUs, where ONNX Runtime has no bfloat16.
 _FASTEST: dict[Precision, tuple[BackendName, ...]] = {
     "bfloat16": ("openvino", "torch"),
     "float32": ("openvino", "onnxruntime", "torch"),
@@ -26,17 +26,17 @@ _FASTEST: dict[Precision, tuple[BackendName, ...]] = {
 
 
 def select_precision(option: PrecisionOption, backend: BackendOption, device: torch.device) -> Precision:
-    """Return the precision that is meant: "auto" is bfloat16 where the hardware and the backend have it."""
+    """Return the precision; "auto" is bfloat16 if hardware and backend support it."""
     if option != "auto":
         return option
     return "bfloat16" if backend != "onnxruntime" and native_bfloat16(device) else "float32"
 
 
 def select_backend(option: BackendOption, precision: Precision, device: torch.device, model: nn.Module) -> BackendName:
-    """Return the backend that is meant: "auto" is the fastest that is installed.
+    """Return the name of the backend; "auto" is the fastest one installed.
 
     Raises:
-        ConfigError: if a backend is asked for that does not run on the device, or not such a model.
+        ConfigError: if the backend does not support the device or the model.
     """
     own = isinstance(model, SegmentationModel)
     if option == "auto":
@@ -62,18 +62,17 @@ def create_backend(
     backend: BackendOption,
     precision: PrecisionOption,
 ) -> Backend:
-    """Return what computes a network, checked against torch where it was converted.
+    """Return the backend for a network; converted networks are compared with torch.
 
     Args:
-        network: what to compute, on the device.
-        channels: of the images.
-        device: where to compute.
-        backend: what computes; "auto" is the fastest that is installed, and torch if that one turns out to compute
-            something else.
-        precision: in what.
+        network: network, on the device.
+        channels: number of image channels.
+        device: device of the computation.
+        backend: backend; "auto" is the fastest one installed, and torch if that one disagrees with torch.
+        precision: number type of the computation.
 
     Raises:
-        ConfigError: if the backend does not run on the device, or does not compute what torch computes.
+        ConfigError: if the backend does not support the device, or its results differ from torch.
         MissingExtraError: if a package of the backend is missing.
     """
     resolved = select_precision(precision, backend, device)
@@ -87,5 +86,5 @@ def create_backend(
     except (ConfigError, ImportError, RuntimeError) as error:
         if backend != "auto":
             raise
-        warnings.warn(f"{name} is left out: {error}", stacklevel=2)
+        warnings.warn(f"{name} is not used: {error}", stacklevel=2)
         return TorchBackend(network, device=device, precision=resolved)
