@@ -72,11 +72,7 @@ class DiskCache:
         self.folder = folder / hashlib.sha256(f"{FORMAT}\n{identity}".encode()).hexdigest()[:16]
 
     def read(self, record: Record) -> Sample:
-        """Return a sample, from its cached file if that is complete and up to date.
-
-        Raises:
-            DataError: if the record cannot be read.
-        """
+        """Return a sample, from its cached file if that is complete and up to date."""
         stamp = file_stamp(record)
         path = self.path(record)
         found = _load(path, stamp)

@@ -10,8 +10,10 @@ from typing import TypeAlias
 from PIL import Image
 
 from xseg.data.masks.numbers import check_values, count_values, read_index_mask, to_train_ids
+from xseg.data.options import DataOptions
+from xseg.data.patterns import FolderListing
 from xseg.data.sample import Array, Inspection, Record, Sample
-from xseg.data.splits import Listing, SplitPlan
+from xseg.data.splits import OWN_NAMES, Listing, SplitPlan
 from xseg.errors import DataError
 from xseg.images.reading import image_size, read_image
 from xseg.labels.label_map import LabelMap
@@ -72,6 +74,29 @@ class FileReader:
         values = count_values(mask)
         check_values(values, self.labels, str(record.mask))
         return Inspection(size, values)
+
+
+def folder_reader(
+    options: DataOptions,
+    labels: LabelMap,
+    images: str,
+    masks: str,
+    *,
+    names: tuple[str, str, str] = OWN_NAMES,
+    optional: tuple[str, ...] = (),
+) -> FileReader:
+    """Return the reader for masks of class numbers in folders or globs below root; see `FolderListing`.
+
+    Args:
+        options: data options with root, channels and splits.
+        labels: label map of the numbers.
+        images: folder or glob of the images.
+        masks: folder or glob of the masks.
+        names: names of train, val and test in the data set.
+        optional: splits whose images need no mask.
+    """
+    listing = FolderListing(root_folder(options.root), images, masks, optional=optional)
+    return FileReader(labels, options.channels, listing, splits=SplitPlan.of(options.layout.splits, names))
 
 
 def root_folder(root: str) -> Path:

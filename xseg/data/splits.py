@@ -58,14 +58,7 @@ class SplitPlan:
         fractions: tuple[float, ...] = (),
         group: str = "",
     ) -> SplitPlan:
-        """Return the splits from the options, with the reader's own as defaults.
-
-        Args:
-            options: options of the user.
-            names: names of train, val and test in the data set.
-            fractions: default fractions of the reader.
-            group: default group of the reader.
-        """
+        """Return the splits from the options, with the reader's own names, fractions and group as defaults."""
         given = (options.train, options.val, options.test)
         train = given[0] or names[0]
         # fractions in the options divide all splits that no option names

@@ -21,52 +21,31 @@ _FARTHEST = 4  # image sides that a polygon may reach beyond the image
 
 
 @dataclass(frozen=True)
-class InstanceListing:
-    """Listing of the images in a JSON file of instances.
+class CocoListing:
+    """Listing of the images in a JSON file of instances or of a panoptic one.
 
     Args:
         root: folder of the data set.
         file: JSON file below root, with {split} in its name.
         images: folder of the images below root, with {split} in its name.
+        masks: folder of the masks of a panoptic file below root; empty for instances.
     """
 
     root: Path
     file: str
     images: str
+    masks: str = ""
 
     def __call__(self, split: str) -> tuple[Record, ...]:
         """Return the records of a split."""
-        path = self.root / self.file.replace(SPLIT, split)
-        folder = self.root / self.images.replace(SPLIT, split)
+        path, folder, masks = (self.root / part.replace(SPLIT, split) for part in (self.file, self.images, self.masks))
         pictures = load_coco(path).pictures
-        missing = [picture.file for picture in pictures.values() if not is_file(folder / picture.file)]
-        require_files(missing, len(pictures), path, folder)
-        return tuple(Record(name, folder / picture.file, path) for name, picture in pictures.items())
-
-
-@dataclass(frozen=True)
-class PanopticListing:
-    """Listing of the images and masks in a panoptic JSON file.
-
-    Args:
-        root: folder of the data set.
-        file: JSON file below root, with {split} in its name.
-        images: folder of the images below root.
-        masks: folder of the masks below root.
-    """
-
-    root: Path
-    file: str
-    images: str
-    masks: str
-
-    def __call__(self, split: str) -> tuple[Record, ...]:
-        """Return the records of a split."""
-        path = self.root / self.file.replace(SPLIT, split)
-        images, masks = (self.root / folder.replace(SPLIT, split) for folder in (self.images, self.masks))
-        pictures = {name: one for name, one in load_coco(path).pictures.items() if one.segments is not None}
+        if not self.masks:
+            missing = [picture.file for picture in pictures.values() if not is_file(folder / picture.file)]
+            require_files(missing, len(pictures), path, folder)
+            return tuple(Record(name, folder / picture.file, path) for name, picture in pictures.items())
         records = tuple(
-            Record(name, images / picture.file, masks / picture.segments[0])
+            Record(name, folder / picture.file, masks / picture.segments[0])
             for name, picture in pictures.items()
             if picture.segments is not None
         )

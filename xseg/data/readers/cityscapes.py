@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from xseg.data.options import DataOptions
-from xseg.data.pairs import FileReader, root_folder
-from xseg.data.patterns import FolderListing
+from xseg.data.pairs import FileReader, folder_reader
 from xseg.data.readers.variants import variant_of
-from xseg.data.splits import SplitPlan
 from xseg.labels.known import CITYSCAPES
 
 _TRAIN_IDS = replace(CITYSCAPES, raw_ids=tuple(range(len(CITYSCAPES))), ignored_raw_ids=())
@@ -24,11 +22,6 @@ Source: cityscapesScripts, README and helpers/labels.py."""
 
 def create(options: DataOptions) -> FileReader:
     """Return the reader for leftImg8bit/ and the labels of the variant in root."""
-    root = root_folder(options.root)
     folder, kind, labels = variant_of(options, VARIANTS)
-    listing = FolderListing(
-        root,
-        images="leftImg8bit/{split}/*/{name}_leftImg8bit.png",
-        masks=f"{folder}/{{split}}/*/{{name}}_{folder}_{kind}.png",
-    )
-    return FileReader(labels, options.channels, listing, splits=SplitPlan.of(options.layout.splits))
+    images = "leftImg8bit/{split}/*/{name}_leftImg8bit.png"
+    return folder_reader(options, labels, images, f"{folder}/{{split}}/*/{{name}}_{folder}_{kind}.png")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from xseg.data.masks.coco import InstanceListing, InstanceShapes, PanopticListing, PanopticMasks
+from xseg.data.masks.coco import CocoListing, InstanceShapes, PanopticMasks
 from xseg.data.masks.coco_json import categories_of
 from xseg.data.options import DataOptions
-from xseg.data.pairs import FileReader, root_folder
-from xseg.data.patterns import SPLIT, FolderListing
+from xseg.data.pairs import FileReader, folder_reader, root_folder
+from xseg.data.patterns import SPLIT
 from xseg.data.readers.variants import variant_of
 from xseg.data.splits import SplitPlan
 from xseg.labels.known import COCO_STUFF, COCO_STUFF_ONLY
@@ -33,7 +33,7 @@ def _instances(options: DataOptions) -> FileReader:
     splits = SplitPlan.of(options.layout.splits, PARTS)
     file = files.list or "annotations/instances_{split}.json"
     known = categories_of(root / file.replace(SPLIT, splits.names[0]), labels.background, labels.ignore_index)
-    listing = InstanceListing(root, file, files.images or "{split}")
+    listing = CocoListing(root, file, files.images or "{split}")
     return FileReader(known, options.channels, listing, InstanceShapes(known, labels.background), splits)
 
 
@@ -44,7 +44,7 @@ def _panoptic(options: DataOptions) -> FileReader:
     file = files.list or "annotations/panoptic_{split}.json"
     known = categories_of(root / file.replace(SPLIT, splits.names[0]), "", labels.ignore_index)
     masks = files.masks or "annotations/panoptic_{split}"
-    listing = PanopticListing(root, file, files.images or "{split}", masks)
+    listing = CocoListing(root, file, files.images or "{split}", masks)
     parts = tuple((root / masks.replace(SPLIT, name), root / file.replace(SPLIT, name)) for name in splits.names)
     return FileReader(known, options.channels, listing, PanopticMasks(known, parts), splits)
 
@@ -54,8 +54,7 @@ def _maps(masks: str, labels: LabelMap) -> Callable[[DataOptions], FileReader]:
 
     def reader(options: DataOptions) -> FileReader:
         files = options.layout.files
-        listing = FolderListing(Path(options.root), files.images or "{split}", files.masks or masks)
-        return FileReader(labels, options.channels, listing, splits=SplitPlan.of(options.layout.splits, PARTS))
+        return folder_reader(options, labels, files.images or "{split}", files.masks or masks, names=PARTS)
 
     return reader
 

@@ -90,9 +90,8 @@ class HuggingFaceReader:
         image, mask = Path(split, self.image_column), Path(split, self.mask_column)
         return tuple(Record(name, image / name, mask / name) for name in names)
 
-    def _row(self, record: Record) -> dict[str, Any]:
-        row: dict[str, Any] = self._table(record.image.parts[0])[int(record.name)]
-        return row
+    def _row(self, record: Record) -> Any:
+        return self._table(record.image.parts[0])[int(record.name)]
 
     def _table(self, split: str) -> Table:
         return load_table(self.source, split, (self.image_column, self.mask_column))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from functools import partial
 
 from xseg.data.masks.colors import ColorMasks
 from xseg.data.options import DataOptions
@@ -15,30 +15,18 @@ from xseg.errors import DataError
 from xseg.labels.known import ISPRS, VOID
 
 
-@dataclass(frozen=True)
-class TileParts:
-    """Split of the tiles into the training and test tiles of the benchmark.
-
-    Args:
-        tiles: listing of all tiles.
-        test: names of the test tiles.
-    """
-
-    tiles: FolderListing
-    test: Collection[str]
-
-    def __call__(self, split: str) -> tuple[Record, ...]:
-        """Return the tiles of the split "train" or "test"."""
-        if split not in ("train", "test"):
-            raise DataError(f"the benchmark has no split {split!r}", expected="train or test")
-        images = self.tiles.find_images(split)
-        wanted = {name for name in images if (name in self.test) == (split == "test")}
-        masks = self.tiles.find_parts(split)[0]
-        alone = sorted(wanted - set(masks))
-        if not wanted or alone:
-            got = f"{self.tiles.root} has {len(wanted)} {split} tiles, {len(alone)} of them without a label"
-            raise DataError(f"{got} ({', '.join(alone[:3])})" if alone else got, expected="tiles with their labels")
-        return tuple(Record(name, images[name], masks[name]) for name in images if name in wanted)
+def _tiles(listing: FolderListing, test: Collection[str], split: str) -> tuple[Record, ...]:
+    """Return the tiles of the benchmark's split "train" or "test"."""
+    if split not in ("train", "test"):
+        raise DataError(f"the benchmark has no split {split!r}", expected="train or test")
+    images = listing.find_images(split)
+    wanted = {name for name in images if (name in test) == (split == "test")}
+    masks = listing.find_parts(split)[0]
+    alone = sorted(wanted - set(masks))
+    if not wanted or alone:
+        got = f"{listing.root} has {len(wanted)} {split} tiles, {len(alone)} of them without a label"
+        raise DataError(f"{got} ({', '.join(alone[:3])})" if alone else got, expected="tiles with their labels")
+    return tuple(Record(name, images[name], masks[name]) for name in images if name in wanted)
 
 
 def create_isprs(options: DataOptions, images: str, masks: str, test: Collection[str]) -> FileReader:
@@ -59,7 +47,7 @@ def create_isprs(options: DataOptions, images: str, masks: str, test: Collection
     """
     root = root_folder(options.root)
     files = options.layout.files
-    tiles = FolderListing(root, files.images or images, files.masks or masks)
+    listing = FolderListing(root, files.images or images, files.masks or masks)
     splits = SplitPlan.of(options.layout.splits, ("train", "test", "test"))
     decode = ColorMasks(ISPRS, (VOID,), options.layout.labels.tolerance)
-    return FileReader(ISPRS, options.channels, TileParts(tiles, test), decode, splits)
+    return FileReader(ISPRS, options.channels, partial(_tiles, listing, test), decode, splits)

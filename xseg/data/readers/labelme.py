@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from xseg.data.label_files import classes_of, label_file
@@ -24,31 +24,17 @@ BACKGROUND = "_background_"
 _JSON = frozenset({".json"})
 
 
-@dataclass(frozen=True)
-class LabelMeListing:
-    """Listing of LabelMe's JSON files and the images with the same name.
-
-    Args:
-        root: folder of the data set.
-        images: folder or glob of the images below root.
-        shapes: folder or glob of the JSON files below root; images without one are left out.
-    """
-
-    root: Path
-    images: str
-    shapes: str
-
-    def __call__(self, split: str) -> tuple[Record, ...]:
-        """Return the records of a split."""
-        images = find_files(self.root, self.images.replace(SPLIT, split), split)
-        shapes = find_files(self.root, self.shapes.replace(SPLIT, split), split, suffixes=_JSON)
-        alone = [str(path) for name, path in shapes.items() if name not in images]
-        if alone:
-            raise DataError(
-                f"{len(alone)} of {len(shapes)} JSON files of the {split} split have no image: {', '.join(alone[:3])}",
-                expected=f"an image with the same name in {self.root / self.images.replace(SPLIT, split)}",
-            )
-        return tuple(Record(name, images[name], path) for name, path in shapes.items())
+def _pairs(root: Path, images: str, shapes: str, split: str) -> tuple[Record, ...]:
+    """Return LabelMe's JSON files of a split with the images of the same name; images without one are left out."""
+    found = find_files(root, images.replace(SPLIT, split), split)
+    files = find_files(root, shapes.replace(SPLIT, split), split, suffixes=_JSON)
+    alone = [str(path) for name, path in files.items() if name not in found]
+    if alone:
+        raise DataError(
+            f"{len(alone)} of {len(files)} JSON files of the {split} split have no image: {', '.join(alone[:3])}",
+            expected=f"an image with the same name in {root / images.replace(SPLIT, split)}",
+        )
+    return tuple(Record(name, found[name], path) for name, path in files.items())
 
 
 def create(options: DataOptions) -> FileReader:
@@ -62,7 +48,7 @@ def create(options: DataOptions) -> FileReader:
     usual = SPLIT if (root / splits.names[0]).is_dir() else ""
     images = files.images or usual
     require_division(images, splits, "images")
-    listing = LabelMeListing(root, images, files.masks or images)
+    listing = partial(_pairs, root, images, files.masks or images)
     known = _classes(root, options.layout.labels, listing, splits.names[0])
     background = options.layout.labels.background
     if background not in known.names and BACKGROUND in known.names:

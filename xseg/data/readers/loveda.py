@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from xseg.data.options import DataOptions
-from xseg.data.pairs import FileReader, root_folder
-from xseg.data.patterns import FolderListing
+from xseg.data.pairs import FileReader, folder_reader
 from xseg.data.readers.variants import variant_of
-from xseg.data.splits import SplitPlan
 from xseg.labels.known import LOVEDA
 
 VARIANTS = {"all": "*", "rural": "Rural", "urban": "Urban"}
@@ -20,13 +18,6 @@ def create(options: DataOptions) -> FileReader:
 
     Source: Wang et al. 2021, "LoveDA"; Junjue-Wang/LoveDA, README.
     """
-    root = root_folder(options.root)
     domain = variant_of(options, VARIANTS)
-    listing = FolderListing(
-        root,
-        images=f"{{split}}/{domain}/images_png/{{name}}.png",
-        masks=f"{{split}}/{domain}/masks_png/{{name}}.png",
-        optional=("Test",),
-    )
-    splits = SplitPlan.of(options.layout.splits, ("Train", "Val", "Test"))
-    return FileReader(LOVEDA, options.channels, listing, splits=splits)
+    images, masks = (f"{{split}}/{domain}/{folder}/{{name}}.png" for folder in ("images_png", "masks_png"))
+    return folder_reader(options, LOVEDA, images, masks, names=("Train", "Val", "Test"), optional=("Test",))

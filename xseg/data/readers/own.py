@@ -119,7 +119,8 @@ class CheckedReader:
         image = checked_image(sample.image, self.channels, name)
         if sample.mask is None:
             return Sample(record.name, image, None)
-        mask = checked_mask(sample.mask, (image.shape[0], image.shape[1]), _train_ids(self.labels), name)
+        numbers = LabelMap(self.labels.names, self.labels.colors, self.labels.ignore_index)  # of train ids
+        mask = checked_mask(sample.mask, (image.shape[0], image.shape[1]), numbers, name)
         return Sample(record.name, image, mask)
 
     def inspect(self, record: Record) -> Inspection:
@@ -202,8 +203,3 @@ def _label_map(classes: Any, name: str) -> LabelMap:
     if isinstance(classes, list | tuple) and all(isinstance(entry, str) for entry in classes):
         return LabelMap(tuple(classes))
     raise ConfigError(f"{name} has {type(classes).__name__} as classes", expected="a LabelMap or a list of names")
-
-
-def _train_ids(labels: LabelMap) -> LabelMap:
-    """Return a label map with the train ids of another one as numbers."""
-    return LabelMap(labels.names, labels.colors, labels.ignore_index)
