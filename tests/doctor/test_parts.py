@@ -18,7 +18,7 @@ from PIL import Image
 from xseg.data.generated.scenes import scene
 from xseg.data.options import DataOptions
 from xseg.data.readers.registry import create_reader
-from xseg.doctor.checks import files, labels, masks
+from xseg.doctor.checks import files, labels, masks, pairs
 from xseg.doctor.correction import check_destination, require_correctable, write_corrected
 from xseg.doctor.examination import examine, list_splits
 from xseg.doctor.finding import Finding, Repair, by_severity
@@ -232,3 +232,10 @@ def test_processes_keep_the_order():
 def test_a_killed_process_is_one_line():
     with pytest.raises(DataError, match="a worker process was killed"):
         list(parallel_map(os._exit, [9] * 100, workers=1))  # as a decoder that crashes
+
+
+def test_a_turned_image_whose_label_is_no_mask_file_is_reported_without_a_repair():
+    turned = FileSummary(Path("a.jpg"), 1, b"a", format="JPEG", mode="RGB", stored=(10, 20), orientation=6)
+    pair = PairSummary("a", turned, ImageSummary.of_size((20, 10)), mask=MaskSummary((10, 20), "uint8", {0: 200}))
+    (finding,) = pairs.sizes(DataSummary(LABELS, 3, (1, 1), {"train": SplitSummary((pair,))}))
+    assert (finding.check, finding.fixable) == ("exif-disagreement", False)

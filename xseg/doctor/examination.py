@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 from xseg.data.options import DataOptions
@@ -77,12 +78,11 @@ def examine(
         for pair in parallel_map(PairSummarizer(reader), tasks, workers=workers):
             looked.append(pair)
             progress.advance()
-    splits: dict[Split, SplitSummary] = {}
-    start = 0
-    for split, listing in listings.items():
-        end = start + len(listing.tasks)
-        splits[split] = SplitSummary(tuple(looked[start:end]), listing.strays, listing.fault, listing.exists)
-        start = end
+    pairs = iter(looked)
+    splits = {
+        split: SplitSummary(tuple(islice(pairs, len(listing.tasks))), listing.strays, listing.fault, listing.exists)
+        for split, listing in listings.items()
+    }
     raw = isinstance(reader, FileReader)
     summary = DataSummary(reader.labels, reader.channels, options.crop, splits, has_numeric_masks(reader), raw)
     findings = run_checks(summary)

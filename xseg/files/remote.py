@@ -1,6 +1,7 @@
 """List, download and upload files at URLs that fsspec supports, such as s3://bucket/photos.
 
-Packages such as s3fs, gcsfs and adlfs add the protocols; their documentation explains the credentials.
+Packages such as s3fs, gcsfs and adlfs add the protocols; their documentation explains the credentials. All functions
+raise a ConfigError if the protocol of a URL is not installed, and a DataError if a request fails.
 """
 
 from __future__ import annotations
@@ -36,36 +37,21 @@ def join_url(url: str, name: str) -> str:
 
 
 def is_folder(url: str) -> bool:
-    """Return whether a URL is a folder, which in object storage is any common prefix of names.
-
-    Raises:
-        ConfigError: if its protocol is not installed.
-        DataError: if the request fails.
-    """
+    """Return whether a URL is a folder, which in object storage is any common prefix of names."""
     system, key = _system(url)
     with _data_errors(url, "read"):
         return bool(system.isdir(key))
 
 
 def is_file(url: str) -> bool:
-    """Return whether a URL is a file.
-
-    Raises:
-        ConfigError: if its protocol is not installed.
-        DataError: if the request fails.
-    """
+    """Return whether a URL is a file."""
     system, key = _system(url)
     with _data_errors(url, "read"):
         return bool(system.isfile(key))
 
 
 def files_below(url: str) -> list[str]:
-    """Return the names of all files below a folder, as paths relative to it, sorted; none if there is no such folder.
-
-    Raises:
-        ConfigError: if its protocol is not installed.
-        DataError: if it cannot be listed.
-    """
+    """Return the sorted paths of all files below a folder, relative to it; none if there is no such folder."""
     system, key = _system(url)
     with _data_errors(url, "listed"):
         try:
@@ -75,12 +61,7 @@ def files_below(url: str) -> list[str]:
 
 
 def files_matching(pattern: str) -> tuple[str, list[str]]:
-    """Return the folder before the first wildcard of a glob, and the sorted names of matching files below it.
-
-    Raises:
-        ConfigError: if its protocol is not installed.
-        DataError: if it cannot be listed.
-    """
+    """Return the folder before the first wildcard of a glob, and the sorted names of matching files below it."""
     folder = pattern[: pattern.index(next(filter(glob.has_magic, pattern.split("/"))))].rstrip("/")
     system, key = _system(pattern)
     with _data_errors(pattern, "listed"):
@@ -93,9 +74,7 @@ def fetch(url: str, path: Path) -> Path:
     """Download a file, completely or not at all, and return its path.
 
     Raises:
-        ConfigError: if its protocol is not installed.
-        DataError: if it cannot be read.
-        OSError: if it cannot be written.
+        OSError: if the local file cannot be written.
     """
     system, key = _system(url)
     with atomic_path(path) as beside, _data_errors(url, "read"):
@@ -108,24 +87,14 @@ def fetch(url: str, path: Path) -> Path:
 
 @contextmanager
 def opened_url(url: str) -> Iterator[BinaryIO]:
-    """Open a file to read parts of it.
-
-    Raises:
-        ConfigError: if its protocol is not installed.
-        DataError: if it cannot be read.
-    """
+    """Open a file to read parts of it."""
     system, key = _system(url)
     with _data_errors(url, "read"), system.open(key, "rb") as file:
         yield file
 
 
 def send(path: Path, url: str) -> None:
-    """Upload a file to a URL; an older file is replaced.
-
-    Raises:
-        ConfigError: if its protocol is not installed.
-        DataError: if it cannot be written.
-    """
+    """Upload a file to a URL; an older file is replaced."""
     from fsspec.implementations.local import LocalFileSystem
 
     system, key = _system(url)
@@ -138,12 +107,7 @@ def send(path: Path, url: str) -> None:
 
 
 def remove(url: str) -> None:
-    """Remove a file if it exists.
-
-    Raises:
-        ConfigError: if its protocol is not installed.
-        DataError: if it cannot be removed.
-    """
+    """Remove a file if it exists."""
     system, key = _system(url)
     with _data_errors(url, "removed"), suppress(FileNotFoundError):
         system.rm_file(key)

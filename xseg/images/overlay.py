@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -98,16 +97,6 @@ def _font(size: int) -> Font:
     return ImageFont.load_default(size)
 
 
-@dataclass(frozen=True)
-class Entry:
-    """One class in a legend, with its position in pixels from the top left corner of the strip."""
-
-    text: str
-    color: RGB
-    left: int
-    top: int
-
-
 def font_size(height: int, width: int) -> int:
     """Return the font size of the legend in pixels for an image of this size."""
     return min(64, max(11, round(math.sqrt(height * width) / 32)))
@@ -132,18 +121,18 @@ def add_legend(picture: Pixels, present: list[int], labels: LabelMap) -> Pixels:
     canvas = Image.new("RGB", (width, height + strip_height), BACKGROUND)
     canvas.paste(Image.fromarray(picture), (0, 0))
     draw = ImageDraw.Draw(canvas)
-    for entry in entries:
-        top = height + entry.top
-        box = (entry.left, top, entry.left + size - 1, top + size - 1)
-        draw.rectangle(box, fill=entry.color, outline=OUTLINE)
+    for text, color, left, top in entries:
+        draw.rectangle((left, height + top, left + size - 1, height + top + size - 1), fill=color, outline=OUTLINE)
         # "lm": aligns the middle of the text with the middle of the swatch for all letters
-        middle = (entry.left + size + size // 2, top + size // 2)
-        draw.text(middle, entry.text, fill=INK, font=_font(size), anchor="lm")
+        middle = (left + size + size // 2, height + top + size // 2)
+        draw.text(middle, text, fill=INK, font=_font(size), anchor="lm")
     return np.asarray(canvas)
 
 
-def _lay_out(present: list[int], labels: LabelMap, width: int, size: int) -> tuple[list[Entry], int]:
-    """Arrange entries in equal columns, row by row, and return them with the height of the strip."""
+def _lay_out(
+    present: list[int], labels: LabelMap, width: int, size: int
+) -> tuple[list[tuple[str, RGB, int, int]], int]:
+    """Return text, colour, left and top of entries in equal columns, row by row, and the height of the strip."""
     gap, row_height = size // 2, size + size // 2
     room = width - 2 * gap
     texts = [_shortened(labels.names[index], room - size - gap, size) for index in present]
@@ -152,7 +141,7 @@ def _lay_out(present: list[int], labels: LabelMap, width: int, size: int) -> tup
     pitch = max(widest, room // columns) if columns > 1 else widest
     pitch = min(pitch, 2 * widest)  # few entries stay together on a wide picture
     entries = [
-        Entry(text, labels.colors[index], gap + position % columns * pitch, gap + position // columns * row_height)
+        (text, labels.colors[index], gap + position % columns * pitch, gap + position // columns * row_height)
         for position, (index, text) in enumerate(zip(present, texts, strict=True))
     ]
     return entries, math.ceil(len(present) / columns) * row_height + gap

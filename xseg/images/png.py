@@ -118,15 +118,11 @@ def _check_rows(header: _Header, compressed: bytes, name: str) -> None:
 
 
 def _row_lengths(header: _Header) -> list[tuple[int, int]]:
-    """Return the number of rows of each pass, and the bytes of each of its rows, with the filter's."""
-    return [(rows, 1 + (width * header.depth * _CHANNELS[header.color] + 7) // 8) for rows, width in _sizes(header)]
-
-
-def _sizes(header: _Header) -> list[tuple[int, int]]:
-    """Return the rows and columns of each non-empty pass."""
+    """Return the rows of each non-empty pass, and the bytes of each of its rows, with the filter's."""
     passes = _PASSES if header.interlace else ((0, 0, 1, 1),)
     sizes = [(-(-(header.height - r) // down), -(-(header.width - c) // across)) for r, c, down, across in passes]
-    return [(rows, columns) for rows, columns in sizes if rows > 0 and columns > 0]
+    bits = header.depth * _CHANNELS[header.color]
+    return [(rows, 1 + (columns * bits + 7) // 8) for rows, columns in sizes if rows > 0 and columns > 0]
 
 
 def _packed(kind: bytes, data: bytes) -> bytes:

@@ -141,7 +141,9 @@ def decoding(name: PathArgument) -> Iterator[None]:
     except Image.DecompressionBombError as error:
         raise DataError(f"{name} is too large: {error}", remedy="cut it into smaller images") from error
     except Exception as error:  # damaged files raise almost any exception: SyntaxError, struct.error, KeyError
-        reason = "is empty" if _is_empty(Path(name)) else f"cannot be decoded ({error or type(error).__name__})"
+        path = Path(name)
+        empty = path.is_file() and path.stat().st_size == 0
+        reason = "is empty" if empty else f"cannot be decoded ({error or type(error).__name__})"
         raise DataError(f"{name} {reason}", expected="a complete image file", remedy="replace or remove it") from error
 
 
@@ -161,10 +163,6 @@ def read_array(file: BinaryIO) -> Array:
     """Read a .npy array without unpickling."""
     array: Array = np.load(file, allow_pickle=False)
     return array
-
-
-def _is_empty(path: Path) -> bool:
-    return path.is_file() and path.stat().st_size == 0
 
 
 def _is_plain_tiff(picture: Image.Image, channels: int) -> bool:

@@ -58,7 +58,8 @@ def read_tiff(file: BinaryIO, name: str, *, pixel_limit: int) -> tuple[Array, in
                 raise
             return _decode_otherwise(file, name, bands)
         axis = _band_axis(series)
-        array = array.reshape([size for place, size in enumerate(array.shape) if _is_kept(series.axes, place, axis)])
+        kept = [place for place, name in enumerate(series.axes) if name in "YX" or place == axis]
+        array = array.reshape([array.shape[place] for place in kept])
         if axis is not None and axis < series.axes.index("X"):
             array = np.moveaxis(array, 0, -1)
         return array, _orientation(series)
@@ -92,10 +93,6 @@ def _band_axis(series: TiffPageSeries) -> int | None:
     """Return the index of the axis that is neither height nor width and longer than 1; None if there is none."""
     found = enumerate(zip(series.axes, series.shape, strict=True))
     return next((place for place, (axis, size) in found if axis not in "YX" and size > 1), None)
-
-
-def _is_kept(axes: str, place: int, band_axis: int | None) -> bool:
-    return axes[place] in "YX" or place == band_axis
 
 
 def _shape(series: TiffPageSeries, name: str) -> tuple[int, int, int]:

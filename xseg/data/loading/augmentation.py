@@ -58,7 +58,8 @@ def training_transform(
         centred=options.rare_crops if class_weights else 0.0,
     )
     with known_arguments_only():
-        steps = [*_before_crop(options), crop, *_after_crop(options, normalization, fill, ignore_index)]
+        turns = [A.D4(p=1)] if options.augmentation == "aerial" else []  # before: they swap height and width
+        steps = [*turns, crop, *_after_crop(options, normalization, fill, ignore_index)]
         scale = normalization.maximum if normalization.maximum > 255 else 1.0  # see `_on_floats`
         padding = opencv_fill(tuple(value / scale for value in fill))
         listed = build_listed(options.transforms, fill=padding, ignore_index=ignore_index)
@@ -103,11 +104,6 @@ def _require_crop(pipeline: Transform, options: DataOptions, normalization: Norm
                 f"{moved.shape}, and labels 0 into {np.unique(labels).tolist()[:4]}",
                 expected="the same type and channels, and no new labels except the ignored one",
             )
-
-
-def _before_crop(options: DataOptions) -> list[Any]:
-    """Return the transforms of whole images: quarter turns would change the size of a crop that is not square."""
-    return [A.D4(p=1)] if options.augmentation == "aerial" else []
 
 
 def _after_crop(

@@ -54,13 +54,11 @@ class PairTransform(A.DualTransform):  # type: ignore[misc]
         except Exception as error:
             message = " ".join(str(error).split())[:200]
             raise ConfigError(f"transforms: {self.name} raised {type(error).__name__}: {message}") from error
-        kinds = [(getattr(array, "shape", None), getattr(array, "dtype", None)) for array in (image, mask)]
-        if not isinstance(moved, tuple | list) or [(_shape(new), _kind(new)) for new in moved] != kinds:
-            got = (
-                [f"{_kind(new)} of {_shape(new)}" for new in moved] if isinstance(moved, tuple | list) else repr(moved)
-            )
-            expected = " and ".join(f"{kind} of {shape}" for shape, kind in kinds)
-            raise ConfigError(f"transforms: {self.name} returned {got}", expected=f"image and mask, {expected}")
+        forms = [_form(array) for array in (image, mask)]
+        found = [_form(new) for new in moved] if isinstance(moved, tuple | list) else repr(moved)
+        if found != forms:
+            expected = f"image and mask, {' and '.join(forms)}"
+            raise ConfigError(f"transforms: {self.name} returned {found}", expected=expected)
         return {**params, "moved": moved}
 
     def apply(self, img: Array, moved: tuple[Array, Array], **params: Any) -> Array:  # noqa: ARG002 - albumentations'
@@ -131,12 +129,8 @@ def _torchvision_fill(kind: type, arguments: dict[str, Any], fill: float) -> dic
     return {**arguments, "fill": {tv_tensors.Image: images, tv_tensors.Mask: 0}}
 
 
-def _shape(value: Any) -> Any:
-    return getattr(value, "shape", None)
-
-
-def _kind(value: Any) -> Any:
-    return getattr(value, "dtype", type(value).__name__)
+def _form(value: Any) -> str:
+    return f"{getattr(value, 'dtype', type(value).__name__)} of {getattr(value, 'shape', None)}"
 
 
 @contextmanager

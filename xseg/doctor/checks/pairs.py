@@ -22,13 +22,14 @@ def sizes(summary: DataSummary) -> Iterator[Finding]:
     for split, found in summary.splits.items():
         differing = [pair for pair in found.pairs if pair.image and pair.mask and pair.image.size != pair.mask.size]
         turned = [pair for pair in differing if _turned(pair)]
-        yield from report(
-            "exif-disagreement", "error", split, title, where, map(_sizes, turned), (_turn(pair) for pair in turned)
-        )
+        files = ((pair.image_file, pair.mask_file) for pair in turned)
+        repairs = (Repair(mask.path, "turn", number=image.orientation) for image, mask in files if image and mask)
+        yield from report("exif-disagreement", "error", split, title, where, map(_sizes, turned), repairs)
         others = [pair for pair in differing if not _turned(pair)]
         alike = all(_same_shape(pair) for pair in others)
         remedy = "make them again, or resize them with nearest neighbour" if alike else "find the right masks"
-        repairs = (_resize(pair) for pair in others if alike)
+        wanted = ((pair.mask_file, pair.image) for pair in others if alike)
+        repairs = (Repair(mask.path, "resize", size=image.size) for mask, image in wanted if mask and image)
         wrong = "masks of another size than their image"
         yield from report("size-mismatch", "error", split, wrong, remedy, map(_sizes, others), repairs)
 
@@ -150,23 +151,11 @@ def _turned(pair: PairSummary) -> bool:
     return file is not None and mask is not None and file.orientation >= 5 and file.stored == mask.size
 
 
-def _turn(pair: PairSummary) -> Repair:
-    if pair.image_file is None or pair.mask_file is None:
-        raise ValueError(f"{pair.name} has no files")
-    return Repair(pair.mask_file.path, "turn", number=pair.image_file.orientation)
-
-
 def _same_shape(pair: PairSummary) -> bool:
     if pair.image is None or pair.mask is None or pair.mask_file is None:
         return False
     (height, width), (rows, columns) = pair.image.size, pair.mask.size
     return abs(height * columns / (width * rows) - 1) < _SAME_SHAPE
-
-
-def _resize(pair: PairSummary) -> Repair:
-    if pair.image is None or pair.mask_file is None:
-        raise ValueError(f"{pair.name} has no files")
-    return Repair(pair.mask_file.path, "resize", size=pair.image.size)
 
 
 def _sizes(pair: PairSummary) -> tuple[str, str]:
