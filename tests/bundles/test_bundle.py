@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 
 import pytest
 import torch
@@ -173,7 +174,7 @@ def test_numbers_of_any_size_are_one_line(bundle, tmp_path, path, digits):
 
 def test_a_size_that_no_memory_holds_is_one_line(bundle, tmp_path):
     save_bundle(bundle, tmp_path / "bundle")
-    change(tmp_path / "bundle", model={**bundle.model.config.to_dict(), "classes": 2**62})
+    change(tmp_path / "bundle", model={**asdict(bundle.model.config), "classes": 2**62})
     with pytest.raises(WeightsError, match="cannot be built") as caught:
         load_bundle(tmp_path / "bundle")
     assert "\n" not in str(caught.value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from torch.testing import assert_close
 import xseg
 from xseg.bundles.bundle import Bundle, load_bundle, save_bundle
 from xseg.errors import WeightsError
+from xseg.files.serialization import from_plain
 from xseg.images.normalization import Normalization
 from xseg.images.reading import read_image
 from xseg.labels.label_map import NO_LABEL
@@ -81,7 +83,7 @@ def test_a_classifier_is_no_model_to_predict_masks_with(saved):
 
 def test_a_configuration_survives_json():
     config = ClassifierConfig(fully_connected=(5, 4), width=0.5, ablation=xseg.Ablation(segments=4))
-    assert ClassifierConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+    assert from_plain(ClassifierConfig, json.loads(json.dumps(asdict(config))), "model") == config
 
 
 def dense(tensors):

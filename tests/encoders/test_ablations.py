@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 
 import pytest
 import torch
@@ -115,7 +116,7 @@ def test_what_is_no_ablation_is_refused(wrong):
 
 def test_a_models_configuration_keeps_it(ablation):
     config = ModelConfig(encoder="xception", ablation=ablation)
-    assert ModelConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+    assert from_plain(ModelConfig, json.loads(json.dumps(asdict(config))), "model") == config
     assert str(ablation)
     assert not str(Ablation())
 

@@ -8,6 +8,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from xseg.bundles.bundle import load_bundle
+from xseg.files.serialization import from_plain
 from xseg.images.normalization import Normalization
 from xseg.labels.label_map import LabelMap
 from xseg.metrics.confusion import confusion_matrix
@@ -158,7 +159,7 @@ def test_a_checkpoint_says_what_it_is_of_in_plain_values(tiny, tmp_path):
     run = RunDirectory(tmp_path)
     tiny.tiny_trainer(tmp_path, run_callbacks(run, RunOptions(), seed=0), 1).fit(task, datamodule=tiny.HalvesData())
     state = torch.load(run.last_checkpoint, weights_only=True)["xseg"]
-    assert ModelConfig.from_dict(state["model"]) == task.model.config
+    assert from_plain(ModelConfig, state["model"], "model") == task.model.config
     assert LabelMap.from_dict(state["labels"]) == task.labels
     assert Normalization(**state["normalization"]) == task.normalization
     assert state["data"] == {"records": 8}

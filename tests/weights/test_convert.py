@@ -239,7 +239,7 @@ def test_our_bundle_and_our_checkpoint_of_training_come_back(small_model, tmp_pa
 
 def test_a_checkpoint_that_describes_itself_needs_nothing_beside_it(small_model, tmp_path, capsys):
     labels, numbers = LabelMap(tuple("vwxyz"), ignored_raw_ids=(11,)), Normalization((0.4, 0.5, 0.6), (0.2, 0.2, 0.2))
-    told = {"model": small_model.config.to_dict(), "labels": labels.to_dict(), "normalization": asdict(numbers)}
+    told = {"model": asdict(small_model.config), "labels": labels.to_dict(), "normalization": asdict(numbers)}
     torch.save(checkpoint_of_training(small_model, xseg=told), tmp_path / "last.ckpt")
     assert run("convert", [str(tmp_path / "last.ckpt"), str(tmp_path / "bundle")]) == 0
     bundle = load_bundle(tmp_path / "bundle")
@@ -258,7 +258,7 @@ def test_a_checkpoint_that_describes_itself_wrongly_is_one_line(small_model, tmp
 
 
 def test_the_moving_average_of_a_training_is_taken(small_model, tmp_path):
-    told = {"model": small_model.config.to_dict()}
+    told = {"model": asdict(small_model.config)}
     plain = {f"model.{name}": torch.zeros_like(tensor) for name, tensor in small_model.state_dict().items()}
     extra = {"current_model_state": plain, "averaging_state": {"n_averaged": torch.tensor(7)}, "xseg": told}
     torch.save(checkpoint_of_training(small_model, **extra), tmp_path / "last.ckpt")

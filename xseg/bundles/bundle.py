@@ -106,7 +106,7 @@ def write_files(bundle: Bundle[SegmentationModel | XceptionClassifier], director
         "format": FORMAT,
         "task": bundle.task,
         "xseg_version": __version__,
-        "model": bundle.model.config.to_dict(),
+        "model": asdict(bundle.model.config),
         "labels": bundle.labels.to_dict(),
         "normalization": asdict(bundle.normalization),
         "preprocessing": dict(bundle.preprocessing),

@@ -14,7 +14,7 @@ import json
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -151,7 +151,7 @@ def _fingerprint(model: nn.Module) -> str:
     if not isinstance(config, ModelConfig):
         return ""
     last = list(model.parameters())[-2:]
-    digest = hashlib.sha256(json.dumps(config.to_dict(), sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps(asdict(config), sort_keys=True).encode())
     for parameter in last:
         digest.update(parameter.detach().float().cpu().numpy().tobytes())
     return digest.hexdigest()[:32]

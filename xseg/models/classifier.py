@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
@@ -11,7 +10,6 @@ from xseg.encoders.spec import EncoderSpec
 from xseg.encoders.variants import encoder_spec
 from xseg.encoders.xception import XceptionEncoder
 from xseg.errors import ConfigError
-from xseg.files.serialization import from_plain
 from xseg.nn.ablation import Ablation
 from xseg.nn.initialization import truncated_normal_
 from xseg.types import Padding
@@ -60,19 +58,6 @@ class ClassifierConfig:
             raise ConfigError(f"fully_connected={self.fully_connected}", expected="1 unit or more per layer")
         if not 0 <= self.dropout < 1:
             raise ConfigError(f"dropout={self.dropout}", expected="0 or more and below 1")
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return a dictionary that JSON can hold."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> ClassifierConfig:
-        """Return the configuration from a dictionary written by `to_dict`.
-
-        Raises:
-            ConfigError: if a key is unknown or a value is wrong.
-        """
-        return from_plain(cls, values, "classifier")
 
     def spec(self) -> EncoderSpec:
         """Return the table of the encoder.

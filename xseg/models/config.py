@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any
+from dataclasses import dataclass, field, fields, replace
 
 from xseg.errors import ConfigError
-from xseg.files.serialization import from_plain
 from xseg.models.architectures import find_architecture
 from xseg.nn.ablation import Ablation
 from xseg.types import OUTPUT_STRIDES, OutputStride, Padding
@@ -126,16 +124,3 @@ class ModelConfig(ModelOptions):
         if rates is not None:
             rates = tuple(max(1, rate * self.output_stride // output_stride) for rate in rates)
         return replace(self, output_stride=output_stride, atrous_rates=rates)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return a dictionary that JSON can hold."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> ModelConfig:
-        """Return the configuration from a dictionary written by `to_dict`.
-
-        Raises:
-            ConfigError: if a key is unknown or a value is wrong.
-        """
-        return from_plain(cls, values, "model")

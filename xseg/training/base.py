@@ -268,7 +268,7 @@ class BaseTask(LightningModule, ABC):
         means = {f"epoch_{name}": mean.so_far() for name, mean in self.training_means.items()}
         checkpoint[STATE_KEY] = {
             "task": self.task,
-            "model": self.model.config.to_dict(),
+            "model": asdict(self.model.config),
             "labels": self.labels.to_dict(),
             "normalization": asdict(self.normalization),
             "batch_size": self.batch_size,

@@ -59,7 +59,7 @@ def upgraded(checkpoint: dict[str, Any], run: Path, key: str) -> dict[str, Any]:
         "ClassificationData": {"epoch": checkpoint["epoch"], "position": batches * batch_size},
         key: {
             "task": "classification",
-            "model": bundle.model.config.to_dict(),
+            "model": asdict(bundle.model.config),
             "labels": bundle.labels.to_dict(),
             "normalization": asdict(bundle.normalization),
             "batch_size": batch_size,

@@ -7,7 +7,7 @@ import re
 import warnings
 import zipfile
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -175,7 +175,7 @@ def read_module(module: nn.Module) -> Source:
         raise WeightsError(f"{name} has batch normalisations with epsilons {epsilons}", expected="one epsilon")
     metadata: dict[str, Any] = {"epsilon": epsilons[0]} if epsilons else {}
     config = getattr(module, "config", None)
-    if config is not None and hasattr(config, "to_dict") and hasattr(config, "encoder"):
-        metadata["model"] = config.to_dict()
+    if is_dataclass(type(config)) and hasattr(config, "encoder"):
+        metadata["model"] = asdict(config)
     tensors = {key: tensor.detach() for key, tensor in module.state_dict().items()}
     return Source(name, tensors, metadata)

@@ -220,7 +220,7 @@ def _own(source: Source) -> Plan:
     prefix = "" if "stem.conv1.conv.weight" in source.tensors else "encoder."
     metadata = source.metadata
     try:
-        config = ModelConfig.from_dict(dict(metadata["model"])) if metadata.get("model") else None
+        config = from_plain(ModelConfig, metadata["model"], "model") if metadata.get("model") else None
         labels = LabelMap.from_dict(dict(metadata["labels"])) if metadata.get("labels") else None
         normalization = from_plain(Normalization, metadata.get("normalization") or {}, "normalization")
     except (TypeError, ValueError, AttributeError) as error:
