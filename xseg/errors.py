@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 
 class XsegError(Exception):
     """Base class of all errors that a user of xseg can cause.
@@ -24,6 +27,14 @@ class XsegError(Exception):
 
 class ConfigError(XsegError, ValueError):
     """An option, an argument or a configuration file is wrong."""
+
+
+def unknown_name(what: str, name: str, known: Iterable[str]) -> ConfigError:
+    """Return the error for a name that is not one of the known ones, with the nearest of these."""
+    names = list(known)
+    near = difflib.get_close_matches(name, names, n=1)
+    remedy = f"did you mean {near[0]}?" if near else ""
+    return ConfigError(f"{what} {name!r}", expected=f"one of {', '.join(names)}", remedy=remedy)
 
 
 class ShapeError(XsegError, ValueError):

@@ -30,7 +30,7 @@ def encoder_runner(conversion, padding="symmetric", subsampled_to=None):
 
     def run(images, stride):
         with torch.device("meta"):
-            spec = replace(encoder_spec(conversion.encoder), batch_norm=conversion.norm)
+            spec = replace(encoder_spec(conversion.encoder), batch_norm=conversion.plan.norm)
             encoder = XceptionEncoder(spec, output_stride=stride, padding=padding)
         encoder.load_state_dict(state, assign=True)
         maps = encoder.eval()(images)

@@ -265,7 +265,7 @@ def test_the_moving_average_of_a_training_is_taken(small_model, tmp_path):
     conversion = convert(read_source(tmp_path / "last.ckpt"))
     assert_same_state(conversion, small_model)
     assert conversion.plan.notes == ("the moving average of the weights is used",)
-    assert conversion.dropped["current_model_state"] == "replaced by their moving average"
+    assert conversion.claims.dropped["current_model_state"] == "replaced by their moving average"
 
 
 def test_an_encoder_takes_its_part_of_our_own_model(small_model, tmp_path):

@@ -52,7 +52,7 @@ def test_momentum_and_steps_are_left_out_and_averages_taken(deeplab_tensors, tmp
     write_checkpoint(tmp_path / "model.ckpt", tensors)
     conversion = convert(read_source(tmp_path / "model.ckpt.index"))
     assert float(conversion.claims.state["encoder.stem.conv1.conv.weight"].mean()) == 42
-    assert sorted(conversion.dropped) == ["global_step", name, f"{name}/Momentum"]
+    assert sorted(conversion.claims.dropped) == ["global_step", name, f"{name}/Momentum"]
 
 
 def test_known_numbers_of_classes_bring_names_and_colours(deeplab_tensors, tmp_path):
@@ -83,7 +83,7 @@ def test_an_encoder_of_imagenet_leaves_its_classifier_out(deeplab_tensors, tmp_p
     tensors["xception_41/logits/biases"] = np.ones(1001, np.float32)
     write_graph(tmp_path / "g.pb", tensors)
     conversion = convert(read_source(tmp_path / "g.pb"))
-    assert set(conversion.dropped) == {"xception_41/logits/weights", "xception_41/logits/biases"}
+    assert set(conversion.claims.dropped) == {"xception_41/logits/weights", "xception_41/logits/biases"}
     assert len(conversion.encoder_state()) > 400
     with pytest.raises(WeightsError, match="holds only an encoder"):
         _ = conversion.config

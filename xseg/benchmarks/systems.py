@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from xseg.files.atomic import write_text
+from xseg.files.atomic import write_table, write_text
 from xseg.lab.budget import count_multiply_adds
 from xseg.models.classifier import ClassifierConfig, XceptionClassifier
 
@@ -202,9 +200,6 @@ def _share(value: float | None) -> str:
 
 def write_systems(rows: Sequence[SystemRow], folder: Path) -> None:
     """Write systems.csv and systems.json, each completely or not at all."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, [field.name for field in fields(SystemRow)], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(asdict(row) for row in rows)
-    write_text(folder / TABLE_FILE, text.getvalue())
-    write_text(folder / JSON_FILE, json.dumps([asdict(row) for row in rows], indent=2) + "\n")
+    values = [asdict(row) for row in rows]
+    write_table(folder / TABLE_FILE, values)
+    write_text(folder / JSON_FILE, json.dumps(values, indent=2) + "\n")

@@ -172,7 +172,7 @@ def _write_encoder(conversion: Conversion, destination: Path, original: Original
         destination,
         state,
         encoder=conversion.encoder,
-        norm=conversion.norm,
+        norm=conversion.plan.norm,
         normalization=conversion.plan.normalization,
         source=conversion.source.name,
     )
@@ -215,7 +215,7 @@ def _encoder_runner(conversion: Conversion, state: dict[str, Tensor], stride: in
     from xseg.encoders.variants import encoder_spec
     from xseg.encoders.xception import XceptionEncoder
 
-    spec = replace(encoder_spec(conversion.encoder), batch_norm=conversion.norm)
+    spec = replace(encoder_spec(conversion.encoder), batch_norm=conversion.plan.norm)
     padding: Any = "tf_same" if conversion.plan.origin == "keras" else "symmetric"
     with torch.device("meta"):
         encoder = XceptionEncoder(spec, output_stride=stride, padding=padding)  # type: ignore[arg-type]

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
-
 from xseg.encoders.spec import EncoderSpec, Stage
-from xseg.errors import ConfigError
+from xseg.errors import unknown_name
 from xseg.nn.norm import NormSpec
 
 # Keras: epsilon 1e-3, momentum 0.99. TF DeepLab: epsilon 1e-3, decay 0.9997, too slow for a short training, so timm's
@@ -82,10 +80,5 @@ def encoder_spec(name: str) -> EncoderSpec:
         ConfigError: if no encoder has this name.
     """
     if name not in VARIANTS:
-        near = difflib.get_close_matches(name, VARIANTS, n=1)
-        raise ConfigError(
-            f"encoder {name!r}",
-            expected=f"one of {', '.join(VARIANTS)}",
-            remedy=f"did you mean {near[0]}?" if near else "",
-        )
+        raise unknown_name("encoder", name, VARIANTS)
     return VARIANTS[name]

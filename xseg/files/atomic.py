@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from xseg.types import PathArgument
 
@@ -47,3 +50,12 @@ def write_text(path: PathArgument, text: str) -> Path:
     with atomic_path(path) as beside:
         beside.write_text(text, encoding="utf-8", newline="")
     return Path(path)
+
+
+def write_table(path: PathArgument, rows: Sequence[Mapping[str, Any]]) -> Path:
+    """Write a CSV with the values of each row by column, completely or not at all, and return the path."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(dict.fromkeys(name for row in rows for name in row)), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return write_text(path, text.getvalue())

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -12,7 +10,7 @@ from statistics import fmean
 
 from markupsafe import Markup
 
-from xseg.files.atomic import write_text
+from xseg.files.atomic import write_table, write_text
 from xseg.lab.study import Trained
 from xseg.lab.training import Curve
 from xseg.reports.charts import Series, draw_curves
@@ -104,11 +102,7 @@ def _apart(first: NetworkResult, other: NetworkResult) -> str:
 def write_results(trained: Trained, folder: Path) -> None:
     """Write table.csv, results.json, figure.svg and report.html, each completely or not at all."""
     table = rows(trained)
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(asdict(table[0])), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(asdict(row) for row in table)
-    write_text(folder / TABLE_FILE, text.getvalue())
+    write_table(folder / TABLE_FILE, [asdict(row) for row in table])
     values = {
         "study": trained.study.name,
         "settings": asdict(trained.settings),

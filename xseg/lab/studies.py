@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass, field
 
-from xseg.errors import ConfigError
+from xseg.errors import ConfigError, unknown_name
 from xseg.nn.ablation import Ablation
 
 FULLY_CONNECTED = 2.0  # ratio of a fully connected layer's units to the encoder's features: 4096 / 2048 in the paper
@@ -120,7 +119,5 @@ def study_named(name: str) -> Study:
         ConfigError: if no study has this name.
     """
     if name not in STUDIES:
-        near = difflib.get_close_matches(name, STUDIES, n=1)
-        remedy = f"did you mean {near[0]}?" if near else ""
-        raise ConfigError(f"study {name!r}", expected=f"one of {', '.join(STUDIES)}", remedy=remedy)
+        raise unknown_name("study", name, STUDIES)
     return STUDIES[name]

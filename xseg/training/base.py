@@ -21,6 +21,8 @@ from xseg.data.loading.datamodule import RecordData
 from xseg.files.objects import is_class_path
 from xseg.images.normalization import Normalization
 from xseg.labels.label_map import LabelMap
+from xseg.metrics.classification import ClassificationScores
+from xseg.metrics.scores import Scores
 from xseg.training.auxiliary import AuxiliaryHead
 from xseg.training.batch_norm import normalization_layers
 from xseg.training.checkpoints.io import STATE_KEY
@@ -53,6 +55,7 @@ class BaseTask(LightningModule, ABC):
         unit: unit of a prediction, such as "pixel" or "image".
         balancing: remedy if one class dominates the others.
         datamodule: class of the data module whose position in an epoch is saved in checkpoints.
+        scores: scores of the last validation.
         statistics_frozen: whether the encoder's normalisation statistics are frozen; set before training.
     """
 
@@ -63,6 +66,7 @@ class BaseTask(LightningModule, ABC):
     datamodule: ClassVar[type[RecordData[Any, Any]]]
     options: LearningOptions
     model: Network
+    scores: Scores | ClassificationScores | None
 
     def __init__(
         self,
@@ -78,7 +82,8 @@ class BaseTask(LightningModule, ABC):
         super().__init__()
         self.options, self.labels, self.normalization = options, labels, normalization
         self.batch_size, self.identity = batch_size, dict(identity or {})
-        self.model, self.auxiliary = model, auxiliary
+        self.model, self.auxiliary, self.scores = model, auxiliary, None
+        self.preprocessing: dict[str, Any] = {}
         for block in encoder_blocks(model)[: options.freeze_encoder_blocks]:
             block.requires_grad_(False)
         self.mean_loss, self.validation_loss = RunningMean(), RunningMean()
@@ -107,16 +112,16 @@ class BaseTask(LightningModule, ABC):
         """Return the scores of the last validation by the names in `score_names`; None for undefined scores."""
 
     @abstractmethod
-    def confusion_counts(self) -> Sequence[Sequence[int]]:
-        """Return the counts of the last validation per label (row) and prediction (column)."""
-
-    @abstractmethod
-    def bundle(self, model: Network, provenance: Mapping[str, Any]) -> Bundle[Network]:
-        """Return the bundle of a model with the weights of this training."""
-
-    @abstractmethod
     def unloaded_model(self) -> Network:
         """Return a model like the task's, with other weights."""
+
+    def confusion_counts(self) -> Sequence[Sequence[int]]:
+        """Return the counts of the last validation per label (row) and prediction (column)."""
+        return () if self.scores is None else self.scores.confusion
+
+    def bundle(self, model: Network, provenance: Mapping[str, Any]) -> Bundle[Network]:
+        """Return the bundle of a model with the weights of this training."""
+        return Bundle(model, self.labels, self.normalization, provenance, self.preprocessing)
 
     @property
     def training_means(self) -> dict[str, RunningMean]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from xseg.bundles.bundle import Bundle
 from xseg.bundles.pretrained_classifier import load_encoder
 from xseg.data.loading.datamodule import ClassificationData
 from xseg.images.normalization import Normalization
@@ -61,21 +60,16 @@ class ClassificationTask(BaseTask):
 
     Args:
         options: options of the classifier and its training.
-        labels: classes of the data set.
-        normalization: normalisation of the images, saved with the weights.
         model: classifier.
         preprocessing: preprocessing of the images as a dictionary, saved with the weights.
-        batch_size: images per step and process, for rates that depend on it.
-        identity: further values for checkpoints, to check later whether they fit.
-
-    Attributes:
-        scores: scores of the last validation.
+        labels, normalization, batch_size, identity: see `BaseTask`.
     """
 
     main_score, task, datamodule = "val/accuracy", "classification", ClassificationData
     unit, balancing = "image", "add images of the rare classes"
     options: ClassifierOptions
     model: XceptionClassifier
+    scores: ClassificationScores | None
 
     def __init__(
         self,
@@ -94,7 +88,6 @@ class ClassificationTask(BaseTask):
         self.preprocessing = dict(preprocessing or {})
         self.mean_accuracy, self.found = RunningMean(), RunningMean()
         self.counts = ValidationCounts((), classes=len(labels), ignore_index=labels.ignore_index)
-        self.scores: ClassificationScores | None = None
 
     @property
     def training_means(self) -> dict[str, RunningMean]:
@@ -135,14 +128,6 @@ class ClassificationTask(BaseTask):
         if self.scores is None:
             return {}
         return dict(zip(self.score_names(), (self.scores.accuracy, self.scores.top5), strict=True))
-
-    def confusion_counts(self) -> Sequence[Sequence[int]]:
-        """Return the number of images of the last validation per class (row) and predicted class (column)."""
-        return () if self.scores is None else self.scores.confusion
-
-    def bundle(self, model: XceptionClassifier, provenance: Mapping[str, Any]) -> Bundle[XceptionClassifier]:  # type: ignore[override]
-        """Return the bundle of a model with the weights of this training."""
-        return Bundle(model, self.labels, self.normalization, provenance, self.preprocessing)
 
     def unloaded_model(self) -> XceptionClassifier:
         """Return a model like the task's, with other weights."""

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor, distributed
 
-from xseg.bundles.bundle import Bundle
 from xseg.data.loading.datamodule import SegmentationData
 from xseg.images.normalization import Normalization
 from xseg.labels.label_map import LabelMap
@@ -41,23 +40,18 @@ class SegmentationTask(BaseTask):
 
     Args:
         options: options of the model and its training.
-        labels: classes of the data set.
-        normalization: normalisation of the images, saved with the weights.
         in_channels: number of image channels.
         class_weights: class weights of the cross-entropy; None for 1.
         metrics: metrics in addition to the default metrics.
-        batch_size: images per step and process, for rates that depend on it.
         restored: configuration of the model in a checkpoint, whose weights are loaded later; None for a new training.
-        identity: further values for checkpoints, to check later whether they fit.
-
-    Attributes:
-        scores: scores of the last validation.
+        labels, normalization, batch_size, identity: see `BaseTask`.
     """
 
     main_score, task, datamodule = "val/miou", "segmentation", SegmentationData
     unit, balancing = "pixel", "set model.loss.class_weights to auto"
     options: TaskOptions
     model: SegmentationModel
+    scores: Scores | None
 
     def __init__(
         self,
@@ -96,7 +90,6 @@ class SegmentationTask(BaseTask):
         always = [name for name, kind in METRICS.items() if kind.validated]
         self.metrics = create_metrics(metrics, names=always, **numbers)
         self.counts = ValidationCounts(self.metrics, **numbers)
-        self.scores: Scores | None = None
 
     @property
     def loss_parts(self) -> Mapping[str, Tensor]:
@@ -152,14 +145,6 @@ class SegmentationTask(BaseTask):
             return {}
         values = [*self.scores.overall.values(), *(each for row in self.scores.per_class.values() for each in row)]
         return dict(zip(self.score_names(), values, strict=True))
-
-    def confusion_counts(self) -> Sequence[Sequence[int]]:
-        """Return the pixel counts of the last validation per label (row) and prediction (column)."""
-        return () if self.scores is None else self.scores.confusion
-
-    def bundle(self, model: SegmentationModel, provenance: Mapping[str, Any]) -> Bundle[SegmentationModel]:  # type: ignore[override]
-        """Return a bundle of a model with weights of this training."""
-        return Bundle(model, self.labels, self.normalization, provenance)
 
     def unloaded_model(self) -> SegmentationModel:
         """Return a model of the same architecture, with other weights."""

@@ -12,7 +12,6 @@ from xseg.encoders.variants import encoder_spec
 from xseg.encoders.xception import XceptionEncoder
 from xseg.errors import WeightsError
 from xseg.models.config import ModelConfig
-from xseg.nn.norm import NormSpec
 from xseg.weights.formats.source import Source
 from xseg.weights.origins.registry import Plan, plan_conversion
 from xseg.weights.origins.rules import Claims, claim, fit
@@ -34,11 +33,6 @@ class Conversion:
         return self.plan.encoder
 
     @property
-    def norm(self) -> NormSpec:
-        """Epsilon and momentum of the encoder's batch normalisations."""
-        return self.plan.norm
-
-    @property
     def config(self) -> ModelConfig:
         """Configuration of the whole model.
 
@@ -55,11 +49,6 @@ class Conversion:
             )
         channels = self.claims.state[f"{ENCODER}stem.conv1.conv.weight"].shape[1]
         return replace(self.plan.config, in_channels=channels)
-
-    @property
-    def dropped(self) -> Mapping[str, str]:
-        """Reason for each tensor of the source that was left out, by name."""
-        return self.claims.dropped
 
     def encoder_state(self) -> dict[str, Tensor]:
         """Return the encoder's state at full depth, without prefix and without the decoder's tensors.

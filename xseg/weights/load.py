@@ -72,5 +72,5 @@ def load_encoder_source(encoder: XceptionEncoder, source: Source) -> NormSpec:
     nn.Module.load_state_dict(encoder, {name: state[name] for name in own})  # SMP's encoders override it
     for module in encoder.modules():
         if isinstance(module, nn.BatchNorm2d):
-            module.eps, module.momentum = conversion.norm.eps, conversion.norm.momentum
-    return conversion.norm
+            module.eps, module.momentum = conversion.plan.norm.eps, conversion.plan.norm.momentum
+    return conversion.plan.norm

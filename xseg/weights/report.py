@@ -30,7 +30,7 @@ def describe(conversion: Conversion) -> list[str]:
             f"model: {config.classes} classes, {', '.join(parts) or 'no ASPP and no decoder'}, multi-grid "
             f"{config.multi_grid}, padding {config.padding}"
         )
-    for reason, count in Counter(conversion.dropped.values()).items():
+    for reason, count in Counter(conversion.claims.dropped.values()).items():
         lines.append(f"left out: {count} tensors, {reason}")
     return [*lines, *(f"note: {note}" for note in plan.notes)]
 
@@ -43,6 +43,6 @@ def provenance(conversion: Conversion, *, entry: Entry | None = None, notes: tup
         "origin": conversion.plan.origin,
         **published,
         "tensors": len(conversion.claims.state),
-        "left_out": dict(Counter(conversion.dropped.values())),
+        "left_out": dict(Counter(conversion.claims.dropped.values())),
         "notes": [*conversion.plan.notes, *notes],
     }

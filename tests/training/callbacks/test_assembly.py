@@ -6,9 +6,10 @@ from lightning.pytorch import Callback
 from safetensors.torch import load_file
 
 from xseg.bundles.bundle import load_bundle
+from xseg.files.atomic import write_table
 from xseg.training.callbacks.assembly import run_callbacks
 from xseg.training.callbacks.best_bundles import BestBundles
-from xseg.training.callbacks.epoch_table import EpochTable, read_table, write_table
+from xseg.training.callbacks.epoch_table import EpochTable, read_table
 from xseg.training.checkpoints.run_directory import RunDirectory
 from xseg.training.options.run import RunOptions
 

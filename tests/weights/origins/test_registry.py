@@ -48,7 +48,7 @@ def test_timm_computes_the_same(name, tmp_path):
     save_file(network.state_dict(), tmp_path / "model.safetensors")
     conversion = convert(read_source(tmp_path / "model.safetensors"))
     assert conversion.encoder == name
-    assert {*conversion.dropped} == {"head.fc.weight", "head.fc.bias"}
+    assert {*conversion.claims.dropped} == {"head.fc.weight", "head.fc.bias"}
     original, strides, _ = original_runner(conversion)
     sizes = SIZES if name == "xception71" else EVEN
     assert_equal(compare(encoder_runner(conversion), original, strides=strides, sizes=sizes), TAPS)
@@ -62,7 +62,7 @@ def test_timm_is_the_same_live_and_from_every_file(tmp_path):
     )
     save_file(network.state_dict(), tmp_path / "a.safetensors")
     live = convert(read_source(network))
-    assert live.norm.eps == 1e-5
+    assert live.plan.norm.eps == 1e-5
     for path in ("a.pth", "a.safetensors"):
         other = convert(read_source(tmp_path / path)).encoder_state()
         assert all(torch.equal(other[name], tensor) for name, tensor in live.encoder_state().items())
@@ -74,7 +74,7 @@ def test_a_live_models_own_epsilon_is_taken():
     for part in network.modules():
         if isinstance(part, nn.BatchNorm2d):
             part.eps = 0.005
-    assert convert(read_source(network)).norm.eps == 0.005
+    assert convert(read_source(network)).plan.norm.eps == 0.005
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +96,7 @@ def test_cadene_computes_the_same_with_pointwise_kernels_of_two_axes_too(cadene,
         state = {key: value for key, value in state.items() if "num_batches_tracked" not in key}
     torch.save(state, tmp_path / "xception.pth")
     conversion = convert(read_source(tmp_path / "xception.pth"))
-    assert (conversion.plan.origin, conversion.norm.eps) == ("cadene", 1e-5)
+    assert (conversion.plan.origin, conversion.plan.norm.eps) == ("cadene", 1e-5)
     original, strides, _ = original_runner(conversion)
     assert_equal(compare(encoder_runner(conversion), original, strides=strides, sizes=SIZES), TAPS)
 
@@ -123,7 +123,7 @@ def test_live_smp_models_give_their_encoder(cadene):
     converted = convert(read_source(network))
     state, alone = converted.encoder_state(), convert(read_source(cadene)).encoder_state()
     assert all(torch.equal(state[name], tensor) for name, tensor in alone.items())
-    assert set(converted.dropped.values()) == {"another project's decoder, which uses other feature maps"}
+    assert set(converted.claims.dropped.values()) == {"another project's decoder, which uses other feature maps"}
 
 
 def test_live_smp_models_over_timm_give_their_encoder():

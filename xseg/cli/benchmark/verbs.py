@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from collections.abc import Sequence
 
 from xseg.cli import EXIT_OK
-from xseg.errors import ConfigError
+from xseg.errors import unknown_name
 
 STUDIES = {
     "predict": ("xseg.cli.benchmark.predict", "speed of prediction, compared with the bare model and SMP"),
@@ -28,8 +27,6 @@ def main(arguments: Sequence[str]) -> int:
         print("\n".join(["usage: xseg benchmark STUDY [options]", "", "studies:", *rows]))
         return EXIT_OK
     if study not in STUDIES:
-        near = difflib.get_close_matches(study, STUDIES, n=1)
-        hint = f"did you mean {near[0]}?" if near else ""
-        raise ConfigError(f"unknown study {study!r}", expected=f"one of {', '.join(STUDIES)}", remedy=hint)
+        raise unknown_name("unknown study", study, STUDIES)
     status: int = importlib.import_module(STUDIES[study][0]).main(rest)
     return status

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from collections.abc import Sequence
 
 from xseg.cli import EXIT_OK
 from xseg.cli.data.options import ACTIONS
-from xseg.errors import ConfigError
+from xseg.errors import unknown_name
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -27,12 +26,7 @@ def main(arguments: Sequence[str]) -> int:
     if action in ACTIONS:
         status: int = getattr(importlib.import_module(f"xseg.cli.data.{action}"), action)(rest)
         return status
-    near = difflib.get_close_matches(action, ACTIONS, n=1)
-    raise ConfigError(
-        f"unknown action {action!r}",
-        expected=f"one of {', '.join(ACTIONS)}",
-        remedy=f"did you mean {near[0]}?" if near else "",
-    )
+    raise unknown_name("unknown action", action, ACTIONS)
 
 
 def _usage() -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from xseg.files.atomic import write_text
+from xseg.files.atomic import write_table
 from xseg.files.memory import peak_memory
 from xseg.training.base import BaseTask
 
@@ -83,7 +82,7 @@ class EpochTable(Callback):
         if not trainer.is_global_zero:
             return
         self.rows.append(row)
-        write_table(self.path, self.rows)
+        write_table(self.path, [{name: _cell(value) for name, value in row.items()} for row in self.rows])
         epochs = trainer.max_epochs if trainer.max_epochs is not None and trainer.max_epochs > 0 else None
         self._durations.append(float(row["seconds"] or 0.0))
         mean = sum(self._durations) / len(self._durations)
@@ -146,16 +145,6 @@ def read_table(path: Path) -> list[Row]:
         return []
     with path.open(encoding="utf-8", newline="") as file:
         return [{name: float(cell) if cell else None for name, cell in row.items()} for row in csv.DictReader(file)]
-
-
-def write_table(path: Path, rows: list[Row]) -> None:
-    """Write rows with the same columns as CSV, completely or not at all."""
-    text = io.StringIO()
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({name: _cell(row.get(name)) for name in columns} for row in rows)
-    write_text(path, text.getvalue())
 
 
 def _cell(value: float | None) -> str:
