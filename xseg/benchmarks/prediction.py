@@ -36,14 +36,7 @@ PEER_CLASSES = 11
 
 @dataclass(frozen=True)
 class Comparison:
-    """Speeds of two implementations, measured in interleaved rounds.
-
-    Args:
-        name: name of the comparison.
-        ours: images per second in each round.
-        other: images per second of the other implementation in each round.
-        details: settings of the runs.
-    """
+    """Speeds of two implementations in images per second, one per interleaved round."""
 
     name: str
     ours: tuple[float, ...]

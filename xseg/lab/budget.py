@@ -22,16 +22,7 @@ _STEPS, _WIDER = 7, 1.3  # steps of the search for a width, and factor after a n
 
 @dataclass(frozen=True)
 class Network:
-    """A variant with a width.
-
-    Args:
-        variant: variant of the study.
-        width: multiplier of the encoder's channels, rounded to whole channels.
-        classes: number of outputs.
-        dropout: dropout before the output layer.
-        parameters: number of trainable parameters.
-        multiply_adds: multiply-adds per image; 0 until counted.
-    """
+    """A variant with a width, the multiplier of its channels; multiply-adds are per image, and 0 until counted."""
 
     variant: Variant
     width: float

@@ -21,19 +21,9 @@ TABLE_FILE, JSON_FILE, FIGURE_FILE, PAGE_FILE = "table.csv", "results.json", "fi
 
 @dataclass(frozen=True)
 class NetworkResult:
-    """Results of one network; accuracies are shares of the validation images.
+    """Results of one network over its seeds; accuracies are shares of the validation images.
 
-    Args:
-        variant: name of the variant.
-        parameters: number of trainable parameters.
-        multiply_adds: multiply-adds per image.
-        width: multiplier of Xception's channels.
-        seeds: number of trainings.
-        final: mean final accuracy.
-        final_low: lowest final accuracy of a seed.
-        final_high: highest final accuracy of a seed.
-        mean: accuracy averaged over training and seeds; higher for faster convergence.
-        seconds: mean time of a training.
+    `mean` is the accuracy averaged over training, too: higher for faster convergence. `seconds` are of one training.
     """
 
     variant: str

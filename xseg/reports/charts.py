@@ -19,15 +19,7 @@ LINES = ("#3b82f6", "#f59e0b", "#10b981", "#ef4444", "#8b5cf6", "#06b6d4")  # re
 
 @dataclass(frozen=True)
 class Series:
-    """One curve.
-
-    Args:
-        name: text in the legend.
-        steps: steps in ascending order.
-        values: one value per step.
-        low: lower edge of a band around the curve, one value per step; empty for no band.
-        high: upper edge of the band.
-    """
+    """One curve: ascending steps, values, and the edges of a band around it; these are empty for no band."""
 
     name: str
     steps: tuple[float, ...]

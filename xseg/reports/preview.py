@@ -22,13 +22,7 @@ from xseg.types import Split
 
 @dataclass(frozen=True, eq=False)
 class PreviewSample:
-    """One sample of a preview.
-
-    Args:
-        name: name of the record, with the epoch if augmented.
-        image: image, (H, W, C) uint8, uint16 or float32.
-        mask: train ids, (H, W); None if the image has no label.
-    """
+    """One sample of a preview: (H, W, C) uint8, uint16 or float32, and train ids (H, W); None without a label."""
 
     name: str
     image: Array

@@ -21,13 +21,7 @@ _COLUMNS = 4  # pictures in a row of a contact sheet
 
 @dataclass(frozen=True, eq=False)
 class Card:
-    """One sample on the page.
-
-    Args:
-        name: text below the pictures.
-        pictures: pictures side by side, each (H, W, 3) uint8.
-        classes: train ids in the mask.
-    """
+    """One sample on the page: its name, pictures side by side, each (H, W, 3) uint8, and train ids in its mask."""
 
     name: str
     pictures: tuple[NDArray[np.uint8], ...]

@@ -22,13 +22,7 @@ Config = TypeVar("Config", ModelConfig, ClassifierConfig)
 
 @dataclass(frozen=True)
 class Batching:
-    """Number of images per step.
-
-    Args:
-        batch_size: images per process and batch.
-        processes: number of processes.
-        accumulated: batches per step.
-    """
+    """Number of images per step: images per process and batch, processes, and batches per step."""
 
     batch_size: int
     processes: int

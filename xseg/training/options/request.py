@@ -20,18 +20,7 @@ Data = TypeVar("Data", bound=DataOptions | ClassDataOptions, covariant=True)
 
 @dataclass(frozen=True)
 class TrainRequest(Generic[Model, Data]):
-    """Options of a training, except those of Lightning's Trainer.
-
-    Args:
-        task: name of the task, which determines the types of `model` and `data`.
-        model: model and training options.
-        data: data options.
-        run: run directory.
-        options: run options.
-        resume: path of the checkpoint to resume from.
-        overwrite: whether to replace an older run in the same folder.
-        seed: random seed.
-    """
+    """Options of a training, except those of Lightning's Trainer; `task` determines the types of `model` and `data`."""
 
     task: Task
     model: Model

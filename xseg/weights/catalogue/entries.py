@@ -19,13 +19,7 @@ TIMM = "timm xception_aligned.py default_cfgs; timm results/results-imagenet.csv
 
 @dataclass(frozen=True)
 class HubFile:
-    """A file in a repository of the Hugging Face Hub.
-
-    Args:
-        repo: owner and name.
-        filename: path inside the repository.
-        revision: commit that is known to hold these weights; None for the newest.
-    """
+    """A file of a repository "owner/name" on the Hugging Face Hub, at a commit that holds it; None for the newest."""
 
     repo: str
     filename: str = "model.safetensors"
@@ -34,13 +28,7 @@ class HubFile:
 
 @dataclass(frozen=True)
 class WebFile:
-    """A file at an address.
-
-    Args:
-        url: address.
-        md5: published MD5, if any.
-        sha256: published SHA-256, if any.
-    """
+    """A file at an address, with its published checksums, if any."""
 
     url: str
     md5: str | None = None

@@ -16,13 +16,9 @@ Runner: TypeAlias = Callable[[Tensor, int], Mapping[str, Tensor]]
 
 @dataclass(frozen=True)
 class Difference:
-    """Difference of one output from the original's.
+    """Largest difference of one output, relative to the largest value of the original's.
 
-    Args:
-        size: height and width of the image.
-        output_stride: output stride of both networks.
-        name: "1" to "5" for the encoder's feature maps, or "logits".
-        relative: largest difference divided by the largest value.
+    `name` is "1" to "5" for the encoder's feature maps, or "logits"; `size` is the height and width of the image.
     """
 
     size: tuple[int, int]

@@ -175,7 +175,7 @@ def read_module(module: nn.Module) -> Source:
         raise WeightsError(f"{name} has batch normalisations with epsilons {epsilons}", expected="one epsilon")
     metadata: dict[str, Any] = {"epsilon": epsilons[0]} if epsilons else {}
     config = getattr(module, "config", None)
-    if is_dataclass(type(config)) and hasattr(config, "encoder"):
+    if is_dataclass(config) and not isinstance(config, type) and hasattr(config, "encoder"):
         metadata["model"] = asdict(config)
     tensors = {key: tensor.detach() for key, tensor in module.state_dict().items()}
     return Source(name, tensors, metadata)

@@ -70,13 +70,7 @@ def norm_rules(
 
 @dataclass(frozen=True)
 class Claims:
-    """Result of renaming the tensors of a source.
-
-    Args:
-        state: tensors by our name.
-        used: source names by our name.
-        dropped: reasons by source name.
-    """
+    """Result of renaming: tensors and source names by our name, and reasons for dropped tensors by source name."""
 
     state: Mapping[str, Tensor]
     used: Mapping[str, str]
