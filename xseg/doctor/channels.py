@@ -40,15 +40,9 @@ class ChannelStatistics:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ChannelSums:
-    """Sums of stored values over the pixels of images of one type.
+    """Sums of stored values and of their squares over the pixels of images of one type, and the values' range.
 
-    Args:
-        kind: type of the values.
-        pixels: number of pixels.
-        sums: sum of each channel.
-        squares: sum of squares of each channel.
-        low: smallest value of each channel.
-        high: largest value of each channel.
+    Arrays have one value per channel.
     """
 
     kind: str

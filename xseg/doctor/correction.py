@@ -37,14 +37,7 @@ _ORDER: tuple[RepairKind, ...] = (
 
 @dataclass(frozen=True)
 class Correction:
-    """Summary of a corrected copy.
-
-    Args:
-        root: folder of the copy.
-        copied: number of unchanged files.
-        changed: number of changed files.
-        left_out: number of files left out.
-    """
+    """Folder of a corrected copy, and its numbers of unchanged, changed and left out files."""
 
     root: Path
     copied: int

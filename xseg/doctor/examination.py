@@ -23,12 +23,7 @@ from xseg.types import SPLITS, Split
 
 @dataclass(frozen=True)
 class Examination:
-    """Result of an examination.
-
-    Args:
-        summary: summary of the data set.
-        findings: findings, errors first.
-    """
+    """Summary of a data set, and its findings, errors first."""
 
     summary: DataSummary
     findings: tuple[Finding, ...]

@@ -21,14 +21,9 @@ _DESKTOP_FILES = frozenset({"thumbs.db", "desktop.ini"})
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One image and mask to examine.
+    """One image and mask to examine; without a record for the reader, the file has no partner.
 
-    Args:
-        name: name of the record.
-        image: path of the image; None if there is none.
-        mask: path of the mask; None if there is none.
-        record: record for the reader; None for a file without partner.
-        similar: for an image without a mask, the file with the name most similar to the expected mask, if any.
+    `similar` is, for an image without a mask, the file with the name most similar to the expected mask, if any.
     """
 
     name: str
@@ -40,14 +35,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Listing:
-    """The files of a split.
-
-    Args:
-        tasks: pairs by name; one file of a pair may be missing.
-        strays: files that do not belong to the split.
-        fault: reason why the split cannot be listed; empty if it can.
-        exists: whether the split exists.
-    """
+    """The files of a split: pairs by name, of which one file may be missing; the rest is as in `SplitSummary`."""
 
     tasks: tuple[Task, ...] = ()
     strays: tuple[Stray, ...] = ()

@@ -28,11 +28,7 @@ _TRANSPARENT_MODES = ("LA", "PA", "La", "RGBA", "RGBa")
 
 @dataclass(frozen=True)
 class PairSummarizer:
-    """Summarizes pairs; sent to each worker process once.
-
-    Args:
-        reader: reader of the data set.
-    """
+    """Summarizes pairs of a reader; sent to each worker process once."""
 
     reader: Reader
 

@@ -245,11 +245,7 @@ def _normalization(folders: ClassFolders) -> Normalization:
 
 
 def _require_range(record: Record, image: Array, normalization: Normalization) -> None:
-    """Check that an image has the same depth as the first one.
-
-    Raises:
-        DataError: if it has another depth.
-    """
+    """Raise an error if an image has another depth than the first one."""
     if largest_value(str(image.dtype)) != normalization.maximum:
         raise DataError(
             f"{record.image} has {image.dtype} pixels, and the first training image has values up to "

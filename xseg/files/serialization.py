@@ -44,11 +44,7 @@ def from_plain(kind: type[Built], values: object, where: str) -> Built:
 
 
 def _value(hint: Any, value: Any, where: str) -> Any:
-    """Return a value if it has the type.
-
-    Raises:
-        ConfigError: if it has another type.
-    """
+    """Return a value if it has the type, or raise an error."""
     if isinstance(value, int) and not -LARGEST - 1 <= value <= LARGEST:
         raise ConfigError(
             f"{where} is an integer of {value.bit_length()} bits", expected="a number from -2**63 to 2**63 - 1"

@@ -1,14 +1,16 @@
-"""Suppress messages of image decoders; errors are raised as exceptions with the file name."""
+"""Image decoders without messages; errors are raised as exceptions with the file name."""
 
 from __future__ import annotations
 
 import ctypes
 import logging
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
+from typing import Any
 
 import cv2
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 
@@ -24,14 +26,17 @@ def silence_decoders() -> None:
             setter(None)
 
 
-@contextmanager
-def quiet_opencv() -> Iterator[None]:
-    """Silence OpenCV's log while the context is open."""
+def decode_with_opencv(content: bytes) -> NDArray[Any] | None:
+    """Decode an image as (H, W) or (H, W, C) in RGB order, without messages; None if OpenCV cannot."""
     level = _set_log_level(0)
     try:
-        yield
+        array = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     finally:
         _set_log_level(level)
+    if array is None or array.ndim == 2:
+        return array
+    order = {3: [2, 1, 0], 4: [2, 1, 0, 3]}.get(array.shape[2])
+    return array[..., order] if order else array
 
 
 def _set_log_level(level: int) -> int:

@@ -14,7 +14,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from xseg.errors import DataError, XsegError
 from xseg.images.png import checked_png, is_png, require_possible_size
-from xseg.images.quiet import quiet_opencv, silence_decoders
+from xseg.images.quiet import decode_with_opencv, silence_decoders
 from xseg.images.tiff import is_tiff, read_tiff, tiff_size
 from xseg.types import PathArgument
 
@@ -207,13 +207,10 @@ def _decode_with_opencv(file: BinaryIO, name: str) -> Array:
     content = file.read()
     if is_png(content):
         content = checked_png(content, name, pixel_limit=pixel_limit())
-    with quiet_opencv():
-        array = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    array = decode_with_opencv(content)
     if array is None:
         raise DataError(f"{name} cannot be decoded", expected="a complete image file", remedy="replace or remove it")
-    channels = array.shape[2] if array.ndim == 3 else 1
-    order = {3: [2, 1, 0], 4: [2, 1, 0, 3]}.get(channels)
-    return array[..., order] if order else array
+    return array
 
 
 def _read_unidentified(file: BinaryIO, name: str) -> Array:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
-import cv2
 import numpy as np
 
 from xseg.errors import DataError, MissingExtraError
-from xseg.images.quiet import quiet_opencv
+from xseg.images.quiet import decode_with_opencv
 
 if TYPE_CHECKING:
     from tifffile import TiffFile, TiffPageSeries
@@ -114,11 +113,9 @@ def _decode_otherwise(file: BinaryIO, name: str, bands: int) -> tuple[Array, int
     """Decode a compression that tifffile lacks, with OpenCV for up to 4 bands and GDAL for any number."""
     file.seek(0)
     if bands <= 4:
-        with quiet_opencv():
-            array = cv2.imdecode(np.frombuffer(file.read(), np.uint8), cv2.IMREAD_UNCHANGED)
+        array = decode_with_opencv(file.read())
         if array is not None:
-            order = {3: [2, 1, 0], 4: [2, 1, 0, 3]}.get(bands)
-            return (array[..., order] if order else array), 1  # OpenCV has applied the orientation
+            return array, 1  # OpenCV has applied the orientation
     try:
         import rasterio
     except ImportError as error:

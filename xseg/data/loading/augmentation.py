@@ -72,11 +72,7 @@ def training_transform(
 
 
 def _require_crop(pipeline: Transform, options: DataOptions, normalization: Normalization, ignore_index: int) -> None:
-    """Try a pipeline with a user's transforms on images of noise.
-
-    Raises:
-        ConfigError: if it fails, or changes size, type or number of channels of the crop, or adds labels.
-    """
+    """Raise an error if a user's transforms fail, or change noise in size, type or channels, or add labels."""
     kinds: dict[bool, Any] = {True: np.uint16, False: np.uint8 if normalization.maximum > 1 else np.float32}
     kind = np.dtype(kinds[normalization.maximum > 255])
     rng = np.random.default_rng(0)

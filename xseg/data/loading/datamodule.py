@@ -190,11 +190,7 @@ class SegmentationData(RecordData[DataOptions, SegmentationDataset]):
         self.checks: dict[Split, SplitCheck] = {}
 
     def make_dataset(self, split: Split) -> SegmentationDataset:
-        """Return the data set of a split after checking its files: augmented training crops, or whole images.
-
-        Raises:
-            DataError: if files are missing or wrong.
-        """
+        """Return the data set of a split after checking its files: augmented training crops, or whole images."""
         if self.options.check and isinstance(self.reader, InspectableReader):
             self.checks[split] = check_split(self.reader, split, crop=self.options.crop)
             self._log_warnings(split)

@@ -79,11 +79,7 @@ class SegmentationDataset(RecordDataset):
     """Images with masks; samples have `mask`, train ids (H, W) int64."""
 
     def prepare(self, sample: Sample, record: Record, epoch: int, index: int) -> tuple[Array, dict[str, Any]]:
-        """Return the image and the mask with the same augmentation.
-
-        Raises:
-            DataError: if there is no mask.
-        """
+        """Return the image and the mask with the same augmentation."""
         if sample.mask is None:
             raise DataError(f"{record.image} has no mask", expected="a labelled image")
         image, mask = sample.image, sample.mask

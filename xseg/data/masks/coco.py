@@ -123,13 +123,7 @@ class PanopticMasks:
 
 @dataclass(frozen=True)
 class ObjectPixels:
-    """Pixels of one object within its bounding box.
-
-    Args:
-        pixels: pixels of the object, (h, w) bool.
-        top: first row in the image.
-        left: first column in the image.
-    """
+    """Pixels of one object, (h, w) bool, within its bounding box, which starts at row `top` and column `left`."""
 
     pixels: Array
     top: int
@@ -147,11 +141,7 @@ class ObjectPixels:
 
 
 def _object_pixels(shape: Shape, height: int, width: int, name: str) -> ObjectPixels:
-    """Return the pixels of an object within its bounding box.
-
-    Raises:
-        DataError: if it has no shape, or a shape that does not fit the image.
-    """
+    """Return the pixels of an object within its bounding box."""
     segmentation = shape.segmentation
     if isinstance(segmentation, RunLengths):
         return ObjectPixels(_from_runs(segmentation, height, width, name), 0, 0)

@@ -36,12 +36,7 @@ Segmentation: TypeAlias = tuple[Array, ...] | RunLengths
 
 @dataclass(frozen=True)
 class Shape:
-    """One annotated object.
-
-    Args:
-        category: index of its category in the list sorted by id.
-        segmentation: polygons or run lengths.
-    """
+    """One annotated object, with the index of its category in the list sorted by id."""
 
     category: int
     segmentation: Segmentation

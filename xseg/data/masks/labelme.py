@@ -56,11 +56,7 @@ class LabelMeShapes:
 
 
 def _size_of(content: dict[str, Any], path: Path) -> tuple[int, int] | None:
-    """Return height and width from a LabelMe file; None if it does not contain them.
-
-    Raises:
-        DataError: if they are not valid.
-    """
+    """Return height and width from a LabelMe file after checking them; None if it does not contain them."""
     height, width = content.get("imageHeight"), content.get("imageWidth")
     if not height or not width:
         return None

@@ -141,11 +141,7 @@ def _list(base: Path) -> Listing:
 
 
 def _hold_out(train: Listing, share: float, seed: int) -> tuple[Listing, Listing]:
-    """Split every class at random, reproducibly for a seed.
-
-    Raises:
-        DataError: if a class has a single image.
-    """
+    """Split every class at random, reproducibly for a seed."""
     kept: Listing = {}
     held: Listing = {}
     for number, name in enumerate(sorted(train)):

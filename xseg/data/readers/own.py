@@ -159,16 +159,9 @@ def _dataset_reader(make: Callable[..., Any], options: DataOptions, name: str) -
 
 
 def _arguments(made: Callable[..., Any], options: DataOptions, name: str, *, positional: int = 0) -> dict[str, Any]:
-    """Return the arguments of a user's class or function: its own options, and `root` and `channels` if it has them.
+    """Return the arguments of a user's class or function, whose first `positional` ones are left out.
 
-    Args:
-        made: class or function.
-        options: data options.
-        name: name in error messages.
-        positional: number of positional arguments.
-
-    Raises:
-        ConfigError: if an option is unknown or missing, or `root` is needed and not set.
+    They are the user's options, and `root` and `channels` if it has them.
     """
     kinds = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     parameters = [*inspect.signature(made).parameters.values()]
