@@ -372,7 +372,7 @@ def test_help_tells_every_option_without_torch():
     assert done.returncode == 0, done.stderr
     for option in ("--model.optimizer.encoder_lr", "--data.crop", "--output_dir", "--resume", "--trainer.NAME"):
         assert option in done.stdout
-    assert "highest learning rate of the encoder" in " ".join(done.stdout.split())
+    assert "peak learning rate of the encoder" in " ".join(done.stdout.split())
 
 
 def test_help_trainer_lists_lightnings_options(capsys):

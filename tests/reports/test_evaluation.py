@@ -66,7 +66,7 @@ def history(tmp_path):
 
 @pytest.fixture
 def page(evaluation, history, tmp_path):
-    write_report(evaluation, tmp_path / "report.html", title="A & B", facts={"Model": "<i>x</i>"}, history=history)
+    write_report(evaluation, tmp_path / "report.html", title="A & B", summary={"Model": "<i>x</i>"}, history=history)
     return Page((tmp_path / "report.html").read_text("utf-8"))
 
 
@@ -115,7 +115,7 @@ def test_three_pictures_for_each_of_the_best_and_worst(page, evaluation):
 
 
 def test_without_curves_or_facts_it_is_a_report_too(evaluation):
-    page = Page(render_report(evaluation, title="x", facts={}))
+    page = Page(render_report(evaluation, title="x", summary={}))
     assert "svg" not in page.seen
 
 
@@ -132,7 +132,7 @@ def test_many_classes_fit_by_leaving_out_the_numbers(predictor, reader):
     wide = Predictor(
         Wide(), labels=labels, normalization=predictor.normalization, options=InferenceOptions(device="cpu")
     )
-    page = Page(render_report(evaluate(wide, reader, "val"), title="x", facts={}))
+    page = Page(render_report(evaluate(wide, reader, "val"), title="x", summary={}))
     assert len(page.all("title")) == len(names) + len(names) ** 2
     assert "class 40" in page.text
 

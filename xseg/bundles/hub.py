@@ -133,7 +133,7 @@ def card_text(bundle: Bundle[SegmentationModel], repo_id: str) -> str:
     config, provenance, numbers = bundle.model.config, bundle.provenance, bundle.normalization
     parameters = sum(parameter.numel() for parameter in bundle.model.parameters())
     known = ("source", "origin", "score", "val_miou", "epoch")
-    facts = [f"- {name}: {provenance[name]}" for name in known if provenance.get(name) is not None]
+    properties = [f"- {name}: {provenance[name]}" for name in known if provenance.get(name) is not None]
     classes = [
         f"| {index} | {name} | #{red:02x}{green:02x}{blue:02x} |"
         for index, (name, (red, green, blue)) in enumerate(zip(bundle.labels.names, bundle.labels.colors, strict=True))
@@ -146,7 +146,7 @@ def card_text(bundle: Bundle[SegmentationModel], repo_id: str) -> str:
             f"{config.output_stride}, {config.in_channels} input channels. Input: stored values divided by "
             f"{numbers.maximum:g}, mean {list(numbers.mean)}, standard deviation {list(numbers.std)}.",
             "",
-            *([*facts, ""] if facts else []),
+            *([*properties, ""] if properties else []),
             "```python",
             "import xseg",
             "",

@@ -44,13 +44,13 @@ def main(arguments: Sequence[str]) -> int:
     from xseg.bundles.locate import locate_bundle, locate_run
     from xseg.data.readers.registry import create_reader
     from xseg.inference.predictor import load
-    from xseg.reports.model_summary import model_facts
+    from xseg.reports.model_summary import summarize_model
 
     locate_bundle(source)  # otherwise a mistyped run would give an error about its data options
     reader = create_reader(data)
     reader.records(split)  # a missing folder is reported before the model is loaded
     predictor = load(source, **asdict(options))
-    facts = {"Model": source, **model_facts(predictor), "Data": " ".join(filter(None, (data.reader, data.root)))}
+    summary = {"Model": source, **summarize_model(predictor), "Data": " ".join(filter(None, (data.reader, data.root)))}
     history = (locate_run(source) or Path(source)) / "metrics.csv"
     evaluation = evaluate_and_report(
         predictor,
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str]) -> int:
         split,
         directory,
         title=Path(source).resolve().name,
-        facts=facts,
+        summary=summary,
         history=history if history.is_file() else None,
         settings=settings,
         metrics=metrics,
@@ -85,14 +85,14 @@ def evaluate_and_report(
     directory: PathArgument,
     *,
     title: str,
-    facts: Mapping[str, str],
+    summary: Mapping[str, str],
     history: PathArgument | None = None,
     settings: EvaluationSettings | None = None,
     metrics: Sequence[MetricSource] = (),
 ) -> Evaluation:
     """Evaluate a model with a progress bar, and write metrics.json, per_image.csv and report.html.
 
-    `history` is the metrics.csv of a training, for curves in the report; `facts` are for its head.
+    `history` is the metrics.csv of a training, for curves in the report; `summary` is for its head.
 
     Raises:
         XsegError: as in `xseg.evaluation.evaluate.evaluate`, or if the history cannot be read.
@@ -106,7 +106,7 @@ def evaluate_and_report(
     directory = Path(directory)
     write_metrics(evaluation, directory / METRICS_FILE, settings)
     write_per_image(evaluation, directory / "per_image.csv")
-    write_report(evaluation, directory / "report.html", title=title, facts=facts, history=history)
+    write_report(evaluation, directory / "report.html", title=title, summary=summary, history=history)
     return evaluation
 
 

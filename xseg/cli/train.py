@@ -209,7 +209,7 @@ def _report(training: SegmentationRun) -> None:
     """Evaluate the best bundle on the validation split, and write and print the results."""
     from xseg.evaluation.settings import EvaluationSettings
     from xseg.inference.predictor import load
-    from xseg.reports.model_summary import model_facts
+    from xseg.reports.model_summary import summarize_model
 
     request, run = training.request, training.request.run
     predictor = load(run.best, architecture=request.model.architecture)
@@ -220,7 +220,7 @@ def _report(training: SegmentationRun) -> None:
         "val",
         run.path,
         title=run.path.resolve().name,
-        facts={**model_facts(predictor), "Data": data},
+        summary={**summarize_model(predictor), "Data": data},
         history=run.metrics,
         settings=EvaluationSettings(str(run.path), "val", request.data, predictor.options, request.options.metrics),
         metrics=request.options.metrics,

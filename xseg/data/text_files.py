@@ -25,7 +25,7 @@ def read_lines(path: Path, expected: str) -> list[str]:
 
     Args:
         path: path of the file.
-        expected: what the lines should be, for the error.
+        expected: expected content of the lines, for the error.
 
     Raises:
         DataError: if the file cannot be read, or has no such line.
@@ -41,7 +41,7 @@ def read_table(path: Path, expected: str) -> tuple[list[str], list[dict[str, str
 
     Args:
         path: path of the file.
-        expected: what the rows should be, for the error.
+        expected: expected content of the rows, for the error.
 
     Raises:
         DataError: if the file cannot be read, or is empty.

@@ -1,4 +1,4 @@
-"""Arguments that are described once: a function's docstring takes them from the dataclasses whose fields they are."""
+"""Docstrings with argument descriptions from dataclasses, so that each argument is described once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def descriptions(kind: type) -> dict[str, str]:
-    """Return what the docstrings of a dataclass and its bases say about each field."""
+    """Return the descriptions of the fields in the docstrings of a dataclass and its bases."""
     found: dict[str, str] = {}
     for one in reversed(kind.__mro__[:-1]):
         found |= {entry.arg_name: entry.description or "" for entry in parse(inspect.getdoc(one) or "").params}
@@ -24,10 +24,10 @@ def described_by(*kinds: type) -> Callable[[Function], Function]:
     """Return a decorator that adds an `Args` section to a docstring without one.
 
     Args:
-        *kinds: dataclasses whose fields the arguments are; the first one that has a field describes it.
+        *kinds: dataclasses with the arguments as fields; the first one with a field describes it.
 
     Raises:
-        TypeError: if an argument without a field is not named in the docstring either.
+        TypeError: if an argument is neither a field nor mentioned in the docstring.
     """
 
     def decorate(function: Function) -> Function:

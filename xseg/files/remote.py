@@ -67,7 +67,7 @@ def files_matching(pattern: str) -> tuple[str, list[str]]:
     with _data_errors(pattern, "listed"):
         found = system.glob(key, detail=True)
     start = _system(folder)[1]
-    return folder, sorted(_below(file, start) for file, facts in found.items() if facts["type"] == "file")
+    return folder, sorted(_below(file, start) for file, info in found.items() if info["type"] == "file")
 
 
 def fetch(url: str, path: Path) -> Path:

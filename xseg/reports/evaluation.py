@@ -40,7 +40,7 @@ def write_report(
     path: PathArgument,
     *,
     title: str,
-    facts: Mapping[str, str] | None = None,
+    summary: Mapping[str, str] | None = None,
     history: PathArgument | None = None,
 ) -> None:
     """Write the report, completely or not at all. The page is self-contained and needs no network.
@@ -49,7 +49,7 @@ def write_report(
         evaluation: results to report.
         path: path of the HTML file.
         title: heading of the page, for example the name of the model.
-        facts: properties of model and data for the head of the page, by name.
+        summary: properties of model and data for the head of the page, by name.
         history: metrics.csv of a training, for curves and a few of the pictures in pictures/ beside it.
 
     Raises:
@@ -58,7 +58,7 @@ def write_report(
     """
     curves = None if history is None else read_history(history)
     pictures = [] if history is None else select_pictures(Path(history).parent / "pictures")
-    page = render_report(evaluation, title=title, facts=facts or {}, history=curves, pictures=pictures)
+    page = render_report(evaluation, title=title, summary=summary or {}, history=curves, pictures=pictures)
     write_text(path, page)
 
 
@@ -66,7 +66,7 @@ def render_report(
     evaluation: Evaluation,
     *,
     title: str,
-    facts: Mapping[str, str],
+    summary: Mapping[str, str],
     history: History | None = None,
     pictures: Sequence[Path] = (),
 ) -> str:
@@ -78,7 +78,7 @@ def render_report(
     values = {
         "title": title,
         "summary": {
-            **facts,
+            **summary,
             "Labelled pixels": format_count(total),
             "Time": f"{evaluation.seconds:.1f} s for {images} images, scoring included",
         },

@@ -8,21 +8,21 @@ from xseg.inference.predictor import Predictor
 from xseg.models.segmentation import SegmentationModel
 
 
-def model_facts(predictor: Predictor) -> dict[str, str]:
+def summarize_model(predictor: Predictor) -> dict[str, str]:
     """Return properties of the model and its inference settings by readable name."""
     model, options = predictor.model, predictor.options
-    facts = {}
+    summary = {}
     if isinstance(model, SegmentationModel):
         config = model.config
         encoder = config.encoder if config.width == 1 else f"{config.encoder}, width {config.width:g}"
-        facts = {"Architecture": config.architecture, "Encoder": encoder, "Output stride": str(config.output_stride)}
-    facts["Parameters"] = f"{sum(parameter.numel() for parameter in model.parameters()) / 1e6:.2f} million"
+        summary = {"Architecture": config.architecture, "Encoder": encoder, "Output stride": str(config.output_stride)}
+    summary["Parameters"] = f"{sum(parameter.numel() for parameter in model.parameters()) / 1e6:.2f} million"
     sizes = ", ".join(f"{scale:g}" for scale in options.scales)
-    facts["Averaged over"] = f"scales {sizes}{' and mirror images' if options.flip else ''}"
+    summary["Averaged over"] = f"scales {sizes}{' and mirror images' if options.flip else ''}"
     if options.scales == (1.0,) and not options.flip:
-        del facts["Averaged over"]
-    facts["Computed in"] = f"{predictor.backend.precision} on {_device_name(predictor.device)}"
-    return facts
+        del summary["Averaged over"]
+    summary["Computed in"] = f"{predictor.backend.precision} on {_device_name(predictor.device)}"
+    return summary
 
 
 def _device_name(device: torch.device) -> str:

@@ -39,7 +39,7 @@ class Section:
 
 
 def write_preview(
-    folder: Path, title: str, facts: Mapping[str, str], labels: LabelMap, sections: Sequence[Section]
+    folder: Path, title: str, summary: Mapping[str, str], labels: LabelMap, sections: Sequence[Section]
 ) -> Path:
     """Write preview.html and a contact sheet per section, each completely or not at all.
 
@@ -51,15 +51,15 @@ def write_preview(
         present = sorted({index for card in section.cards for index in card.classes})
         with atomic_path(folder / f"sheet_{section.name}.png") as beside:
             Image.fromarray(add_legend(contact_sheet(tiles, columns=_COLUMNS), present, labels)).save(beside)
-    return write_text(folder / "preview.html", render_preview(title, facts, labels, sections))
+    return write_text(folder / "preview.html", render_preview(title, summary, labels, sections))
 
 
-def render_preview(title: str, facts: Mapping[str, str], labels: LabelMap, sections: Sequence[Section]) -> str:
+def render_preview(title: str, summary: Mapping[str, str], labels: LabelMap, sections: Sequence[Section]) -> str:
     """Return the page as HTML; see `write_preview`."""
     present = {index for section in sections for card in section.cards for index in card.classes}
     values = {
         "title": title,
-        "summary": facts,
+        "summary": summary,
         "classes": list(zip(labels.names, labels.colors, strict=True)),
         "present": present,
         "sections": sections,

@@ -23,13 +23,13 @@ TIMM = "tu-"
 
 
 def load_smp_encoder(encoder: nn.Module, config: ModelConfig, weights: PathArgument) -> None:
-    """Load weights into one of SMP's encoders, in place.
+    """Load weights into an encoder of SMP, in place.
 
     Args:
-        encoder: the encoder.
-        config: what it was built of.
-        weights: name of a set of SMP's, such as "imagenet", which SMP fetches from the Hugging Face Hub once; or a
-            file, a bundle or a run that holds the encoder with SMP's names.
+        encoder: encoder of SMP.
+        config: configuration of the model.
+        weights: name of published weights of SMP, such as "imagenet", which are downloaded from the Hugging Face Hub
+            once; or a file, a bundle or a run that contains the encoder with SMP's names.
 
     Raises:
         WeightsError: if the weights cannot be found or do not fit.

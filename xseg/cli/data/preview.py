@@ -34,14 +34,14 @@ def preview(arguments: Sequence[str]) -> int:
     reader = create_reader(options)
     counts = existing_splits(reader)
     sections = preview_sections(reader, options, [*counts], count=count, variants=variants)
-    facts = {
+    summary = {
         "Layout": options.reader,
         **({"Folder": options.root} if options.root else {}),
         "Images": ", ".join(f"{split} {number}" for split, number in counts.items()),
         "Classes": str(len(reader.labels)),
     }
     title = Path(options.root).resolve().name if options.root else options.reader
-    page = write_preview(folder, title, facts, reader.labels, sections)
+    page = write_preview(folder, title, summary, reader.labels, sections)
     print(f"page: {page}")
     print(f"contact sheets: {', '.join(sorted(path.name for path in folder.glob('sheet_*.png')))} in {folder}")
     return EXIT_OK

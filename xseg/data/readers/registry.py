@@ -1,4 +1,4 @@
-"""The readers. A new layout is a module with `create(options)` here, and its name in `xseg.data.layout.ReaderName`."""
+"""Registry of readers. A new reader is a module with `create(options)` and a name in `xseg.data.layout.ReaderName`."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from xseg.data.options import DataOptions
 from xseg.data.sample import Reader
 
 READERS: dict[str, str] = {name: f"xseg.data.readers.{name}" for name in READER_NAMES}
-"""The module of each reader."""
+"""Module of each reader."""
 OWN = "xseg.data.readers.own"
 
 
 def create_reader(options: DataOptions) -> Reader:
-    """Return the reader that the options name: one of `READERS`, or a user's own by class path.
+    """Return the reader in the options: one of `READERS`, or a user's own by class path.
 
     Raises:
         ConfigError: if the options contradict each other, the variant is unknown, or colours are too close for the
             tolerance.
         DataError: if root is not a folder, or a file with the classes or the list of images cannot be read.
-        MissingExtraError: if it needs an optional package.
+        MissingExtraError: if an optional package is missing.
     """
     create: Callable[[DataOptions], Reader] = importlib.import_module(READERS.get(options.reader, OWN)).create
     return create(options)
