@@ -135,8 +135,8 @@ def _size_and_time(path: Path | None) -> tuple[int, int] | None:
 def _store(path: Path, stamp: str, sample: Sample) -> None:
     mask = _NO_MASK if sample.mask is None else sample.mask
     try:
-        with atomic_path(path) as beside:
-            np.savez(beside, stamp=np.frombuffer(stamp.encode(), np.uint8), image=sample.image, mask=mask)
+        with atomic_path(path) as temporary:
+            np.savez(temporary, stamp=np.frombuffer(stamp.encode(), np.uint8), image=sample.image, mask=mask)
     except OSError:  # training does not need the cache, so a full or read-only disk must not stop it
         return
 

@@ -69,14 +69,14 @@ def write_corrected(
         for repair in finding.repairs:
             if all(repair != known for _, known in repairs[repair.path]):
                 repairs[repair.path].append((finding.check, repair))
-    beside = destination.with_name(f".{destination.name}.{uuid.uuid4().hex[:8]}")
+    temporary = destination.with_name(f".{destination.name}.{uuid.uuid4().hex[:8]}")
     try:
-        correction = _write(root, beside, repairs, summary.labels)
+        correction = _write(root, temporary, repairs, summary.labels)
         if destination.is_dir():
             destination.rmdir()
-        os.replace(beside, destination)  # noqa: PTH105 - the name says that it replaces
+        os.replace(temporary, destination)  # noqa: PTH105 - the name says that it replaces
     finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
     return Correction(destination, *correction)
 
 
@@ -125,7 +125,7 @@ def require_correctable(reader: Reader) -> Path:
 
 
 def _write(
-    root: Path, beside: Path, repairs: dict[Path, list[tuple[str, Repair]]], labels: LabelMap
+    root: Path, temporary: Path, repairs: dict[Path, list[tuple[str, Repair]]], labels: LabelMap
 ) -> tuple[int, int, int]:
     copied = 0
     log: dict[str, list[dict[str, Any]]] = {"changed": [], "left_out": []}
@@ -138,16 +138,16 @@ def _write(
         if any(repair.kind == "leave_out" for _, repair in wanted):
             log["left_out"].append(entry)
             continue
-        target = beside / relative
+        target = temporary / relative
         target.parent.mkdir(parents=True, exist_ok=True)
         if not wanted:
             shutil.copy2(path, target)
             copied += 1
             continue
         written = _apply(path, [repair for _, repair in wanted], labels, target)
-        log["changed"].append({**entry, "written": written.relative_to(beside).as_posix()})
-    beside.mkdir(parents=True, exist_ok=True)
-    (beside / LOG).write_text(json.dumps({"source": str(root), **log}, indent=2) + "\n", encoding="utf-8")
+        log["changed"].append({**entry, "written": written.relative_to(temporary).as_posix()})
+    temporary.mkdir(parents=True, exist_ok=True)
+    (temporary / LOG).write_text(json.dumps({"source": str(root), **log}, indent=2) + "\n", encoding="utf-8")
     return copied, len(log["changed"]), len(log["left_out"])
 
 

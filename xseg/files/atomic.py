@@ -33,12 +33,12 @@ def atomic_path(path: PathArgument) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     # Not tempfile: only their owner could read its files, and the mode would stay. The added part is short, because
     # names have a maximum length.
-    beside = path.with_name(f".{uuid.uuid4().hex[:12]}{path.suffix}")
+    temporary = path.with_name(f".{uuid.uuid4().hex[:12]}{path.suffix}")
     try:
-        yield beside
-        os.replace(beside, path)  # noqa: PTH105 - the name says that it replaces
+        yield temporary
+        os.replace(temporary, path)  # noqa: PTH105 - the name says that it replaces
     finally:
-        beside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 def write_text(path: PathArgument, text: str) -> Path:
@@ -47,8 +47,8 @@ def write_text(path: PathArgument, text: str) -> Path:
     Raises:
         OSError: if the file cannot be written.
     """
-    with atomic_path(path) as beside:
-        beside.write_text(text, encoding="utf-8", newline="")
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="")
     return Path(path)
 
 

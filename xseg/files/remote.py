@@ -77,10 +77,10 @@ def fetch(url: str, path: Path) -> Path:
         OSError: if the local file cannot be written.
     """
     system, key = _system(url)
-    with atomic_path(path) as beside, _data_errors(url, "read"):
-        system.get_file(key, str(beside))
-        if beside.is_dir():  # some protocols create a folder for a folder
-            beside.rmdir()
+    with atomic_path(path) as temporary, _data_errors(url, "read"):
+        system.get_file(key, str(temporary))
+        if temporary.is_dir():  # some protocols create a folder for a folder
+            temporary.rmdir()
             raise IsADirectoryError("it is a folder")
     return path
 
@@ -100,8 +100,8 @@ def send(path: Path, url: str) -> None:
     system, key = _system(url)
     with _data_errors(url, "written"):
         if isinstance(system, LocalFileSystem):  # object stores replace whole files by themselves
-            with atomic_path(key) as beside:
-                shutil.copyfile(path, beside)
+            with atomic_path(key) as temporary:
+                shutil.copyfile(path, temporary)
         else:
             system.put_file(str(path), key)
 

@@ -92,9 +92,9 @@ def save_mask(mask: NDArray[Any], labels: LabelMap, path: PathArgument) -> None:
     picture = Image.fromarray(mask)
     if mask.dtype == np.uint8:
         picture.putpalette(labels.palette())
-    with atomic_path(path) as beside:
+    with atomic_path(path) as temporary:
         # Masks are flat: a higher level hardly compresses more, and takes as long as decoding an image
-        picture.save(beside, format="PNG", compress_level=1)
+        picture.save(temporary, format="PNG", compress_level=1)
 
 
 def save_image(image: Pixels, path: PathArgument) -> None:
@@ -103,5 +103,5 @@ def save_image(image: Pixels, path: PathArgument) -> None:
     Raises:
         OSError: if the file cannot be written.
     """
-    with atomic_path(path) as beside:
-        Image.fromarray(image).save(beside, quality=92)
+    with atomic_path(path) as temporary:
+        Image.fromarray(image).save(temporary, quality=92)

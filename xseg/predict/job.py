@@ -219,8 +219,8 @@ class Job:
                     mask.unlink(missing_ok=True)
 
         path = self.directory / output.summary
-        with atomic_path(path) as beside:
-            output.write_summary(masks(), self.predictor.labels, beside)
+        with atomic_path(path) as temporary:
+            output.write_summary(masks(), self.predictor.labels, temporary)
         self.folder.send(path)
 
 

@@ -198,6 +198,6 @@ def predict_raster_source(
     for output in others:
         path = writer.file(output, source)
         if path not in streams:
-            with blaming(output, source), atomic_path(path) as beside:
-                output.write_raster(RasterPrediction(source.path, mask, predictor.labels), beside)
+            with blaming(output, source), atomic_path(path) as temporary:
+                output.write_raster(RasterPrediction(source.path, mask, predictor.labels), temporary)
     return writer.row(source, summary.height, summary.width, time.perf_counter() - start, summary.pixels)

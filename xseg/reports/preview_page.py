@@ -49,8 +49,8 @@ def write_preview(
     for section in sections:
         tiles = [(card.name, picture) for card in section.cards for picture in card.pictures]
         present = sorted({index for card in section.cards for index in card.classes})
-        with atomic_path(folder / f"sheet_{section.name}.png") as beside:
-            Image.fromarray(add_legend(contact_sheet(tiles, columns=_COLUMNS), present, labels)).save(beside)
+        with atomic_path(folder / f"sheet_{section.name}.png") as temporary:
+            Image.fromarray(add_legend(contact_sheet(tiles, columns=_COLUMNS), present, labels)).save(temporary)
     return write_text(folder / "preview.html", render_preview(title, summary, labels, sections))
 
 

@@ -214,5 +214,5 @@ def write_drawings(root: PathArgument, drawn: DrawnClasses) -> None:
     """
     for split in _SPLITS:
         for record in drawn.records(split):
-            with atomic_path(Path(root) / record.image) as beside:
-                Image.fromarray(drawn.read(record).image).save(beside, compress_level=1)
+            with atomic_path(Path(root) / record.image) as temporary:
+                Image.fromarray(drawn.read(record).image).save(temporary, compress_level=1)

@@ -123,8 +123,8 @@ def write_scenes(
 
 
 def _save(picture: Image.Image, path: Path) -> None:
-    with atomic_path(path) as beside:
-        picture.save(beside, compress_level=1)
+    with atomic_path(path) as temporary:
+        picture.save(temporary, compress_level=1)
 
 
 def _sky(canvas: Canvas, camera: Camera, rng: np.random.Generator) -> None:

@@ -98,7 +98,7 @@ def write_coco(images: Iterable[CocoImage], destination: PathArgument, labels: L
     """
     categories = [{"id": index + FIRST_CATEGORY, "name": name} for index, name in enumerate(labels.names)]
     entries: list[Annotation] = []
-    with atomic_path(destination) as beside, beside.open("w", encoding="utf-8") as file:
+    with atomic_path(destination) as temporary, temporary.open("w", encoding="utf-8") as file:
         file.write(f'{{"categories": {json.dumps(categories, ensure_ascii=False)}, "annotations": [')
         count = 0
         for image_id, image in enumerate(images, 1):

@@ -85,8 +85,12 @@ def write_polygons(
     if not tolerance >= 0:
         raise ConfigError(f"tolerance={tolerance}", expected="0 or more pixels")
     require_shapely()
-    with geo_environment("outlining a mask"), _opened(mask) as (read, size, place), atomic_path(destination) as beside:
-        count, cut = _write(beside, labels, read, size=size, place=place, tolerance=tolerance)
+    with (
+        geo_environment("outlining a mask"),
+        _opened(mask) as (read, size, place),
+        atomic_path(destination) as temporary,
+    ):
+        count, cut = _write(temporary, labels, read, size=size, place=place, tolerance=tolerance)
     return PolygonSummary(count, "m2" if place.unit else "px2", cut)
 
 

@@ -62,8 +62,8 @@ class ValidationPictures(Callback):
         if not self._rows or trainer.sanity_checking:
             return
         sheet = stack_rows([self._rows[name] for name in sorted(self._rows)])
-        with atomic_path(self.folder / f"epoch_{trainer.current_epoch + 1:04d}.png") as beside:
-            Image.fromarray(sheet).save(beside, optimize=True)
+        with atomic_path(self.folder / f"epoch_{trainer.current_epoch + 1:04d}.png") as temporary:
+            Image.fromarray(sheet).save(temporary, optimize=True)
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
                 logger.experiment.add_image("val/pictures", sheet, trainer.global_step, dataformats="HWC")

@@ -37,8 +37,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             return
         path = Path(path)
         try:
-            with atomic_path(path) as beside:
-                _write(checkpoint, beside)
+            with atomic_path(path) as temporary:
+                _write(checkpoint, temporary)
                 _keep_previous(path)
             _flush_folder(path.parent)
         except OSError as error:
@@ -59,9 +59,9 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         return upgraded(checkpoint, Path(path).parent, STATE_KEY) if is_first_classification(checkpoint) else checkpoint
 
 
-def _write(checkpoint: dict[str, Any], beside: Path) -> None:
+def _write(checkpoint: dict[str, Any], temporary: Path) -> None:
     """Write a file and flush it to the disk."""
-    with _Reported(beside) as file:
+    with _Reported(temporary) as file:
         try:
             torch.save(checkpoint, cast("IO[bytes]", file))  # torch uses only write and flush
         except RuntimeError:

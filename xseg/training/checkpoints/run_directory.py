@@ -10,8 +10,8 @@ from pathlib import Path
 from xseg.errors import ConfigError
 
 # names of unfinished files and bundles: see xseg.files.atomic and xseg.bundles.bundle
-_FILE_BESIDE = re.compile(r"\.([0-9a-f]{12}(\.\w+)?|previous\.ckpt)")
-_BUNDLE_BESIDE = re.compile(r"\.(best|epoch_\d+)-\w+")
+_TEMPORARY_FILE = re.compile(r"\.([0-9a-f]{12}(\.\w+)?|previous\.ckpt)")
+_TEMPORARY_BUNDLE = re.compile(r"\.(best|epoch_\d+)-\w+")
 
 
 class RunDirectory:
@@ -75,11 +75,11 @@ class RunDirectory:
     def sweep(self) -> None:
         """Remove unfinished files of a killed training, and restore a bundle that was being replaced."""
         for folder in (self.path, self.top, self.pictures):
-            for beside in folder.glob(".*") if folder.is_dir() else ():
-                bundle = _BUNDLE_BESIDE.fullmatch(beside.name)
-                if bundle and (beside / "replaced").is_dir() and not (folder / bundle[1]).exists():
-                    (beside / "replaced").replace(folder / bundle[1])
+            for leftover in folder.glob(".*") if folder.is_dir() else ():
+                bundle = _TEMPORARY_BUNDLE.fullmatch(leftover.name)
+                if bundle and (leftover / "replaced").is_dir() and not (folder / bundle[1]).exists():
+                    (leftover / "replaced").replace(folder / bundle[1])
                 if bundle:
-                    shutil.rmtree(beside)
-                elif _FILE_BESIDE.fullmatch(beside.name):
-                    beside.unlink()
+                    shutil.rmtree(leftover)
+                elif _TEMPORARY_FILE.fullmatch(leftover.name):
+                    leftover.unlink()

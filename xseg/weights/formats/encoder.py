@@ -28,6 +28,6 @@ def save_encoder(
         "source": source,
     }
     tensors = {name: tensor.contiguous() for name, tensor in state.items()}
-    with atomic_path(path) as beside:
-        save_file(tensors, beside, metadata={"format": "pt", DESCRIPTION: json.dumps(header)})
-        beside.chmod(0o644)  # safetensors makes the file private
+    with atomic_path(path) as temporary:
+        save_file(tensors, temporary, metadata={"format": "pt", DESCRIPTION: json.dumps(header)})
+        temporary.chmod(0o644)  # safetensors makes the file private
