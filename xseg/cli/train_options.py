@@ -79,14 +79,18 @@ def parse_request(arguments: Sequence[str]) -> TrainRequest[Any, Any]:
     refuse_unknown_options(arguments, known_options(parser))
     config = parse(parser, [*_without_trainer(arguments)])
     if config.resume is not None and config.overwrite:
-        raise ConfigError("both resume and overwrite", expected="one of them", remedy="resuming removes nothing")
+        raise ConfigError("both resume and overwrite", expected="one of them", remedy="resuming keeps all files")
     if config.seed_everything < 0:
         raise ConfigError(f"seed_everything={config.seed_everything}", expected="0 or more")
     made = parser.instantiate(config)
     run = RunDirectory(Path(config.output_dir))
     resume = _checkpoint(config.resume, run)
     if resume is not None and made.run.find_batch_size:
-        raise ConfigError("both resume and run.find_batch_size", expected="one of them", remedy="the batch stays")
+        raise ConfigError(
+            "both resume and run.find_batch_size",
+            expected="one of them",
+            remedy="a resumed training keeps its batch size",
+        )
     return TrainRequest(
         task=task,
         model=made.model,

@@ -205,7 +205,7 @@ def as_numbers(array: Array, name: str) -> Array:
     """Return whole numbers (H, W) as uint8 or uint16.
 
     Raises:
-        DataError: if they are no whole numbers, out of range, or of another shape.
+        DataError: if they are not integers, out of range, or of another shape.
     """
     if array.ndim != 2 or array.size == 0:
         raise DataError(f"mask {name} has shape {array.shape}", expected="(height, width)")
