@@ -48,7 +48,7 @@ def test_every_configuration_makes_a_model_data_and_a_trainer(file, root_of, tmp
     # the size of the network is not what a configuration can get wrong, and large ones take seconds to build
     small = ["--model.width", "0.125", "--model.encoder_weights", "null", "--model.start_from", "null"]
     request = parse_request([*arguments, *small])
-    run = SegmentationRun(request, parse_trainer([*arguments, *small]).values, create_reader(request.data))
+    run = SegmentationRun(request, parse_trainer([*arguments, *small])[0], create_reader(request.data))
     assert len(run.datamodule.train_dataloader()) > 0
     assert run.task.model.config.classes == len(run.reader.labels)
     assert run.trainer.max_epochs > 0

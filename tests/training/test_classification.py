@@ -355,7 +355,7 @@ def test_every_shipped_configuration_is_one(file, folders):
     given = ["--config", str(file), "--data.root", str(folders)]
     request = parse_request(given)
     assert request.task == "classification"
-    assert parse_trainer(given).values["max_epochs"] > 0
+    assert parse_trainer(given)[0]["max_epochs"] > 0
     with torch.device("meta"):
         model = xseg.create_classifier(request.model.encoder, fully_connected=request.model.fully_connected, classes=2)
     assert sum(parameter.numel() for parameter in model.parameters()) > 1e6

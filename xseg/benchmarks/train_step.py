@@ -107,7 +107,6 @@ def _step(
     model.train()
 
     def run() -> None:
-        """Take one training step."""
         optimizer.zero_grad()
         with torch.autocast("cpu", torch.bfloat16) if autocast else nullcontext():
             logits = model(images)

@@ -84,7 +84,6 @@ def _run(study: Study, settings: StudySettings, folder: Path, *, root: str, jobs
     done, start = 0, time.monotonic()
 
     def on_curve(curve: Curve) -> None:
-        """Print one line for a training."""
         nonlocal done
         done += 1
         ahead = (left - done) * (time.monotonic() - start) / done

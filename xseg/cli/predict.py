@@ -111,7 +111,6 @@ def _add_outputs(parser: ArgumentParser) -> None:
 def _print_summary(
     rows: Sequence[PredictionRow], options: FolderOptions, outputs: Sequence[Output], seconds: float
 ) -> None:
-    """Print the written files and the speed."""
     from xseg.predict.staging import OutputFolder
 
     folder = OutputFolder.named(options.output_dir)

@@ -64,13 +64,10 @@ def _bar(title: str, total: int, unit: str) -> Iterator[Progress]:
     from rich.text import Text
 
     class Speed(TextColumn):
-        """Items per second."""
-
         def __init__(self) -> None:
             super().__init__("")
 
         def render(self, task: Task) -> Text:
-            """Return the text of the column."""
             # average over all items, unlike rich's recent speed, as batches finish at once
             seconds = task.finished_time or task.elapsed
             return Text(f"{task.completed / seconds:.1f} {unit}/s" if seconds and task.completed else "")

@@ -16,7 +16,6 @@ from xseg.cli.progress import clock_time, show_progress
 from xseg.cli.train_options import asked_task, build_parser, parse_request
 
 if TYPE_CHECKING:
-    from xseg.cli.trainer_options import TrainerOptions
     from xseg.data.readers.class_folders import ClassFolders
     from xseg.data.sample import Reader
     from xseg.training.callbacks.epoch_table import Row
@@ -56,10 +55,10 @@ def main(arguments: Sequence[str]) -> int:
     from xseg.training.run.warnings import quiet_lightning
 
     quiet_lightning()
-    trainer = parse_trainer(arguments)
+    trainer, trainer_config = parse_trainer(arguments)
     kind: Any = ClassificationRun if request.task == "classification" else SegmentationRun
-    run = kind(request, trainer.values, reader, on_epoch=_print_epoch, on_message=_note if first else _silent)
-    _describe(run, trainer)
+    run = kind(request, trainer, reader, on_epoch=_print_epoch, on_message=_note if first else _silent)
+    _describe(run, trainer_config)
     _fit(run)
     if run.trainer.is_global_zero:
         (_report_classifier if request.task == "classification" else _report)(run)
@@ -72,7 +71,6 @@ def is_first_process() -> bool:
 
 
 def _fit(training: TrainingRun[Any, Any, Any, Any]) -> None:
-    """Run the training."""
     from xseg.training.callbacks.stop_signals import TrainingStopped
 
     run = training.request.run
@@ -131,7 +129,7 @@ def _find_classes(request: TrainRequest[Any, Any], *, on_message: Callable[[str]
     return folders
 
 
-def _describe(training: TrainingRun[Any, Any, Any, Any], trainer: TrainerOptions) -> None:
+def _describe(training: TrainingRun[Any, Any, Any, Any], trainer: Mapping[str, Any]) -> None:
     """Write configuration and environment to the run, and print them."""
     from xseg.files.atomic import write_text
     from xseg.training.environment import describe_environment, describe_resumed
@@ -143,7 +141,7 @@ def _describe(training: TrainingRun[Any, Any, Any, Any], trainer: TrainerOptions
     if request.overwrite:
         run.clear()
     run.sweep()
-    config = request.to_config(trainer.config)
+    config = request.to_config(trainer)
     environment = describe_environment(training.reader, seed=request.seed, config=config)
     if resumption is not None:
         environment = describe_resumed(run.environment, environment)
@@ -182,7 +180,6 @@ def _introduce(training: TrainingRun[Any, Any, Any, Any]) -> None:
 
 
 def _print_epoch(row: Row, epochs: int | None, seconds_left: float | None) -> None:
-    """Print the line of an epoch."""
     parts = [f"epoch {row['epoch']}" + (f"/{epochs}" if epochs else "")]
     parts += [f"{name} {row[column]:.4f}" for name, column in EPOCH_LINE if row.get(column) is not None]
     if row["images_per_second"] is not None:
@@ -197,7 +194,6 @@ def _print_epoch(row: Row, epochs: int | None, seconds_left: float | None) -> No
 
 
 def _note(line: str) -> None:
-    """Print a note."""
     print(f"note: {line}", file=sys.stderr, flush=True)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import yaml
@@ -16,19 +15,6 @@ from xseg.cli.train_options import PROGRAM, known_options, refuse_unknown_option
 DEFAULTS = {"max_epochs": 50, "num_sanity_val_steps": 0, "enable_model_summary": False}
 
 
-@dataclass(frozen=True, eq=False)
-class TrainerOptions:
-    """Arguments of the Trainer.
-
-    Args:
-        values: arguments for the Trainer, with instantiated classes.
-        config: arguments as in a file for `--config`.
-    """
-
-    values: dict[str, Any]
-    config: dict[str, Any]
-
-
 def build_trainer_parser() -> ArgumentParser:
     """Return a parser for the Trainer's arguments."""
     parser = ArgumentParser(prog=PROGRAM, exit_on_error=False)
@@ -37,8 +23,8 @@ def build_trainer_parser() -> ArgumentParser:
     return parser
 
 
-def parse_trainer(arguments: Sequence[str]) -> TrainerOptions:
-    """Parse and check the Trainer's arguments.
+def parse_trainer(arguments: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Parse and check the Trainer's arguments; return them with instantiated classes, and as in a file for `--config`.
 
     Raises:
         ConfigError: if an option is unknown or has a wrong type.
@@ -47,4 +33,4 @@ def parse_trainer(arguments: Sequence[str]) -> TrainerOptions:
     refuse_unknown_options(arguments, known_options(parser), group="trainer")
     config = parse(parser, [*trainer_arguments(arguments)])
     plain = yaml.safe_load(parser.dump(config, skip_unset=False, skip_validation=True))["trainer"]
-    return TrainerOptions(dict(parser.instantiate(config).trainer), plain)
+    return dict(parser.instantiate(config).trainer), plain

@@ -36,7 +36,6 @@ def run_checkpointed(block: nn.Module, features: Tensor) -> Any:
     """
 
     def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-        """Return the contexts of the first and the second run."""
         return nullcontext(), frozen_running_statistics(block)
 
     return checkpoint(block, features, use_reentrant=False, context_fn=contexts)

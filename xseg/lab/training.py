@@ -61,7 +61,6 @@ class _Validations(Callback):
         self.points: list[tuple[int, float, float]] = []
 
     def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
-        """Record the scores."""
         if isinstance(module, ClassificationTask) and module.scores is not None:
             self.points.append((trainer.global_step, module.scores.accuracy, module.scores.loss))
 

@@ -59,7 +59,6 @@ class _Sum(torch.autograd.Function):
 
     @staticmethod
     def backward(_context: Any, gradient: Tensor) -> Tensor:
-        """Return the sum of the gradients."""
         total = gradient.clone()
         distributed.all_reduce(total)
         return total

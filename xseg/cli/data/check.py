@@ -82,7 +82,6 @@ def _json_values(examination: Examination, correction: Correction | None, second
 
 
 def _print_findings(examination: Examination, correction: Correction | None, seconds: float) -> None:
-    """Print the findings."""
     from rich.console import Console
 
     console = Console(highlight=False, markup=False, soft_wrap=True)

@@ -54,7 +54,7 @@ def run_callbacks(
     `main_score` determines the best epoch if `options.monitor` is not set; some of the images in `validation_names`
     are drawn.
     """
-    on_message = on_message or _silent
+    on_message = on_message or (lambda _line: None)
     average = None if ema_decay is None else ExponentialMovingAverage(ema_decay)
     table = EpochTable(run.metrics, on_epoch)
     watch = LossWatch(run.bad_batch, on_message)
@@ -82,7 +82,3 @@ def run_callbacks(
     averages = [] if average is None else [average]
     watches = [TrainingWatch(table, on_message), RateWatch(on_message)]
     return [StepSeed(seed), stop, watch, *averages, table, best, *watches, *pictures, *patience, last]
-
-
-def _silent(_line: str) -> None:
-    """Ignore a message."""

@@ -135,7 +135,6 @@ class TrainingRun(ABC, Generic[Samples, Model, Data, Config]):
         return []
 
     def _make_trainer(self, options: Mapping[str, Any]) -> Trainer:
-        """Return the Trainer."""
         try:
             trainer = Trainer(**{**options, **self._trainer_options(options)})
         except (MisconfigurationException, ImportError, ValueError, RuntimeError) as error:

@@ -77,7 +77,6 @@ def _unzip(path: Path) -> tuple[BinaryIO, Any]:
 
 
 def _read(path: Path, file: Any, config: Any) -> Source:
-    """Return the content of an open HDF5 file."""
     root = file.get("model_weights", file)
     if config is None and "model_config" in file.attrs:
         config = json.loads(_text(file.attrs["model_config"]))

@@ -132,7 +132,6 @@ def _select(entries: Mapping[str, Entry]) -> tuple[dict[str, Entry], dict[str, s
 
 
 def _load(prefix: Path, entries: Mapping[str, Entry], shards: int) -> dict[str, Tensor]:
-    """Read tensors from the shards."""
     tensors: dict[str, Tensor] = {}
     for shard in range(shards):
         inside = {name: entry for name, entry in entries.items() if entry.shard == shard}
