@@ -228,7 +228,7 @@ def test_our_bundle_and_our_checkpoint_of_training_come_back(small_model, tmp_pa
         assert conversion.config == small_model.config
         assert conversion.plan.labels.names == labels.names
         assert_same_state(conversion, small_model)
-    assert set(convert(read_source(tmp_path / "run/last.ckpt")).dropped) == {
+    assert set(convert(read_source(tmp_path / "run/last.ckpt")).claims.dropped) == {
         "class_weights", "epoch", "pytorch-lightning_version"
     }  # fmt: skip
     assert run("convert", [str(tmp_path / "run/last.ckpt"), str(tmp_path / "again")]) == 0
