@@ -130,7 +130,7 @@ def test_a_damaged_cache_is_measured_anew(content, monkeypatch):
     monkeypatch.setattr(receptive_field, "measure_receptive_field", lambda *_: ReceptiveField(7, 0.99, False))
     model = create_model(encoder="xception", width=0.125, decoder_channels=16, classes=3)
     assert context(model, 3) == 7
-    file = receptive_field._cache_file()
+    file = receptive_field.user_cache("tiling") / "receptive_fields.json"
     (key,) = json.loads(file.read_text())
     file.write_text(f'{{"{key}": {content}}}' if content in ("1e9", '"7"') else content)
     monkeypatch.setattr(receptive_field, "measure_receptive_field", lambda *_: ReceptiveField(8, 0.99, False))

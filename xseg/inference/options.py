@@ -58,13 +58,8 @@ class InferenceOptions:
             raise ConfigError(f"batch_size={self.batch_size}", expected="1 or more")
         if self.output_stride is not None and self.output_stride not in OUTPUT_STRIDES:
             raise ConfigError(f"output_stride={self.output_stride}", expected="4, 8, 16 or 32")
-        if self.precision not in get_args(PrecisionOption):
-            raise ConfigError(f"precision={self.precision!r}", expected=_either(PrecisionOption))
-        if self.backend not in get_args(BackendOption):
-            raise ConfigError(f"backend={self.backend!r}", expected=_either(BackendOption))
+        for name, option in (("precision", PrecisionOption), ("backend", BackendOption)):
+            if getattr(self, name) not in get_args(option):
+                *others, last = get_args(option)
+                raise ConfigError(f"{name}={getattr(self, name)!r}", expected=f"{', '.join(others)} or {last}")
         check_tiling(self.tile, self.overlap)
-
-
-def _either(option: object) -> str:
-    *names, last = get_args(option)
-    return f"{', '.join(names)} or {last}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Generic, TypeAlias, TypeVar
@@ -120,14 +121,11 @@ def run_pipeline(
     Yields:
         The result of every request that is not done, batch by batch; `in_order` restores the order of requests.
     """
-    sized = prefetch(
-        lambda request: _measure(request, computer.normalization),
-        requests,
-        threads=FETCH_THREADS,
-        depth=SIZES_PREFETCHED,
-    )
+    normalization, workers = computer.normalization, computer.workers
+    measure = partial(_measure, normalization=normalization)
+    sized = prefetch(measure, requests, threads=FETCH_THREADS, depth=SIZES_PREFETCHED)
     ready = prefetch(
-        lambda item: _decode(item, computer.normalization),
+        partial(_decode, normalization=normalization),
         sized,
         threads=DECODE_THREADS,
         depth=max(4, 2 * computer.batch_size),
@@ -135,15 +133,8 @@ def run_pipeline(
         limit=DECODED_PIXELS,
     )
     batches = (batch for batch in _batches(ready, computer.batch_size) if not all(i.request.done for i in batch))
-    workers = computer.workers
-    computed = prefetch(lambda batch: _compute(computer, batch), batches, threads=workers, depth=workers + 1)
-    finished = prefetch(
-        lambda batch: [_finish(item, result, seconds, finish) for item, result, seconds in batch],
-        computed,
-        threads=FINISH_THREADS,
-        prompt=True,
-    )
-    for batch in finished:
+    computed = prefetch(partial(_compute, computer), batches, threads=workers, depth=workers + 1)
+    for batch in prefetch(partial(_finish, finish), computed, threads=FINISH_THREADS, prompt=True):
         yield from batch
 
 
@@ -249,14 +240,14 @@ def _fill(item: _Ready, normalization: Normalization) -> _Ready:
 
 
 def _finish(
-    item: _Ready,
-    result: Computed | Failure,
-    seconds: float,
-    finish: Callable[[Request, Decoded, Computed, float], Result],
-) -> Finished[Result]:
-    if isinstance(result, Failure) or item.image is None:
-        failure = result if isinstance(result, Failure) else item.failure
-        if failure is None:
+    finish: Callable[[Request, Decoded, Computed, float], Result], batch: list[tuple[_Ready, Computed | Failure, float]]
+) -> list[Finished[Result]]:
+    finished = []
+    for item, result, seconds in batch:
+        if isinstance(result, Failure):
+            finished.append(Finished[Result](item.request, result))
+        elif item.image is None:
             raise ValueError(f"{item.request.path} was neither decoded nor refused")
-        return Finished(item.request, failure)
-    return Finished(item.request, finish(item.request, item.image, result, seconds))
+        else:
+            finished.append(Finished(item.request, finish(item.request, item.image, result, seconds)))
+    return finished

@@ -43,21 +43,24 @@ def prefetch(
     pending: deque[tuple[Future[Result], int]] = deque()
     pool = ThreadPoolExecutor(threads, thread_name_prefix="xseg-prefetch")
     held = 0
+
+    def take() -> Result:
+        nonlocal held
+        first, released = pending.popleft()
+        held -= released
+        return first.result()
+
     try:
         for item in items:
             weight = weigh(item) if weigh else 0
             while pending and held + weight > limit:
-                first, released = pending.popleft()
-                held -= released
-                yield first.result()
+                yield take()
             pending.append((pool.submit(function, item), weight))
             held += weight
             while len(pending) >= depth or (prompt and pending and pending[0][0].done()):
-                first, released = pending.popleft()
-                held -= released
-                yield first.result()
+                yield take()
         while pending:
-            yield pending.popleft()[0].result()
+            yield take()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 

@@ -134,7 +134,7 @@ def context(model: nn.Module, channels: int) -> int:
         channels: number of input channels.
     """
     key = _fingerprint(model)
-    file = _cache_file()
+    file = user_cache("tiling") / "receptive_fields.json"
     known = _read_cache(file)
     if key in known:
         return known[key]
@@ -155,10 +155,6 @@ def _fingerprint(model: nn.Module) -> str:
     for parameter in last:
         digest.update(parameter.detach().float().cpu().numpy().tobytes())
     return digest.hexdigest()[:32]
-
-
-def _cache_file() -> Path:
-    return user_cache("tiling") / "receptive_fields.json"
 
 
 def _read_cache(file: Path) -> dict[str, int]:

@@ -176,11 +176,8 @@ def check_tiling(tile: TileOption, overlap: int | None) -> None:
     Raises:
         ConfigError: if a value is out of range, or the overlap is above half a tile.
     """
-    if isinstance(tile, str):
-        if tile != "auto":
-            raise ConfigError(f"tile={tile!r}", expected="auto, 0 (the whole image) or the side of a tile in pixels")
-    elif tile < 0:
-        raise ConfigError(f"tile={tile}", expected="auto, 0 (the whole image) or the side of a tile in pixels")
+    if tile != "auto" and (isinstance(tile, str) or tile < 0):
+        raise ConfigError(f"tile={tile!r}", expected="auto, 0 (the whole image) or the side of a tile in pixels")
     if overlap is None:
         return
     if overlap < 0:

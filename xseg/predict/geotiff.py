@@ -74,8 +74,7 @@ def raster_size(file: BinaryIO) -> tuple[int, int] | None:
 
     try:
         with tifffile.TiffFile(file) as tiff:
-            page = tiff.pages.first
-            return int(page.imagelength), int(page.imagewidth)
+            return int(tiff.pages.first.imagelength), int(tiff.pages.first.imagewidth)
     except Exception:  # as above
         return None
 
@@ -148,12 +147,6 @@ def write_window(dataset: DatasetWriter, values: NDArray[Any], rows: slice, colu
         dataset.write(values, *([1] if values.ndim == 2 else []), window=Window.from_slices(rows, columns))
     except RasterioError as error:
         raise OSError(errno.EIO, f"cannot be written: {reason(error)}", dataset.name) from error
-
-
-def add_colors(dataset: DatasetWriter, labels: LabelMap) -> None:
-    """Add the colour table to a raster of train ids, before the first window is written."""
-    colors = {index: (*color, 255) for index, color in enumerate(labels.colors)}
-    dataset.write_colormap(1, colors)
 
 
 def add_overviews(path: Path) -> None:

@@ -76,13 +76,6 @@ class RasterReader:
             mean = np.asarray(self.normalization.mean[: len(self.bands)]) * self.normalization.maximum
             mean = mean.round() if values.dtype.kind == "u" else mean
             values = np.where(missing, mean[:, None, None].astype(values.dtype), values)
-        self._check_range(values, tile)
-        pixels = np.ascontiguousarray(values.transpose(1, 2, 0))
-        if len(self.bands) < self.normalization.channels:
-            pixels = np.repeat(pixels, self.normalization.channels, axis=2)
-        return TileInput(tile, pixels, None if valid.all() else valid)
-
-    def _check_range(self, values: NDArray[Any], tile: Tile) -> None:
         lowest, highest = float(values.min()), float(values.max())
         if lowest < 0 or highest > self.normalization.maximum:
             raise DataError(
@@ -91,6 +84,10 @@ class RasterReader:
                 expected=f"0 to {self.normalization.maximum:g}, as the model was trained",
                 remedy="set a missing nodata value with gdal_edit.py -a_nodata",
             )
+        pixels = np.ascontiguousarray(values.transpose(1, 2, 0))
+        if len(self.bands) < self.normalization.channels:
+            pixels = np.repeat(pixels, self.normalization.channels, axis=2)
+        return TileInput(tile, pixels, None if valid.all() else valid)
 
 
 @contextmanager
@@ -130,7 +127,7 @@ def open_raster(path: PathArgument, normalization: Normalization) -> Iterator[Ra
 def _bands(dataset: DatasetReader, channels: int, path: Path) -> tuple[int, ...]:
     from rasterio.enums import ColorInterp
 
-    colors = [interpretation for interpretation in dataset.colorinterp if interpretation != ColorInterp.alpha]
+    colors = [color for color in dataset.colorinterp if color != ColorInterp.alpha]
     if ColorInterp.palette in colors:
         raise DataError(
             f"{path} has a colour table",
@@ -145,9 +142,7 @@ def _bands(dataset: DatasetReader, channels: int, path: Path) -> tuple[int, ...]
             expected=f"{channels}",
             remedy="select bands with gdal_translate -b 1 -b 2 …",
         )
-    return tuple(
-        number for number, interpretation in enumerate(dataset.colorinterp, 1) if interpretation != ColorInterp.alpha
-    )
+    return tuple(number for number, color in enumerate(dataset.colorinterp, 1) if color != ColorInterp.alpha)
 
 
 def _scale(dataset: DatasetReader, bands: tuple[int, ...], normalization: Normalization, path: Path) -> float:
@@ -161,11 +156,8 @@ def _scale(dataset: DatasetReader, bands: tuple[int, ...], normalization: Normal
     rows = np.unique(np.linspace(0, dataset.height - height, 4, dtype=int)).tolist()
     columns = np.unique(np.linspace(0, dataset.width - width, 4, dtype=int)).tolist()
     try:
-        windows = [
-            dataset.read(bands, window=Window(column, row, width, height), masked=True)
-            for row in rows
-            for column in columns
-        ]
+        places = [Window(column, row, width, height) for row in rows for column in columns]
+        windows = [dataset.read(bands, window=place, masked=True) for place in places]
     except RasterioError:  # reading the tile reports it, with its position
         return 1.0
     sample = np.concatenate([window.compressed() for window in windows])

@@ -62,10 +62,6 @@ def _size_of(source: Source) -> tuple[int, int] | None:
     from xseg.files.remote import opened_url
     from xseg.predict.geotiff import raster_size
 
-    with suppress(OSError, DataError):
-        if source.url is None:
-            with source.path.open("rb") as file:
-                return raster_size(file)
-        with opened_url(source.url) as file:
-            return raster_size(file)
+    with suppress(OSError, DataError), source.path.open("rb") if source.url is None else opened_url(source.url) as file:
+        return raster_size(file)
     return None

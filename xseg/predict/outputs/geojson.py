@@ -103,10 +103,12 @@ def _write(
         joiner = Joiner(size, features.write)
         for top in range(0, size[0], BLOCK):
             for left in range(0, size[1], BLOCK):
-                rows, columns = _range(top, size[0]), _range(left, size[1])
-                joiner.add(outline_block(read(rows, columns), (top, left), len(labels), tolerance), rows, columns)
+                rows = slice(top, min(top + BLOCK, size[0]))
+                columns = slice(left, min(left + BLOCK, size[1]))
+                outlines, ids = outline_block(read(rows, columns), (top, left), len(labels), tolerance)
+                joiner.add(outlines, ids, rows, columns)
             joiner.end_row()
-        features.close()
+        file.write("\n]}\n")
     return features.count, joiner.cut
 
 
@@ -120,10 +122,6 @@ def require_shapely() -> None:
         import shapely  # noqa: F401
     except ImportError as error:
         raise MissingExtraError("shapely", extra="geo", purpose="outlining a mask") from error
-
-
-def _range(start: int, end: int) -> slice:
-    return slice(start, min(start + BLOCK, end))
 
 
 @contextmanager
@@ -198,10 +196,6 @@ class _FeatureFile:
             text = json.dumps(properties, ensure_ascii=False)
             self._file.write(f'{start}{{"type": "Feature", "properties": {text}, "geometry": {outline}}}')
             self.count += 1
-
-    def close(self) -> None:
-        """End the file."""
-        self._file.write("\n]}\n")
 
     def _coordinates(self, corners: NDArray[np.float64]) -> NDArray[np.float64]:
         """Convert columns and rows to coordinates, to a hundredth of a pixel."""

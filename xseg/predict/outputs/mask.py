@@ -33,11 +33,11 @@ class Mask(Output):
     @contextmanager
     def stream_raster(self, like: DatasetReader, labels: LabelMap, path: Path) -> Iterator[WriteTile]:
         """Write a GeoTIFF with class colours, overviews, and `nodata` where the source has no data."""
-        from xseg.predict.geotiff import add_colors, add_overviews, create_like, mask_type, write_window
+        from xseg.predict.geotiff import add_overviews, create_like, mask_type, write_window
 
         kind, nodata = mask_type(labels)
         with create_like(path, like, count=1, dtype=kind, nodata=nodata) as dataset:
-            add_colors(dataset, labels)
+            dataset.write_colormap(1, {index: (*color, 255) for index, color in enumerate(labels.colors)})
 
             def write(region: Region, mask: NDArray[Any]) -> None:
                 write_window(dataset, mask, region.rows, region.columns)

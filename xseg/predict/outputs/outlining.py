@@ -23,16 +23,13 @@ Mask: TypeAlias = NDArray[Any]
 WritePolygons: TypeAlias = Callable[[NDArray[Any], NDArray[np.int64]], None]
 
 
-@dataclass(frozen=True, eq=False)
-class Outlined:
-    """Polygons of a block, in pixels of the whole mask, with their classes."""
+def outline_block(
+    block: Mask, origin: tuple[int, int], classes: int, tolerance: float
+) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """Return the polygons of a block, in pixels of the whole mask, and their classes.
 
-    polygons: NDArray[Any]
-    classes: NDArray[np.int64]
-
-
-def outline_block(block: Mask, origin: tuple[int, int], classes: int, tolerance: float) -> Outlined:
-    """Outline a block; pixels without class are outlined too, as neighbours, and then dropped."""
+    Pixels without class are outlined too, as neighbours, and then dropped.
+    """
     import shapely
     from rasterio.features import shapes
     from rasterio.transform import Affine
@@ -46,7 +43,7 @@ def outline_block(block: Mask, origin: tuple[int, int], classes: int, tolerance:
     polygons = shapely.transform(shapely.segmentize(polygons, 1.0), np.rint)
     if tolerance > 0:
         polygons = shapely.coverage_simplify(polygons, tolerance, simplify_boundary=False)
-    return Outlined(polygons[ids < classes], ids[ids < classes])
+    return polygons[ids < classes], ids[ids < classes]
 
 
 @dataclass(eq=False)
@@ -74,21 +71,21 @@ class Joiner:
         self._below = np.full(self.size[1], -1)
         self._left = np.full(0, -1)
 
-    def add(self, outlined: Outlined, rows: slice, columns: slice) -> None:
-        """Add the polygons of a block; those that touch no seam are written immediately."""
+    def add(self, outlines: NDArray[Any], ids: NDArray[np.int64], rows: slice, columns: slice) -> None:
+        """Add the polygons of a block and their classes; those that touch no seam are written immediately."""
         import shapely
 
-        bounds = shapely.bounds(outlined.polygons).reshape(-1, 4)
+        bounds = shapely.bounds(outlines).reshape(-1, 4)
         inner = (columns.start > 0, rows.start > 0, columns.stop < self.size[1], rows.stop < self.size[0])
         edges = (columns.start, rows.start, columns.stop, rows.stop)
         touching = np.zeros(len(bounds), np.bool_)
         for side in range(4):
             if inner[side]:
                 touching |= bounds[:, side] == edges[side]
-        self.write(outlined.polygons[~touching], outlined.classes[~touching])
+        self.write(outlines[~touching], ids[~touching])
         numbers = np.arange(self._next, self._next + int(touching.sum()))
         self._next += len(numbers)
-        polygons, classes = outlined.polygons[touching], outlined.classes[touching].tolist()
+        polygons, classes = outlines[touching], ids[touching].tolist()
         for number, polygon, class_id in zip(numbers.tolist(), polygons, classes, strict=True):
             self._parents[number], self._classes[number] = number, class_id
             self._pieces[number].append(polygon)
@@ -123,7 +120,8 @@ class Joiner:
             self._flush(root)
             total -= sizes[root]
             self.cut += 1
-        self._parents = {number: root for number, root in self._compressed() if root in waiting}
+        roots = {number: self._root(number) for number in self._parents}
+        self._parents = {number: root for number, root in roots.items() if root in waiting}
         self._classes = {number: self._classes[number] for number in waiting}
         self._above, self._below = self._below, np.full(self.size[1], -1)
 
@@ -150,23 +148,9 @@ class Joiner:
             number = self._parents[number]
         return number
 
-    def _compressed(self) -> list[tuple[int, int]]:
-        return [(number, self._root(number)) for number in list(self._parents)]
-
 
 def _owners(polygons: NDArray[Any], numbers: NDArray[np.int64], *, axis: int, at: int, along: slice) -> NDArray[Any]:
-    """Return the number of the polygon at each pixel along a side of a block.
-
-    Args:
-        polygons: polygons with a corner at every pixel along the sides of the block.
-        numbers: numbers of the polygons.
-        axis: 0 for a vertical side, 1 for a horizontal one.
-        at: x or y of the side.
-        along: pixels of the side.
-
-    Returns:
-        One number per pixel; -1 for no polygon.
-    """
+    """Return the number of the polygon at each pixel along a vertical (axis 0) or horizontal side; -1 for none."""
     import shapely
 
     owners = np.full(along.stop - along.start, -1)

@@ -36,11 +36,15 @@ class Overlay(Output):
 
     def write_image(self, prediction: Prediction, path: Path) -> None:
         """Write a JPEG at the size of the image, with a legend below."""
-        _save(prediction.overlay(), path)
+        from xseg.inference.prediction import save_image
+
+        save_image(prediction.overlay(), path)
 
     def write_raster(self, raster: RasterPrediction, path: Path) -> None:
         """Write a JPEG of a reduced copy of the raster."""
-        _save(raster_overlay(raster.path, raster.mask, raster.labels), path)
+        from xseg.inference.prediction import save_image
+
+        save_image(raster_overlay(raster.path, raster.mask, raster.labels), path)
 
     @contextmanager
     def stream_video(self, video: VideoStream, path: Path) -> Iterator[WriteFrame]:
@@ -51,12 +55,16 @@ class Overlay(Output):
         """
         import cv2
 
+        from xseg.images.overlay import add_legend, blend
+
         output: Any = None
         count = 0
 
         def write(image: NDArray[Any], mask: NDArray[Any]) -> None:
             nonlocal output, count
-            picture = _frame_overlay(image, mask, video.labels)
+            picture = blend(image, mask, video.labels)
+            if len(video.labels) <= LEGEND_CLASSES:
+                picture = add_legend(picture, list(range(len(video.labels))), video.labels)
             if output is None:
                 height, width = picture.shape[:2]
                 output = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*CODEC), video.rate, (width, height))
@@ -106,19 +114,6 @@ def raster_overlay(source: PathArgument, mask: PathArgument, labels: LabelMap, *
     picture = blend(displayable(np.moveaxis(bands, 0, -1)), small_mask, labels)
     present = [index for index in np.unique(small_mask).tolist() if index < len(labels)]
     return add_legend(picture, present, labels)
-
-
-def _save(picture: Pixels, path: Path) -> None:
-    from xseg.inference.prediction import save_image
-
-    save_image(picture, path)
-
-
-def _frame_overlay(image: Pixels, mask: NDArray[Any], labels: LabelMap) -> Pixels:
-    from xseg.images.overlay import add_legend, blend
-
-    picture = blend(image, mask, labels)
-    return add_legend(picture, list(range(len(labels))), labels) if len(labels) <= LEGEND_CLASSES else picture
 
 
 def _check_written(file: Path, source: Path, count: int) -> None:

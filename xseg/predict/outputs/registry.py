@@ -104,10 +104,6 @@ def describe_outputs(outputs: Sequence[Output]) -> dict[str, Any]:
 def check_outputs(outputs: Sequence[Output], sources: Sequence[Source]) -> None:
     """Check that outputs fit each other and the sources, before the run.
 
-    Args:
-        outputs: requested outputs.
-        sources: all sources of the run.
-
     Raises:
         ConfigError: if an output does not support a kind of source, or is incomplete.
         XsegError: as in `Output.check`.
