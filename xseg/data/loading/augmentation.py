@@ -31,9 +31,8 @@ def training_transform(
     normalisation), as in DeepLab. The other presets do the same and more: "strong" rotates by up to 10 degrees, changes
     colours, blurs and adds noise; "aerial" rotates by quarter turns and mirrors both ways, as aerial images have no
     upright direction; "medical" rotates by up to 20 degrees, deforms, and changes brightness, contrast and gamma, but
-    not hue. The transforms in the options come last.
-
-    Uncovered areas get the mean pixel in the image and `ignore_index` in the mask.
+    not hue. The transforms in the options come last. Uncovered areas get the mean pixel in the image and `ignore_index`
+    in the mask.
 
     Args:
         options: options with crop, scale, scale_step, flip, jitter, augmentation, transforms and rare_crops.
@@ -58,7 +57,7 @@ def training_transform(
         centred=options.rare_crops if class_weights else 0.0,
     )
     with known_arguments_only():
-        turns = [A.D4(p=1)] if options.augmentation == "aerial" else []  # before: they swap height and width
+        turns = [A.D4(p=1)] if options.augmentation == "aerial" else []  # on whole images: a crop need not be square
         steps = [*turns, crop, *_after_crop(options, normalization, fill, ignore_index)]
         scale = normalization.maximum if normalization.maximum > 255 else 1.0  # see `_on_floats`
         padding = opencv_fill(tuple(value / scale for value in fill))

@@ -18,20 +18,21 @@ Group = list[tuple[Split, PairSummary]]
 
 def sizes(summary: DataSummary) -> Iterator[Finding]:
     """Find masks of another size than their image; those due to EXIF are reported separately."""
-    title, where = "images that EXIF rotates, but not their masks", "rotate the masks to match the images in a viewer"
     for split, found in summary.splits.items():
         differing = [pair for pair in found.pairs if pair.image and pair.mask and pair.image.size != pair.mask.size]
         turned = [pair for pair in differing if _turned(pair)]
         files = ((pair.image_file, pair.mask_file) for pair in turned)
         repairs = (Repair(mask.path, "turn", number=image.orientation) for image, mask in files if image and mask)
-        yield from report("exif-disagreement", "error", split, title, where, map(_sizes, turned), repairs)
+        title = "images that EXIF rotates, but not their masks"
+        remedy = "rotate the masks to match the images in a viewer"
+        yield from report("exif-disagreement", "error", split, title, remedy, map(_sizes, turned), repairs)
         others = [pair for pair in differing if not _turned(pair)]
         alike = all(_same_shape(pair) for pair in others)
-        remedy = "make them again, or resize them with nearest neighbour" if alike else "find the right masks"
         wanted = ((pair.mask_file, pair.image) for pair in others if alike)
         repairs = (Repair(mask.path, "resize", size=image.size) for mask, image in wanted if mask and image)
-        wrong = "masks of another size than their image"
-        yield from report("size-mismatch", "error", split, wrong, remedy, map(_sizes, others), repairs)
+        title = "masks of another size than their image"
+        remedy = "make them again, or resize them with nearest neighbour" if alike else "find the right masks"
+        yield from report("size-mismatch", "error", split, title, remedy, map(_sizes, others), repairs)
 
 
 def image_is_mask(summary: DataSummary) -> Iterator[Finding]:
