@@ -104,7 +104,9 @@ def build_bundle(
         lines.append(f"first convolution repeated from {config.in_channels} to {changes.in_channels} channels")
         config = replace(config, in_channels=changes.in_channels)
         state[FIRST_CONVOLUTION] = repeat_kernels(state[FIRST_CONVOLUTION], config.in_channels)
-        numbers = _repeated(numbers, config.in_channels)
+        sources = [channel % numbers.channels for channel in range(config.in_channels)]
+        mean, std = (tuple(values[source] for source in sources) for values in (numbers.mean, numbers.std))
+        numbers = Normalization(mean, std, numbers.maximum)
     with torch.device("meta"):
         model = build_model(_at(config, changes))
     model.load_state_dict(state, assign=True)
@@ -113,25 +115,12 @@ def build_bundle(
 
 
 def _labels(conversion: Conversion, config: ModelConfig, names: tuple[str, ...]) -> LabelMap:
-    if names and len(names) != config.classes:
-        raise ConfigError(
-            f"{len(names)} names in classes for {config.classes} outputs",
-            expected="one per output",
-            remedy="use adapt_head for other classes",
-        )
-    if names:
-        return LabelMap(names)
-    return conversion.plan.labels or label_set(config.classes)[0]
-
-
-def _repeated(numbers: Normalization, channels: int) -> Normalization:
-    """Return the normalisation for images whose channels reuse the old ones in turn."""
-    sources = [channel % numbers.channels for channel in range(channels)]
-    return Normalization(
-        tuple(numbers.mean[source] for source in sources),
-        tuple(numbers.std[source] for source in sources),
-        numbers.maximum,
-    )
+    if not names:
+        return conversion.plan.labels or label_set(config.classes)[0]
+    if len(names) != config.classes:
+        got = f"{len(names)} names in classes for {config.classes} outputs"
+        raise ConfigError(got, expected="one per output", remedy="use adapt_head for other classes")
+    return LabelMap(names)
 
 
 def _at(config: ModelConfig, changes: Changes) -> ModelConfig:

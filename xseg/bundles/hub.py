@@ -22,10 +22,7 @@ class HubBundle(ModelHubMixin):
     """
 
     def __new__(cls, *_args: Any) -> HubBundle:
-        """Create an instance without the mixin's configuration, which would be a JSON copy of the bundle with weights.
-
-        The bundle's own `config.json` is saved instead.
-        """
+        """Skip the mixin's configuration, which would be a JSON copy of the bundle with weights."""
         return object.__new__(cls)
 
     def __init__(self, bundle: Bundle[SegmentationModel]) -> None:

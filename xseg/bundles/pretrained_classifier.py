@@ -70,10 +70,7 @@ def pretrained_classifier(
 
 
 def _with_head(
-    config: ClassifierConfig,
-    state: dict[str, Tensor],
-    found: tuple[int, tuple[int, ...]],
-    any_head: tuple[bool, bool],
+    config: ClassifierConfig, state: dict[str, Tensor], found: tuple[int, tuple[int, ...]], any_head: tuple[bool, bool]
 ) -> XceptionClassifier:
     """Return a classifier with the file's layers after pooling if they match, otherwise with new ones."""
     wanted = (found[0] if any_head[0] else config.classes, found[1] if any_head[1] else config.fully_connected)
@@ -84,11 +81,7 @@ def _with_head(
 
 
 def _require_same_encoder(found: ClassifierConfig, wanted: ClassifierConfig, name: str) -> None:
-    """Check that weights belong to the same network.
-
-    Raises:
-        WeightsError: if encoder, width, input channels or ablation differ.
-    """
+    """Check that weights belong to the same network."""
     for field in ("encoder", "width", "in_channels", "ablation"):
         theirs, ours = getattr(found, field), getattr(wanted, field)
         if theirs != ours:
@@ -96,11 +89,7 @@ def _require_same_encoder(found: ClassifierConfig, wanted: ClassifierConfig, nam
 
 
 def _copy_encoder(model: XceptionClassifier, whole: XceptionClassifier, name: str) -> NormSpec:
-    """Copy the encoder of another classifier, and return epsilon and momentum of its normalisations.
-
-    Raises:
-        WeightsError: if encoder, width, input channels or ablation differ.
-    """
+    """Copy the encoder of another classifier, and return epsilon and momentum of its normalisations."""
     _require_same_encoder(whole.config, model.config, name)
     model.encoder.load_state_dict(whole.encoder.state_dict())
     norm = next(part for part in whole.encoder.modules() if isinstance(part, nn.BatchNorm2d))

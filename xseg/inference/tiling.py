@@ -176,7 +176,7 @@ def check_tiling(tile: TileOption, overlap: int | None) -> None:
     Raises:
         ConfigError: if a value is out of range, or the overlap is above half a tile.
     """
-    if tile != "auto" and (isinstance(tile, str) or tile < 0):
+    if tile != "auto" if isinstance(tile, str) else tile < 0:
         raise ConfigError(f"tile={tile!r}", expected="auto, 0 (the whole image) or the side of a tile in pixels")
     if overlap is None:
         return

@@ -64,16 +64,8 @@ def create_smp_encoder(config: ModelConfig, weights: str | bool | None = None) -
     if not NAME.fullmatch(config.encoder):  # timm also accepts addresses of models, which a bundle must not contain
         raise KeyError(config.encoder)
     with off_the_meta_device():
-        return cast(
-            nn.Module,
-            get_encoder(
-                config.encoder,
-                in_channels=config.in_channels,
-                depth=config.depth,
-                weights=weights,
-                output_stride=config.output_stride,
-            ),
-        )
+        settings = {"in_channels": config.in_channels, "depth": config.depth, "output_stride": config.output_stride}
+        return cast(nn.Module, get_encoder(config.encoder, weights=weights, **settings))
 
 
 def _tried(network: nn.Module, config: ModelConfig) -> tuple[list[int], int]:
@@ -122,7 +114,7 @@ def _refusal(config: ModelConfig, error: Exception) -> ConfigError:
             expected=f"one of {', '.join(list_encoders())}, or an encoder of SMP, such as resnet34 or tu-convnext_tiny",
             remedy=f"did you mean {near[0]}?" if near else "",
         )
-    able = [stride for stride in OUTPUT_STRIDES if _can_have(config, stride)]
+    able = [stride for stride in OUTPUT_STRIDES if stride != config.output_stride and _can_have(config, stride)]
     if able:
         strides = " or ".join(map(str, able))
         return ConfigError(f"output_stride={config.output_stride} with encoder {config.encoder!r}", expected=strides)
@@ -133,8 +125,6 @@ def _refusal(config: ModelConfig, error: Exception) -> ConfigError:
 
 def _can_have(config: ModelConfig, output_stride: OutputStride) -> bool:
     """Return whether an encoder supports another output stride."""
-    if output_stride == config.output_stride:
-        return False
     try:
         create_smp_encoder(replace(config, output_stride=output_stride))
     except Exception:

@@ -43,11 +43,16 @@ class SmpModel(SegmentationModel):
             self.encoder = build_encoder(config)
         else:
             self.encoder = build_encoder(config)
-            network = _over_smp_encoder(config, decoder, arguments)
+            try:
+                with off_the_meta_device():
+                    network = getattr(smp, decoder.name)(config.encoder, **arguments)
+            except ValueError as error:
+                raise ConfigError(f"{config.architecture} with encoder {config.encoder!r}: {error}") from error
         self.decoder = network.decoder
         self.segmentation_head = network.segmentation_head
-        if _is_bilinear(self.segmentation_head[1]):
-            self.segmentation_head[1] = nn.Identity()
+        last = self.segmentation_head[1]
+        if isinstance(last, nn.Upsample) and last.mode == "bilinear" and last.align_corners is True:
+            self.segmentation_head[1] = nn.Identity()  # the model's own last resize does the same
         self.multiple = 2**config.depth
         self.smallest = decoder.smallest_map * self.encoder.output_stride
 
@@ -55,11 +60,6 @@ class SmpModel(SegmentationModel):
         """Return logits (N, classes, h, w) of images (N, in_channels, H, W) with sides of multiples of `multiple`."""
         logits: Tensor = self.segmentation_head(self.decoder(self.encoder(images)))
         return logits
-
-
-def _is_bilinear(module: nn.Module) -> bool:
-    """Return whether a module resizes like `xseg.nn.resize`, so that the last resize can replace it."""
-    return isinstance(module, nn.Upsample) and module.mode == "bilinear" and module.align_corners is True
 
 
 def _check(config: ModelConfig, decoder: SmpDecoder) -> None:
@@ -91,19 +91,6 @@ def _arguments(config: ModelConfig, decoder: SmpDecoder) -> dict[str, Any]:
     if decoder.upsampling_argument:
         arguments["upsampling"] = min(config.output_stride, 2**config.depth)
     return arguments
-
-
-def _over_smp_encoder(config: ModelConfig, decoder: SmpDecoder, arguments: dict[str, Any]) -> Any:
-    """Return SMP's model with an encoder of SMP.
-
-    Raises:
-        ConfigError: if the decoder does not support the encoder.
-    """
-    with off_the_meta_device():
-        try:
-            return getattr(smp, decoder.name)(config.encoder, **arguments)
-        except ValueError as error:
-            raise ConfigError(f"{config.architecture} with encoder {config.encoder!r}: {error}") from error
 
 
 def _register(name: str, width: float) -> str:
