@@ -11,7 +11,7 @@ from torch.testing import assert_close
 
 import xseg
 from xseg.errors import ConfigError, WeightsError
-from xseg.models.smp_decoders import SMP_DECODERS
+from xseg.models.architectures import SMP_DECODERS
 
 xseg.register_smp()
 

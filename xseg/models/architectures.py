@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from xseg.errors import ConfigError
 from xseg.files.objects import is_class_path, load_object
-from xseg.models.smp_decoders import SMP_DECODERS
 from xseg.types import OutputStride
 
 if TYPE_CHECKING:
@@ -46,6 +45,45 @@ class Architecture:
     output_stride: OutputStride
 
 
+@dataclass(frozen=True)
+class SmpDecoder:
+    """Construction of one of SMP's models.
+
+    Args:
+        name: name of the class in SMP.
+        output_strides: supported output strides; the first one is the default.
+        pyramid: whether it doubles the resolution map by map, so that no map may be dilated.
+        stride_argument: whether its constructor has `encoder_output_stride`.
+        rates_argument: whether its constructor has `decoder_atrous_rates`; SMP does not adapt them to the stride.
+        channels_argument: whether it needs one `decoder_channels` per map.
+        upsampling_argument: whether its head needs the stride of the last map.
+        smallest_map: smallest height and width of the last map.
+    """
+
+    name: str
+    output_strides: tuple[OutputStride, ...]
+    pyramid: bool = False
+    stride_argument: bool = False
+    rates_argument: bool = False
+    channels_argument: bool = False
+    upsampling_argument: bool = False
+    smallest_map: int = 1
+
+
+SMP_DECODERS: dict[str, SmpDecoder] = {
+    "unet": SmpDecoder("Unet", (32, 16, 8, 4), channels_argument=True),
+    "unetplusplus": SmpDecoder("UnetPlusPlus", (32, 16, 8), pyramid=True, channels_argument=True),
+    "manet": SmpDecoder("MAnet", (32, 16, 8), pyramid=True, channels_argument=True),
+    "linknet": SmpDecoder("Linknet", (32, 16, 8), pyramid=True),
+    "fpn": SmpDecoder("FPN", (32, 16, 8), pyramid=True),
+    "pspnet": SmpDecoder("PSPNet", (8, 16, 32, 4), upsampling_argument=True),
+    "pan": SmpDecoder("PAN", (16, 32), stride_argument=True, smallest_map=8),  # halves the last map three times
+    "deeplabv3": SmpDecoder("DeepLabV3", (8, 16), stride_argument=True, rates_argument=True),
+    "smp_deeplabv3plus": SmpDecoder("DeepLabV3Plus", (16, 8), stride_argument=True, rates_argument=True),
+    "upernet": SmpDecoder("UPerNet", (32, 16, 8, 4)),
+    "segformer": SmpDecoder("Segformer", (32, 16, 8, 4)),
+}
+
 ARCHITECTURES: dict[str, Architecture] = {
     "deeplabv3plus": Architecture("xseg.models.deeplabv3plus.DeepLabV3Plus", 16),
     **{
@@ -53,8 +91,6 @@ ARCHITECTURES: dict[str, Architecture] = {
         for name, decoder in SMP_DECODERS.items()
     },
 }
-
-
 OWN_DECODER = Architecture("xseg.models.decoder_model.DecoderModel", 16)
 
 
