@@ -79,10 +79,6 @@ class Predictor:
     def from_bundle(cls, bundle: Bundle[SegmentationModel], options: InferenceOptions | None = None) -> Self:
         """Return a predictor for a bundle; another output stride shares the weights.
 
-        Args:
-            bundle: bundle with model, labels and normalisation.
-            options: inference options.
-
         Raises:
             ConfigError: if the device does not exist.
         """
@@ -182,10 +178,7 @@ class Predictor:
         yield from in_order(run_pipeline(self.computer(probabilities=probabilities), requests, finished))
 
     def computer(self, *, probabilities: bool = False) -> Computer:
-        """Return the interface of this predictor for a pipeline.
-
-        Args:
-            probabilities: whether probabilities will be needed.
+        """Return the interface of this predictor for a pipeline; `probabilities` says whether they will be needed.
 
         Raises:
             ConfigError: if the selected backend does not run here.

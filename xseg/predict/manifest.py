@@ -42,13 +42,7 @@ def describe_run(
 ) -> dict[str, Any]:
     """Return the description of a run, as values that JSON can hold.
 
-    Args:
-        digest: digest of the model's bundle.
-        options: inference options.
-        outputs: requested outputs besides those that are always written.
-        device: actual device, even if the options have "auto".
-        backend: actual backend.
-        precision: actual precision.
+    Device, backend and precision are the actual ones, even if the options have "auto"; `digest` is that of the bundle.
     """
     settled = {"device": device, "backend": backend, "precision": precision}
     settings = describe_outputs(outputs) | asdict(options) | settled
