@@ -21,6 +21,7 @@ VERBS = {
     "evaluate": "xseg.cli.evaluate:main",
     "predict": "xseg.cli.predict:main",
     "convert": "xseg.cli.convert:main",
+    "export": "xseg.cli.export:main",
     "lab": "xseg.cli.lab:main",
     "data": "xseg.cli.data.verbs:main",
     "benchmark": "xseg.cli.benchmark.verbs:main",

@@ -43,10 +43,12 @@ def main(arguments: Sequence[str]) -> int:
 
     from xseg.bundles.locate import locate_bundle, locate_run
     from xseg.data.readers.registry import create_reader
+    from xseg.export.exported import is_export
     from xseg.inference.predictor import load
     from xseg.reports.model_summary import summarize_model
 
-    locate_bundle(source)  # otherwise a mistyped run would give an error about its data options
+    if not is_export(source):
+        locate_bundle(source)  # otherwise a mistyped run would give an error about its data options
     reader = create_reader(data)
     reader.records(split)  # a missing folder is reported before the model is loaded
     predictor = load(source, **asdict(options))

@@ -64,11 +64,12 @@ def main(arguments: Sequence[str]) -> int:
     sources = expand_sources(values["source"], exclude=folder.output_dir)
 
     from xseg.bundles.locate import locate_bundle  # imports torch, which all checks above do not need
+    from xseg.export.exported import is_export
     from xseg.inference.predictor import load
     from xseg.predict.job import Job
     from xseg.predict.manifest import bundle_digest, describe_run
 
-    bundle = locate_bundle(values["model"])
+    bundle = Path(values["model"]) if is_export(values["model"]) else locate_bundle(values["model"])
     predictor = load(bundle, **asdict(options))
     facts = _in_fact(predictor)
     description = describe_run(bundle_digest(bundle), options, outputs, **facts)

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 
 from xseg.bundles.bundle import Bundle, load_bundle
 from xseg.bundles.locate import locate_bundle
-from xseg.errors import DataError, ShapeError, XsegError
+from xseg.errors import ConfigError, DataError, ShapeError, XsegError
+from xseg.export.exported import is_export, read_export
 from xseg.files.description import described_by
 from xseg.images.normalization import Normalization
 from xseg.inference.accumulator import tiled
@@ -302,9 +303,9 @@ def load(
 ) -> Predictor:
     """Load a model for prediction.
 
-    The `source` is a run directory, for its best epoch; a bundle directory; or a Hugging Face Hub id "owner/name". The
-    other arguments are those of `xseg.inference.options.InferenceOptions`, except that `architecture` may also be a
-    class.
+    The `source` is a run directory, for its best epoch; a bundle directory; a Hugging Face Hub id "owner/name"; or a
+    file of `xseg export`, which its own runtime computes in float32 on the CPU. The other arguments are those of
+    `xseg.inference.options.InferenceOptions`, except that `architecture` may also be a class.
 
     Raises:
         ConfigError: if a value is out of range or the device does not exist.
@@ -313,7 +314,24 @@ def load(
     name, decoder = (None, None) if architecture is None else resolve_architecture(architecture)
     given = {**locals(), "architecture": None if decoder is None else name}
     options = InferenceOptions(**{field.name: given[field.name] for field in fields(InferenceOptions)})
+    if is_export(source):
+        return _load_export(source, options)
     return Predictor.from_bundle(load_bundle(locate_bundle(source), architecture=architecture), options)
+
+
+def _load_export(source: PathArgument, options: InferenceOptions) -> Predictor:
+    """Return a predictor for an exported file, computed by its own runtime in float32 on the CPU."""
+    if options.output_stride is not None:
+        raise ConfigError(f"output_stride={options.output_stride} for an exported file", expected="that of the export")
+    export = read_export(source)
+    tile, overlap = options.tile, options.overlap
+    size = export.metadata["size"]
+    if size and tile == "auto":
+        tile = min(size)
+    if overlap is None:
+        overlap = min(int(export.metadata.get("overlap", 0)), tile // 2) if isinstance(tile, int) and tile else None
+    options = replace(options, device="cpu", backend="torch", precision="float32", tile=tile, overlap=overlap)
+    return Predictor(export.model, labels=export.labels, normalization=export.normalization, options=options)
 
 
 def _out_of_memory(error: Exception) -> bool:

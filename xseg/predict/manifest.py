@@ -21,11 +21,12 @@ from xseg.version import __version__
 MANIFEST = "run.json"
 
 
-def bundle_digest(directory: Path) -> str:
-    """Return a digest of the two files of a bundle."""
+def bundle_digest(path: Path) -> str:
+    """Return a digest of the two files of a bundle, or of an exported file."""
     digest = hashlib.blake2b(digest_size=16)
-    for name in FILES:
-        with (directory / name).open("rb") as file:
+    parts = [path / name for name in FILES] if path.is_dir() else sorted({path, *path.parent.glob(f"{path.stem}.bin")})
+    for part in parts:
+        with part.open("rb") as file:
             while block := file.read(1 << 22):
                 digest.update(block)
     return digest.hexdigest()

@@ -1,0 +1,65 @@
+"""`xseg export`: a model as a file for other programs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from xseg.cli import EXIT_OK
+from xseg.cli.arguments import add_options, new_parser, options_of, parse_arguments
+
+SUMMARY = "Export a model to ONNX, OpenVINO or torch, and prove that the file computes the same."
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Export a model to ONNX, OpenVINO or torch, and prove that the file computes the same.
+
+    Args:
+        arguments: arguments after `xseg export`.
+
+    Returns:
+        0.
+
+    Raises:
+        XsegError: if an option is wrong, or the file would compute something else; no file is written then.
+    """
+    from xseg.export.exported import export_model, find_format
+    from xseg.export.formats import FORMATS
+    from xseg.export.graph import GraphOptions
+
+    parser = new_parser("export", SUMMARY)
+    parser.add_argument("model", type=str, help="a run directory, a bundle directory or a Hugging Face Hub id")
+    parser.add_argument("--format", type=str, default="onnx", help=f"format of the file: {', '.join(FORMATS)}")
+    parser.add_argument("--output", type=str, help="path of the file; by default the model's name in this folder")
+    parser.add_argument(
+        "--images", type=str, nargs="*", default=[], help="images for the proof, besides generated ones"
+    )
+    parser.add_argument("--output_stride", type=int, help="4, 8, 16 or 32 instead of the stride of the training")
+    add_options(parser, GraphOptions)
+    values = vars(parse_arguments(parser, arguments))
+    options, form = options_of(GraphOptions, values), find_format(values["format"])
+    output = Path(values["output"] or Path(values["model"]).resolve().name + form.suffix)
+
+    from xseg.bundles.bundle import Bundle, load_bundle
+    from xseg.bundles.locate import locate_bundle
+    from xseg.images.reading import read_image
+    from xseg.inference.receptive_field import context
+    from xseg.inference.tiling import ALIGNMENT
+
+    bundle = load_bundle(locate_bundle(values["model"]))
+    if values["output_stride"]:
+        model = bundle.model.with_output_stride(values["output_stride"])
+        bundle = Bundle(model, bundle.labels, bundle.normalization, bundle.provenance)
+    images = []
+    for name in values["images"]:
+        image = read_image(name, bundle.normalization.channels).astype("float32")
+        images.append((name, image[: options.size[0], : options.size[1]] if options.size else image))
+    overlap = -(-2 * context(bundle.model, bundle.normalization.channels) // ALIGNMENT) * ALIGNMENT
+    advice = {"overlap": overlap, "tile": max(options.size, default=max(513, 2 * overlap + 1))}
+    cases = export_model(bundle, output, format=values["format"], options=options, images=images, advice=advice)
+    for case in cases:
+        height, width = case.size
+        print(f"{case.image}, {height}x{width}: difference {case.difference:.1e}, labels equal {case.agreement:.4%}")
+    size = sum(file.stat().st_size for file in output.parent.glob(f"{output.stem}.*")) / 1e6
+    print(f"{output}: {size:.1f} MB, equal to the model; proof in {output.with_suffix('.proof.json')}")
+    return EXIT_OK

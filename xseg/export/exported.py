@@ -1,0 +1,226 @@
+"""Models as files for other programs: written with proof, and read back."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from xseg.bundles.bundle import Bundle
+from xseg.errors import ConfigError, ShapeError, WeightsError
+from xseg.export.cache import fingerprint
+from xseg.export.format import EXAMPLE, Format, Program
+from xseg.export.formats import FORMATS
+from xseg.export.graph import GraphOptions, ImageGraph
+from xseg.export.proof import Case, graph_input, prove
+from xseg.files.atomic import write_text
+from xseg.files.serialization import from_plain
+from xseg.images.normalization import Normalization
+from xseg.labels.label_map import LabelMap
+from xseg.models.coarse import CoarseNetwork
+from xseg.models.segmentation import SegmentationModel
+from xseg.types import PathArgument
+from xseg.version import __version__
+
+CERTAIN = 30.0  # logit of a label whose probability is not known: e^-30 is nothing beside 1
+
+
+def find_format(name: str) -> Format:
+    """Return a format of the table by name.
+
+    Raises:
+        ConfigError: if there is no such format.
+    """
+    if name not in FORMATS:
+        raise ConfigError(f"format={name!r}", expected=f"one of {', '.join(FORMATS)}")
+    return FORMATS[name]
+
+
+def export_model(
+    bundle: Bundle[SegmentationModel],
+    output: PathArgument,
+    *,
+    format: str,  # noqa: A002 - the field's word
+    options: GraphOptions | None = None,
+    images: Iterable[tuple[str, NDArray[np.float32]]] = (),
+    advice: Mapping[str, Any] | None = None,
+) -> list[Case]:
+    """Write a model to a file, with normalisation and resizing inside, once it is proven equal to the model.
+
+    A second file, `output` with the suffix .proof.json, lists the comparisons.
+
+    Args:
+        bundle: model, labels and normalisation.
+        output: path of the file, with the format's suffix; replaced if it exists.
+        format: name of the format: onnx, openvino, pt2 or torchscript.
+        options: what the graph takes and gives.
+        images: names and stored values (H, W, C) of images to compare on, besides generated ones.
+        advice: further values for the file's metadata, such as the size of tiles.
+
+    Returns:
+        The comparisons.
+
+    Raises:
+        ConfigError: if the model cannot be exported with the options, or the file would compute something else; no
+            file is written then.
+        MissingExtraError: if a package of the format is not installed.
+    """
+    target, form, options = Path(output), find_format(format), options or GraphOptions()
+    if target.suffix != form.suffix:
+        raise ConfigError(f"output={target} for format={format}", expected=f"a name that ends in {form.suffix}")
+    form.require_packages(f"--format {format}")
+    model = bundle.model.cpu().eval()
+    graph = ImageGraph(CoarseNetwork(model), bundle.normalization, classes=len(bundle.labels), options=options)
+    count, height, width = (1, *options.size) if options.size else EXAMPLE
+    example = graph_input(
+        torch.zeros(count, height, width, bundle.normalization.channels), bundle.normalization, options
+    )
+    free = () if options.size else (0, 1, 2) if options.layout == "nhwc" else (0, 2, 3)
+    metadata = {name: json.dumps(value) for name, value in {**_describe(bundle, options), **(advice or {})}.items()}
+    program = Program(graph, example, free, options.outputs, computes_sizes=not options.size, metadata=metadata)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".export-", dir=target.parent) as folder:
+        fresh = Path(folder) / target.name
+        try:
+            form.write(program, fresh)
+        except Exception as error:
+            raise ConfigError(
+                f"{bundle.model.config.architecture} with {bundle.model.config.encoder} cannot be written as {format}: "
+                f"{type(error).__name__}: {str(error).partition(chr(10))[0]}",
+                remedy="try another --format, or a fixed --size",
+            ) from error
+        cases = prove(form.read(fresh, "float32"), model, bundle.normalization, options, images)
+        proof = {"xseg_version": __version__, "format": format, "cases": [asdict(case) for case in cases]}
+        write_text(target.with_suffix(".proof.json"), json.dumps(proof, indent=2) + "\n")
+        for file in sorted(Path(folder).iterdir(), key=lambda file: file.suffix == form.suffix):
+            file.replace(target.parent / file.name)
+    return cases
+
+
+def _describe(bundle: Bundle[SegmentationModel], options: GraphOptions) -> dict[str, Any]:
+    config = bundle.model.config
+    return {
+        "xseg_version": __version__,
+        "architecture": config.architecture,
+        "encoder": config.encoder,
+        "output_stride": config.output_stride,
+        "class_names": bundle.labels.names,
+        "palette": bundle.labels.colors,
+        "ignore_index": bundle.labels.ignore_index,
+        "channels": bundle.normalization.channels,
+        "maximum": bundle.normalization.maximum,
+        "weights_digest": fingerprint(bundle.model),
+        "licence": bundle.provenance.get("licence", bundle.provenance.get("license")),
+        **asdict(options),
+    }
+
+
+def is_export(source: PathArgument) -> bool:
+    """Return whether a path is a file with the suffix of an export format."""
+    path = Path(source)
+    return path.suffix in {form.suffix for form in FORMATS.values()} and path.is_file()
+
+
+class ExportedModel(nn.Module):
+    """An exported file as a model: images as shares of their maximum to scores at the images' size.
+
+    Args:
+        session: program of the file.
+        maximum: stored value that stands for 1.
+        classes: number of classes.
+        options: what the graph takes and gives.
+    """
+
+    def __init__(self, session: Any, *, maximum: float, classes: int, options: GraphOptions) -> None:
+        super().__init__()
+        self._session, self._classes, self._options = session, classes, options
+        self._stored = Normalization((0.0,), (1.0,), maximum)
+        self.place = nn.Parameter(torch.zeros(()), requires_grad=False)  # device and type, as other models have
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Score images (N, C, H, W), 0 to 1: (N, classes, H, W) float32, whose softmax are the file's probabilities.
+
+        Raises:
+            ShapeError: if an image is larger than the fixed size of the file.
+        """
+        height, width = images.shape[-2:]
+        if self._options.size:
+            rows, columns = self._options.size
+            if height > rows or width > columns:
+                raise ShapeError(
+                    f"an image of {height}x{width} pixels for an export of {rows}x{columns}",
+                    expected="no larger one",
+                    remedy=f"use --tile {min(rows, columns)}",
+                )
+            images = nn.functional.pad(images, [0, columns - width, 0, rows - height], mode="replicate")
+        stored = images.permute(0, 2, 3, 1).float() * self._stored.maximum
+        batches = stored.split(1) if self._options.size else [stored]
+        return torch.cat([self._scores(batch) for batch in batches])[..., :height, :width]
+
+    def _scores(self, stored: Tensor) -> Tensor:
+        outputs = self._session(graph_input(stored, self._stored, self._options))
+        if self._options.result == "logits":
+            return outputs[0]
+        if self._options.result == "probabilities":
+            return outputs[0].clamp_min(1e-30).log()
+        chosen = nn.functional.one_hot(outputs[0].long(), self._classes).permute(0, 3, 1, 2).float()
+        if self._options.result == "labels":
+            return chosen * CERTAIN
+        share = outputs[1][:, None]
+        rest = (1 - share) / max(self._classes - 1, 1)
+        return torch.where(chosen > 0, share, rest).clamp_min(1e-30).log()
+
+
+@dataclass(frozen=True, eq=False)
+class Export:
+    """What was read from an exported file.
+
+    Args:
+        model: the model.
+        labels: its classes.
+        normalization: scale of the stored values.
+        metadata: values that the file stores.
+    """
+
+    model: ExportedModel
+    labels: LabelMap
+    normalization: Normalization
+    metadata: Mapping[str, Any]
+
+
+def read_export(source: PathArgument) -> Export:
+    """Read a file that `export_model` wrote. Files of torch are run by torch: read only those of people you trust.
+
+    Raises:
+        MissingExtraError: if a package of the format is not installed.
+        WeightsError: if the file cannot be read, or was not written by xseg.
+    """
+    path = Path(source)
+    form = next(form for form in FORMATS.values() if form.suffix == path.suffix)
+    form.require_packages(f"reading {path}")
+    try:
+        values = {name: json.loads(text) for name, text in form.metadata(path).items()}
+        names, colors = tuple(values["class_names"]), tuple(tuple(color) for color in values["palette"])
+        labels = LabelMap(names, colors, values["ignore_index"])
+        chosen = {name: values[name] for name in GraphOptions.__dataclass_fields__}
+        options = from_plain(GraphOptions, chosen, "options")
+        channels, maximum = int(values["channels"]), float(values["maximum"])
+    except Exception as error:
+        raise WeightsError(
+            f"{path} has no readable metadata of xseg ({type(error).__name__}: {str(error).partition(chr(10))[0]})",
+            expected="a file of xseg export",
+        ) from error
+    try:
+        session = form.read(path, "float32")
+    except Exception as error:
+        raise WeightsError(f"{path} cannot be read: {str(error).partition(chr(10))[0]}") from error
+    model = ExportedModel(session, maximum=maximum, classes=len(labels), options=options)
+    return Export(model, labels, Normalization((0.0,) * channels, (1.0,) * channels, maximum), values)

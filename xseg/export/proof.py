@@ -1,0 +1,133 @@
+"""Proof that an exported file computes what the model computes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from xseg.errors import ConfigError
+from xseg.export.format import Session
+from xseg.export.graph import GraphOptions
+from xseg.export.verify import TOLERANCES
+from xseg.images.normalization import Normalization
+from xseg.models.coarse import SMALLEST
+
+SIZES = ((97, 129), (64, 80), (33, 50), (20, 31), (130, 67))  # odd, even, and smaller than the encoders allow
+AGREEMENT = 0.999  # smallest share of equal labels
+
+
+@dataclass(frozen=True)
+class Case:
+    """One comparison of a file with its model.
+
+    Args:
+        image: name of the image.
+        size: rows and columns of the image.
+        difference: largest difference, as a share of the range of the logits. Of labels, the difference of a pixel is
+            how far the logit of its label lies below the best one; of probabilities, their difference.
+        agreement: share of pixels with the same label.
+    """
+
+    image: str
+    size: tuple[int, int]
+    difference: float
+    agreement: float
+
+
+def test_images(options: GraphOptions, normalization: Normalization) -> Iterator[tuple[str, NDArray[np.float32]]]:
+    """Give smooth and noisy images (H, W, C) of several sizes, or of the fixed one, as stored values."""
+    generator = np.random.default_rng(0)
+    for height, width in [options.size] * 2 if options.size else SIZES:
+        rows, columns = np.arange(height)[:, None, None] / 9, np.arange(width)[None, :, None] / 7
+        channel = np.arange(normalization.channels)
+        waves = 0.5 + 0.4 * np.sin(rows * (1 + 0.3 * channel) + columns * (0.5 + 0.2 * channel) + channel)
+        noisy = np.clip(waves + generator.normal(0, 0.1, waves.shape), 0, 1)
+        yield "waves and noise", np.round(noisy * normalization.maximum).astype(np.float32)
+
+
+@torch.inference_mode()
+def prove(
+    session: Session,
+    model: nn.Module,
+    normalization: Normalization,
+    options: GraphOptions,
+    images: Iterable[tuple[str, NDArray[np.float32]]] = (),
+) -> list[Case]:
+    """Compare what was read from a file with the model itself, in float32.
+
+    Args:
+        session: program of the file.
+        model: model that was exported, on the CPU, in evaluation mode.
+        normalization: normalisation of the model's input.
+        options: options of the export.
+        images: names and stored values (H, W, C) of further images.
+
+    Raises:
+        ConfigError: if the file differs by more than rounding.
+    """
+    cases = []
+    for name, image in [*test_images(options, normalization), *images]:
+        logits = _reference(model, torch.from_numpy(image), normalization)
+        outputs = session(graph_input(torch.from_numpy(image)[None], normalization, options))
+        difference, agreement = _compared(outputs, logits, options)
+        cases.append(Case(name, (image.shape[0], image.shape[1]), difference, agreement))
+        if not (difference <= TOLERANCES["float32"] and agreement >= AGREEMENT):
+            raise ConfigError(
+                f"the exported model differs from the model on {name} of {image.shape[0]}x{image.shape[1]} pixels: by "
+                f"{difference:.2g} of the logits' range, {agreement:.2%} of the labels are equal",
+                expected=f"{TOLERANCES['float32']:g} or less, and {AGREEMENT:.1%} or more",
+                remedy="no file was written; try another --format",
+            )
+    return cases
+
+
+def graph_input(images: Tensor, normalization: Normalization, options: GraphOptions) -> Tensor:
+    """Turn stored values (N, H, W, C) float32 into the input of an exported graph."""
+    if options.input == "uint8":
+        images = images.round().to(torch.uint8)
+    elif options.input == "unit":
+        images = images / normalization.maximum
+    return (images if options.layout == "nhwc" else images.permute(0, 3, 1, 2)).contiguous()
+
+
+def _reference(model: nn.Module, image: Tensor, normalization: Normalization) -> Tensor:
+    """Return the model's logits (classes, H, W) for stored values (H, W, C), without any part of the graph."""
+    height, width = image.shape[:2]
+    scaled = (image / normalization.maximum - torch.tensor(normalization.mean)) / torch.tensor(normalization.std)
+    added = [0, max(0, SMALLEST - width), 0, max(0, SMALLEST - height)]
+    logits: Tensor = model(F.pad(scaled.permute(2, 0, 1)[None], added, mode="replicate"))[0]
+    return logits[:, :height, :width]
+
+
+def _compared(outputs: Sequence[Tensor], logits: Tensor, options: GraphOptions) -> tuple[float, float]:
+    """Return difference and agreement of a file's outputs for one image."""
+    scale = max(float(logits.max() - logits.min()), 1e-30)
+    result, probabilities = outputs[0][0], logits.softmax(0)
+    if options.result in ("logits", "probabilities"):
+        if result.shape != logits.shape or not bool(result.isfinite().all()):
+            return float("inf"), 0.0
+        wanted, scale = (logits, scale) if options.result == "logits" else (probabilities, 1.0)
+        agreement = float((result.argmax(0) == logits.argmax(0)).float().mean())
+        return float((result - wanted).abs().max()) / scale, agreement
+    labels = result.long()
+    if labels.shape != logits.shape[1:] or int(labels.max()) >= len(logits):
+        return float("inf"), 0.0
+    wanted_labels = logits.argmax(0)
+    best = logits.amax(0)
+    if options.threshold is not None:
+        wanted_labels = (probabilities[1] >= options.threshold).long()
+        odds = float(torch.logit(torch.tensor(options.threshold)))
+        logits = torch.stack([logits[0] + odds, logits[1]])
+        best = logits.amax(0)
+    chosen = logits.gather(0, labels[None])[0]
+    difference = float((best - chosen).max()) / scale
+    if options.result == "confidence":
+        wanted = probabilities.gather(0, labels[None])[0]
+        difference = max(difference, float((outputs[1][0] - wanted).abs().max()))
+    return difference, float((labels == wanted_labels).float().mean())
