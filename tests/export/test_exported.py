@@ -28,8 +28,8 @@ NORMALIZATION = Normalization((0.4, 0.5, 0.6), (0.2, 0.25, 0.3))
 
 def bundle(settled, waves, classes=3, **settings):
     torch.manual_seed(0)
-    config = ModelConfig(**{"encoder": "xception", "width": 0.125, "decoder_channels": 16, "depth": 3, **settings})
-    config = ModelConfig(**{**config.to_dict(), "classes": classes})
+    small = {"encoder": "xception", "width": 0.125, "decoder_channels": 16, "depth": 3, "classes": classes}
+    config = ModelConfig(**{**small, **settings})
     model = settled(build_model(config), waves(2, 3, 65, 65))
     head = model.segmentation_head
     torch.nn.init.normal_(head.weight if isinstance(head, torch.nn.Conv2d) else head[0].weight)
@@ -124,7 +124,9 @@ def test_a_threshold_decides_between_two_classes(settled, waves, image, threshol
 def test_an_unet_is_padded_inside_the_graph(settled, waves, image, tmp_path):
     unet = bundle(settled, waves, architecture="unet", depth=4, output_stride=16)
     export_model(unet, tmp_path / "m.torchscript", format="torchscript")
-    assert np.array_equal(xseg.load(tmp_path / "m.torchscript")(image).mask, xseg.Predictor.from_bundle(unet)(image).mask)
+    assert np.array_equal(
+        xseg.load(tmp_path / "m.torchscript")(image).mask, xseg.Predictor.from_bundle(unet)(image).mask
+    )
 
 
 def wrong_normalization(graph):
@@ -142,10 +144,10 @@ def no_resize(graph):
 @pytest.mark.parametrize("spoil", [wrong_normalization, wrong_weight, no_resize])
 def test_a_file_that_computes_something_else_does_not_appear(settled, waves, tmp_path, monkeypatch, spoil):
     class Spoilt(type(FORMATS["torchscript"])):
-        def write(self, program, path):
+        def write(self, program, _path):
             self.program = program
 
-        def read(self, path, precision):
+        def read(self, _path, _precision):
             graph = self.program.module
             network, config = graph.network.model, graph.network.model.config
             graph.network.model = build_model(config)
@@ -166,10 +168,12 @@ def test_wrong_options_are_one_line_before_any_work(three, tmp_path):
         export_model(three, tmp_path / "m.bin", format="onnx")
     with pytest.raises(ConfigError, match=r"format='tflite'; expected one of onnx, openvino, pt2, torchscript"):
         export_model(three, tmp_path / "m.tflite", format="tflite")
-    with pytest.raises(ConfigError, match=r"threshold=0.5 for 3 classes; expected a model of two"):
+    with pytest.raises(ConfigError, match=r"threshold=0.5 for 3 classes; expected a model with two classes"):
         export_model(three, tmp_path / "m.pt2", format="pt2", options=GraphOptions(threshold=0.5))
     deep = Bundle(three.model, three.labels, Normalization.for_channels(3, 65535.0))
-    with pytest.raises(ConfigError, match=r"input=uint8 for a model of images up to 65535; expected input=float or unit"):
+    with pytest.raises(
+        ConfigError, match=r"input=uint8 for a model of images up to 65535; expected input=float or unit"
+    ):
         export_model(deep, tmp_path / "m.pt2", format="pt2")
     assert not list(tmp_path.iterdir())
 

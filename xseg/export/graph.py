@@ -143,7 +143,7 @@ class ImageGraph(nn.Module):
         if is_scripting():  # noqa: SIM108 - TorchScript compiles a statement's branch, not an expression's
             least = max(size, self.smallest)
         else:
-            least = torch.sym_max(size, self.smallest)  # type: ignore[assignment]  # an int here, too
+            least = _larger(size, self.smallest)
         if self.multiple == 1:  # avoids a division, which takes torch's exporter long
             return least
         return (least + self.multiple - 1) // self.multiple * self.multiple
@@ -180,3 +180,8 @@ class ImageGraph(nn.Module):
 
 def _resized(scores: Tensor, rows: int, columns: int) -> Tensor:
     return F.interpolate(scores, size=[rows, columns], mode="bilinear", align_corners=True)
+
+
+def _larger(first: int, second: int) -> int:
+    """Return the larger number, also of sizes that are symbols in a graph of torch.export."""
+    return torch.sym_max(first, second)  # type: ignore[return-value]

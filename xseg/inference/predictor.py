@@ -326,8 +326,8 @@ def _load_export(source: PathArgument, options: InferenceOptions) -> Predictor:
     export = read_export(source)
     tile, overlap = options.tile, options.overlap
     size = export.metadata["size"]
-    if size and tile == "auto":
-        tile = min(size)
+    if tile == "auto" and size and size[0] == size[1]:
+        tile = size[0]  # larger images go through by tiles, others whole
     if overlap is None:
         overlap = min(int(export.metadata.get("overlap", 0)), tile // 2) if isinstance(tile, int) and tile else None
     options = replace(options, device="cpu", backend="torch", precision="float32", tile=tile, overlap=overlap)
