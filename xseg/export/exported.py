@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from xseg.bundles.bundle import Bundle
 from xseg.errors import ConfigError, ShapeError, WeightsError
 from xseg.export.cache import fingerprint
-from xseg.export.format import EXAMPLE, Format, Program
+from xseg.export.format import EXAMPLE, Format, Program, Session
 from xseg.export.formats import FORMATS
 from xseg.export.graph import GraphOptions, ImageGraph
 from xseg.export.proof import Case, graph_input, prove
@@ -139,7 +139,7 @@ class ExportedModel(nn.Module):
         options: what the graph takes and gives.
     """
 
-    def __init__(self, session: Any, *, maximum: float, classes: int, options: GraphOptions) -> None:
+    def __init__(self, session: Session, *, maximum: float, classes: int, options: GraphOptions) -> None:
         super().__init__()
         self._session, self._classes, self._options = session, classes, options
         self._stored = Normalization((0.0,), (1.0,), maximum)
@@ -162,7 +162,7 @@ class ExportedModel(nn.Module):
                 )
             images = nn.functional.pad(images, [0, columns - width, 0, rows - height], mode="replicate")
         stored = images.permute(0, 2, 3, 1).float() * self._stored.maximum
-        batches = stored.split(1) if self._options.size else [stored]
+        batches = torch.split(stored, 1) if self._options.size else (stored,)
         return torch.cat([self._scores(batch) for batch in batches])[..., :height, :width]
 
     def _scores(self, stored: Tensor) -> Tensor:
