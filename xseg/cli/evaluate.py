@@ -146,7 +146,9 @@ def _cell(value: float | None) -> str:
 def _parse(arguments: Sequence[str]) -> dict[str, Any]:
     """Parse twice: the model and --config name the files with defaults of the data options."""
     parser = new_parser("evaluate", "Evaluate a run or a bundle on a labelled split, and write a report.")
-    parser.add_argument("model", type=str, help="a run directory, a bundle directory or a Hugging Face Hub id")
+    parser.add_argument(
+        "model", type=str, help="a run directory, a bundle directory, a file of xseg export or a Hub id"
+    )
     parser.add_argument("--split", choices=SPLITS, default="val", help="split of the data set")
     parser.add_argument(
         "--output_dir", type=str, help="folder for the results; in the run or runs/evaluate/NAME by default"

@@ -38,7 +38,9 @@ def main(arguments: Sequence[str]) -> int:
         XsegError: if an option, the model or a source is wrong; nothing is written then.
     """
     parser = new_parser("predict", "Predict masks for images, folders, globs, lists, videos and GeoTIFFs.")
-    parser.add_argument("model", type=str, help="a run directory, a bundle directory or a Hugging Face Hub id")
+    parser.add_argument(
+        "model", type=str, help="a run directory, a bundle directory, a file of xseg export or a Hub id"
+    )
     parser.add_argument(
         "source",
         type=str,
