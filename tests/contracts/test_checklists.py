@@ -38,11 +38,8 @@ def test_the_checklists_are_all_there():
 def landscape(summary):
     """Find images that are wider than high."""
     for split, found in summary.splits.items():
-        places = (
-            (pair.image_path, f"{pair.image_file.height}x{pair.image_file.width}")
-            for pair in found.pairs
-            if pair.image_file is not None and pair.image_file.width > pair.image_file.height
-        )
+        wide = [(pair, image) for pair, image in found.images() if image.size[1] > image.size[0]]
+        places = ((pair.image_path, f"{image.size[0]}x{image.size[1]}") for pair, image in wide)
         yield from report("landscape-images", "note", split, "images wider than high", "nothing to do", places)
 
 

@@ -43,6 +43,8 @@ SIDES = st.integers(1, 40)
 @settings(deadline=None, max_examples=60)
 @given(SIDES, SIDES, st.integers(1, 6), st.integers(1, 90), st.integers(1, 90), st.booleans(), st.booleans())
 def test_labels_are_those_of_the_resized_scores(h, w, classes, height, width, smooth, mirrored):
+    # Of several scores for one row or column, mirroring decides which is at the image's corner; no model has them.
+    h, w = (1 if height == 1 else h), (1 if width == 1 else w)
     view = View(coarse(h, w, classes, smooth=smooth), (height, width), (height, width), mirrored)
     assert_same_labels(Scores((view,), height, width).labels(), plainly(view, height, width))
 
