@@ -61,6 +61,7 @@ def overlap(predictor: Predictor, files: Sequence[Path], *, rounds: int = ROUNDS
     batches = -(-len(files) // size)
 
     def bare() -> None:
+        """Run the model alone."""
         with ThreadPoolExecutor(backend.workers) as pool:
             list(pool.map(lambda _: resize(backend(batch), *image.shape[:2]), range(batches)))
 
@@ -70,6 +71,7 @@ def overlap(predictor: Predictor, files: Sequence[Path], *, rounds: int = ROUNDS
         writer = PredictionWriter(Path(directory))
 
         def whole() -> None:
+            """Predict files to masks."""
             for row in predict_images(predictor, sources, writer, requests):
                 if row.status != "ok":
                     raise RuntimeError(row.error)

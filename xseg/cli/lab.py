@@ -84,6 +84,7 @@ def _run(study: Study, settings: StudySettings, folder: Path, *, root: str, jobs
     done, start = 0, time.monotonic()
 
     def on_curve(curve: Curve) -> None:
+        """Print a finished training and the time left."""
         nonlocal done
         done += 1
         ahead = (left - done) * (time.monotonic() - start) / done

@@ -64,10 +64,13 @@ def _bar(title: str, total: int, unit: str) -> Iterator[Progress]:
     from rich.text import Text
 
     class Speed(TextColumn):
+        """Column with the speed."""
+
         def __init__(self) -> None:
             super().__init__("")
 
         def render(self, task: Task) -> Text:
+            """Return the speed of a task."""
             # average over all items, unlike rich's recent speed, as batches finish at once
             seconds = task.finished_time or task.elapsed
             return Text(f"{task.completed / seconds:.1f} {unit}/s" if seconds and task.completed else "")

@@ -174,6 +174,7 @@ class Predictor:
         requests = (Request(index, Path(path)) for index, path in enumerate(paths))
 
         def finished(_: Request, image: Decoded, computed: Computed, seconds: float) -> Prediction:
+            """Return the prediction for an image of the pipeline."""
             return self.finish(image, computed, seconds=seconds, probabilities=probabilities)
 
         yield from in_order(run_pipeline(self.computer(probabilities=probabilities), requests, finished))

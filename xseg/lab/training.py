@@ -61,6 +61,7 @@ class _Validations(Callback):
         self.points: list[tuple[int, float, float]] = []
 
     def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
+        """Keep the scores of a validation."""
         if isinstance(module, ClassificationTask) and module.scores is not None:
             self.points.append((trainer.global_step, module.scores.accuracy, module.scores.loss))
 

@@ -208,6 +208,7 @@ class Job:
         media = {source.place: source.medium for source in self.sources}
 
         def masks() -> Iterator[MaskFile]:
+            """Yield the masks that an output summarises."""
             for row in rows:
                 if row.status != "ok" or media[row.path] not in output.summarized:
                     continue

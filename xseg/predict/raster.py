@@ -185,6 +185,7 @@ def predict_raster_source(
     others = [output for output in writer.wanted("raster") if not isinstance(output, Mask)]
 
     def stream(output: Output, *place: Any) -> AbstractContextManager[WriteTile]:
+        """Open an output, whose errors name it and the source."""
         return blaming_stream(output.stream_raster(*place), output, source)
 
     streamed = [output for output in others if output.overrides("stream_raster")]

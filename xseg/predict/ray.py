@@ -90,6 +90,7 @@ def ray_engine(
     absolute = str(Path(model).resolve() if Path(model).exists() else model)
 
     def engine(job: Job, requests: Sequence[Request]) -> Iterator[PredictionRow]:
+        """Predict on the cluster."""
         with _connected(address):
             yield from _rows(job, requests, absolute, options)
 

@@ -161,6 +161,7 @@ def _masks(predictor: Predictor, frames: Iterator[Frame], *, reuse: bool) -> Ite
         return computed
 
     def finish(batch: list[tuple[Frame, Computed | None]]) -> list[tuple[Pixels, NDArray[Any]]]:
+        """Return images and masks of a batch of frames; save new masks."""
         finished = []
         for frame, result in batch:
             mask = np.asarray(Image.open(frame.file)) if result is None else result.labels()

@@ -84,6 +84,7 @@ def find_batch_size(
     budget = base + (1 - SPARE) * free_memory(device) / 1e9 if budget_gb is None else budget_gb
 
     def peak(batch: int) -> float | None:
+        """Return the peak memory of a step in GB; None if it does not fit."""
         try:
             with context():
                 loss = trial.training_loss(trial.trial_batch(batch, crop, device))

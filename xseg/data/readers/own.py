@@ -142,6 +142,7 @@ def _dataset_reader(make: Callable[..., Any], options: DataOptions, name: str) -
     plan = SplitPlan.of(options.layout.splits)
 
     def dataset_of(split: str) -> Any:
+        """Return a split's data set; errors name it."""
         with blaming(f"{name}, split {split}"):
             return make(split, **arguments)
 

@@ -121,20 +121,25 @@ class _Clock:
         self._paused = self._waited = 0.0
 
     def start_waiting(self) -> None:
+        """Start waiting for a batch."""
         self._since = time.perf_counter()
 
     def stop_waiting(self) -> None:
+        """Stop waiting for a batch."""
         self._waited += time.perf_counter() - self._since
 
     def pause(self) -> None:
+        """Leave out the time from now on."""
         self._since = time.perf_counter()
 
     def resume(self) -> None:
+        """Count the time again."""
         now = time.perf_counter()
         self._paused += now - self._since
         self._since = now
 
     def read(self) -> tuple[float, float, float]:
+        """Return seconds in all, without pauses, and of waiting."""
         total = time.perf_counter() - self._started
         return total, total - self._paused, self._waited
 
