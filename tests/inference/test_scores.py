@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xseg.inference import scores as module
-from xseg.inference.scores import Scores, Tiled, View
+from xseg.inference.scores import Tiled, View, WholeImage
 from xseg.nn.resize import resize
 
 
@@ -46,13 +46,13 @@ def test_labels_are_those_of_the_resized_scores(h, w, classes, height, width, sm
     # Of several scores for one row or column, mirroring decides which is at the image's corner; no model has them.
     h, w = (1 if height == 1 else h), (1 if width == 1 else w)
     view = View(coarse(h, w, classes, smooth=smooth), (height, width), (height, width), mirrored)
-    assert_same_labels(Scores((view,), height, width).labels(), plainly(view, height, width))
+    assert_same_labels(WholeImage((view,), height, width).labels(), plainly(view, height, width))
 
 
 def test_real_sizes_take_several_strips_and_chunks(monkeypatch):
     monkeypatch.setattr(module, "STRIP_VALUES", 1000)
     view = View(coarse(45, 60, 7), (180, 240), (180, 240))
-    scores = Scores((view,), 180, 240)
+    scores = WholeImage((view,), 180, 240)
     assert_same_labels(scores.labels(), plainly(view, 180, 240))
     expected = plainly(view, 180, 240).softmax(0)
     np.testing.assert_allclose(scores.probabilities(), expected.numpy(), atol=1e-6)
@@ -60,7 +60,7 @@ def test_real_sizes_take_several_strips_and_chunks(monkeypatch):
 
 def test_padding_of_the_view_is_cut_off():
     view = View(coarse(12, 16, 4), (48, 64), (41, 50))
-    scores = Scores((view,), 41, 50)
+    scores = WholeImage((view,), 41, 50)
     assert_same_labels(scores.labels(), plainly(view, 41, 50))
     np.testing.assert_allclose(scores.probabilities(), plainly(view, 41, 50).softmax(0).numpy(), atol=1e-5)
 
@@ -72,7 +72,7 @@ def test_several_views_are_averaged_as_probabilities():
         View(coarse(15, 19, 5, seed=3), (55, 75), (55, 75)),
     )
     mean = torch.stack([plainly(view, 37, 50).softmax(0) for view in views]).mean(0)
-    scores = Scores(views, 37, 50)
+    scores = WholeImage(views, 37, 50)
     np.testing.assert_allclose(scores.probabilities(), mean.numpy(), atol=1e-5)
     assert_same_labels(scores.labels(), mean)
 
@@ -81,7 +81,7 @@ def test_many_classes_need_little_more_memory_than_their_coarse_scores():
     import tracemalloc
 
     height, width, classes = 480, 640, 150
-    scores = Scores((View(coarse(120, 160, classes), (height, width), (height, width)),), height, width)
+    scores = WholeImage((View(coarse(120, 160, classes), (height, width), (height, width)),), height, width)
     tracemalloc.start()
     labels = scores.labels()
     peak = tracemalloc.get_traced_memory()[1]
@@ -93,7 +93,7 @@ def test_many_classes_need_little_more_memory_than_their_coarse_scores():
 def test_more_than_256_classes_are_16_bit():
     logits = np.zeros((300, 3, 3), np.float32)
     logits[299] = 1
-    labels = Scores((View(logits, (9, 9), (9, 9)),), 9, 9).labels()
+    labels = WholeImage((View(logits, (9, 9), (9, 9)),), 9, 9).labels()
     assert labels.dtype == np.uint16
     assert (labels == 299).all()
 

@@ -73,20 +73,20 @@ def main(arguments: Sequence[str]) -> int:
 
     bundle = Path(values["model"]) if is_export(values["model"]) else locate_bundle(values["model"])
     predictor = load(bundle, **asdict(options))
-    facts = _in_fact(predictor)
-    description = describe_run(bundle_digest(bundle), options, outputs, **facts)
+    runtime = _report_runtime(predictor)
+    description = describe_run(bundle_digest(bundle), options, outputs, **runtime)
     engine = None
     if machines.engine == "ray":
         from xseg.predict.ray import ray_engine
 
-        engine = ray_engine(values["model"], replace(options, **facts), machines.address)
+        engine = ray_engine(values["model"], replace(options, **runtime), machines.address)
     start = time.perf_counter()
     rows = Job(predictor, sources, folder, description, show_progress, outputs).run(engine)
     _print_summary(rows, folder, outputs, time.perf_counter() - start)
     return EXIT_SOME_FAILED if any(row.status == "failed" for row in rows) else EXIT_OK
 
 
-def _in_fact(predictor: Predictor) -> dict[str, Any]:
+def _report_runtime(predictor: Predictor) -> dict[str, Any]:
     """Print and return the actual values of "auto" options."""
     backend = predictor.backend
     device = str(predictor.device)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 
-from xseg.inference.scores import Scores, View
+from xseg.inference.scores import View, WholeImage
 from xseg.models.coarse import CoarseNetwork
 from xseg.nn.resize import resize
 
@@ -65,7 +65,7 @@ def compute_scores(
     *,
     scales: Sequence[float] = (1.0,),
     flip: bool = False,
-) -> list[Scores]:
+) -> list[WholeImage]:
     """Run a network on images of one size, at every scale and mirrored.
 
     Args:
@@ -84,7 +84,7 @@ def compute_scores(
         arrays = logits.contiguous().cpu().numpy()
         for looks, array in zip(views, arrays, strict=True):
             looks.append(View(array, grid, size, mirrored))
-    return [Scores(tuple(looks), height, width) for looks in views]
+    return [WholeImage(tuple(looks), height, width) for looks in views]
 
 
 def _views(

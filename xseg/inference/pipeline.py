@@ -20,9 +20,9 @@ from xseg.inference.memory import refuse_oversized
 from xseg.inference.prediction import Failure
 from xseg.inference.prefetch import prefetch
 from xseg.inference.preprocessing import to_array
-from xseg.inference.scores import Scores, Tiled
+from xseg.inference.scores import Tiled, WholeImage
 
-Computed: TypeAlias = Scores | Tiled
+Computed: TypeAlias = WholeImage | Tiled
 Result = TypeVar("Result")
 
 DECODE_THREADS = 2

@@ -88,7 +88,7 @@ class View:
 
 
 @dataclass(frozen=True, eq=False)
-class Scores:
+class WholeImage:
     """Class scores of one image, from one view or averaged over several.
 
     Args:
@@ -142,7 +142,7 @@ class Scores:
 
 @dataclass(frozen=True, eq=False)
 class Tiled:
-    """Result of an image computed by tiles, with the interface of `Scores`.
+    """Result of an image computed by tiles, with the interface of `WholeImage`.
 
     Args:
         best: labels, (H, W).

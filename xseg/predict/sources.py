@@ -112,7 +112,7 @@ def expand_sources(arguments: Sequence[str], *, exclude: PathArgument | None = N
     here = staging_folder() / uuid.uuid4().hex
     paths = [here / item.path.relative_to(item.path.anchor) if item.url else item.path for item in items]
     whole = zip(paths, _names(items), kinds, [item.url for item in items], strict=True)
-    return tuple(Source(*facts) for facts in whole)
+    return tuple(Source(*found) for found in whole)
 
 
 def forget(sources: Iterable[Source]) -> None:
