@@ -16,7 +16,8 @@ from xseg.cli import main
 from xseg.errors import ConfigError, ShapeError, WeightsError
 from xseg.export.exported import export_model, is_export, read_export
 from xseg.export.formats import FORMATS
-from xseg.export.graph import GraphOptions, ImageGraph
+from xseg.export.graph import ImageGraph
+from xseg.export.options import GraphOptions
 from xseg.images.normalization import Normalization
 from xseg.labels.label_map import LabelMap
 from xseg.models.build import build_model

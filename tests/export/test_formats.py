@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 import torch
 
 from xseg.export.format import Format, coarse_program
 from xseg.export.formats import FORMATS
+from xseg.export.options import FormatName
 from xseg.export.torch import TorchSession
 from xseg.export.verify import compare, verify
 from xseg.models.build import build_model
@@ -33,6 +36,10 @@ def test_what_is_written_computes_what_torch_computes(name, settled, waves, tmp_
     assert agreement == compare(scores, network, 2)
     assert agreement.labels > 0.99
     assert session.workers >= 1
+
+
+def test_the_command_line_knows_every_format():
+    assert list(FORMATS) == list(get_args(FormatName))
 
 
 @pytest.mark.parametrize("name", FORMATS)

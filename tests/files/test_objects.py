@@ -64,3 +64,9 @@ def test_a_wrong_path_is_one_line(tmp_path, monkeypatch, path, words):
     with pytest.raises(ConfigError, match=words) as caught:
         load_object(path)
     assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_was_edited_is_imported_again(tmp_path):
+    for value in (1, 2):
+        (tmp_path / "edited.py").write_text(f"class Own:\n    value = {value}\n")
+        assert load_object(f"{tmp_path}/edited.py:Own").value == value

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from xseg.cli import EXIT_OK
 from xseg.cli.arguments import add_options, new_parser, options_of, parse_arguments
+from xseg.export.options import FormatName, GraphOptions
 
 SUMMARY = "Export a model to ONNX, OpenVINO or torch, and prove that the file computes the same."
 
@@ -23,13 +24,9 @@ def main(arguments: Sequence[str]) -> int:
     Raises:
         XsegError: if an option is wrong, or the file would compute something else; no file is written then.
     """
-    from xseg.export.exported import export_model, find_format
-    from xseg.export.formats import FORMATS
-    from xseg.export.graph import GraphOptions
-
     parser = new_parser("export", SUMMARY)
     parser.add_argument("model", type=str, help="a run directory, a bundle directory or a Hugging Face Hub id")
-    parser.add_argument("--format", type=str, default="onnx", help=f"format of the file: {', '.join(FORMATS)}")
+    parser.add_argument("--format", type=FormatName, default="onnx", help="format of the file")
     parser.add_argument("--output", type=str, help="path of the file; by default the model's name in this folder")
     parser.add_argument(
         "--images", type=str, nargs="*", default=[], help="images for the proof, besides generated ones"
@@ -37,15 +34,17 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--output_stride", type=int, help="4, 8, 16 or 32 instead of the stride of the training")
     add_options(parser, GraphOptions)
     values = vars(parse_arguments(parser, arguments))
-    options, form = options_of(GraphOptions, values), find_format(values["format"])
-    output = Path(values["output"] or Path(values["model"]).resolve().name + form.suffix)
+    options = options_of(GraphOptions, values)
 
     from xseg.bundles.bundle import Bundle, load_bundle
     from xseg.bundles.locate import locate_bundle
+    from xseg.export.exported import export_model
+    from xseg.export.formats import FORMATS
     from xseg.images.reading import read_image
     from xseg.inference.receptive_field import context
     from xseg.inference.tiling import ALIGNMENT
 
+    output = Path(values["output"] or Path(values["model"]).resolve().name + FORMATS[values["format"]].suffix)
     bundle = load_bundle(locate_bundle(values["model"]))
     if values["output_stride"]:
         model = bundle.model.with_output_stride(values["output_stride"])

@@ -17,9 +17,10 @@ from torch import Tensor, nn
 from xseg.bundles.bundle import Bundle
 from xseg.errors import ConfigError, ShapeError, WeightsError
 from xseg.export.cache import fingerprint
-from xseg.export.format import EXAMPLE, Format, Program, Session
+from xseg.export.format import EXAMPLE, Program, Session
 from xseg.export.formats import FORMATS
-from xseg.export.graph import GraphOptions, ImageGraph
+from xseg.export.graph import ImageGraph
+from xseg.export.options import FormatName, GraphOptions
 from xseg.export.proof import Case, graph_input, prove
 from xseg.files.atomic import write_text
 from xseg.files.serialization import from_plain
@@ -33,22 +34,11 @@ from xseg.version import __version__
 CERTAIN = 30.0  # logit of a label whose probability is not known: e^-30 is nothing beside 1
 
 
-def find_format(name: str) -> Format:
-    """Return a format of the table by name.
-
-    Raises:
-        ConfigError: if there is no such format.
-    """
-    if name not in FORMATS:
-        raise ConfigError(f"format={name!r}", expected=f"one of {', '.join(FORMATS)}")
-    return FORMATS[name]
-
-
 def export_model(
     bundle: Bundle[SegmentationModel],
     output: PathArgument,
     *,
-    format: str,  # noqa: A002 - the field's word
+    format: FormatName,  # noqa: A002 - the field's word
     options: GraphOptions | None = None,
     images: Iterable[tuple[str, NDArray[np.float32]]] = (),
     advice: Mapping[str, Any] | None = None,
@@ -73,7 +63,10 @@ def export_model(
             file is written then.
         MissingExtraError: if a package of the format is not installed.
     """
-    target, form, options = Path(output), find_format(format), options or GraphOptions()
+    target, options = Path(output), options or GraphOptions()
+    if format not in FORMATS:
+        raise ConfigError(f"format={format!r}", expected=f"one of {', '.join(FORMATS)}")
+    form = FORMATS[format]
     if target.suffix != form.suffix:
         raise ConfigError(f"output={target} for format={format}", expected=f"a name that ends in {form.suffix}")
     form.require_packages(f"--format {format}")

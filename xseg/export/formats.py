@@ -5,9 +5,10 @@ from __future__ import annotations
 from xseg.export.format import Format
 from xseg.export.onnx import Onnx
 from xseg.export.openvino import OpenVino
+from xseg.export.options import FormatName
 from xseg.export.torch import TorchExport, TorchScript
 
-FORMATS: dict[str, Format] = {
+FORMATS: dict[FormatName, Format] = {
     "onnx": Onnx(),
     "openvino": OpenVino(),
     "pt2": TorchExport(),

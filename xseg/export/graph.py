@@ -2,65 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, TypeAlias, get_args
-
 import torch
 from torch import Tensor, nn
 from torch.jit import is_scripting  # type: ignore[attr-defined]
 from torch.nn import functional as F
 
 from xseg.errors import ConfigError
+from xseg.export.options import GraphOptions
 from xseg.images.normalization import Normalization
 from xseg.models.coarse import SMALLEST, CoarseNetwork
 from xseg.nn.resize import padded_size
 
-InputKind: TypeAlias = Literal["uint8", "float", "unit"]
-Result: TypeAlias = Literal["labels", "confidence", "probabilities", "logits"]
-Layout: TypeAlias = Literal["nhwc", "nchw"]
 CHUNK = 8  # number of classes to resize at once if only the best one is needed
-
-
-@dataclass(frozen=True)
-class GraphOptions:
-    """Input and output of an exported model.
-
-    Args:
-        input: values of the images: uint8 (0 to 255), float (stored values as float32), or unit (float32 from 0 to 1).
-        result: labels (the best class of every pixel); confidence (labels and their probabilities); probabilities of
-            all classes; or logits of all classes.
-        layout: order of the image axes: nhwc or nchw. Scores of all classes are always (N, classes, H, W).
-        size: fixed rows and columns of the images, one image at a time; by default any number and size.
-        threshold: smallest probability of the second of two classes to become the label, above 0 and below 1; by
-            default the more probable class.
-
-    Raises:
-        ConfigError: if a value is out of range.
-    """
-
-    input: InputKind = "uint8"
-    result: Result = "labels"
-    layout: Layout = "nhwc"
-    size: tuple[int, ...] = ()
-    threshold: float | None = None
-
-    def __post_init__(self) -> None:
-        for name, allowed in (("input", InputKind), ("result", Result), ("layout", Layout)):
-            if getattr(self, name) not in get_args(allowed):
-                raise ConfigError(f"{name}={getattr(self, name)!r}", expected=f"one of {', '.join(get_args(allowed))}")
-        object.__setattr__(self, "size", tuple(self.size))
-        if self.size and (len(self.size) != 2 or min(self.size) < 1):
-            raise ConfigError(f"size={self.size}", expected="rows and columns of 1 or more")
-        if self.threshold is not None:
-            if not 0 < self.threshold < 1:
-                raise ConfigError(f"threshold={self.threshold}", expected="above 0 and below 1")
-            if self.result not in ("labels", "confidence"):
-                raise ConfigError(f"threshold with result={self.result}", expected="result=labels or confidence")
-
-    @property
-    def outputs(self) -> tuple[str, ...]:
-        """Names of the outputs."""
-        return ("labels", "confidence") if self.result == "confidence" else (self.result,)
 
 
 class ImageGraph(nn.Module):
@@ -149,7 +102,7 @@ class ImageGraph(nn.Module):
         return (least + self.multiple - 1) // self.multiple * self.multiple
 
     def _cropped(self, maps: Tensor, height: int, width: int) -> Tensor:
-        """Crop (N, …, H, W) to the image: by index if sizes are free, as slices would fix them."""
+        """Crop (N, ..., H, W) to the image: by index if sizes are free, as slices would fix them."""
         if self.fixed:
             return maps[..., :height, :width]
         maps = maps.index_select(-2, torch.arange(height, device=maps.device))

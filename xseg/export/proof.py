@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from xseg.errors import ConfigError
 from xseg.export.format import Session
-from xseg.export.graph import GraphOptions
+from xseg.export.options import GraphOptions
 from xseg.export.verify import TOLERANCES
 from xseg.images.normalization import Normalization
 from xseg.models.coarse import SMALLEST

@@ -91,8 +91,10 @@ def _import_module(name: str, path: str) -> ModuleType:
 def _import_file(file: Path, path: str) -> ModuleType:
     if not file.is_file():
         raise ConfigError(f"class path {path!r}: no file {file} in {Path.cwd()}", expected=_FORMS)
-    # A unique module name per file: workers can unpickle its classes, and two files may have the same name.
-    name = f"xseg_user_{file.stem}_{hashlib.sha256(str(file.resolve()).encode()).hexdigest()[:8]}"
+    # A module name per file and content: workers can unpickle its classes, two files may have the same name, and a file
+    # that was edited since, in a notebook for example, is imported again.
+    digest = hashlib.sha256(str(file.resolve()).encode() + file.read_bytes())
+    name = f"xseg_user_{file.stem}_{digest.hexdigest()[:8]}"
     if name in sys.modules:
         return sys.modules[name]
     specification = importlib.util.spec_from_file_location(name, file)

@@ -63,11 +63,11 @@ def test_the_checkpoint_is_of_the_step_at_which_it_was_asked(forks, tmp_path, nu
     assert f"{number.name}: saving a checkpoint, then stopping" in told
     assert "Traceback" not in told
     step = torch.load(run / "last.ckpt", weights_only=True)["global_step"]
-    assert f"stopped after step {step}; go on with: xseg train --config" in told
+    assert f"stopped after step {step}; resume with: xseg train --config" in told
     assert 0 < step < 60, "it was inside the epoch"
     assert not [path.name for path in run.iterdir() if path.name.startswith(".")]
     assert forks.run(*TRAINING, "--output_dir", run, "--resume", run / "last.ckpt") == 0
-    assert f"going on from {run / 'last.ckpt'} after step {step}" in forks.told()
+    assert f"resuming from {run / 'last.ckpt'} after step {step}" in forks.told()
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from xseg.errors import ConfigError
 from xseg.export.cache import cached_file
 from xseg.export.formats import FORMATS
+from xseg.export.options import FormatName
 from xseg.inference.device import precision_context, torch_type
 from xseg.inference.folding import folded
 from xseg.inference.options import BackendName
@@ -17,7 +18,7 @@ from xseg.models.coarse import CoarseNetwork
 from xseg.models.segmentation import SegmentationModel
 from xseg.types import Precision
 
-FORMAT_OF: dict[BackendName, str] = {"openvino": "openvino", "onnxruntime": "onnx"}
+FORMAT_OF: dict[BackendName, FormatName] = {"openvino": "openvino", "onnxruntime": "onnx"}
 
 
 class Backend(Protocol):
