@@ -41,7 +41,6 @@ class HubBundle(ModelHubMixin):
         force_download: bool,
         local_files_only: bool,
         token: str | bool | None,
-        **_: object,  # huggingface_hub before 1.0 also passes proxies and resume_download
     ) -> HubBundle:
         if Path(model_id).is_dir():
             return cls(load_bundle(model_id))

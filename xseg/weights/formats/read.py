@@ -79,10 +79,11 @@ def _read_file(path: Path) -> Source:
         raise WeightsError(f"{path} has no index beside it", expected="the .index file of the checkpoint")
     if path.suffix == ".pb":
         return read_graph(path)
-    if start.startswith(PICKLE_START):
-        return read_pickle(path)
+    # Before pickles: the length of a header may begin with their first byte.
     if len(start) > 8 and start[8:9] == b"{" and struct.unpack("<Q", start[:8])[0] < path.stat().st_size:
         return read_safetensors(path)
+    if start.startswith(PICKLE_START):
+        return read_pickle(path)
     if path.suffix == ".safetensors":
         raise WeightsError(f"{path} is not a safetensors file", remedy="copy or download it again")
     raise WeightsError(f"{path} begins with {start[:8]!r}", expected=KINDS)
