@@ -32,7 +32,7 @@ class HubBundle(ModelHubMixin):
         write_files(self.bundle, save_directory)
 
     @classmethod
-    def _from_pretrained(
+    def _from_pretrained(  # type: ignore[override]  # the mixin also takes arguments of __init__; there are none here
         cls,
         *,
         model_id: str,
