@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from xseg.errors import ConfigError, MissingExtraError
-from xseg.export.format import Format
-from xseg.export.formats import FORMATS
-from xseg.export.verify import compare, verify
+from xseg.exporting.format import Format
+from xseg.exporting.formats import FORMATS
+from xseg.exporting.verify import compare, verify
 from xseg.images.normalization import Normalization
 from xseg.inference.backends import selection
 from xseg.inference.backends.backend import FORMAT_OF, TorchBackend

@@ -43,7 +43,7 @@ def main(arguments: Sequence[str]) -> int:
 
     from xseg.bundles.locate import locate_bundle, locate_run
     from xseg.data.readers.registry import create_reader
-    from xseg.export.exported import is_export
+    from xseg.exporting.exported import is_export
     from xseg.inference.predictor import load
     from xseg.reports.model_summary import summarize_model
 

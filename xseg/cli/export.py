@@ -7,7 +7,7 @@ from pathlib import Path
 
 from xseg.cli import EXIT_OK
 from xseg.cli.arguments import add_options, new_parser, options_of, parse_arguments
-from xseg.export.options import FormatName, GraphOptions
+from xseg.exporting.options import FormatName, GraphOptions
 
 SUMMARY = "Export a model to ONNX, OpenVINO or torch, and prove that the file computes the same."
 
@@ -38,8 +38,8 @@ def main(arguments: Sequence[str]) -> int:
 
     from xseg.bundles.bundle import Bundle, load_bundle
     from xseg.bundles.locate import locate_bundle
-    from xseg.export.exported import export_model
-    from xseg.export.formats import FORMATS
+    from xseg.exporting.exported import export_model
+    from xseg.exporting.formats import FORMATS
     from xseg.images.reading import read_image
     from xseg.inference.receptive_field import context
     from xseg.inference.tiling import ALIGNMENT

@@ -66,7 +66,7 @@ def main(arguments: Sequence[str]) -> int:
     sources = expand_sources(values["source"], exclude=folder.output_dir)
 
     from xseg.bundles.locate import locate_bundle  # imports torch, which all checks above do not need
-    from xseg.export.exported import is_export
+    from xseg.exporting.exported import is_export
     from xseg.inference.predictor import load
     from xseg.predict.job import Job
     from xseg.predict.manifest import bundle_digest, describe_run

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from xseg.bundles.bundle import Bundle, load_bundle
 from xseg.bundles.locate import locate_bundle
 from xseg.errors import ConfigError, DataError, ShapeError, XsegError
-from xseg.export.exported import is_export, read_export
+from xseg.exporting.exported import is_export, read_export
 from xseg.files.description import described_by
 from xseg.images.normalization import Normalization
 from xseg.inference.accumulator import tiled

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from xseg.errors import ConfigError
-from xseg.export.cache import cached_file
-from xseg.export.formats import FORMATS
-from xseg.export.options import FormatName
+from xseg.exporting.cache import cached_file
+from xseg.exporting.formats import FORMATS
+from xseg.exporting.options import FormatName
 from xseg.inference.device import precision_context, torch_type
 from xseg.inference.folding import folded
 from xseg.inference.options import BackendName

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from xseg.errors import ConfigError
-from xseg.export.formats import FORMATS
-from xseg.export.verify import verify
+from xseg.exporting.formats import FORMATS
+from xseg.exporting.verify import verify
 from xseg.inference.backends.backend import FORMAT_OF, Backend, ConvertedBackend, TorchBackend
 from xseg.inference.device import native_bfloat16
 from xseg.inference.options import BackendName, BackendOption, PrecisionOption

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from xseg.errors import ConfigError
-from xseg.export.format import Session
-from xseg.export.options import GraphOptions
-from xseg.export.verify import TOLERANCES
+from xseg.exporting.format import Session
+from xseg.exporting.options import GraphOptions
+from xseg.exporting.verify import TOLERANCES
 from xseg.images.normalization import Normalization
 from xseg.models.coarse import SMALLEST
 

@@ -7,9 +7,9 @@ import os
 import pytest
 import torch
 
-from xseg.export import cache
-from xseg.export.cache import cached_file, fingerprint
-from xseg.export.format import Format
+from xseg.exporting import cache
+from xseg.exporting.cache import cached_file, fingerprint
+from xseg.exporting.format import Format
 from xseg.models.build import build_model
 from xseg.models.coarse import CoarseNetwork
 from xseg.models.config import ModelConfig

@@ -16,12 +16,12 @@ from torch import Tensor, nn
 
 from xseg.bundles.bundle import Bundle
 from xseg.errors import ConfigError, ShapeError, WeightsError
-from xseg.export.cache import fingerprint
-from xseg.export.format import EXAMPLE, Program, Session
-from xseg.export.formats import FORMATS
-from xseg.export.graph import ImageGraph
-from xseg.export.options import FormatName, GraphOptions
-from xseg.export.proof import Case, graph_input, prove
+from xseg.exporting.cache import fingerprint
+from xseg.exporting.format import EXAMPLE, Program, Session
+from xseg.exporting.formats import FORMATS
+from xseg.exporting.graph import ImageGraph
+from xseg.exporting.options import FormatName, GraphOptions
+from xseg.exporting.proof import Case, graph_input, prove
 from xseg.files.atomic import write_text
 from xseg.files.serialization import from_plain
 from xseg.images.normalization import Normalization

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from xseg.export.format import INPUT, Format, Program, Session
+from xseg.exporting.format import INPUT, Format, Program, Session
 from xseg.types import Precision
 
 

@@ -7,11 +7,11 @@ from typing import get_args
 import pytest
 import torch
 
-from xseg.export.format import Format, coarse_program
-from xseg.export.formats import FORMATS
-from xseg.export.options import FormatName
-from xseg.export.torch import TorchSession
-from xseg.export.verify import compare, verify
+from xseg.exporting.format import Format, coarse_program
+from xseg.exporting.formats import FORMATS
+from xseg.exporting.options import FormatName
+from xseg.exporting.torch import TorchSession
+from xseg.exporting.verify import compare, verify
 from xseg.models.build import build_model
 from xseg.models.coarse import CoarseNetwork
 from xseg.models.config import ModelConfig

@@ -8,7 +8,7 @@ from torch.jit import is_scripting  # type: ignore[attr-defined]
 from torch.nn import functional as F
 
 from xseg.errors import ConfigError
-from xseg.export.options import GraphOptions
+from xseg.exporting.options import GraphOptions
 from xseg.images.normalization import Normalization
 from xseg.models.coarse import SMALLEST, CoarseNetwork
 from xseg.nn.resize import padded_size

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from xseg.export.format import INPUT, Format, Program, Session
-from xseg.export.onnx import Onnx
+from xseg.exporting.format import INPUT, Format, Program, Session
+from xseg.exporting.onnx import Onnx
 from xseg.types import Precision
 
 _HINTS: dict[Precision, str] = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from xseg.export.format import Format, coarse_program
+from xseg.exporting.format import Format, coarse_program
 from xseg.files.caches import remove_least_recent, user_cache
 from xseg.models.coarse import CoarseNetwork
 from xseg.version import __version__

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from xseg.export.format import Format, Program, Session
+from xseg.exporting.format import Format, Program, Session
 from xseg.types import Precision
 
 _METADATA = "xseg.json"  # name of the metadata in the file

@@ -14,10 +14,10 @@ import xseg
 from xseg.bundles.bundle import Bundle, save_bundle
 from xseg.cli import main
 from xseg.errors import ConfigError, ShapeError, WeightsError
-from xseg.export.exported import export_model, is_export, read_export
-from xseg.export.formats import FORMATS
-from xseg.export.graph import ImageGraph
-from xseg.export.options import GraphOptions
+from xseg.exporting.exported import export_model, is_export, read_export
+from xseg.exporting.formats import FORMATS
+from xseg.exporting.graph import ImageGraph
+from xseg.exporting.options import GraphOptions
 from xseg.images.normalization import Normalization
 from xseg.labels.label_map import LabelMap
 from xseg.models.build import build_model
