@@ -82,6 +82,7 @@ def create_model(
     image_pooling: bool = ModelOptions.image_pooling,
     multi_grid: tuple[int, ...] = ModelOptions.multi_grid,
     ablation: Ablation | None = None,
+    binary: bool = ModelOptions.binary,
 ) -> SegmentationModel:
     """Create a segmentation model.
 

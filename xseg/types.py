@@ -9,7 +9,7 @@ PathArgument: TypeAlias = str | PathLike[str]
 OutputStride: TypeAlias = Literal[4, 8, 16, 32]
 Padding: TypeAlias = Literal["symmetric", "tf_same"]
 Split: TypeAlias = Literal["train", "val", "test"]
-Task: TypeAlias = Literal["segmentation", "classification"]
+Task: TypeAlias = Literal["segmentation", "multilabel", "classification"]
 Precision: TypeAlias = Literal["float32", "bfloat16", "float16"]
 RGB: TypeAlias = tuple[int, int, int]
 

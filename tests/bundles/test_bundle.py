@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 import torch
@@ -26,6 +26,10 @@ def segmentation():
     return Bundle(model, labels, Normalization((0.4, 0.5, 0.6), (0.1, 0.2, 0.3)), {"source": "a test", "epoch": 3})
 
 
+def multilabel():
+    return replace(segmentation(), task="multilabel", thresholds=(0.25, 0.0, 1.0))
+
+
 def classification():
     config = ClassifierConfig("xception", 3, fully_connected=(7,), width=0.125, ablation=Ablation(between="elu"))
     labels = LabelMap(("a", "b", "c"), ignore_index=NO_LABEL)
@@ -38,7 +42,7 @@ def bundle():
     return segmentation()
 
 
-@pytest.fixture(scope="module", params=[segmentation, classification], ids=lambda make: make.__name__)
+@pytest.fixture(scope="module", params=[segmentation, multilabel, classification], ids=lambda make: make.__name__)
 def any_bundle(request):
     torch.manual_seed(0)
     return request.param()
@@ -48,7 +52,7 @@ def test_everything_comes_back(any_bundle, tmp_path):
     again = load_bundle(save_bundle(any_bundle, tmp_path / "deep" / "bundle"), any_bundle.task)
     assert again.model.config == any_bundle.model.config
     assert (again.task, again.labels) == (any_bundle.task, any_bundle.labels)
-    assert again.normalization == any_bundle.normalization
+    assert (again.normalization, again.thresholds) == (any_bundle.normalization, any_bundle.thresholds)
     assert (again.provenance, again.preprocessing) == (any_bundle.provenance, any_bundle.preprocessing)
     assert not again.model.training
     for name, tensor in any_bundle.model.state_dict().items():
@@ -76,7 +80,9 @@ OLD = {  # config.json as the first versions wrote it, where the two tasks had t
 }
 
 
-def test_bundles_of_the_first_versions_load(any_bundle, tmp_path):
+@pytest.mark.parametrize("make", [segmentation, classification])
+def test_bundles_of_the_first_versions_load(make, tmp_path):
+    any_bundle = make()
     folder = save_bundle(any_bundle, tmp_path / "best")
     (folder / "config.json").write_text(OLD[any_bundle.task])
     again = load_bundle(folder, any_bundle.task)
@@ -89,7 +95,7 @@ def test_bundles_of_the_first_versions_load(any_bundle, tmp_path):
 @pytest.mark.parametrize("old", [False, True])
 def test_a_bundle_for_another_task_is_refused(any_bundle, tmp_path, old):
     folder = save_bundle(any_bundle, tmp_path / "best")
-    if old:
+    if old and any_bundle.task in OLD:
         (folder / "config.json").write_text(OLD[any_bundle.task])
     assert bundle_task(folder) == any_bundle.task
     other, said = {
@@ -98,7 +104,7 @@ def test_a_bundle_for_another_task_is_refused(any_bundle, tmp_path, old):
             "segmentation",
             "holds a classifier; expected a segmentation model; pass it to a training with",
         ),
-    }[any_bundle.task]
+    }["classification" if any_bundle.task == "classification" else "segmentation"]
     with pytest.raises(WeightsError, match=said):
         load_bundle(folder, other)
 
@@ -127,6 +133,25 @@ def test_labels_and_normalisation_must_fit_the_model(bundle):
         Bundle(bundle.model, bundle.labels, Normalization((0.5,), (0.5,)))
 
 
+@pytest.mark.parametrize(
+    ("classes", "changes", "said"),
+    [
+        (2, {"thresholds": (0.5, 0.5)}, "2 thresholds of a model for segmentation into 2 classes; expected 1 from 0"),
+        (3, {"thresholds": (0.5,)}, "1 thresholds of a model for segmentation into 3 classes; expected none"),
+        (3, {"task": "multilabel", "thresholds": (0.5,)}, "expected 3 from 0 to 1, or none"),
+        (2, {"thresholds": (float("nan"),)}, "expected 1 from 0 to 1"),
+        (2, {"thresholds": "low"}, "expected 1 from 0 to 1"),
+        (2, {"task": "multilabel", "binary": True}, "binary=true; expected one output per class"),
+    ],
+)
+def test_thresholds_and_task_must_fit_the_model(classes, changes, said):
+    config = ModelConfig(encoder="xception41", width=0.125, decoder_channels=16, classes=classes)
+    model = build_model(replace(config, binary=changes.pop("binary", False)))
+    with pytest.raises(WeightsError) as caught:
+        Bundle(model, LabelMap(("a", "b", "c")[:classes]), Normalization(), **changes)
+    assert said in str(caught.value)
+
+
 def change(folder, **values):
     path = folder / "config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
@@ -144,6 +169,7 @@ def change(folder, **values):
         (lambda folder: change(folder, model={"encoder": "xception41", "colour": "red"}), "unknown keys colour"),
         (lambda folder: change(folder, labels={"names": ["a", "a", "b"]}), "used twice"),
         (lambda folder: change(folder, labels={"names": ["a"]}), "1 class names"),
+        (lambda folder: change(folder, thresholds=[2.0]), "1 thresholds"),
         (lambda folder: change(folder, task="dancing"), "holds a model for 'dancing'"),
         (lambda folder: change(folder, task=["dancing"]), "holds a model for ['dancing']"),
         (lambda folder: change(folder, labels=None), "labels is None; expected an object of names and values"),

@@ -31,7 +31,11 @@ from xseg.weights.formats.torch import DESCRIPTION, read_json
 WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
 FORMAT = 1
-KINDS = {"segmentation": "a segmentation model", "classification": "a classifier"}
+KINDS = {
+    "segmentation": "a segmentation model",
+    "multilabel": "a segmentation model",
+    "classification": "a classifier",
+}
 ENCODER_FIELDS = (  # fields of a classifier's configuration for a segmentation model that uses its encoder
     "encoder",
     "in_channels",
@@ -56,9 +60,12 @@ class Bundle(Generic[Network]):
         provenance: source of the weights, as values that JSON can hold.
         preprocessing: preprocessing of a classifier, as values that JSON can hold; empty if unknown, and for
             segmentation.
+        task: "multilabel" if classes overlap, with one sigmoid per class; "classification" for any classifier.
+        thresholds: lowest probability, 0 to 1, at which a pixel has a class: one per class for "multilabel", or one for
+            the second of two classes. Empty for 0.5, which for two classes is the class with the higher score.
 
     Raises:
-        WeightsError: if labels or normalisation do not fit the model.
+        WeightsError: if labels, normalisation, task or thresholds do not fit the model.
     """
 
     model: Network
@@ -66,6 +73,8 @@ class Bundle(Generic[Network]):
     normalization: Normalization
     provenance: Mapping[str, Any] = field(default_factory=dict)
     preprocessing: Mapping[str, Any] = field(default_factory=dict)
+    task: Task = "segmentation"
+    thresholds: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         config = self.model.config
@@ -75,11 +84,23 @@ class Bundle(Generic[Network]):
                 f"{config.classes} classes and {config.in_channels} input channels",
                 expected="equal numbers",
             )
+        if isinstance(config, ClassifierConfig):
+            object.__setattr__(self, "task", "classification")
+        elif self.task == "multilabel" and config.binary:
+            raise WeightsError("a multilabel model with binary=true", expected="one output per class")
+        self._check_thresholds()
 
-    @property
-    def task(self) -> Task:
-        """Task of the model."""
-        return "classification" if isinstance(self.model, XceptionClassifier) else "segmentation"
+    def _check_thresholds(self) -> None:
+        classes, given = self.model.config.classes, self.thresholds
+        count = classes if self.task == "multilabel" else int(self.task == "segmentation" and classes == 2)
+        numbers = list(given) if isinstance(given, list | tuple) else [given]
+        sound = all(isinstance(each, int | float) and 0 <= each <= 1 for each in numbers)
+        if not sound or len(numbers) not in (0, count):
+            expected = f"{count} from 0 to 1, or none" if count else "none"
+            raise WeightsError(
+                f"{len(numbers)} thresholds of a model for {self.task} into {classes} classes", expected=expected
+            )
+        object.__setattr__(self, "thresholds", tuple(map(float, numbers)))
 
 
 def save_bundle(bundle: Bundle[SegmentationModel | XceptionClassifier], directory: PathArgument) -> Path:
@@ -110,6 +131,7 @@ def write_files(bundle: Bundle[SegmentationModel | XceptionClassifier], director
         "labels": bundle.labels.to_dict(),
         "normalization": asdict(bundle.normalization),
         "preprocessing": dict(bundle.preprocessing),
+        "thresholds": list(bundle.thresholds),
         "provenance": dict(bundle.provenance),
     }
     header = {"format": "pt"}
@@ -126,7 +148,7 @@ def write_files(bundle: Bundle[SegmentationModel | XceptionClassifier], director
 @overload
 def load_bundle(
     directory: PathArgument,
-    task: Literal["segmentation"] = ...,
+    task: Literal["segmentation", "multilabel"] = ...,
     *,
     architecture: ArchitectureArgument | None = ...,
 ) -> Bundle[SegmentationModel]: ...
@@ -143,7 +165,7 @@ def load_bundle(
 
     Args:
         directory: directory of the bundle's two files.
-        task: expected task of the model.
+        task: expected task of the model; "segmentation" includes "multilabel".
         architecture: class of a decoder outside the package, or its class path, for a bundle that has one; otherwise
             the expected name of the architecture, or None for any.
 
@@ -166,8 +188,8 @@ def load_bundle(
             f"{source / CONFIG_FILE} describes a model that cannot be built: {str(error).partition(chr(10))[0]}"
         ) from error
     _load_tensors(model, source / WEIGHTS_FILE)
-    about = (description.get("provenance", {}), description.get("preprocessing", {}))
-    return Bundle(model.eval(), labels, normalization, *about)
+    about = (description.get("provenance", {}), description.get("preprocessing", {}), _task(description))
+    return Bundle(model.eval(), labels, normalization, *about, description.get("thresholds", ()))
 
 
 def _build(
@@ -196,7 +218,7 @@ def _read_description(path: Path, task: Task) -> dict[str, Any]:
             remedy="it may come from another program or a newer xseg",
         )
     found = _task(description)
-    if found != task:
+    if KINDS.get(found if isinstance(found, str) else "") != KINDS[task]:
         raise WeightsError(
             f"{path.parent} holds {KINDS.get(str(found), f'a model for {found!r}')}",
             expected=KINDS[task],

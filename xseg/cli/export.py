@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from xseg.cli import EXIT_OK
@@ -36,7 +37,7 @@ def main(arguments: Sequence[str]) -> int:
     values = vars(parse_arguments(parser, arguments))
     options = options_of(GraphOptions, values)
 
-    from xseg.bundles.bundle import Bundle, load_bundle
+    from xseg.bundles.bundle import load_bundle
     from xseg.bundles.locate import locate_bundle
     from xseg.exporting.exported import export_model
     from xseg.exporting.formats import FORMATS
@@ -47,8 +48,7 @@ def main(arguments: Sequence[str]) -> int:
     output = Path(values["output"] or Path(values["model"]).resolve().name + FORMATS[values["format"]].suffix)
     bundle = load_bundle(locate_bundle(values["model"]))
     if values["output_stride"]:
-        model = bundle.model.with_output_stride(values["output_stride"])
-        bundle = Bundle(model, bundle.labels, bundle.normalization, bundle.provenance)
+        bundle = replace(bundle, model=bundle.model.with_output_stride(values["output_stride"]))
     images = []
     for name in values["images"]:
         image = read_image(name, bundle.normalization.channels).astype("float32")

@@ -35,6 +35,9 @@ class ModelOptions:
         image_pooling: whether the ASPP has image pooling; the paper's best model on Cityscapes has none.
         multi_grid: factors for the dilations in the encoder's last block, one per convolution.
         ablation: changes to the encoder, for the paper's studies.
+        binary: whether the last layer of a model of two classes has one output z instead of two. The model still
+            returns two logits, 0 and z, whose softmax is the sigmoid of z, so that cross-entropy is binary
+            cross-entropy.
 
     Raises:
         ConfigError: if a value is out of range.
@@ -54,6 +57,7 @@ class ModelOptions:
     image_pooling: bool = True
     multi_grid: tuple[int, ...] = (1, 1, 1)
     ablation: Ablation = field(default_factory=Ablation)
+    binary: bool = False
 
     def __post_init__(self) -> None:
         find_architecture(self.architecture)
@@ -117,6 +121,13 @@ class ModelConfig(ModelOptions):
         for name in ("classes", "in_channels"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name}={getattr(self, name)}", expected="1 or more")
+        if self.binary and self.classes != 2:
+            raise ConfigError(f"binary=true with {self.classes} classes", expected="2")
+
+    @property
+    def outputs(self) -> int:
+        """Number of channels of the last layer."""
+        return 1 if self.binary else self.classes
 
     def at_output_stride(self, output_stride: OutputStride) -> ModelConfig:
         """Return the same model at another output stride; explicit rates are scaled to cover the same context."""

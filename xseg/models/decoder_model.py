@@ -31,7 +31,7 @@ class DecoderModel(SegmentationModel):
         channels, strides = list(self.encoder.out_channels), list(self.encoder.strides)
         try:
             with off_the_meta_device():
-                self.decoder = decoder_class(channels, strides=strides, classes=config.classes)
+                self.decoder = decoder_class(channels, strides=strides, classes=config.outputs)
         except (TypeError, ValueError) as error:
             raise ConfigError(
                 f"architecture={config.architecture!r} cannot be built: {error}",
@@ -53,9 +53,9 @@ class DecoderModel(SegmentationModel):
             ShapeError: if the decoder returns anything else.
         """
         logits: Tensor = self.decoder(self.encoder(images))
-        if logits.ndim != 4 or logits.shape[1] != self.config.classes:
+        if logits.ndim != 4 or logits.shape[1] != self.config.outputs:
             raise ShapeError(
                 f"{self.config.architecture} returns logits of shape {list(logits.shape)}",
-                expected=f"(N, {self.config.classes}, height, width), one channel per class",
+                expected=f"(N, {self.config.outputs}, height, width), one channel per class",
             )
-        return logits
+        return self.class_logits(logits)

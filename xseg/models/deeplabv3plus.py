@@ -112,12 +112,11 @@ class DeepLabV3Plus(SegmentationModel):
             config=config,
             rates=default_rates(self.encoder.output_stride) if config.atrous_rates is None else config.atrous_rates,
         )
-        self.segmentation_head = nn.Conv2d(self.decoder.out_channels, config.classes, 1)
+        self.segmentation_head = nn.Conv2d(self.decoder.out_channels, config.outputs, 1)
         initialize(self.decoder, depthwise=0.33, pointwise=0.06)
         initialize(self.segmentation_head, depthwise=0.01, pointwise=0.01)
 
     def coarse(self, images: Tensor) -> Tensor:
         """Return logits (N, classes, h, w) of images (N, in_channels, H, W) at `stride`."""
         features = self.encoder(images)
-        logits: Tensor = self.segmentation_head(self.decoder(features[2], features[-1]))
-        return logits
+        return self.class_logits(self.segmentation_head(self.decoder(features[2], features[-1])))

@@ -59,6 +59,7 @@ class SegmentationModel(nn.Module):
         super().__init__()
         self.config = config
         self.smallest = self.multiple = self.stride = 1
+        self.binary = config.binary
 
     def coarse(self, images: Tensor) -> Tensor:
         """Return the coarse class scores of padded images (N, in_channels, H, W).
@@ -67,6 +68,10 @@ class SegmentationModel(nn.Module):
             Logits (N, classes, h, w) at the resolution of the decoder, with corners aligned with the images.
         """
         raise NotImplementedError
+
+    def class_logits(self, outputs: Tensor) -> Tensor:
+        """Return logits (N, classes, h, w) of the last layer's outputs; a binary model's single z becomes 0 and z."""
+        return torch.cat([torch.zeros_like(outputs), outputs], dim=1) if self.binary else outputs
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the class scores of every pixel.

@@ -58,8 +58,7 @@ class SmpModel(SegmentationModel):
 
     def coarse(self, images: Tensor) -> Tensor:
         """Return logits (N, classes, h, w) of images (N, in_channels, H, W) with sides of multiples of `multiple`."""
-        logits: Tensor = self.segmentation_head(self.decoder(self.encoder(images)))
-        return logits
+        return self.class_logits(self.segmentation_head(self.decoder(self.encoder(images))))
 
 
 def _check(config: ModelConfig, decoder: SmpDecoder) -> None:
@@ -80,7 +79,7 @@ def _arguments(config: ModelConfig, decoder: SmpDecoder) -> dict[str, Any]:
         "encoder_depth": config.depth,
         "encoder_weights": None,
         "in_channels": config.in_channels,
-        "classes": config.classes,
+        "classes": config.outputs,
     }
     if decoder.stride_argument:
         arguments["encoder_output_stride"] = config.output_stride

@@ -29,10 +29,11 @@ class AuxiliaryHead(nn.Module):
 
     def __init__(self, model: SegmentationModel, channels: int = CHANNELS) -> None:
         super().__init__()
-        inputs, classes = model.encoder.out_channels[-2], model.config.classes
+        inputs, outputs = model.encoder.out_channels[-2], model.config.outputs
         self.hidden = ConvNormRelu(inputs, channels, spec=NormSpec(), kernel=3)
         self.dropout = nn.Dropout(DROPOUT)
-        self.scores = nn.Conv2d(channels, classes, 1)
+        self.scores = nn.Conv2d(channels, outputs, 1)
+        self.class_logits = model.class_logits
         self._heard: Tensor | None = None
         model.encoder.register_forward_hook(self._hear)
 
@@ -47,6 +48,6 @@ class AuxiliaryHead(nn.Module):
         """
         if self._heard is None:
             raise RuntimeError("the encoder has not been run in training mode")
-        logits = self.scores(self.dropout(self.hidden(self._heard)))
+        logits = self.class_logits(self.scores(self.dropout(self.hidden(self._heard))))
         self._heard = None
         return resize(logits, height, width)
