@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 import replicas
 
-from xseg.cli.train_options import parse_request
+from xseg.api.train_options import parse_request
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 # those of data sets are tested with the readers, those of classification with it
@@ -40,7 +40,7 @@ def names(path):
 
 @pytest.mark.parametrize("file", [*FILES, SHIPPED], ids=names)
 def test_every_configuration_makes_a_model_data_and_a_trainer(file, root_of, tmp_path):
-    from xseg.cli.trainer_options import parse_trainer
+    from xseg.api.trainer_options import parse_trainer
     from xseg.data.readers.registry import create_reader
     from xseg.training.run.segmentation import SegmentationRun
 

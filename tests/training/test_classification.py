@@ -18,10 +18,10 @@ from safetensors.torch import load_file
 from torch.testing import assert_close
 
 import xseg
+from xseg.api.train_options import asked_task, build_parser, parse_request
+from xseg.api.trainer_options import parse_trainer
 from xseg.bundles.bundle import load_bundle
 from xseg.cli import train
-from xseg.cli.train_options import asked_task, build_parser, parse_request
-from xseg.cli.trainer_options import parse_trainer
 from xseg.errors import ConfigError, DataError, WeightsError
 from xseg.training.classification import ClassificationTask
 

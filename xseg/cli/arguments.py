@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import difflib
-import re
 import types
-from argparse import ArgumentError
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from pathlib import Path
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
-import yaml
 from docstring_parser import parse as parse_docstring
 from jsonargparse import ArgumentParser, Namespace
 
+from xseg.api.parsing import parse
 from xseg.errors import ConfigError
-from xseg.types import PathArgument
 
 Options = TypeVar("Options")
 
@@ -71,36 +67,6 @@ def parse_arguments(parser: ArgumentParser, arguments: Sequence[str]) -> Namespa
     return parse(parser, arguments, remedy=f"{parser.prog} --help lists the options")
 
 
-def parse(parser: ArgumentParser, arguments: Sequence[str], *, remedy: str = "") -> Namespace:
-    """Parse arguments, with one-line errors that name the option.
-
-    Raises:
-        ConfigError: if a value has the wrong type or a file cannot be read.
-    """
-    try:
-        return parser.parse_args([*arguments])
-    except ArgumentError as error:
-        got, expected = _explained(str(error))
-        raise ConfigError(got, expected=expected, remedy=remedy) from error
-
-
-def read_config(file: PathArgument) -> Mapping[str, Any]:
-    """Return the options in a YAML file.
-
-    Raises:
-        ConfigError: if the file is missing or is not YAML of nested options.
-    """
-    try:
-        values = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"--config {str(file)!r} cannot be read: {error.strerror}", expected="a YAML file") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"--config {str(file)!r} is not YAML: {error}") from error
-    if not isinstance(values, Mapping):
-        raise ConfigError(f"--config {str(file)!r} holds {type(values).__name__}", expected="options as `name: value`")
-    return values
-
-
 def _takes_any_key(action: Any) -> bool:
     return get_origin(getattr(action, "_typehint", None)) is dict
 
@@ -111,18 +77,3 @@ def _without_none(hint: Any) -> Any:
         return hint
     members = [member for member in get_args(hint) if member is not type(None)]
     return members[0] if len(members) == 1 else hint
-
-
-def _explained(message: str) -> tuple[str, str]:
-    """Return jsonargparse's error about a value as the value given and the value expected."""
-    message = re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", " ".join(message.split()))
-    message = re.sub(r"\btyping\.", "", message)
-    message = re.sub(r"\bLiteral\[([^\]]*)\]", r"one of \1", message)
-    value = re.fullmatch(r'Parser key "([^"]+)"(?: element \d+)?: Expected an? (.+?)\.? Got value: (.*)', message)
-    if value:
-        return f"{value[1]}={value[3]}", value[2]
-    union = re.fullmatch(r'Parser key "([^"]+)": .*Subtypes: \[(.+)\] Errors: .* Given value: (.*)', message)
-    if union:
-        return f"{union[1]}={union[3]}", union[2].replace("NoneType", "null")
-    found = re.fullmatch(r'Parser key "([^"]+)": (.*)', message)
-    return (f"option {found[1]!r}: {found[2]}" if found else message), ""

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from xseg.api.progress import show_progress
 from xseg.cli import EXIT_OK, EXIT_SOME_FAILED
 from xseg.cli.arguments import add_options, new_parser, options_of, parse_arguments
-from xseg.cli.progress import show_progress
 from xseg.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from xseg.api.parsing import read_data_options
+from xseg.api.progress import show_progress
 from xseg.cli import EXIT_OK
 from xseg.cli.arguments import add_options, new_parser, options_of, parse_arguments
-from xseg.cli.data.options import read_data_options
-from xseg.cli.progress import show_progress
 from xseg.data.options import DataOptions
 from xseg.evaluation.settings import METRICS_FILE, EvaluationSettings
 from xseg.inference.options import InferenceOptions

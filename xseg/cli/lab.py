@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from xseg.api.progress import clock_time
 from xseg.cli import EXIT_OK
 from xseg.cli.arguments import add_options, new_parser, options_of, parse_arguments
-from xseg.cli.progress import clock_time
 from xseg.errors import ConfigError
 from xseg.lab.settings import StudySettings
 from xseg.lab.studies import STUDIES, Study, study_named

@@ -9,9 +9,9 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from xseg.api.progress import show_progress
 from xseg.cli import EXIT_OK, EXIT_SOME_FAILED
 from xseg.cli.arguments import add_options, new_parser, options_of, parse_arguments
-from xseg.cli.progress import show_progress
 from xseg.errors import ConfigError
 from xseg.inference.options import InferenceOptions
 from xseg.predict.options import EngineOptions, FolderOptions

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from xseg.api.progress import clock_time, show_progress
+from xseg.api.train_options import asked_task, build_parser, parse_request
 from xseg.cli import EXIT_OK
 from xseg.cli.evaluate import evaluate_and_report, print_scores
-from xseg.cli.progress import clock_time, show_progress
-from xseg.cli.train_options import asked_task, build_parser, parse_request
 
 if TYPE_CHECKING:
     from xseg.data.readers.class_folders import ClassFolders
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str]) -> int:
     find = _find_classes if request.task == "classification" else _find_masks
     reader = find(request, on_message=print if first else _silent)  # before slow imports
 
-    from xseg.cli.trainer_options import parse_trainer
+    from xseg.api.trainer_options import parse_trainer
     from xseg.training.run.classification import ClassificationRun
     from xseg.training.run.segmentation import SegmentationRun
     from xseg.training.run.warnings import quiet_lightning
@@ -86,7 +86,7 @@ def _fit(training: TrainingRun[Any, Any, Any, Any]) -> None:
 
 def _help(arguments: Sequence[str]) -> int:
     if "trainer" in arguments:
-        from xseg.cli.trainer_options import build_trainer_parser
+        from xseg.api.trainer_options import build_trainer_parser
 
         build_trainer_parser().print_help()
     else:

@@ -10,7 +10,7 @@ import yaml
 from PIL import Image
 from replicas import REPLICAS, write_folder_color, write_list
 
-from xseg.cli.train_options import parse_request
+from xseg.api.train_options import parse_request
 from xseg.data.readers.registry import create_reader
 
 CONFIGS = Path(__file__).parents[3] / "configs" / "data"

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from jsonargparse import ArgumentParser
 
-from xseg.cli.arguments import new_parser, parse_arguments, read_config
+from xseg.api.parsing import read_data_options
+from xseg.cli.arguments import new_parser, parse_arguments
 from xseg.data.options import DataOptions
 from xseg.errors import ConfigError
 
@@ -52,34 +51,3 @@ def parse_data_arguments(
     if values["workers"] < 0:
         raise ConfigError(f"workers={values['workers']}", expected="0 or more")
     return values
-
-
-def read_data_options(file: Path) -> dict[str, Any]:
-    """Return the `data:` options of a configuration by their full names; other options are for training.
-
-    Raises:
-        ConfigError: if the file cannot be read, or an option is unknown.
-    """
-    data = read_config(file).get("data", {})
-    if not isinstance(data, dict):
-        raise ConfigError(f"{file} holds no options under `data:`", expected="reader, root, ...")
-    known = _leaves({"data": asdict(DataOptions())})
-    given = _leaves({"data": data}, known)
-    unknown = sorted(set(given) - set(known))
-    if unknown:
-        near = [name for option in unknown for name in difflib.get_close_matches(option, known, n=1)]
-        raise ConfigError(
-            f"{file}: unknown option{'s' if len(unknown) > 1 else ''} {', '.join(unknown)}",
-            remedy=f"did you mean {', '.join(near)}?" if near else "--help lists the options",
-        )
-    return given
-
-
-def _leaves(tree: Mapping[str, Any], known: Collection[str] = (), prefix: str = "") -> dict[str, Any]:
-    """Return the values of nested options by dotted names; known names are not divided further."""
-    found: dict[str, Any] = {}
-    for key, value in tree.items():
-        name = f"{prefix}{key}"
-        nested = isinstance(value, Mapping) and value and name not in known
-        found |= _leaves(value, known, f"{name}.") if nested else {name: value}
-    return found

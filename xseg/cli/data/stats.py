@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from jsonargparse import ArgumentParser
 
+from xseg.api.progress import show_progress
 from xseg.cli import EXIT_OK
 from xseg.cli.data.options import parse_data_arguments
-from xseg.cli.progress import show_progress
 from xseg.data.options import DataOptions
 
 if TYPE_CHECKING:

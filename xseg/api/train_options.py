@@ -10,7 +10,7 @@ from typing import Any
 
 from jsonargparse import ArgumentParser
 
-from xseg.cli.arguments import parse, read_config
+from xseg.api.parsing import parse, read_config
 from xseg.data.options import ClassDataOptions, DataOptions
 from xseg.errors import ConfigError
 from xseg.training.checkpoints.run_directory import RunDirectory

@@ -9,8 +9,8 @@ import yaml
 from jsonargparse import ArgumentParser
 from lightning.pytorch import Trainer
 
-from xseg.cli.arguments import parse
-from xseg.cli.train_options import PROGRAM, known_options, refuse_unknown_options, trainer_arguments
+from xseg.api.parsing import parse
+from xseg.api.train_options import PROGRAM, known_options, refuse_unknown_options, trainer_arguments
 
 DEFAULTS = {"max_epochs": 50, "num_sanity_val_steps": 0, "enable_model_summary": False}
 

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from xseg.cli.progress import PlainProgress, clock_time, show_progress
+from xseg.api.progress import PlainProgress, clock_time, show_progress
 
 
 def test_plain_lines_come_now_and_then_with_speed_and_time_left(capsys):

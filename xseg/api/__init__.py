@@ -1,0 +1,1 @@
+"""Verbs as functions: what the command line parses, and Python calls directly."""

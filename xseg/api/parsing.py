@@ -1,0 +1,94 @@
+"""Parsed options, with one-line errors."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from argparse import ArgumentError
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonargparse import ArgumentParser, Namespace
+
+from xseg.data.options import DataOptions
+from xseg.errors import ConfigError
+from xseg.types import PathArgument
+
+
+def parse(parser: ArgumentParser, arguments: Sequence[str], *, remedy: str = "") -> Namespace:
+    """Parse arguments, with one-line errors that name the option.
+
+    Raises:
+        ConfigError: if a value has the wrong type or a file cannot be read.
+    """
+    try:
+        return parser.parse_args([*arguments])
+    except ArgumentError as error:
+        got, expected = _explained(str(error))
+        raise ConfigError(got, expected=expected, remedy=remedy) from error
+
+
+def read_config(file: PathArgument) -> Mapping[str, Any]:
+    """Return the options in a YAML file.
+
+    Raises:
+        ConfigError: if the file is missing or is not YAML of nested options.
+    """
+    try:
+        values = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"--config {str(file)!r} cannot be read: {error.strerror}", expected="a YAML file") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"--config {str(file)!r} is not YAML: {error}") from error
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"--config {str(file)!r} holds {type(values).__name__}", expected="options as `name: value`")
+    return values
+
+
+def read_data_options(file: Path) -> dict[str, Any]:
+    """Return the `data:` options of a configuration by their full names; other options are for training.
+
+    Raises:
+        ConfigError: if the file cannot be read, or an option is unknown.
+    """
+    data = read_config(file).get("data", {})
+    if not isinstance(data, dict):
+        raise ConfigError(f"{file} holds no options under `data:`", expected="reader, root, ...")
+    known = _leaves({"data": asdict(DataOptions())})
+    given = _leaves({"data": data}, known)
+    unknown = sorted(set(given) - set(known))
+    if unknown:
+        near = [name for option in unknown for name in difflib.get_close_matches(option, known, n=1)]
+        raise ConfigError(
+            f"{file}: unknown option{'s' if len(unknown) > 1 else ''} {', '.join(unknown)}",
+            remedy=f"did you mean {', '.join(near)}?" if near else "--help lists the options",
+        )
+    return given
+
+
+def _leaves(tree: Mapping[str, Any], known: Collection[str] = (), prefix: str = "") -> dict[str, Any]:
+    """Return the values of nested options by dotted names; known names are not divided further."""
+    found: dict[str, Any] = {}
+    for key, value in tree.items():
+        name = f"{prefix}{key}"
+        nested = isinstance(value, Mapping) and value and name not in known
+        found |= _leaves(value, known, f"{name}.") if nested else {name: value}
+    return found
+
+
+def _explained(message: str) -> tuple[str, str]:
+    """Return jsonargparse's error about a value as the value given and the value expected."""
+    message = re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", " ".join(message.split()))
+    message = re.sub(r"\btyping\.", "", message)
+    message = re.sub(r"\bLiteral\[([^\]]*)\]", r"one of \1", message)
+    value = re.fullmatch(r'Parser key "([^"]+)"(?: element \d+)?: Expected an? (.+?)\.? Got value: (.*)', message)
+    if value:
+        return f"{value[1]}={value[3]}", value[2]
+    union = re.fullmatch(r'Parser key "([^"]+)": .*Subtypes: \[(.+)\] Errors: .* Given value: (.*)', message)
+    if union:
+        return f"{union[1]}={union[3]}", union[2].replace("NoneType", "null")
+    found = re.fullmatch(r'Parser key "([^"]+)": (.*)', message)
+    return (f"option {found[1]!r}: {found[2]}" if found else message), ""
