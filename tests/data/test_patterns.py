@@ -66,3 +66,14 @@ def test_masks_may_be_kept_back(tmp_path):
     assert record.mask is None
     with pytest.raises(DataError, match="m does not exist"):
         listing("train")
+
+
+def test_masks_beside_images_are_no_images_whichever_name_is_longer(tmp_path):
+    touch(tmp_path, "a.png", "a_mask.png", "b.png", "b_mask.png", "c_rgb.png", "c.png")
+    found = FolderListing(tmp_path, "{name}.png", "{name}_mask.png", optional=("train",)).find_images("train")
+    assert list(found) == ["a", "b", "c", "c_rgb"]
+    found = FolderListing(tmp_path, "{name}_rgb.png", "{name}.png").find_images("train")
+    assert found == {"c": tmp_path / "c_rgb.png"}
+    touch(tmp_path, "n.png", "n_car.png", "n_sky.png")
+    found = FolderListing(tmp_path, "n*.png", "{name}_{class}.png", classes=("sky", "car")).find_images("train")
+    assert list(found) == ["n"]

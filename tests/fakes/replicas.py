@@ -11,6 +11,7 @@ import csv
 import io
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -185,6 +186,45 @@ def write_folder_files(root: Path) -> Options:
     )
 
 
+def write_drive(root: Path) -> Options:
+    """The DRIVE download: vessels in GIF, and a field of view in GIF outside which nothing counts."""
+    writer = Writer(root, LabelMap(("background", "vessel")), 21)
+    view = np.hypot(*np.mgrid[-1 : 1 : SIZE[0] * 1j, -1 : 1 : SIZE[1] * 1j]) < 0.95
+    for split, numbers in (("training", range(21, 29)), ("test", range(1, 4))):
+        for number in numbers:
+            name = f"{number:02d}"
+            image, ids = writer.scene("all", name, ignored=False)
+            save(image * view[..., None].astype(np.uint8), root / split / "images" / f"{name}_{split}.tif")
+            save(ids * 255, root / split / "1st_manual" / f"{name}_manual1.gif")
+            save(view.astype(np.uint8) * 255, root / split / "mask" / f"{name}_{split}_mask.gif")
+            writer.keep("all", name, np.where(view, ids, IGNORE).astype(np.uint8))
+    return options(
+        "folder",
+        root,
+        files=FileOptions(
+            images="{split}/images/{name}_{split}.tif",
+            masks="{split}/1st_manual/{name}_manual1.gif",
+            valid="{split}/mask/{name}_{split}_mask.gif",
+        ),
+        splits=SplitOptions(train="training", test="test", fractions=(0.7, 0.3, 0.0)),
+        labels=LabelOptions(classes=("background", "vessel"), encoding="binary"),
+    )
+
+
+def write_folder_beside(root: Path) -> Options:
+    """Image, mask and valid region beside each other in one folder, told apart by their endings."""
+    labels = LabelMap(("field", "road", "water"))
+    writer = Writer(root, labels, 22)
+    for index in range(8):
+        image, ids = writer.scene("all", f"{index}")
+        save(image, root / f"{index}.png")
+        save(np.where(ids == IGNORE, 0, ids).astype(np.uint8), root / f"{index}_mask.png")
+        save((ids != IGNORE).astype(np.uint8), root / f"{index}_valid.png")
+    text(root / "classes.txt", labels.names)
+    files = FileOptions(images="{name}.png", masks="{name}_mask.png", valid="{name}_valid.png")
+    return options("folder", root, files=files, splits=SplitOptions(fractions=(0.5, 0.25, 0.25)))
+
+
 def write_list(root: Path) -> Options:
     labels = LabelMap(("field", "road", "water"))
     writer = Writer(root, labels, 14)
@@ -217,6 +257,26 @@ def write_list_csv(root: Path) -> Options:
     text(root / "classes.txt", labels.names)
     files = FileOptions(list="index.csv", image_column="file", mask_column="label", split_column="set")
     return options("list", root, files=files, splits=SplitOptions(val="valid", test="valid"))
+
+
+def write_list_valid(root: Path) -> Options:
+    """A table whose third column names the valid region, where the image has one."""
+    found = write_list_csv(root)
+    lines = (root / "index.csv").read_text().splitlines()
+    rows = [lines[0] + ",nodata"]
+    for line in lines[1:]:
+        _, mask, split = line.split(",")
+        path = root / mask.replace("gt/", "nodata/")
+        ids = np.asarray(Image.open(root / mask))
+        region = np.tile(np.arange(SIZE[1]) % 7 > 1, (SIZE[0], 1))
+        if split == "train":
+            save(region.astype(np.uint8) * 200, path)
+            stem = Path(line.split(",")[0]).with_suffix("").as_posix()
+            np.save(_truth_file(root, split, stem), np.where(region, ids, IGNORE).astype(np.uint8))
+        rows.append(f"{line},{path.relative_to(root) if split == 'train' else ''}")
+    text(root / "index.csv", rows)
+    files = replace(found["layout"].files, valid_column="nodata")
+    return {**found, "layout": replace(found["layout"], files=files)}
 
 
 VOC_NAMES = {"train": ("2007_000032", "2007_000039"), "val": ("2007_000033", "2007_000042")}
@@ -651,13 +711,16 @@ REPLICAS: dict[str, Callable[[Path], Options]] = {
     "coco/stuff_pixelmaps": write_coco_stuff_pixelmaps,
     "cvat": write_cvat,
     "folder": write_folder,
+    "folder/beside": write_folder_beside,
     "folder/binary": write_folder_binary,
     "folder/color": write_folder_color,
+    "folder/drive": write_drive,
     "folder/files": write_folder_files,
     "huggingface": write_huggingface,
     "labelme": write_labelme,
     "list": write_list,
     "list/csv": write_list_csv,
+    "list/valid": write_list_valid,
     "loveda": write_loveda,
     "pet": write_pet,
     "pet/border": write_pet_border,

@@ -118,7 +118,7 @@ def reader_identity(options: DataOptions, reader: Reader) -> str:
 
 def file_stamp(record: Record) -> str:
     """Return sizes and times of a record's files as text, which differs if they change."""
-    files = (record.image, record.mask, *record.parts)
+    files = (record.image, record.mask, record.valid, *record.parts)
     return json.dumps([_size_and_time(file) for file in files])
 
 

@@ -27,25 +27,30 @@ class FileOptions:
             name of the split, {name} for the part of a file name that image and mask share.
         masks: pattern of the masks ("folder": {split}/masks). {class} stands for the class name if each class has its
             own file. Without {name}, a mask belongs to the image with the same relative path, whatever the suffixes.
+        valid: pattern of masks of the valid region (a field of view, a nodata mask), for readers of files; or one file
+            for all images. Pixels where it is 0 are ignored in training and scores. Empty for none.
         list: for "list", the text or CSV file below root with images and masks; for "coco", the JSON file of the
             variant "instances". {split} stands for the name of the split.
         image_column: column of the images, for "list" and "huggingface".
         mask_column: column of the masks, for "list" and "huggingface".
+        valid_column: column of the masks of the valid region, for "list"; empty for none.
         split_column: column of the split names in a CSV for all splits, for "list".
 
     Raises:
-        ConfigError: if a pattern has an unknown placeholder or the same one twice.
+        ConfigError: if a pattern has an unknown placeholder or the same one twice, or valid regions are given twice.
     """
 
     images: str = ""
     masks: str = ""
+    valid: str = ""
     list: str = ""
     image_column: str = "image"
     mask_column: str = "mask"
+    valid_column: str = ""
     split_column: str = "split"
 
     def __post_init__(self) -> None:
-        allowed = {"images": ("{name}",), "masks": ("{name}", "{class}"), "list": ()}
+        allowed = {"images": ("{name}",), "masks": ("{name}", "{class}"), "valid": ("{name}",), "list": ()}
         for option, placeholders in allowed.items():
             pattern = getattr(self, option)
             rest = pattern.replace("{split}", "")
@@ -54,6 +59,8 @@ class FileOptions:
             if "{" in rest or "}" in rest:
                 known = ", ".join(("{split}", *placeholders))
                 raise ConfigError(f"{option}={pattern!r}", expected=f"only {known} in braces, each once")
+        if self.valid and self.valid_column:
+            raise ConfigError(f"valid={self.valid!r} with valid_column={self.valid_column!r}", expected="one of them")
 
 
 @dataclass(frozen=True)

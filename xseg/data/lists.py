@@ -73,6 +73,7 @@ class ListedPairs:
         image_column: column of the images in the table.
         mask_column: column of the masks in the table; an empty cell stands for an image without label.
         split_column: column of the split names in the table, if it holds all splits.
+        valid_column: column of the masks of the valid region in the table; empty for none.
     """
 
     root: Path
@@ -80,23 +81,27 @@ class ListedPairs:
     image_column: str
     mask_column: str
     split_column: str
+    valid_column: str = ""
 
     def __call__(self, split: str) -> tuple[Record, ...]:
         """Return the records of a split, by its name in the data set."""
         path = self.root / self.list.replace(SPLIT, split)
         table = path.suffix.lower() in (".csv", ".tsv")
-        pairs = self._rows(path, split) if table else [_pair(path, line) for line in lines_of(path)]
-        if not pairs:
+        if self.valid_column and not table:
+            raise DataError(f"valid_column={self.valid_column!r} with {path}", expected="a table (.csv, .tsv)")
+        rows = self._rows(path, split) if table else [_pair(path, line) for line in lines_of(path)]
+        if not rows:
             raise DataError(f"{path} lists no image of the {split} split", expected="at least one")
-        files = [self.root / file for pair in pairs for file in pair if file]
+        files = [self.root / file for row in rows for file in row if file]
         require_files([str(file) for file in files if not is_file(file)], len(files), path, self.root)
         return tuple(
             Record(
                 Path(image).with_suffix("").as_posix().lstrip("/"),
                 self.root / image,
                 self.root / mask if mask else None,
+                valid=self.root / valid[0] if valid and valid[0] else None,
             )
-            for image, mask in pairs
+            for image, mask, *valid in rows
         )
 
     def has_splits(self) -> bool:
@@ -110,18 +115,19 @@ class ListedPairs:
         path = self.root / self.list
         return path.suffix.lower() in (".csv", ".tsv") and self.split_column in _table(path)[0]
 
-    def _rows(self, path: Path, split: str) -> Sequence[tuple[str, str]]:
+    def _rows(self, path: Path, split: str) -> Sequence[tuple[str, ...]]:
         header, rows = _table(path)
-        missing = [column for column in (self.image_column, self.mask_column) if column not in header]
+        columns = [column for column in (self.image_column, self.mask_column, self.valid_column) if column]
+        missing = [column for column in columns if column not in header]
         if missing:
             raise DataError(
                 f"{path} has no column {', '.join(missing)}, only {', '.join(header)}",
                 expected="a column of images and one of masks",
-                remedy="set layout.files.image_column and layout.files.mask_column",
+                remedy="set layout.files.image_column, mask_column and valid_column",
             )
         chosen = SPLIT not in self.list and self.split_column in header
         return [
-            (row.get(self.image_column, ""), row.get(self.mask_column, ""))
+            tuple(row.get(column, "") for column in columns)
             for row in rows
             if not chosen or row.get(self.split_column) == split
         ]

@@ -9,9 +9,10 @@ from typing import TypeAlias
 
 from PIL import Image
 
+from xseg.data.masks.binary import without_invalid
 from xseg.data.masks.numbers import check_values, count_values, read_index_mask, to_train_ids
 from xseg.data.options import DataOptions
-from xseg.data.patterns import FolderListing
+from xseg.data.patterns import FolderListing, ValidFiles
 from xseg.data.sample import Array, Inspection, Record, Sample
 from xseg.data.splits import OWN_NAMES, Listing, SplitPlan
 from xseg.errors import DataError
@@ -35,6 +36,7 @@ class FileReader:
         listing: listing of the records of each split.
         decode: function that returns the numbers of a record's label.
         splits: train, val and test splits.
+        valid: masks of the valid regions; None for those of the listing, if any.
     """
 
     labels: LabelMap
@@ -42,17 +44,23 @@ class FileReader:
     listing: Listing
     decode: MaskDecoder = read_index_mask
     splits: SplitPlan = field(default_factory=SplitPlan)
+    valid: ValidFiles | None = None
 
     def records(self, split: Split) -> tuple[Record, ...]:
         """Return the records of a split, sorted by name."""
-        return self.splits.records(split, self.listing)
+        return self.planned(split, self.listing)
+
+    def planned(self, split: Split, listing: Listing) -> tuple[Record, ...]:
+        """Return the records of a split of another listing, with their valid regions."""
+        valid = self.valid
+        return self.splits.records(split, listing if valid is None else lambda name: valid.added(listing(name), name))
 
     def read(self, record: Record) -> Sample:
         """Decode a pair; the mask holds train ids."""
         image = self.read_image(record)
         if record.mask is None:
             return Sample(record.name, image, None)
-        mask = to_train_ids(self.decode(record), self.labels, str(record.mask))
+        mask = to_train_ids(self.numbers(record), self.labels, str(record.mask))
         _check_sizes(record, (image.shape[0], image.shape[1]), (mask.shape[0], mask.shape[1]))
         return Sample(record.name, image, mask)
 
@@ -64,12 +72,20 @@ class FileReader:
         """
         return read_image(record.image, self.channels)
 
+    def numbers(self, record: Record) -> Array:
+        """Decode the label of a record to numbers, with the ignore index outside its valid region.
+
+        Raises:
+            DataError: if a file cannot be read.
+        """
+        return without_invalid(self.decode(record), record, self.labels.ignore_index)
+
     def inspect(self, record: Record) -> Inspection:
         """Inspect a pair without decoding its image."""
         size = image_size(record.image)
         if record.mask is None:
             return Inspection(size, {})
-        mask = self.decode(record)
+        mask = self.numbers(record)
         _check_sizes(record, size, (mask.shape[0], mask.shape[1]))
         values = count_values(mask)
         check_values(values, self.labels, str(record.mask))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
@@ -28,6 +28,7 @@ class FolderListing:
         masks: folder or glob of the masks below root; {class} stands for the class name.
         classes: class names, if each class has its own file; empty otherwise.
         optional: splits whose images need no mask, such as a test split without public labels.
+        valid: folder or glob of the masks of valid regions, if they are in the folder of the images.
     """
 
     root: Path
@@ -35,6 +36,7 @@ class FolderListing:
     masks: str
     classes: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
+    valid: str = ""
 
     def __call__(self, split: str) -> tuple[Record, ...]:
         """Return the records of a split, by its name in the data set."""
@@ -42,12 +44,11 @@ class FolderListing:
         parts = self.find_parts(split, required=split not in self.optional)
         alone = [name for name in images if not any(name in files for files in parts)]
         if alone and split not in self.optional:
-            shown = ", ".join(str(images[name]) for name in alone[:_SHOWN])
             taken = {*images.values(), *(path for files in parts for path in files.values())}
             similar = [path.name for path in self.similar_masks(split, alone[:_SHOWN], taken).values()]
             raise DataError(
-                f"{len(alone)} of {len(images)} images of the {split} split have no mask: {shown}"
-                + (", ..." if len(alone) > _SHOWN else ""),
+                f"{len(alone)} of {len(images)} images of the {split} split have no mask: "
+                + _first([images[name] for name in alone]),
                 expected=f"a mask of the same name in {self.root / self.masks.replace(SPLIT, split)}",
                 remedy="add the masks or remove the images" + (f"; or rename {', '.join(similar)}" if similar else ""),
             )
@@ -59,12 +60,19 @@ class FolderListing:
         return Record(name, image, first, files if self.classes and first is not None else ())
 
     def find_images(self, split: str) -> dict[str, Path]:
-        """Return the images of a split by name.
+        """Return the images of a split by name, without the masks beside them.
 
         Raises:
             DataError: if there are none, or two have the same name.
         """
-        return find_files(self.root, self.images.replace(SPLIT, split), split)
+        pattern, *others = (text.replace(SPLIT, split) for text in (self.images, self.masks, self.valid) if text)
+        beside = [other for other in others if split_pattern(other)[0] == split_pattern(pattern)[0]]
+        masks = [
+            find_files(self.root, other.replace(CLASS, name), split, required=False)
+            for other in beside
+            for name in self.classes or ("",)
+        ]
+        return without_masks(find_files(self.root, pattern, split), masks)
 
     def find_parts(self, split: str, *, required: bool = True) -> list[dict[str, Path]]:
         """Return the masks of a split by name, in one dictionary or one per class.
@@ -104,6 +112,49 @@ class FolderListing:
             if near or (numbers and len(candidates) == 1):
                 found[name] = candidates[near[0]] if near else next(iter(candidates.values()))
         return found
+
+
+def without_masks(images: dict[str, Path], masks: Iterable[dict[str, Path]]) -> dict[str, Path]:
+    """Return the images by name, without files that are masks of other images: a_mask.png beside a.png."""
+    taken = {path for files in masks for name, path in files.items() if images.get(name, path) != path}
+    return {name: path for name, path in images.items() if path not in taken}
+
+
+@dataclass(frozen=True)
+class ValidFiles:
+    """Masks of the valid regions of images.
+
+    Args:
+        root: folder of the data set.
+        pattern: folder or glob of the masks below root, with {split} and {name}; or one file for all images.
+    """
+
+    root: Path
+    pattern: str
+
+    def added(self, records: Sequence[Record], split: str) -> tuple[Record, ...]:
+        """Return the records of a split with their valid regions, found by name or the last part of the name.
+
+        Raises:
+            DataError: if a record has none.
+        """
+        place = self.root / self.pattern.replace(SPLIT, split)
+        if place.is_file():
+            return tuple(replace(record, valid=place) for record in records)
+        files = find_files(self.root, self.pattern.replace(SPLIT, split), split)
+        names = [record.name for record in records]
+        last = [name.rpartition("/")[2] for name in names]
+        if len(set(last)) == len(last) and not any(name in files for name in names):
+            names = last
+        alone = [record.image for name, record in zip(names, records, strict=True) if name not in files]
+        if alone:
+            raise DataError(
+                f"{len(alone)} of {len(records)} images of the {split} split have no mask of the valid region: "
+                + _first(alone),
+                expected=f"a file of the same name in {place}",
+                remedy="add the files or change layout.files.valid",
+            )
+        return tuple(replace(record, valid=files[name]) for name, record in zip(names, records, strict=True))
 
 
 def find_files(
@@ -159,6 +210,10 @@ def contents(folder: Path) -> str:
     """Return the first names in a folder, for a message."""
     names = sorted(path.name + ("/" if path.is_dir() else "") for path in folder.iterdir())
     return ", ".join(names[:8]) + (", ..." if len(names) > 8 else "") if names else "nothing"
+
+
+def _first(paths: Sequence[Path]) -> str:
+    return ", ".join(map(str, paths[:_SHOWN])) + (", ..." if len(paths) > _SHOWN else "")
 
 
 def _numbers(name: str) -> tuple[str, ...]:

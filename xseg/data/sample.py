@@ -25,12 +25,14 @@ class Record:
             label.
         parts: if each class has its own file, these files in the order of the classes, with None for absent classes;
             `mask` is then the first of them. Empty otherwise.
+        valid: path of the mask of the valid region, outside which the label is ignored; None for the whole image.
     """
 
     name: str
     image: Path
     mask: Path | None
     parts: tuple[Path | None, ...] = ()
+    valid: Path | None = None
 
 
 @dataclass(frozen=True, eq=False)

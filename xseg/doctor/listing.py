@@ -8,9 +8,8 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from xseg.data.pairs import FileReader
-from xseg.data.patterns import NAME, SPLIT, FolderListing, name_in, split_pattern
+from xseg.data.patterns import NAME, SPLIT, FolderListing, name_in, split_pattern, without_masks
 from xseg.data.sample import Reader, Record
-from xseg.data.splits import SplitPlan
 from xseg.doctor.summary import Stray
 from xseg.errors import DataError
 from xseg.images.reading import IMAGE_SUFFIXES
@@ -46,7 +45,7 @@ class Listing:
 def list_split(reader: Reader, split: Split) -> Listing:
     """List the files of a split: all files in its folders, or else the records of its reader."""
     if isinstance(reader, FileReader) and isinstance(reader.listing, FolderListing) and not reader.listing.classes:
-        return _list_folders(reader.splits, reader.listing, split)
+        return _list_folders(reader, reader.listing, split)
     try:
         records = reader.records(split)
     except DataError as error:
@@ -59,7 +58,8 @@ def _file(path: Path | None) -> Path | None:
     return path if path is not None and path.suffix.lower() in IMAGE_SUFFIXES and path.is_file() else None
 
 
-def _list_folders(plan: SplitPlan, listing: FolderListing, split: Split) -> Listing:
+def _list_folders(reader: FileReader, listing: FolderListing, split: Split) -> Listing:
+    plan = reader.splits
     part = plan.names[SPLITS.index(split)]
     patterns = [pattern.replace(SPLIT, part) for pattern in (listing.images, listing.masks)]
     (images, image_strays), (masks, mask_strays) = (_list_folder(listing.root, pattern) for pattern in patterns)
@@ -71,11 +71,15 @@ def _list_folders(plan: SplitPlan, listing: FolderListing, split: Split) -> List
         exists = images is not None or masks is not None
         return Listing(fault=f"{folder} does not exist or is not a folder", strays=strays, exists=exists)
     masks = masks or {}
+    valid = _list_folder(listing.root, listing.valid.replace(SPLIT, part))[0] if listing.valid else None
+    images = without_masks(images, (masks, valid or {}))
     paired = [masks[name] for name in images if name in masks]
     similar = listing.similar_masks(part, [name for name in images if name not in masks], {*images.values(), *paired})
     alone = set(masks) - set(images) - {name for name, path in masks.items() if path in similar.values()}
     try:
-        records = plan.records(split, lambda _: [Record(name, path, masks.get(name)) for name, path in images.items()])
+        records = reader.planned(
+            split, lambda _: [Record(name, path, masks.get(name)) for name, path in images.items()]
+        )
     except DataError as error:
         return Listing(fault=str(error), strays=strays)
     tasks = [_task(record, similar.get(record.name), optional=part in listing.optional) for record in records]

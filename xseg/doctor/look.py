@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from xseg.data.masks.binary import without_invalid
 from xseg.data.masks.numbers import mask_of, read_index_mask
 from xseg.data.pairs import FileReader
 from xseg.data.sample import Array, Reader, Record
@@ -59,15 +60,16 @@ class PairSummarizer:
     def _mask(self, reader: FileReader, record: Record) -> MaskSummary:
         known = set(reader.labels.train_ids())
         path = mask_of(record)
-        if not has_numeric_masks(reader):
-            return summarize_mask(reader.decode(record), known)
+        numeric = has_numeric_masks(reader)
         try:
-            return _with_palette(summarize_mask(reader.decode(record), known), path)
+            numbers = reader.decode(record)
         except DataError:
-            colors = _color_mask(path, known)
+            colors = _color_mask(path, known) if numeric else None
             if colors is None:
                 raise
             return colors
+        summary = summarize_mask(without_invalid(numbers, record, reader.labels.ignore_index), known)
+        return _with_palette(summary, path) if numeric else summary
 
     def _of_sample(self, task: Task, files: PairSummary) -> PairSummary:
         """Summarize a record from the sample of its reader, whose masks hold train ids."""

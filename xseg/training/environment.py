@@ -86,7 +86,7 @@ def data_fingerprint(reader: Reader, split: Split) -> dict[str, Any] | None:
 
 def _sizes(record: Record) -> list[int]:
     """Return the sizes of a record's files in bytes; -1 for a missing file."""
-    files = (record.image, record.mask)
+    files = (record.image, record.mask, *([] if record.valid is None else [record.valid]))
     return [file.stat().st_size if file is not None and file.is_file() else -1 for file in files]
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import yaml
 from PIL import Image
-from replicas import REPLICAS, write_folder_color, write_list
+from replicas import REPLICAS, write_drive, write_folder_color, write_list
 
 from xseg.api.train_options import parse_request
 from xseg.data.readers.registry import create_reader
@@ -47,7 +47,7 @@ def write_task(root):
     (lists / "train.txt").unlink()
 
 
-OTHERS = {"color_masks": write_color_masks, "list": write_table, "cvat": write_task}
+OTHERS = {"drive": write_drive, "color_masks": write_color_masks, "list": write_table, "cvat": write_task}
 
 
 def replica_of(file):

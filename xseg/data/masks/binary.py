@@ -98,6 +98,23 @@ def read_binary(source: PathArgument | bytes, tolerance: int = 0, *, name: str =
     return bright.astype(np.uint8)
 
 
+def without_invalid(numbers: Array, record: Record, ignore_index: int) -> Array:
+    """Return the numbers of a label (H, W, ...) with `ignore_index` where the record's valid region is 0.
+
+    Raises:
+        DataError: if the file of the region cannot be read or has another size.
+    """
+    if record.valid is None:
+        return numbers
+    valid = _grey(record.valid, str(record.valid))
+    if valid.shape != numbers.shape[:2]:
+        sizes = f"{valid.shape[0]}x{valid.shape[1]} and {record.mask} {numbers.shape[0]}x{numbers.shape[1]}"
+        raise DataError(f"valid region {record.valid} is {sizes}", expected="the same height and width")
+    kept = numbers.astype(np.result_type(numbers, smallest_type((ignore_index,))))
+    kept[valid == 0] = ignore_index
+    return kept
+
+
 def _grey(source: PathArgument | bytes, name: str) -> Array:
     """Read a mask with one channel or equal channels as (H, W) uint8 or uint16."""
     with decoding(name), opened(source) as file:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from xseg.data.label_files import classes_of, label_file
@@ -33,10 +34,10 @@ def create(options: DataOptions) -> FileReader:
         )
     if NAME in images and NAME not in masks:
         raise ConfigError(f"masks={masks!r} with images={images!r}", expected=f"{NAME} in both")
-    listing = FolderListing(root, images, masks)
+    listing = FolderListing(root, images, masks, valid=files.valid)
     known = known_classes(root, labels, listing, splits.names[0])
     if labels.encoding == "files":
-        listing = FolderListing(root, images, masks, known.names)
+        listing = replace(listing, classes=known.names)
     return FileReader(known, options.channels, listing, decoder_of(known, labels), splits)
 
 

@@ -22,6 +22,7 @@ def create(options: DataOptions) -> FileReader:
         image_column=files.image_column,
         mask_column=files.mask_column,
         split_column=files.split_column,
+        valid_column=files.valid_column,
     )
     if not splits.fractions and not listing.has_splits():
         raise ConfigError(

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 from xseg.data.layout import READER_NAMES
 from xseg.data.options import DataOptions
+from xseg.data.pairs import FileReader
+from xseg.data.patterns import ValidFiles
 from xseg.data.sample import Reader
+from xseg.errors import ConfigError
 
 READERS: dict[str, str] = {name: f"xseg.data.readers.{name}" for name in READER_NAMES}
 """Module of each reader."""
@@ -24,4 +29,9 @@ def create_reader(options: DataOptions) -> Reader:
         MissingExtraError: if an optional package is missing.
     """
     create: Callable[[DataOptions], Reader] = importlib.import_module(READERS.get(options.reader, OWN)).create
-    return create(options)
+    reader, pattern = create(options), options.layout.files.valid
+    if not pattern:
+        return reader
+    if not isinstance(reader, FileReader):
+        raise ConfigError(f"valid={pattern!r} with reader={options.reader!r}", expected="a reader of image files")
+    return replace(reader, valid=ValidFiles(Path(options.root), pattern))
