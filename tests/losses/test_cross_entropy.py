@@ -27,6 +27,19 @@ def test_it_is_torchs_where_there_is_a_label(weights, smoothing):
 
 
 @pytest.mark.parametrize("weights", [None, torch.tensor([0.2, 1.0, 3.0, 0.7])])
+def test_of_overlapping_classes_it_is_torchs_binary_one_where_there_is_a_label(weights):
+    logits = torch.randn(2, 4, 5, 7)
+    mask = torch.randint(2, logits.shape)
+    mask[torch.rand(mask.shape) < 0.3] = IGNORE
+    ours = labelled_cross_entropy(logits, mask, ignore_index=IGNORE, class_weights=weights, multilabel=True)
+    positive = torch.ones(4) if weights is None else weights
+    each = F.binary_cross_entropy_with_logits(
+        logits, (mask == 1).float(), reduction="none", pos_weight=positive[:, None, None]
+    )
+    torch.testing.assert_close(ours, each[mask != IGNORE].mean())
+
+
+@pytest.mark.parametrize("weights", [None, torch.tensor([0.2, 1.0, 3.0, 0.7])])
 def test_a_batch_without_labels_has_loss_and_gradients_of_zero(weights):
     logits, mask = batch(share_ignored=2.0)
     loss = labelled_cross_entropy(logits, mask, ignore_index=IGNORE, class_weights=weights)

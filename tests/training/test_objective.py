@@ -1,8 +1,9 @@
 import pytest
 import torch
 
+from xseg.errors import ShapeError
 from xseg.losses.cross_entropy import labelled_cross_entropy
-from xseg.losses.smp_losses import Focal, Lovasz, Tversky
+from xseg.losses.smp_losses import Dice, Focal, Lovasz, Tversky
 from xseg.training.objective import Objective
 from xseg.training.options.recipe import LossOptions
 
@@ -20,6 +21,16 @@ def test_it_is_the_weighted_sum(batch):
     expected += 2 * Lovasz(ignore_index=255)(*batch)
     expected += Tversky(ignore_index=255, alpha=0.1, beta=0.9)(*batch)
     torch.testing.assert_close(Objective(options, classes=3, ignore_index=255)(*batch, 0), expected)
+
+
+def test_overlapping_classes_have_a_mask_each():
+    logits, mask = torch.randn(2, 3, 6, 8), torch.randint(2, (2, 3, 6, 8))
+    objective = Objective(LossOptions(dice=1), classes=3, ignore_index=255, multilabel=True)
+    expected = labelled_cross_entropy(logits, mask, ignore_index=255, multilabel=True)
+    expected += Dice(ignore_index=255, multilabel=True)(logits, mask)
+    torch.testing.assert_close(objective(logits, mask, 0), expected)
+    with pytest.raises(ShapeError, match=r"mask of \(2, 6, 8\); expected \(N, C, H, W\), \(N, C, H, W\)"):
+        objective(logits, mask[:, 0])
 
 
 def test_without_cross_entropy_there_is_none(batch):

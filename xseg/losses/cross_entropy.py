@@ -25,6 +25,7 @@ def labelled_cross_entropy(
     class_weights: Tensor | None = None,
     label_smoothing: float = 0.0,
     across: Callable[[Tensor], Tensor] | None = None,
+    multilabel: bool = False,
 ) -> Tensor:
     """Return the weighted mean cross-entropy of the labelled pixels, or of those among the hardest pixels of a batch.
 
@@ -37,7 +38,7 @@ def labelled_cross_entropy(
 
     Args:
         logits: logits, (N, C, H, W) of any floating type; computed in float32 or more.
-        mask: labels, (N, H, W) int64, 0 to C - 1 or `ignore_index`.
+        mask: labels, (N, H, W) int64, 0 to C - 1 or `ignore_index`; (N, C, H, W) for overlapping classes.
         ignore_index: value of pixels without label.
         share: share of all pixels, above 0 and up to 1; at least one pixel is used. None for all pixels, as with 1.
         class_weights: weights of the classes, (C,) float32, above 0; None for 1.
@@ -45,6 +46,8 @@ def labelled_cross_entropy(
         across: function from the divisor of the sum to its mean over all training processes. The mean of their losses,
             and of their gradients, then equals that of one process with all their pixels; each process uses the hardest
             of its own pixels.
+        multilabel: whether classes overlap: the mean binary cross-entropy of every class in every pixel, with labels 0,
+            1 or `ignore_index`, whose class weights multiply the entropy of 1.
 
     Returns:
         A scalar, float32, or float64 for such logits.
@@ -58,6 +61,12 @@ def labelled_cross_entropy(
     if share is not None and not 0 < share <= 1:
         raise ConfigError(f"share={share} of hard pixels", expected="above 0 and up to 1")
     logits = single(logits)
+    if multilabel:
+        weights = (mask != ignore_index).to(logits)
+        target = torch.where(mask == ignore_index, 0, mask).to(logits) * (1 - label_smoothing) + label_smoothing / 2
+        positive = None if class_weights is None else class_weights.to(logits)[:, None, None]
+        loss = F.binary_cross_entropy_with_logits(logits, target, weights, reduction="none", pos_weight=positive)
+        return _mean(loss, weights, share, across)
     loss = F.cross_entropy(
         logits,
         mask,
@@ -66,12 +75,16 @@ def labelled_cross_entropy(
         reduction="sum" if share is None else "none",
         label_smoothing=label_smoothing,
     )
-    weights = _weights(mask, ignore_index, class_weights)
+    return _mean(loss, _weights(mask, ignore_index, class_weights), share, across)
+
+
+def _mean(loss: Tensor, weights: Tensor, share: float | None, across: Callable[[Tensor], Tensor] | None) -> Tensor:
+    """Return the mean of weighted losses, or of the share with the highest losses; the losses may be summed already."""
     if share is not None:
         hardest, places = torch.topk(loss.flatten(), max(1, int(share * loss.numel())), sorted=False)
-        loss, weights = hardest.sum(), weights.flatten()[places]
+        loss, weights = hardest, weights.flatten()[places]
     weight = weights.sum() if across is None else across(weights.sum())
-    return loss / weight.clamp(min=torch.finfo(torch.float32).tiny)
+    return loss.sum() / weight.clamp(min=torch.finfo(torch.float32).tiny)
 
 
 class CrossEntropy(nn.Module):
@@ -83,6 +96,7 @@ class CrossEntropy(nn.Module):
         hard_pixels: share of all pixels used in training, above 0 and up to 1.
         hard_pixel_steps: number of steps over which the share falls from 1 to `hard_pixels`.
         across: see `labelled_cross_entropy`; used only in training.
+        multilabel: whether classes overlap; then it is the binary cross-entropy of every class.
     """
 
     def __init__(
@@ -93,8 +107,10 @@ class CrossEntropy(nn.Module):
         hard_pixels: float = 1.0,
         hard_pixel_steps: int = 0,
         across: Callable[[Tensor], Tensor] | None = None,
+        multilabel: bool = False,
     ) -> None:
         super().__init__()
+        self.multilabel = multilabel
         self.ignore_index, self.label_smoothing, self.across = ignore_index, label_smoothing, across
         self.hard_pixels, self.hard_pixel_steps = hard_pixels, hard_pixel_steps
 
@@ -120,6 +136,7 @@ class CrossEntropy(nn.Module):
             class_weights=class_weights,
             label_smoothing=self.label_smoothing,
             across=None if step is None else self.across,
+            multilabel=self.multilabel,
         )
 
 

@@ -48,6 +48,7 @@ LOSSES: dict[str, RegisteredLoss] = {
         parameters={"gamma": Parameter(2.0, "exponent that reduces the focal loss of well classified pixels.")},
     ),
     "dice": RegisteredLoss("xseg.losses.smp_losses.Dice", "weight of the Dice loss."),
+    "jaccard": RegisteredLoss("xseg.losses.smp_losses.Jaccard", "weight of the Jaccard loss, a surrogate of the IoU."),
     "lovasz": RegisteredLoss(
         "xseg.losses.smp_losses.Lovasz",
         "weight of the Lovász-Softmax loss (Berman et al. 2018), a surrogate of the mean IoU.",

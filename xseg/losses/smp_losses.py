@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+import torch
 from torch import Tensor, nn
 
 from xseg.losses.cross_entropy import single
@@ -15,16 +18,28 @@ class LabelledPixels(nn.Module):
     pixels change neither loss nor gradient, and a batch without labels gives 0 with zero gradients.
 
     Args:
-        loss: loss from logits (1, C, 1, P) and labels (1, 1, P) to a scalar.
+        name: name of the loss in SMP.
         ignore_index: value of pixels without label.
+        multilabel: whether classes overlap; then it is the mean over the classes of the loss of a binary problem, for
+            masks (N, C, H, W) of 0, 1 and `ignore_index`.
+        arguments: arguments of SMP's class.
     """
 
-    def __init__(self, loss: nn.Module, ignore_index: int) -> None:
+    def __init__(self, name: str, ignore_index: int, multilabel: bool, arguments: Mapping[str, float]) -> None:
         super().__init__()
-        self.loss, self.ignore_index = loss, ignore_index
+        from segmentation_models_pytorch import losses  # takes seconds, and cross-entropy does not need it
+
+        mode = losses.BINARY_MODE if multilabel else losses.MULTICLASS_MODE
+        self.loss = getattr(losses, f"{name}Loss")(mode, **arguments)
+        self.ignore_index, self.multilabel = ignore_index, multilabel
 
     def forward(self, logits: Tensor, mask: Tensor) -> Tensor:
         """Return the loss, a scalar, of logits (N, C, H, W) and a mask (N, H, W) int64."""
+        if not self.multilabel:
+            return self._of_labelled(logits, mask)
+        return torch.stack([self._of_labelled(logits[:, c : c + 1], mask[:, c]) for c in range(mask.shape[1])]).mean()
+
+    def _of_labelled(self, logits: Tensor, mask: Tensor) -> Tensor:
         labelled = mask != self.ignore_index
         if not labelled.any():
             return single(logits).sum() * 0.0
@@ -38,25 +53,38 @@ class Focal(LabelledPixels):
 
     Args:
         ignore_index: value of pixels without label.
+        multilabel: whether classes overlap.
         gamma: exponent, 0 or more.
     """
 
-    def __init__(self, *, ignore_index: int, gamma: float = 2.0) -> None:
-        super().__init__(_smp("Focal", gamma=gamma), ignore_index)
+    def __init__(self, *, ignore_index: int, multilabel: bool = False, gamma: float = 2.0) -> None:
+        super().__init__("Focal", ignore_index, multilabel, {"gamma": gamma})
 
 
 class Dice(LabelledPixels):
-    """Dice loss; `ignore_index` is the value of pixels without label."""
+    """Dice loss.
 
-    def __init__(self, *, ignore_index: int) -> None:
-        super().__init__(_smp("Dice"), ignore_index)
+    Args:
+        ignore_index: value of pixels without label.
+        multilabel: whether classes overlap.
+    """
+
+    def __init__(self, *, ignore_index: int, multilabel: bool = False) -> None:
+        super().__init__("Dice", ignore_index, multilabel, {})
+
+
+class Jaccard(LabelledPixels):
+    """Jaccard loss; for the arguments, see `Dice`."""
+
+    def __init__(self, *, ignore_index: int, multilabel: bool = False) -> None:
+        super().__init__("Jaccard", ignore_index, multilabel, {})
 
 
 class Lovasz(LabelledPixels):
-    """Lovász-Softmax loss; `ignore_index` is the value of pixels without label."""
+    """Lovász-Softmax loss, or the Lovász hinge loss if classes overlap; for the arguments, see `Dice`."""
 
-    def __init__(self, *, ignore_index: int) -> None:
-        super().__init__(_smp("Lovasz"), ignore_index)
+    def __init__(self, *, ignore_index: int, multilabel: bool = False) -> None:
+        super().__init__("Lovasz", ignore_index, multilabel, {})
 
 
 class Tversky(LabelledPixels):
@@ -64,16 +92,10 @@ class Tversky(LabelledPixels):
 
     Args:
         ignore_index: value of pixels without label.
+        multilabel: whether classes overlap.
         alpha: weight of wrongly predicted pixels.
         beta: weight of missed pixels.
     """
 
-    def __init__(self, *, ignore_index: int, alpha: float = 0.5, beta: float = 0.5) -> None:
-        super().__init__(_smp("Tversky", alpha=alpha, beta=beta), ignore_index)
-
-
-def _smp(name: str, **arguments: float) -> nn.Module:
-    from segmentation_models_pytorch import losses  # takes seconds, and cross-entropy does not need it
-
-    loss: nn.Module = getattr(losses, f"{name}Loss")(losses.MULTICLASS_MODE, **arguments)
-    return loss
+    def __init__(self, *, ignore_index: int, multilabel: bool = False, alpha: float = 0.5, beta: float = 0.5) -> None:
+        super().__init__("Tversky", ignore_index, multilabel, {"alpha": alpha, "beta": beta})

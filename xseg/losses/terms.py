@@ -21,10 +21,10 @@ class Term(nn.Module):
     """A loss with its weight in a sum.
 
     A loss is called with logits (N, C, H, W) of any floating type and a mask (N, H, W) int64 of 0 to C - 1 or the
-    ignored value, and returns a scalar. A class is constructed first. Constructor and call may name these keyword
-    arguments: `ignore_index`, `classes`, `class_weights` ((C,) float32 or None; call only), `step` (number of
-    optimiser steps; None in validation; call only), `across` (function from a scalar to its mean over the processes;
-    constructor only).
+    ignored value, or for overlapping classes (N, C, H, W) of 0, 1 or the ignored value, and returns a scalar. A class
+    is constructed first. Constructor and call may name these keyword arguments: `ignore_index`, `classes`, `multilabel`
+    (whether classes overlap), `class_weights` ((C,) float32 or None; call only), `step` (number of optimiser steps;
+    None in validation; call only), `across` (function from a scalar to its mean over the processes; constructor only).
 
     Args:
         source: name in the registry, class path, or the loss itself: a class, a module or a function.
@@ -63,7 +63,7 @@ class Term(nn.Module):
 
         Args:
             logits: logits, (N, C, H, W) of any floating type.
-            mask: labels, (N, H, W) int64, 0 to C - 1 or the ignored value.
+            mask: labels, (N, H, W) or (N, C, H, W) int64; see the class.
             given: keyword arguments that the loss gets if it names them.
 
         Returns:

@@ -20,6 +20,7 @@ class Objective(nn.Module):
         options: loss options.
         classes: number of classes, C.
         ignore_index: value of pixels without label.
+        multilabel: whether classes overlap.
         class_weights: class weights in the cross-entropy, (C,) float32; None for 1.
         across: function from a scalar to its mean over all training processes; None for one process. The cross-entropy
             is then exactly that of all pixels together; other losses are computed for the pixels of each process.
@@ -37,11 +38,12 @@ class Objective(nn.Module):
         *,
         classes: int,
         ignore_index: int,
+        multilabel: bool = False,
         class_weights: Tensor | None = None,
         across: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
         super().__init__()
-        self._fixed: dict[str, Any] = {"ignore_index": ignore_index, "classes": classes}
+        self._fixed: dict[str, Any] = {"ignore_index": ignore_index, "classes": classes, "multilabel": multilabel}
         self.class_weights: Tensor | None
         self.register_buffer("class_weights", class_weights)
         self.parts: dict[str, Tensor] = {}
@@ -60,7 +62,8 @@ class Objective(nn.Module):
 
         Args:
             logits: logits, (N, C, H, W) of any floating type.
-            mask: labels, (N, H, W) int64, 0 to C - 1 or the ignored value.
+            mask: labels, (N, H, W) int64, 0 to C - 1 or the ignored value; (N, C, H, W) of 0, 1 or the ignored value
+                for overlapping classes.
             step: number of completed optimiser steps, for mining hard pixels; None for no mining, as in validation,
                 where losses of different steps are compared.
 
@@ -71,9 +74,11 @@ class Objective(nn.Module):
             ShapeError: if logits and mask do not fit each other.
             ConfigError: if a user's own loss fails or does not return a scalar.
         """
-        if logits.ndim != 4 or mask.shape != (len(logits), *logits.shape[2:]):
+        multilabel = self._fixed["multilabel"]
+        if logits.ndim != 4 or mask.shape != (logits.shape if multilabel else (len(logits), *logits.shape[2:])):
             raise ShapeError(
-                f"logits of {tuple(logits.shape)} and a mask of {tuple(mask.shape)}", expected="(N, C, H, W), (N, H, W)"
+                f"logits of {tuple(logits.shape)} and a mask of {tuple(mask.shape)}",
+                expected=f"(N, C, H, W), {'(N, C, H, W)' if multilabel else '(N, H, W)'}",
             )
         given = {**self._fixed, "class_weights": self.class_weights, "step": step}
         parts = {name: (term.weight, term(logits, mask, given)) for name, term in self.terms.items()}
