@@ -21,7 +21,7 @@ _PUBLIC = {
     "create_encoder": "xseg.factory",
     "create_model": "xseg.factory",
     "list_encoders": "xseg.encoders.variants",
-    "load": "xseg.inference.predictor",
+    "load": "xseg.inference.loading",
     "register_smp": "xseg.smp",
 }
 
@@ -46,8 +46,9 @@ if TYPE_CHECKING:
     from xseg.errors import XsegError
     from xseg.factory import create_classifier, create_encoder, create_model
     from xseg.images.normalization import Normalization
+    from xseg.inference.loading import load
     from xseg.inference.prediction import Prediction
-    from xseg.inference.predictor import Predictor, load
+    from xseg.inference.predictor import Predictor
     from xseg.labels.label_map import LabelMap
     from xseg.nn.ablation import Ablation
     from xseg.smp import register_smp

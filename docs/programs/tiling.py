@@ -25,7 +25,8 @@ from torch import Tensor, nn
 from xseg.files.atomic import atomic_path, write_text
 from xseg.images.reading import read_image
 from xseg.inference.accumulator import tiled
-from xseg.inference.predictor import Predictor, load
+from xseg.inference.loading import load
+from xseg.inference.predictor import Predictor
 from xseg.inference.preprocessing import to_batch
 from xseg.inference.receptive_field import measure_receptive_field
 from xseg.inference.tiling import TilePlan

@@ -11,6 +11,7 @@ import torch
 import yaml
 from PIL import Image
 
+import xseg
 from xseg.bundles.bundle import Bundle, save_bundle
 from xseg.cli import main
 from xseg.cli.evaluate import default_directory
@@ -109,6 +110,29 @@ def test_the_scores_are_those_of_the_masks_that_predict_writes(run, data, tmp_pa
     assert values["miou"] == Iou(classes=3, ignore_index=255).overall(confusion)
     with (out / "per_image.csv").open(encoding="utf-8", newline="") as file:
         assert [row["name"] for row in csv.DictReader(file)] == ["0", "1"]
+
+
+def test_several_models_are_scored_and_predict_as_an_ensemble(run, bundle, data, tmp_path, capsys):
+    torch.manual_seed(1)
+    network = build_model(ModelConfig(encoder="xception41", classes=3, width=0.125, depth=3, decoder_channels=16))
+    torch.nn.init.normal_(network.segmentation_head.weight, std=2)
+    other = save_bundle(Bundle(network.eval(), LabelMap(NAMES), Normalization()), tmp_path / "other")
+    out, both, exact = tmp_path / "out", f"{run},{other}", ["--backend", "torch", "--precision", "float32"]
+    assert main(["evaluate", both, "--split", "test", "--output_dir", str(out)]) == 0
+    assert main(["predict", both, str(data / "test" / "images"), "--output_dir", str(out), *exact]) == 0
+    assert "2 models, torch in float32" in capsys.readouterr().err
+    members = [xseg.load(model, device="cpu") for model in (run, other)]
+    confusion = np.zeros((3, 3), int)
+    for index in range(2):
+        image = data / "test" / "images" / f"{index}.png"
+        mean = np.mean([member(image).probabilities for member in members], axis=0)
+        np.testing.assert_array_equal(np.asarray(Image.open(out / "masks" / f"{index}.png")), mean.argmax(axis=0))
+        label = np.asarray(Image.open(data / "test" / "masks" / f"{index}.png"))
+        confusion += confusion_matrix(label, mean.argmax(axis=0), classes=3, ignore_index=255)
+    assert scores(out)["confusion"] == confusion.tolist()
+    assert "<dt>Models</dt><dd>2</dd>" in "".join((out / "report.html").read_text("utf-8").split())
+    assert json.loads((out / "run.json").read_text("utf-8"))["model"].count(",") == 1, "a digest of each model"
+    assert default_directory(f"{run},{other}", "val").parts[-2:] == ("run+other", "val")
 
 
 def test_a_bundle_takes_its_data_from_the_command_line_or_a_file(bundle, run, data, tmp_path):

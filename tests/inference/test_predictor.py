@@ -9,10 +9,11 @@ from PIL import Image
 
 from xseg.errors import ConfigError, DataError, ShapeError, WeightsError
 from xseg.images.normalization import Normalization
-from xseg.inference import predictor as predictor_module
+from xseg.inference import loading
+from xseg.inference.loading import load
 from xseg.inference.options import InferenceOptions
 from xseg.inference.prediction import Failure, Prediction
-from xseg.inference.predictor import Predictor, load
+from xseg.inference.predictor import Predictor
 from xseg.inference.preprocessing import to_array, to_batch
 from xseg.labels.label_map import LabelMap
 
@@ -261,7 +262,7 @@ def test_load_takes_the_best_epoch_of_a_run_and_passes_the_options_on(bundle, tm
     for name in ("config.json", "model.safetensors"):
         (tmp_path / "best" / name).write_bytes(b"")
     asked = []
-    monkeypatch.setattr(predictor_module, "load_bundle", lambda directory, **_: asked.append(directory) or bundle)
+    monkeypatch.setattr(loading, "load_bundle", lambda directory, **_: asked.append(directory) or bundle)
     predictor = load(tmp_path, device="cpu", scales=(0.5,), flip=True, output_stride=8, batch_size=3)
     assert asked == [tmp_path / "best"]
     assert predictor.options == InferenceOptions((0.5,), True, 8, 3, "cpu", "float32")

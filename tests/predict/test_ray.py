@@ -15,8 +15,8 @@ from xseg.bundles.bundle import Bundle, save_bundle
 from xseg.errors import ConfigError, MissingExtraError
 from xseg.files.progress import Progress
 from xseg.images.normalization import Normalization
+from xseg.inference.loading import load
 from xseg.inference.options import InferenceOptions
-from xseg.inference.predictor import load
 from xseg.labels.label_map import LabelMap
 from xseg.models.build import build_model
 from xseg.models.config import ModelConfig

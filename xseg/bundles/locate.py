@@ -1,8 +1,10 @@
-"""Find a model: a run directory, the demo's folder, a bundle directory or a Hugging Face Hub id."""
+"""Find models: run directories, the demo's folder, bundle directories, Hugging Face Hub ids and their ensembles."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from os import PathLike
 from pathlib import Path
 
 from xseg.bundles.bundle import CONFIG_FILE, WEIGHTS_FILE, bundle_task, is_bundle
@@ -11,8 +13,34 @@ from xseg.types import PathArgument
 from xseg.weights.catalogue.hub import fetch_files
 
 FILES = (CONFIG_FILE, WEIGHTS_FILE)
+FOLDS_FILE, CROSSVAL_FILE = "folds.csv", "crossval.csv"  # the second one is the last that a cross-validation writes
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _KINDS = "a run directory (with best/), a bundle directory (config.json and model.safetensors) or a Hub id owner/name"
+
+
+def members_of(source: PathArgument | Sequence[PathArgument]) -> tuple[PathArgument, ...]:
+    """Return the models of a source: of a list, of "A,B,C" or of the folder of a cross-validation; else itself.
+
+    Raises:
+        WeightsError: if there is no model, or a cross-validation is not finished.
+    """
+    if not isinstance(source, str | PathLike):
+        members = tuple(member for one in source for member in members_of(one))
+        if not members or "" in members:
+            raise WeightsError(f"an ensemble of {list(map(str, source))}", expected="at least one model, none empty")
+        return members
+    path = Path(source)
+    if (path / FOLDS_FILE).is_file():
+        if not (path / CROSSVAL_FILE).is_file():
+            raise WeightsError(
+                f"{path} is a cross-validation without {CROSSVAL_FILE}",
+                expected="a finished one",
+                remedy="run xseg crossval again to resume it",
+            )
+        return tuple(sorted(path.glob("fold-*/"), key=lambda fold: int(fold.name.removeprefix("fold-"))))
+    if "," in str(source) and not path.exists():
+        return members_of(str(source).split(","))
+    return (source,)
 
 
 def locate_run(source: PathArgument) -> Path | None:

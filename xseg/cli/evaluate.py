@@ -41,14 +41,15 @@ def main(arguments: Sequence[str]) -> int:
     if not values["overwrite"]:
         settings.require_same(directory)
 
-    from xseg.bundles.locate import locate_bundle, locate_run
+    from xseg.bundles.locate import locate_bundle, locate_run, members_of
     from xseg.data.readers.registry import create_reader
     from xseg.exporting.exported import is_export
-    from xseg.inference.predictor import load
+    from xseg.inference.loading import load
     from xseg.reports.model_summary import summarize_model
 
-    if not is_export(source):
-        locate_bundle(source)  # otherwise a mistyped run would give an error about its data options
+    for member in members_of(source):
+        if not is_export(member):
+            locate_bundle(member)  # otherwise a mistyped run would give an error about its data options
     reader = create_reader(data)
     reader.records(split)  # a missing folder is reported before the model is loaded
     predictor = load(source, **asdict(options))
@@ -73,11 +74,12 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def default_directory(source: PathArgument, split: Split) -> Path:
-    """Return the default folder for scores: inside a run, or for other models below runs/evaluate."""
-    from xseg.bundles.locate import locate_run
+    """Return the default folder for scores: inside a run or a cross-validation, else below runs/evaluate."""
+    from xseg.bundles.locate import FOLDS_FILE, locate_run, members_of
 
-    run = locate_run(source)
-    return run / "evaluation" / split if run else Path("runs", "evaluate", Path(source).name, split)
+    run = Path(source) if Path(source, FOLDS_FILE).is_file() else locate_run(source)
+    name = "+".join(Path(member).name for member in members_of(source))
+    return run / "evaluation" / split if run else Path("runs", "evaluate", name, split)
 
 
 def evaluate_and_report(
@@ -147,7 +149,10 @@ def _parse(arguments: Sequence[str]) -> dict[str, Any]:
     """Parse twice: the model and --config name the files with defaults of the data options."""
     parser = new_parser("evaluate", "Evaluate a run or a bundle on a labelled split, and write a report.")
     parser.add_argument(
-        "model", type=str, help="a run directory, a bundle directory, a file of xseg export or a Hub id"
+        "model",
+        type=str,
+        help="a run directory, a bundle directory, a file of xseg export or a Hub id; several with "
+        "commas between them, or the folder of xseg crossval, as an ensemble",
     )
     parser.add_argument("--split", choices=SPLITS, default="val", help="split of the data set")
     parser.add_argument(
@@ -160,9 +165,10 @@ def _parse(arguments: Sequence[str]) -> dict[str, Any]:
     add_options(parser, InferenceOptions)
     parser.add_class_arguments(DataOptions, "data")
     first = parse_arguments(parser, arguments)
-    from xseg.bundles.locate import locate_run  # after --help, because it imports torch
+    from xseg.bundles.locate import locate_run, members_of  # after --help, because it imports torch
 
-    run = locate_run(first.model) or Path(first.model)
+    model = first.model if Path(first.model).exists() else members_of(first.model)[0]
+    run = locate_run(model) or Path(model)
     file = Path(first.config) if first.config else run / "config.yaml"
     if first.config or file.is_file():
         parser.set_defaults(read_data_options(file))

@@ -39,7 +39,10 @@ def main(arguments: Sequence[str]) -> int:
     """
     parser = new_parser("predict", "Predict masks for images, folders, globs, lists, videos and GeoTIFFs.")
     parser.add_argument(
-        "model", type=str, help="a run directory, a bundle directory, a file of xseg export or a Hub id"
+        "model",
+        type=str,
+        help="a run directory, a bundle directory, a file of xseg export or a Hub id; several with "
+        "commas between them, or the folder of xseg crossval, as an ensemble",
     )
     parser.add_argument(
         "source",
@@ -65,16 +68,16 @@ def main(arguments: Sequence[str]) -> int:
 
     sources = expand_sources(values["source"], exclude=folder.output_dir)
 
-    from xseg.bundles.locate import locate_bundle  # imports torch, which all checks above do not need
+    from xseg.bundles.locate import locate_bundle, members_of  # imports torch, which all checks above do not need
     from xseg.exporting.exported import is_export
-    from xseg.inference.predictor import load
+    from xseg.inference.loading import load
     from xseg.predict.job import Job
     from xseg.predict.manifest import bundle_digest, describe_run
 
-    bundle = Path(values["model"]) if is_export(values["model"]) else locate_bundle(values["model"])
-    predictor = load(bundle, **asdict(options))
-    runtime = _report_runtime(predictor)
-    description = describe_run(bundle_digest(bundle), options, outputs, **runtime)
+    bundles = [Path(member) if is_export(member) else locate_bundle(member) for member in members_of(values["model"])]
+    predictor = load(bundles, **asdict(options))
+    runtime = _report_runtime(predictor, len(bundles))
+    description = describe_run(",".join(map(bundle_digest, bundles)), options, outputs, **runtime)
     engine = None
     if machines.engine == "ray":
         from xseg.predict.ray import ray_engine
@@ -86,11 +89,12 @@ def main(arguments: Sequence[str]) -> int:
     return EXIT_SOME_FAILED if any(row.status == "failed" for row in rows) else EXIT_OK
 
 
-def _report_runtime(predictor: Predictor) -> dict[str, Any]:
+def _report_runtime(predictor: Predictor, models: int) -> dict[str, Any]:
     """Print and return the actual values of "auto" options."""
     backend = predictor.backend
     device = str(predictor.device)
-    print(f"xseg predict: {backend.name} in {backend.precision} on {device}", file=sys.stderr, flush=True)
+    several = f"{models} models, " if models > 1 else ""
+    print(f"xseg predict: {several}{backend.name} in {backend.precision} on {device}", file=sys.stderr, flush=True)
     return {"device": device, "backend": backend.name, "precision": backend.precision}
 
 

@@ -204,7 +204,7 @@ def _silent(_line: str) -> None:
 def _report(training: SegmentationRun) -> None:
     """Evaluate the best bundle on the validation split, and write and print the results."""
     from xseg.evaluation.settings import EvaluationSettings
-    from xseg.inference.predictor import load
+    from xseg.inference.loading import load
     from xseg.reports.model_summary import summarize_model
 
     request, run = training.request, training.request.run

@@ -130,10 +130,14 @@ class ExportedModel(nn.Module):
         maximum: stored value that stands for 1.
         classes: number of classes.
         options: what the graph takes and gives.
+        context: radius of the effective receptive field of the network in pixels.
     """
 
-    def __init__(self, session: Session, *, maximum: float, classes: int, options: GraphOptions) -> None:
+    def __init__(
+        self, session: Session, *, maximum: float, classes: int, options: GraphOptions, context: int = 0
+    ) -> None:
         super().__init__()
+        self.context = context
         self._session, self._classes, self._options = session, classes, options
         self._stored = Normalization((0.0,), (1.0,), maximum)
         self.place = nn.Parameter(torch.zeros(()), requires_grad=False)  # device and type, as other models have
@@ -215,5 +219,6 @@ def read_export(source: PathArgument) -> Export:
         session = form.read(path, "float32")
     except Exception as error:
         raise WeightsError(f"{path} cannot be read: {str(error).partition(chr(10))[0]}") from error
-    model = ExportedModel(session, maximum=maximum, classes=len(labels), options=options)
+    context = int(values.get("overlap", 0)) // 2
+    model = ExportedModel(session, maximum=maximum, classes=len(labels), options=options, context=context)
     return Export(model, labels, Normalization((0.0,) * channels, (1.0,) * channels, maximum), values)

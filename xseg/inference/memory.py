@@ -53,7 +53,8 @@ def choose_tiling(
     """Choose between the whole image and tiles, and the size of the tiles.
 
     Args:
-        model: module from (N, channels, H, W) to logits; measured if necessary.
+        model: module from (N, channels, H, W) to logits, or an nn.ModuleList of those that take turns on each image;
+            measured if necessary.
         height: height of the image in pixels.
         width: width of the image in pixels.
         channels: number of input channels.
@@ -68,9 +69,11 @@ def choose_tiling(
         ConfigError: if tile and overlap do not fit together.
     """
     check_tiling(tile, overlap)
+    models = [*model] if isinstance(model, nn.ModuleList) else [model]
     if tile == "auto":
         device = next(model.parameters()).device
-        pixels = SHARE * free_memory(device) / (bytes_per_pixel(model, channels) * max(scale, 1.0) ** 2)
+        most = max(bytes_per_pixel(one, channels) for one in models)
+        pixels = SHARE * free_memory(device) / (most * max(scale, 1.0) ** 2)
         fits = math.isqrt(int(pixels / batch_size)) // ALIGNMENT * ALIGNMENT + 1
         side = 0 if height * width <= pixels else min(max(fits, SMALLEST_TILE, 2 * (overlap or 0)), LARGEST_TILE)
     else:
@@ -78,7 +81,8 @@ def choose_tiling(
     if side == 0 or (side >= height and side >= width):
         return Tiling(0, 0)
     if overlap is None:
-        overlap = min(-(-2 * context(model, channels) // ALIGNMENT) * ALIGNMENT, side // 2)
+        radius = max(context(one, channels) for one in models)
+        overlap = min(-(-2 * radius // ALIGNMENT) * ALIGNMENT, side // 2)
     check_tiling(side, overlap)
     return Tiling(side, overlap)
 

@@ -6,7 +6,7 @@ import math
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from itertools import groupby
 from os import PathLike
 from pathlib import Path
@@ -16,11 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from xseg.bundles.bundle import Bundle, load_bundle
-from xseg.bundles.locate import locate_bundle
-from xseg.errors import ConfigError, DataError, ShapeError, XsegError
-from xseg.exporting.exported import is_export, read_export
-from xseg.files.description import described_by
+from xseg.bundles.bundle import Bundle
+from xseg.errors import DataError, ShapeError, XsegError
 from xseg.images.normalization import Normalization
 from xseg.inference.accumulator import tiled
 from xseg.inference.averaging import averaged_probabilities, compute_scores
@@ -28,17 +25,17 @@ from xseg.inference.backends.backend import Backend
 from xseg.inference.backends.selection import create_backend
 from xseg.inference.device import select_device
 from xseg.inference.memory import choose_tiling
-from xseg.inference.options import BackendOption, InferenceOptions, PrecisionOption
+from xseg.inference.options import InferenceOptions
 from xseg.inference.pipeline import Computed, Computer, Decoded, Request, in_order, run_pipeline
 from xseg.inference.prediction import Failure, Prediction
 from xseg.inference.prefetch import batches
 from xseg.inference.preprocessing import ImageArgument, to_array, to_batch
-from xseg.inference.tiling import TileOption, TilePlan
+from xseg.inference.scores import WholeImage
+from xseg.inference.tiling import TilePlan
 from xseg.labels.label_map import LabelMap
-from xseg.models.architectures import ArchitectureArgument, resolve_architecture
 from xseg.models.coarse import CoarseNetwork
 from xseg.models.segmentation import SegmentationModel
-from xseg.types import OutputStride, PathArgument
+from xseg.types import PathArgument
 
 SMALL_PIXELS = 1 << 20  # images up to this size are predicted whole without checking the free memory
 
@@ -119,6 +116,11 @@ class Predictor:
                 )
             return self._backend
 
+    @property
+    def workers(self) -> int:
+        """Number of batches computed at once."""
+        return self.backend.workers
+
     def __call__(self, image: ImageArgument, *, probabilities: bool = True) -> Prediction:
         """Predict one image.
 
@@ -190,7 +192,7 @@ class Predictor:
             lambda images: self._try_compute(images, probabilities),
             self.normalization,
             self.options.batch_size,
-            self.backend.workers,
+            self.workers,
         )
 
     def run(self, images: NDArray[Any]) -> Tensor:
@@ -205,6 +207,14 @@ class Predictor:
         batch = to_batch([*images], self.normalization, self.device)
         with torch.inference_mode():
             return averaged_probabilities(
+                self.backend, self._network, batch, scales=self.options.scales, flip=self.options.flip
+            )
+
+    def whole(self, images: Sequence[NDArray[Any]]) -> list[WholeImage]:
+        """Return the class scores of images of one size at every scale and mirrored; arrays as in `run`."""
+        batch = to_batch(images, self.normalization, self.device)
+        with torch.inference_mode():
+            return compute_scores(
                 self.backend, self._network, batch, scales=self.options.scales, flip=self.options.flip
             )
 
@@ -242,11 +252,7 @@ class Predictor:
         if plan is not None:
             settings = {"classes": len(self.labels), "batch_size": self.options.batch_size}
             return [tiled(self.run, image.array, plan, **settings, probabilities=probabilities) for image in images]
-        with torch.inference_mode():
-            batch = to_batch([image.array for image in images], self.normalization, self.device)
-            scores = compute_scores(
-                self.backend, self._network, batch, scales=self.options.scales, flip=self.options.flip
-            )
+        scores = self.whole([image.array for image in images])
         if scores[0].classes != len(self.labels):
             raise ShapeError(f"a model of {scores[0].classes} outputs", expected=f"one per class, {len(self.labels)}")
         return scores
@@ -264,7 +270,7 @@ class Predictor:
             tile=tile,
             overlap=overlap,
             # All images of a batch, and all batches computed at once, share the memory.
-            scale=max(self.options.scales) * math.sqrt(count * self.backend.workers),
+            scale=max(self.options.scales) * math.sqrt(count * self.workers),
         )
         if tiling.tile == 0 or tiling.tile >= max(height, width):
             return None
@@ -285,54 +291,6 @@ class Predictor:
             self.finish(image, result, seconds=seconds, probabilities=probabilities)
             for image, result in zip(images, computed, strict=True)
         ]
-
-
-@described_by(InferenceOptions)
-def load(
-    source: PathArgument,
-    *,
-    device: str = InferenceOptions.device,
-    precision: PrecisionOption = InferenceOptions.precision,
-    scales: Sequence[float] = InferenceOptions.scales,
-    flip: bool = InferenceOptions.flip,
-    output_stride: OutputStride | None = InferenceOptions.output_stride,
-    batch_size: int = InferenceOptions.batch_size,
-    backend: BackendOption = InferenceOptions.backend,
-    tile: TileOption = InferenceOptions.tile,
-    overlap: int | None = InferenceOptions.overlap,
-    architecture: ArchitectureArgument | None = InferenceOptions.architecture,
-) -> Predictor:
-    """Load a model for prediction.
-
-    The `source` is a run directory, for its best epoch; a bundle directory; a Hugging Face Hub id "owner/name"; or a
-    file of `xseg export`, which its own runtime computes in float32 on the CPU. The other arguments are those of
-    `xseg.inference.options.InferenceOptions`, except that `architecture` may also be a class.
-
-    Raises:
-        ConfigError: if a value is out of range or the device does not exist.
-        WeightsError: if there is no model, or it cannot be read.
-    """
-    name, decoder = (None, None) if architecture is None else resolve_architecture(architecture)
-    given = {**locals(), "architecture": None if decoder is None else name}
-    options = InferenceOptions(**{field.name: given[field.name] for field in fields(InferenceOptions)})
-    if is_export(source):
-        return _load_export(source, options)
-    return Predictor.from_bundle(load_bundle(locate_bundle(source), architecture=architecture), options)
-
-
-def _load_export(source: PathArgument, options: InferenceOptions) -> Predictor:
-    """Return a predictor for an exported file, computed by its own runtime in float32 on the CPU."""
-    if options.output_stride is not None:
-        raise ConfigError(f"output_stride={options.output_stride} for an exported file", expected="that of the export")
-    export = read_export(source)
-    tile, overlap = options.tile, options.overlap
-    size = export.metadata["size"]
-    if tile == "auto" and size and size[0] == size[1]:
-        tile = size[0]  # larger images go through by tiles, others whole
-    if overlap is None:
-        overlap = min(int(export.metadata.get("overlap", 0)), tile // 2) if isinstance(tile, int) and tile else None
-    options = replace(options, device="cpu", backend="torch", precision="float32", tile=tile, overlap=overlap)
-    return Predictor(export.model, labels=export.labels, normalization=export.normalization, options=options)
 
 
 def _out_of_memory(error: Exception) -> bool:

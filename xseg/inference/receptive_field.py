@@ -23,6 +23,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from xseg.exporting.exported import ExportedModel
 from xseg.files.atomic import write_text
 from xseg.files.caches import user_cache
 from xseg.models.config import ModelConfig
@@ -127,12 +128,14 @@ def context(model: nn.Module, channels: int) -> int:
     """Return the radius of a model's effective receptive field in pixels, measured once per model.
 
     The result is kept in the user's cache for later runs. Configuration and last layer identify a model; a model
-    without configuration is not cached.
+    without configuration is not cached. An exported file has no gradients, but says its context.
 
     Args:
         model: module from (N, channels, H, W) to logits.
         channels: number of input channels.
     """
+    if isinstance(model, ExportedModel):
+        return model.context
     key = _fingerprint(model)
     file = user_cache("tiling") / "receptive_fields.json"
     known = _read_cache(file)

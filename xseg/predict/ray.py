@@ -21,11 +21,12 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from xseg.bundles.locate import members_of
 from xseg.errors import ConfigError, MissingExtraError
 from xseg.files.remote import is_url
+from xseg.inference.loading import load
 from xseg.inference.options import InferenceOptions
 from xseg.inference.pipeline import Request, window_of
-from xseg.inference.predictor import load
 from xseg.predict.job import Job, predict_images
 from xseg.predict.outputs.output import Output
 from xseg.predict.outputs.registry import OUTPUTS
@@ -47,14 +48,16 @@ class Actor:
     """Predicts windows with a model that is loaded once.
 
     Args:
-        model: directory or Hub id of the model.
+        models: directories or Hub ids of the model, or of the members of an ensemble.
         options: inference options.
         output_dir: folder or URL to write to.
         outputs: requested outputs besides those that are always written.
     """
 
-    def __init__(self, model: str, options: InferenceOptions, output_dir: str, outputs: tuple[Output, ...]) -> None:
-        self._predictor = load(model, **asdict(options))
+    def __init__(
+        self, models: list[str], options: InferenceOptions, output_dir: str, outputs: tuple[Output, ...]
+    ) -> None:
+        self._predictor = load(models, **asdict(options))
         folder = OutputFolder.named(output_dir)
         self._writer = PredictionWriter(folder.directory, outputs, folder.url)
 
@@ -75,7 +78,8 @@ def ray_engine(
     """Return an engine for `Job.run` that predicts on a Ray cluster.
 
     Args:
-        model: directory of the model, which all machines can access, or its Hub id, for download by all machines.
+        model: directory of the model, which all machines can access, or its Hub id, for download by all machines; or
+            an ensemble of these, as for `load`.
         options: inference options without "auto", so that all machines do the same.
         address: address of the cluster; None to start Ray on this machine.
 
@@ -87,17 +91,19 @@ def ray_engine(
     except ImportError as error:
         raise MissingExtraError("ray", extra="ray", purpose="--engine ray") from error
 
-    absolute = str(Path(model).resolve() if Path(model).exists() else model)
+    models = [str(Path(member).resolve() if Path(member).exists() else member) for member in members_of(model)]
 
     def engine(job: Job, requests: Sequence[Request]) -> Iterator[PredictionRow]:
         """Predict on the cluster."""
         with _connected(address):
-            yield from _rows(job, requests, absolute, options)
+            yield from _rows(job, requests, models, options)
 
     return engine
 
 
-def _rows(job: Job, requests: Sequence[Request], model: str, options: InferenceOptions) -> Iterator[PredictionRow]:
+def _rows(
+    job: Job, requests: Sequence[Request], models: list[str], options: InferenceOptions
+) -> Iterator[PredictionRow]:
     import ray
 
     windows = list(_windows(job.sources, requests, options.batch_size))
@@ -109,7 +115,7 @@ def _rows(job: Job, requests: Sequence[Request], model: str, options: InferenceO
         [{"window": window} for window in windows], override_num_blocks=len(windows)
     ).map_batches(
         Actor,
-        fn_constructor_args=(model, options, place, _portable(job.outputs)),
+        fn_constructor_args=(models, options, place, _portable(job.outputs)),
         batch_size=1,
         concurrency=(1, min(workers, len(windows))),
         num_cpus=CPUS_PER_ACTOR,

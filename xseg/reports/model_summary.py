@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch import nn
 
 from xseg.inference.predictor import Predictor
 from xseg.models.segmentation import SegmentationModel
@@ -11,11 +12,16 @@ from xseg.models.segmentation import SegmentationModel
 def summarize_model(predictor: Predictor) -> dict[str, str]:
     """Return properties of the model and its inference settings by readable name."""
     model, options = predictor.model, predictor.options
-    summary = {}
-    if isinstance(model, SegmentationModel):
-        config = model.config
-        encoder = config.encoder if config.width == 1 else f"{config.encoder}, width {config.width:g}"
-        summary = {"Architecture": config.architecture, "Encoder": encoder, "Output stride": str(config.output_stride)}
+    models = [*model] if isinstance(model, nn.ModuleList) else [model]
+    configs = [one.config for one in models if isinstance(one, SegmentationModel)]
+    encoders = [each.encoder if each.width == 1 else f"{each.encoder}, width {each.width:g}" for each in configs]
+    summary = {
+        "Models": str(len(models)) if len(models) > 1 else "",
+        "Architecture": " / ".join(dict.fromkeys(each.architecture for each in configs)),
+        "Encoder": " / ".join(dict.fromkeys(encoders)),
+        "Output stride": " / ".join(dict.fromkeys(str(each.output_stride) for each in configs)),
+    }
+    summary = {name: value for name, value in summary.items() if value}
     summary["Parameters"] = f"{sum(parameter.numel() for parameter in model.parameters()) / 1e6:.2f} million"
     sizes = ", ".join(f"{scale:g}" for scale in options.scales)
     summary["Averaged over"] = f"scales {sizes}{' and mirror images' if options.flip else ''}"

@@ -57,7 +57,7 @@ def main(arguments: Sequence[str]) -> int:
 
     from xseg.benchmarks.prediction import against_smp, overlap, resized
     from xseg.files.atomic import write_text
-    from xseg.inference.predictor import load
+    from xseg.inference.loading import load
     from xseg.predict.sources import expand_sources
 
     found = [source.path for source in expand_sources(values["source"])]
