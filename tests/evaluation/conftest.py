@@ -1,3 +1,3 @@
 """Fixtures of this folder: see evaluation_fixtures.py in tests/fakes."""
 
-from evaluation_fixtures import make_reader, predictor, reader
+from evaluation_fixtures import make_reader, predictor, reader, two_classes

@@ -4,7 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from silent import Silent
+from torchmetrics.functional.classification import binary_auroc, binary_average_precision
 
 from xseg.errors import ConfigError, DataError, ShapeError
 from xseg.evaluation.evaluate import EXAMPLE_WIDTH, EXAMPLES, evaluate
@@ -57,6 +59,21 @@ def test_a_batch_size_changes_no_score(predictor, reader):
     first = evaluate(predictor, reader, "val")
     predictor.options = one
     assert evaluate(predictor, reader, "val").scores == first.scores
+
+
+def test_auc_and_average_precision_of_two_classes_are_those_of_all_probabilities_together(two_classes):
+    reader, predictor = two_classes
+    samples = list(reader.samples.values())
+    label = np.concatenate([sample.mask for sample in samples])
+    normalised = np.concatenate([sample.image for sample in samples]).astype(np.float64) / 127.5 - 1
+    probability = 1 / (1 + np.exp(normalised[..., 0] - normalised[..., 1]))
+    known = label != 255
+    pair = torch.from_numpy(probability[known]), torch.from_numpy((label[known] == 1).astype(np.int64))
+    evaluation = evaluate(predictor, reader, "val")
+    overall = evaluation.scores.overall
+    assert overall["auc"] == pytest.approx(float(binary_auroc(*pair)), abs=1e-3)
+    assert overall["average_precision"] == pytest.approx(float(binary_average_precision(*pair)), abs=1e-3)
+    assert len({image.overall["auc"] for image in evaluation.images}) == len(samples), "each image has its own"
 
 
 def test_what_ignored_pixels_show_changes_no_score(predictor, reader):

@@ -21,11 +21,13 @@ def evaluation(predictor, reader):
 
 def test_the_metrics_are_json_of_fractions_with_null_for_what_has_no_meaning(evaluation, tmp_path):
     values = json.loads(write_metrics(evaluation, tmp_path / "new" / "metrics.json").read_text("utf-8"))
-    assert set(values) == {"miou", "mean_accuracy", "pixel_accuracy", "fwiou", "boundary_iou", "classes", "confusion"}
+    overall = {"miou", "mean_accuracy", "mean_dice", "pixel_accuracy", "fwiou", "boundary_iou"}
+    assert set(values) == {*overall, "classes", "confusion"}
     assert list(values["classes"]) == ["road", "<b>sky & sea</b>", "tree"]
     assert values["classes"]["tree"] == {
         "iou": None,
-        "accuracy": None,
+        "specificity": None,
+        "dice": None,
         "precision": None,
         "recall": None,
         "f1": None,

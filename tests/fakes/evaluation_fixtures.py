@@ -55,3 +55,19 @@ def make_reader():
 def predictor():
     options = InferenceOptions(batch_size=2, device="cpu")
     return Predictor(nn.Identity(), labels=LABELS, normalization=Normalization(), options=options)
+
+
+TWO = LabelMap(("background", "vessel"), ((0, 0, 0), (220, 30, 30)))
+
+
+@pytest.fixture
+def two_classes():
+    """Reader and predictor of two classes; the probability of the second is known from the two channels."""
+    reader = MemoryReader()
+    reader.labels, reader.channels = TWO, 2
+    for name, sample in reader.samples.items():
+        mask = np.where(sample.mask == 2, 0, sample.mask).astype(np.uint8)
+        reader.samples[name] = Sample(name, sample.image[..., :2], mask)
+    normalization = Normalization((0.5, 0.5), (0.5, 0.5))
+    options = InferenceOptions(batch_size=2, device="cpu")
+    return reader, Predictor(nn.Identity(), labels=TWO, normalization=normalization, options=options)

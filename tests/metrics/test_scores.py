@@ -15,6 +15,7 @@ from torchmetrics.classification import (
     MulticlassF1Score,
     MulticlassJaccardIndex,
     MulticlassPrecision,
+    MulticlassSpecificity,
 )
 
 from xseg.errors import ShapeError
@@ -51,9 +52,11 @@ def test_class_scores_equal_counting_sets_of_pixels(label, prediction):
         right, either = len(labelled & predicted), len(labelled | predicted)
         assert scores.pixels[index] == len(labelled)
         assert entry.iou == (right / either if either else None)
-        assert entry.recall == entry.accuracy == (right / len(labelled) if labelled else None)
+        assert entry.recall == (right / len(labelled) if labelled else None)
+        others = set(np.ndindex(label.shape)) - labelled
+        assert entry.specificity == (len(others - predicted) / len(others) if others and either else None)
         assert entry.precision == (right / len(predicted) if predicted else None)
-        assert entry.f1 == (2 * right / (len(labelled) + len(predicted)) if either else None)
+        assert entry.f1 == entry.dice == (2 * right / (len(labelled) + len(predicted)) if either else None)
 
 
 @QUICK
@@ -61,9 +64,11 @@ def test_class_scores_equal_counting_sets_of_pixels(label, prediction):
 def test_means_equal_their_definitions(label, prediction):
     scores = scores_of(label, prediction)
     ious = [iou for iou in scores.per_class["iou"] if iou is not None]
-    accuracies = [value for value in scores.per_class["accuracy"] if value is not None]
+    recalls = [value for value in scores.per_class["recall"] if value is not None]
     assert math.isclose(scores.overall["miou"], sum(ious) / len(ious))
-    assert math.isclose(scores.overall["mean_accuracy"], sum(accuracies) / len(accuracies))
+    assert math.isclose(scores.overall["mean_accuracy"], sum(recalls) / len(recalls))
+    dices = [value for value in scores.per_class["dice"] if value is not None]
+    assert math.isclose(scores.overall["mean_dice"], sum(dices) / len(dices))
     assert math.isclose(scores.overall["pixel_accuracy"], (label == prediction).mean())
     weighted = sum((scores.per_class["iou"][value] or 0) for value in label.ravel().tolist()) / label.size
     assert math.isclose(scores.overall["fwiou"], weighted, abs_tol=1e-12)
@@ -75,9 +80,10 @@ def test_scores_of_classes_that_are_present_equal_torchmetrics(label, prediction
     target, guess = (torch.from_numpy(array.astype(np.int64)) for array in (label, prediction))
     peers = {
         "iou": MulticlassJaccardIndex(K, average=None),
-        "accuracy": MulticlassAccuracy(K, average=None),
+        "recall": MulticlassAccuracy(K, average=None),
         "precision": MulticlassPrecision(K, average=None),
-        "f1": MulticlassF1Score(K, average=None),
+        "dice": MulticlassF1Score(K, average=None),
+        "specificity": MulticlassSpecificity(K, average=None),
     }
     scores = scores_of(label, prediction)
     for name, peer in peers.items():
@@ -107,23 +113,24 @@ def test_renumbering_the_classes_renumbers_the_scores_and_keeps_the_means(label,
 def test_a_class_that_is_neither_labelled_nor_predicted_is_left_out_of_the_means():
     scores = scores_from_confusion(np.array([[3, 1, 0], [0, 4, 0], [0, 0, 0]]))
     absent = of_class(scores, 2)
-    assert (absent.iou, absent.accuracy, absent.precision, absent.recall, absent.f1) == (None,) * 5
+    assert (absent.iou, absent.precision, absent.recall, absent.specificity, absent.dice) == (None,) * 5
     assert scores.overall["miou"] == pytest.approx((3 / 4 + 4 / 5) / 2)
     assert scores.overall["mean_accuracy"] == pytest.approx((3 / 4 + 1) / 2)
 
 
-def test_a_class_that_is_predicted_but_never_labelled_costs_iou_and_has_no_accuracy():
+def test_a_class_that_is_predicted_but_never_labelled_costs_iou_and_has_no_recall():
     scores = scores_from_confusion(np.array([[3, 1], [0, 0]]))
     wrong = of_class(scores, 1)
     assert (wrong.iou, wrong.f1, wrong.precision) == (0, 0, 0)
-    assert (wrong.accuracy, wrong.recall) == (None, None)
+    assert wrong.recall is None
+    assert wrong.specificity == 3 / 4
     assert scores.overall["miou"] == pytest.approx(3 / 4 / 2)
     assert scores.overall["mean_accuracy"] == pytest.approx(3 / 4)
 
 
 def test_a_class_that_is_labelled_but_never_predicted_has_no_precision():
     missed = of_class(scores_from_confusion(np.array([[4, 0], [2, 0]])), 1)
-    assert (missed.iou, missed.accuracy, missed.f1, missed.precision) == (0, 0, 0, None)
+    assert (missed.iou, missed.recall, missed.f1, missed.precision) == (0, 0, 0, None)
 
 
 def test_nothing_labelled_gives_no_score_at_all():
@@ -146,13 +153,27 @@ def test_boundary_ious_are_averaged_over_the_classes_that_have_a_boundary():
     assert scores.per_class["boundary_iou"] == (0.5, None, 0.7)
 
 
+COUNTED = {"iou", "recall", "precision", "specificity", "dice", "f1", "boundary_iou", "pixels"}
+OVERALL = {"miou", "mean_accuracy", "mean_dice", "pixel_accuracy", "fwiou", "boundary_iou", "classes", "confusion"}
+
+
 def test_the_dictionary_has_the_documented_keys_and_is_json():
-    values = scores_from_confusion(np.array([[3, 1], [0, 0]])).to_dict(["road", "sky"])
-    assert list(values) == ["miou", "mean_accuracy", "pixel_accuracy", "fwiou", "boundary_iou", "classes", "confusion"]
-    keys = ["iou", "accuracy", "precision", "recall", "f1", "boundary_iou", "pixels"]
-    assert {name: list(entry) for name, entry in values["classes"].items()} == {"road": keys, "sky": keys}
+    values = scores_from_confusion(np.array([[3, 1, 0], [0, 0, 0], [0, 0, 0]])).to_dict(["road", "sky", "tree"])
+    assert set(values) == OVERALL
+    assert [set(entry) for entry in values["classes"].values()] == [COUNTED] * 3
     assert json.loads(json.dumps(values)) == values
-    assert values["confusion"] == [[3, 1], [0, 0]]
+    assert values["confusion"] == [[3, 1, 0], [0, 0, 0], [0, 0, 0]]
+
+
+def test_two_classes_have_auc_average_precision_and_the_four_outcomes():
+    values = scores_from_confusion(np.array([[50, 3], [4, 20]])).to_dict(["background", "vessel"])
+    assert set(values) == OVERALL | {"auc", "average_precision"}
+    assert [set(entry) for entry in values["classes"].values()] == [COUNTED | {"tp", "fp", "fn", "tn"}] * 2
+    four = {name: values["classes"]["vessel"][name] for name in ("tp", "fp", "fn", "tn")}
+    assert four == {"tp": 20, "fp": 3, "fn": 4, "tn": 50}
+    other = values["classes"]["background"]
+    assert (other["tp"], other["fp"], other["fn"], other["tn"]) == (50, 4, 3, 20)
+    assert json.loads(json.dumps(values)) == values
 
 
 @pytest.mark.parametrize("matrix", [np.zeros((2, 3), int), np.zeros(4, int), np.array([[1, -1], [0, 0]])])

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from torch import nn
 
+from xseg.cli.evaluate import print_scores
 from xseg.errors import DataError
 from xseg.evaluation.evaluate import evaluate
 from xseg.inference.options import InferenceOptions
@@ -99,6 +100,23 @@ def test_the_scores_and_the_curves_are_there(page, evaluation):
     for value in (scores.overall["miou"], scores.overall["boundary_iou"], scores.per_class["precision"][1]):
         assert f"{value:.3f}" in page.text
     assert page.all("aria-label") == ["Loss", "Validation mIoU", "Learning rate"]
+
+
+def test_two_classes_have_their_outcomes_and_ranking_scores_in_the_report_and_in_the_table(two_classes, capsys):
+    evaluation = evaluate(two_classes[1], two_classes[0], "val")
+    page = Page(render_report(evaluation, title="x", summary={}))
+    print_scores(evaluation)
+    printed = capsys.readouterr().out
+    for title in ("TP", "FP", "FN", "TN"):
+        assert title in page.text
+        assert title in printed
+    for name in ("auc", "average_precision"):
+        assert f"{evaluation.scores.overall[name]:.3f}" in page.text
+        assert f"{evaluation.scores.overall[name]:.4f}" in printed
+    assert {"AUC", "average precision", "Dice", "Specificity", "Recall"} <= set(page.text)
+    for numbers in evaluation.scores.outcomes:
+        assert sum(numbers.values()) == sum(evaluation.scores.pixels)
+        assert all(f" {number}" in printed for number in numbers.values())
 
 
 def test_three_pictures_for_each_of_the_best_and_worst(page, evaluation):

@@ -42,6 +42,20 @@ def test_batches_give_the_scores_of_their_images(metrics, pair, size):
     assert counts.compute().pixels == (0, 0, 0), "each validation begins anew"
 
 
+def test_metrics_of_probabilities_get_those_of_the_logits():
+    chance = np.random.default_rng(0)
+    numbers = {"classes": 2, "ignore_index": 255}
+    metrics = create_metrics(("auc",), names=["iou"], **numbers)
+    label, logits = torch.from_numpy(chance.integers(2, size=(3, 8, 10))), torch.randn(3, 2, 8, 10)
+    counts, total = ValidationCounts(metrics, **numbers), {}
+    counts.update(label, logits.argmax(1), logits)
+    for one, scores in zip(label.numpy(), logits.softmax(1).numpy(), strict=True):
+        total = add_counts(total, count_image(metrics, one, scores.argmax(0), probabilities=scores, **numbers))
+    found = counts.compute()
+    assert found == compute_scores(metrics, total)
+    assert 0 < found.overall["auc"] < 1
+
+
 @pytest.mark.parametrize("first", [0, 2, 6])
 def test_processes_give_the_scores_of_all_their_images(metrics, pair, first, monkeypatch):
     """Also where a process has no image at all."""

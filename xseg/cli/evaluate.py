@@ -116,18 +116,21 @@ def evaluate_and_report(
 
 def print_scores(evaluation: Evaluation) -> None:
     """Print the scores as a table on standard output."""
+    from rich.box import SIMPLE
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     scores, metrics = evaluation.scores, evaluation.metrics
     shown = [metric for metric in metrics if metric.has_classes() and metric.shown]
-    table = Table(show_footer=True)
+    style: dict[str, Any] = {"box": SIMPLE, "padding": (0, 1, 0, 0), "pad_edge": False}
+    table = Table(show_footer=True, **style)
     table.add_column("class", footer="overall", overflow="fold")
     for metric in shown:
         key = metric.overall_key()
         footer = "" if key is None else _cell(scores.overall[key])
-        table.add_column(Text(metric.heading()), footer=footer, justify="right", no_wrap=True)
+        heading = Text(metric.heading().replace(" ", "\n"))  # words below each other, for 80 columns
+        table.add_column(heading, footer=footer, justify="right", no_wrap=True)
     table.add_column("pixels", footer=str(sum(scores.pixels)), justify="right", no_wrap=True)
     columns = [scores.per_class[metric.name] for metric in shown]
     for name, pixels, *values in zip(evaluation.labels.names, scores.pixels, *columns, strict=True):
@@ -137,6 +140,13 @@ def print_scores(evaluation: Evaluation) -> None:
     if not console.is_terminal:
         console = Console(width=110)  # the default of 80 columns would truncate numbers in a log
     console.print(table)
+    if scores.outcomes:
+        table = Table("class", **style)
+        for name in scores.outcomes[0]:
+            table.add_column(name.upper(), justify="right")
+        for name, numbers in zip(evaluation.labels.names, scores.outcomes, strict=True):
+            table.add_row(Text(name), *map(str, numbers.values()))
+        console.print(table)
     overall = ((metric.overall_heading(), metric.overall_key()) for metric in metrics)
     print(", ".join(f"{heading} {_cell(scores.overall[key])}" for heading, key in overall if key is not None))
 

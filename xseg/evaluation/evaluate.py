@@ -19,9 +19,9 @@ from xseg.inference.prediction import Prediction
 from xseg.inference.predictor import Predictor
 from xseg.inference.prefetch import batches, prefetch
 from xseg.labels.label_map import LabelMap
-from xseg.metrics.metric import Counts, Metric
+from xseg.metrics.metric import CONFUSION, Counts, Metric
 from xseg.metrics.registry import MetricSource, create_metrics
-from xseg.metrics.scores import CONFUSION, Scores, add_counts, compute_scores, count_image
+from xseg.metrics.scores import Scores, add_counts, compute_scores, count_image
 from xseg.types import Split
 
 EXAMPLES = 4  # best and worst images in the report, each
@@ -139,7 +139,7 @@ def evaluate(
     counts: dict[str, Counts] = {CONFUSION: np.zeros((classes, classes), np.int64)}
     images: list[ImageScore] = []
     extremes = _Extremes()
-    pairs = _predictions(predictor, reader, split)
+    pairs = _predictions(predictor, reader, split, any(metric.needs_probabilities for metric in measured))
     with show(f"evaluate {split}", len(reader.records(split))) as progress:
         for image_counts, example in prefetch(lambda pair: _score(*pair, reader.labels, measured), pairs, prompt=True):
             counts = add_counts(counts, image_counts)
@@ -167,12 +167,14 @@ def _check_fit(predictor: Predictor, reader: Reader) -> None:
         )
 
 
-def _predictions(predictor: Predictor, reader: Reader, split: Split) -> Iterator[tuple[Sample, Prediction]]:
+def _predictions(
+    predictor: Predictor, reader: Reader, split: Split, probabilities: bool
+) -> Iterator[tuple[Sample, Prediction]]:
     """Yield every sample with its prediction, while reading the next samples."""
     size = predictor.options.batch_size
     samples = prefetch(reader.read, reader.records(split), threads=READ_THREADS, depth=max(4, 2 * size))
     for chunk in batches(samples, size):
-        predictions = predictor.batch([sample.image for sample in chunk])
+        predictions = predictor.batch([sample.image for sample in chunk], probabilities=probabilities)
         yield from zip(chunk, predictions, strict=True)
 
 
@@ -182,7 +184,13 @@ def _score(
     if sample.mask is None:
         raise DataError(f"{sample.name} has no label", expected="a labelled split")
     pair = (sample.mask, prediction.mask)
-    counts = count_image(metrics, *pair, classes=len(labels), ignore_index=labels.ignore_index)
+    counts = count_image(
+        metrics,
+        *pair,
+        classes=len(labels),
+        ignore_index=labels.ignore_index,
+        probabilities=prediction.probabilities,
+    )
     scores = compute_scores(metrics, counts)
     height, width = sample.mask.shape
     score = ImageScore(sample.name, width, height, prediction.seconds, scores.overall, scores.per_class["iou"])

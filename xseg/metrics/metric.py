@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from xseg.metrics.confusion import confusion_matrix
 
 Counts = NDArray[Any]
+CONFUSION = "confusion"  # name of the confusion matrix among counts
 
 
 class Metric:
@@ -29,6 +30,9 @@ class Metric:
         overall_title: heading of the score over all classes; empty for its name.
         shown: whether tables and reports show the class scores.
         validated: whether every validation during training measures it, or only on request.
+        two_classes: whether it is for two classes only; it is left out for others.
+        needs_probabilities: whether `count` gets probabilities, (K, H, W) float32, instead of the prediction.
+        counted_as: name of the counts; metrics with the same name share them. Empty for `name`.
     """
 
     name: ClassVar[str]
@@ -37,6 +41,9 @@ class Metric:
     overall_title: ClassVar[str] = ""
     shown: ClassVar[bool] = True
     validated: ClassVar[bool] = True
+    two_classes: ClassVar[bool] = False
+    needs_probabilities: ClassVar[bool] = False
+    counted_as: ClassVar[str] = ""
 
     def __init__(self, *, classes: int, ignore_index: int) -> None:
         self.classes, self.ignore_index = classes, ignore_index
@@ -46,7 +53,7 @@ class Metric:
 
         Args:
             label: train ids or `ignore_index`, (H, W) integers.
-            prediction: train ids, (H, W) integers.
+            prediction: train ids, (H, W) integers; see `needs_probabilities`.
 
         Returns:
             Counts to be added over images, always of the same shape; here (K, K), see `confusion_matrix`.
@@ -87,9 +94,9 @@ class Metric:
         return cls.overall_key() is not None and (cls.has_classes() or cls.overall is not Metric.overall)
 
     @classmethod
-    def has_own_counts(cls) -> bool:
-        """Return whether the metric has its own counts instead of the confusion matrix."""
-        return cls.count is not Metric.count
+    def counts_name(cls) -> str:
+        """Return the name of the counts: CONFUSION, unless the metric overrides `count`."""
+        return CONFUSION if cls.count is Metric.count else cls.counted_as or cls.name
 
 
 def ratio(part: float, whole: float) -> float | None:

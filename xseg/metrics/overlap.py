@@ -14,6 +14,15 @@ def margins(confusion: Counts) -> list[tuple[int, int, int]]:
     return [(row[index], sum(row), sum(column)) for index, (row, column) in pairs]
 
 
+def outcomes(confusion: Counts) -> list[dict[str, int]]:
+    """Return each class's numbers of true and false positives (tp, fp) and negatives (fn, tn), in pixels."""
+    total = int(confusion.sum())
+    return [
+        {"tp": right, "fp": predicted - right, "fn": labelled - right, "tn": total - labelled - predicted + right}
+        for right, labelled, predicted in margins(confusion)
+    ]
+
+
 def ious(confusion: Counts) -> list[float | None]:
     """Return the intersection over union of each class; None if it is neither labelled nor predicted."""
     return [ratio(right, labelled + predicted - right) for right, labelled, predicted in margins(confusion)]
@@ -29,14 +38,14 @@ class Iou(Metric):
         return ious(counts)
 
 
-class Accuracy(Metric):
+class Recall(Metric):
     """Share of a class's labelled pixels that are predicted correctly; None for a class without labels."""
 
-    name, overall_title, validated = "accuracy", "mean accuracy", False
+    name, overall_title, validated = "recall", "mean accuracy", False
     overall_name: ClassVar[str | None] = "mean_accuracy"
 
     def per_class(self, counts: Counts) -> list[float | None]:
-        """Return the accuracy of each class."""
+        """Return the recall of each class."""
         return [ratio(right, labelled) for right, labelled, _ in margins(counts)]
 
 
@@ -51,22 +60,37 @@ class Precision(Metric):
         return [ratio(right, predicted) for right, _, predicted in margins(counts)]
 
 
-class Recall(Accuracy):
-    """Accuracy of a class under its name in detection, for programs that read metrics.json."""
+class Specificity(Metric):
+    """Share of other classes' labelled pixels that are not predicted as a class.
 
-    name, shown = "recall", False
-    overall_name: ClassVar[str | None] = None
+    It is None if all pixels are labelled as the class, or if the class is neither labelled nor predicted.
+    """
 
-
-class F1(Metric):
-    """Harmonic mean of precision and recall (Dice); None for a class that is neither labelled nor predicted."""
-
-    name, title, validated = "f1", "F1", False
+    name, validated = "specificity", False
     overall_name: ClassVar[str | None] = None
 
     def per_class(self, counts: Counts) -> list[float | None]:
-        """Return the F1 of each class."""
+        """Return the specificity of each class."""
+        found = outcomes(counts)
+        return [ratio(n["tn"], n["tn"] + n["fp"]) if n["tp"] + n["fp"] + n["fn"] else None for n in found]
+
+
+class Dice(Metric):
+    """Dice coefficient, which equals F1; None for a class that is neither labelled nor predicted."""
+
+    name, title, overall_title, validated = "dice", "Dice", "mean Dice", False
+    overall_name: ClassVar[str | None] = "mean_dice"
+
+    def per_class(self, counts: Counts) -> list[float | None]:
+        """Return the Dice coefficient of each class."""
         return [ratio(2 * right, labelled + predicted) for right, labelled, predicted in margins(counts)]
+
+
+class F1(Dice):
+    """Harmonic mean of precision and recall: Dice by its name in detection, for programs that read metrics.json."""
+
+    name, title, shown = "f1", "F1", False
+    overall_name: ClassVar[str | None] = None
 
 
 class PixelAccuracy(Metric):

@@ -10,13 +10,28 @@ from xseg.errors import ConfigError
 from xseg.files.objects import is_class_path, load_object
 from xseg.metrics.boundary import BoundaryIou
 from xseg.metrics.metric import Metric
-from xseg.metrics.overlap import F1, Accuracy, FrequencyWeightedIou, Iou, PixelAccuracy, Precision, Recall
+from xseg.metrics.overlap import F1, Dice, FrequencyWeightedIou, Iou, PixelAccuracy, Precision, Recall, Specificity
+from xseg.metrics.ranking import Auc, AveragePrecision
 
 METRICS: dict[str, type[Metric]] = {
-    kind.name: kind for kind in (Iou, Accuracy, Precision, Recall, F1, PixelAccuracy, FrequencyWeightedIou, BoundaryIou)
-}
+    kind.name: kind
+    for kind in (
+        Iou, Recall, Precision, Specificity, Dice, F1, PixelAccuracy, FrequencyWeightedIou, BoundaryIou, Auc,
+        AveragePrecision,
+    )
+}  # fmt: skip
 MetricSource: TypeAlias = str | type[Metric] | Metric
-_TAKEN = ("classes", "confusion", "evaluated", "pixels", "loss")  # other keys of metrics.json and metrics.csv
+_TAKEN = (
+    "classes",
+    "confusion",
+    "evaluated",
+    "pixels",
+    "loss",
+    "tp",
+    "fp",
+    "fn",
+    "tn",
+)  # other keys of metrics.json and metrics.csv
 
 
 def create_metrics(
@@ -28,12 +43,13 @@ def create_metrics(
         sources: further metrics: names in the registry, class paths, classes or objects.
         classes: number of classes.
         ignore_index: label of pixels that are not counted.
-        names: names of registered metrics that are always created; None for all.
+        names: names of registered metrics that are always created; None for all that fit the number of classes.
 
     Raises:
-        ConfigError: if a metric is unknown, not a metric, or has the name of another one.
+        ConfigError: if a metric is unknown, not a metric, for two classes only, or has the name of another one.
     """
-    kinds: list[type[Metric] | Metric] = [METRICS[name] for name in (METRICS if names is None else names)]
+    fitting = [name for name, kind in METRICS.items() if classes == 2 or not kind.two_classes]
+    kinds: list[type[Metric] | Metric] = [METRICS[name] for name in (fitting if names is None else names)]
     kinds += [found for found in map(_find, sources) if found not in kinds]
     made: dict[str, Metric] = {}
     taken = {*_TAKEN, *METRICS, *(kind.overall_key() for kind in METRICS.values())}
@@ -42,6 +58,8 @@ def create_metrics(
             metric = kind if isinstance(kind, Metric) else kind(classes=classes, ignore_index=ignore_index)
         except TypeError as error:
             raise ConfigError(f"metric {kind}: {error}", expected="classes and ignore_index as keywords") from error
+        if metric.two_classes and classes != 2:
+            raise ConfigError(f"metric {metric.name} with {classes} classes", expected="two classes")
         own = type(metric) not in METRICS.values()
         if metric.name in made or (own and {metric.name, metric.overall_key()} & taken):
             raise ConfigError(f"metric {metric.name!r} twice", expected="a unique name")

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from xseg.errors import ConfigError, ShapeError
 from xseg.metrics.confusion import confusion_matrix
-from xseg.metrics.metric import Counts, Metric
+from xseg.metrics.metric import CONFUSION, Counts, Metric
+from xseg.metrics.overlap import outcomes
 
-CONFUSION = "confusion"
 ImageCounts: TypeAlias = Mapping[str, Counts]
 """Counts: the confusion matrix under "confusion", and the counts of metrics with their own."""
 
@@ -38,6 +38,11 @@ class Scores:
     pixels: tuple[int, ...]
     confusion: tuple[tuple[int, ...], ...]
 
+    @property
+    def outcomes(self) -> list[dict[str, int]]:
+        """Numbers of pixels tp, fp, fn and tn of each class, if there are two classes; otherwise empty."""
+        return outcomes(np.asarray(self.confusion)) if len(self.confusion) == 2 else []
+
     def to_dict(self, names: Sequence[str]) -> dict[str, Any]:
         """Return a dictionary that JSON can hold, with classes by name.
 
@@ -45,13 +50,23 @@ class Scores:
             ValueError: if the number of names differs from the number of classes.
         """
         columns = {**self.per_class, "pixels": self.pixels}
-        rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+        rows: list[dict[str, Any]] = [
+            dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)
+        ]
+        for row, numbers in zip(rows, self.outcomes, strict=False):
+            row |= numbers
         classes = dict(zip(names, rows, strict=True))
         return {**self.overall, "classes": classes, CONFUSION: [list(row) for row in self.confusion]}
 
 
 def count_image(
-    metrics: Sequence[Metric], label: NDArray[Any], prediction: NDArray[Any], *, classes: int, ignore_index: int
+    metrics: Sequence[Metric],
+    label: NDArray[Any],
+    prediction: NDArray[Any],
+    *,
+    classes: int,
+    ignore_index: int,
+    probabilities: NDArray[Any] | None = None,
 ) -> dict[str, Counts]:
     """Count one image for several metrics.
 
@@ -61,6 +76,7 @@ def count_image(
         prediction: train ids, (H, W) integers.
         classes: number of classes.
         ignore_index: label of pixels that are not counted.
+        probabilities: probabilities, (K, H, W), if a metric needs them.
 
     Returns:
         The confusion matrix, and the counts of metrics with their own.
@@ -71,22 +87,29 @@ def count_image(
         ConfigError: if a metric does not return counts.
     """
     matrix = confusion_matrix(label, prediction, classes=classes, ignore_index=ignore_index)
-    return {CONFUSION: matrix, **own_counts(metrics, label, prediction)}
+    return {CONFUSION: matrix, **own_counts(metrics, label, prediction, probabilities)}
 
 
-def own_counts(metrics: Sequence[Metric], label: NDArray[Any], prediction: NDArray[Any]) -> dict[str, Counts]:
+def own_counts(
+    metrics: Sequence[Metric], label: NDArray[Any], prediction: NDArray[Any], probabilities: NDArray[Any] | None
+) -> dict[str, Counts]:
     """Return the counts of `count_image` without the confusion matrix.
 
     Raises:
-        ConfigError: if a metric does not return counts.
+        ConfigError: if a metric does not return counts, or needs probabilities that are missing.
     """
     counted: dict[str, Counts] = {}
     for metric in metrics:
-        if metric.has_own_counts():
-            counts = np.asarray(metric.count(label, prediction))
-            if counts.dtype.kind not in "iuf":
-                raise ConfigError(f"metric {metric.name} counted {counts!r}", expected="numbers of one shape")
-            counted[metric.name] = counts.astype(np.int64) if counts.dtype.kind in "iu" else counts
+        name = metric.counts_name()
+        if name == CONFUSION or name in counted:
+            continue
+        predicted = probabilities if metric.needs_probabilities else prediction
+        if predicted is None:
+            raise ConfigError(f"metric {metric.name} without probabilities", expected="probabilities of all classes")
+        counts = np.asarray(metric.count(label, predicted))
+        if counts.dtype.kind not in "iuf":
+            raise ConfigError(f"metric {metric.name} counted {counts!r}", expected="numbers of one shape")
+        counted[name] = counts.astype(np.int64) if counts.dtype.kind in "iu" else counts
     return counted
 
 
@@ -125,7 +148,7 @@ def compute_scores(metrics: Sequence[Metric], counts: ImageCounts) -> Scores:
     overall: dict[str, float | None] = {}
     per_class: dict[str, tuple[float | None, ...]] = {}
     for metric in metrics:
-        own = counts.get(metric.name if metric.has_own_counts() else CONFUSION)
+        own = counts.get(metric.counts_name())
         if metric.has_classes():
             values = [None] * len(confusion) if own is None else metric.per_class(own)
             per_class[metric.name] = tuple(_number(metric, value) for value in values)

@@ -95,6 +95,7 @@ def render_report(
         ],
         "classes": list(zip(labels.names, labels.colors, scores.pixels, scores.per_class["iou"], strict=True)),
         "names": labels.names,
+        "outcomes": scores.outcomes,
         "total": total,
         "charts": draw_charts(history) if history else [],
         "learning": [(_epoch(file), read_picture(file)) for file in pictures],

@@ -126,7 +126,7 @@ class SegmentationTask(BaseTask):
         for index in range(len(mask)):
             self.validation_loss.update(self.loss(logits[index : index + 1], mask[index : index + 1]))
         prediction: Tensor = logits.argmax(dim=1)
-        self.counts.update(mask, prediction)
+        self.counts.update(mask, prediction, logits)
         return prediction
 
     def score_names(self) -> list[str]:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, distributed
 
-from xseg.metrics.metric import Counts, Metric
-from xseg.metrics.scores import CONFUSION, Scores, add_counts, compute_scores, own_counts
+from xseg.metrics.metric import CONFUSION, Counts, Metric
+from xseg.metrics.scores import Scores, add_counts, compute_scores, own_counts
 
 
 def count_pairs(label: Tensor, prediction: Tensor, *, classes: int, ignore_index: int) -> Tensor:
@@ -35,17 +35,20 @@ class ValidationCounts:
         self._pairs: Tensor | None = None
         self._own: dict[str, Counts] = {}
 
-    def update(self, label: Tensor, prediction: Tensor) -> None:
-        """Add a batch: labels and predictions (N, H, W) int64.
+    def update(self, label: Tensor, prediction: Tensor, logits: Tensor | None = None) -> None:
+        """Add a batch: labels and predictions (N, H, W) int64, and logits (N, K, H, W) if a metric needs them.
 
         Raises:
             ConfigError: if a metric cannot count it.
         """
         pairs = count_pairs(label, prediction, classes=self.classes, ignore_index=self.ignore_index)
         self._pairs = pairs if self._pairs is None else self._pairs + pairs
-        if any(metric.has_own_counts() for metric in self.metrics):
-            for one, other in zip(label.cpu().numpy(), prediction.cpu().numpy(), strict=True):
-                self._own = add_counts(self._own, own_counts(self.metrics, one, other))
+        if all(metric.counts_name() == CONFUSION for metric in self.metrics):
+            return
+        needed = any(metric.needs_probabilities for metric in self.metrics)
+        for index, (one, other) in enumerate(zip(label.cpu().numpy(), prediction.cpu().numpy(), strict=True)):
+            probabilities = logits[index].float().softmax(0).cpu().numpy() if logits is not None and needed else None
+            self._own = add_counts(self._own, own_counts(self.metrics, one, other, probabilities))
 
     def compute(self) -> Scores:
         """Return the scores over all processes and reset the counts; all processes must call it together."""
