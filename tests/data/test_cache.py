@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from xseg.data.cache import DiskCache, MemoryCache, cache_folder, reader_identity, sample_source
 from xseg.data.options import DataOptions
+from xseg.data.readers.dataset import DatasetReader
 from xseg.data.readers.registry import create_reader
 from xseg.data.sample import Record, Sample
 from xseg.errors import ConfigError, DataError
@@ -173,8 +175,26 @@ def test_options_choose(reader, scenes_root):
     assert isinstance(kinds["memory"], MemoryCache)
     assert isinstance(kinds[True], MemoryCache)
     assert isinstance(kinds["disk"], DiskCache)
-    with pytest.raises(ConfigError, match="cache='ram'; expected one of none, memory, disk"):
+    with pytest.raises(ConfigError, match="cache='ram'; expected one of auto, none, memory, disk"):
         DataOptions(cache="ram")
+
+
+def test_by_default_samples_stay_in_memory_where_they_fit_with_a_margin(reader, scenes_root, monkeypatch):
+    options, records = DataOptions(reader="folder", root=str(scenes_root)), reader.records("train")
+    held = sum(sample.image.nbytes + sample.mask.nbytes for sample in map(reader.read, records))
+    for free, processes, fits in ((2 * held, 1, True), (2 * held - 2, 1, False), (4 * held, 2, True), (2 * held, 2, 0)):
+        monkeypatch.setattr("xseg.data.cache.free_memory", lambda free=free: free)
+        assert isinstance(sample_source(options, reader, records, processes=processes), MemoryCache) == fits
+    monkeypatch.undo()
+    monkeypatch.setattr("multiprocessing.get_start_method", lambda: "spawn")
+    assert sample_source(options, reader, records) is reader, "every worker would get a copy"
+    assert isinstance(sample_source(replace(options, workers=0), reader, records), MemoryCache)
+
+
+def test_data_sets_of_ones_own_are_read_anew_by_default_as_they_may_be_random():
+    own = DatasetReader({"train": [(np.zeros((4, 4, 3), np.uint8), np.zeros((4, 4), np.uint8))]}, ["a", "b"])
+    assert sample_source(DataOptions(), own, own.records("train")) is own
+    assert isinstance(sample_source(DataOptions(cache="memory"), own, own.records("train")), MemoryCache)
 
 
 def test_the_folder_is_the_options_then_the_environments_then_the_users(monkeypatch, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import multiprocessing
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,11 +15,16 @@ from typing import Protocol
 import numpy as np
 
 from xseg.data.options import DataOptions
+from xseg.data.pairs import FileReader
+from xseg.data.readers.scenes import ScenesReader
 from xseg.data.sample import Array, Reader, Record, Sample
 from xseg.files.atomic import atomic_path
 from xseg.files.caches import user_cache
+from xseg.files.memory import free_memory
 from xseg.files.objects import code_stamp, is_class_path
 
+FREE_SHARE = 0.5  # of the free memory, for the samples of a split
+_MEASURED = 8  # samples from which the size of all is estimated
 _NO_MASK = np.empty(0, np.uint8)
 FORMAT = 2  # version of the cached files; a new number invalidates old files
 
@@ -95,17 +101,35 @@ def cache_folder(options: DataOptions | None = None) -> Path:
     return user_cache("data")
 
 
-def sample_source(options: DataOptions, reader: Reader, records: Sequence[Record]) -> SampleSource:
+def sample_source(
+    options: DataOptions, reader: Reader, records: Sequence[Record], *, processes: int = 1
+) -> SampleSource:
     """Return the source of samples that the options select.
+
+    Args:
+        options: data options.
+        reader: reader of the data set.
+        records: all records of the split.
+        processes: number of processes of the training, each with a cache of its own.
 
     Raises:
         DataError: for a cache in memory, if a record cannot be read.
     """
-    if options.cache == "memory":
+    if options.cache == "memory" or (options.cache == "auto" and _fits(options, reader, records, processes)):
         return MemoryCache(reader, records)
     if options.cache == "disk":
         return DiskCache(reader, cache_folder(options), reader_identity(options, reader))
     return reader
+
+
+def _fits(options: DataOptions, reader: Reader, records: Sequence[Record], processes: int) -> bool:
+    """Return whether samples that never change, estimated from some, take little of the memory, and only once."""
+    copied = options.workers > 0 and multiprocessing.get_start_method() != "fork"
+    if copied or not isinstance(reader, FileReader | ScenesReader):
+        return False
+    some = [reader.read(record) for record in records[:: -(-len(records) // _MEASURED)]]
+    size = sum(sample.image.nbytes + (0 if sample.mask is None else sample.mask.nbytes) for sample in some) / len(some)
+    return processes * size * len(records) <= FREE_SHARE * free_memory()
 
 
 def reader_identity(options: DataOptions, reader: Reader) -> str:

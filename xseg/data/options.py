@@ -12,7 +12,7 @@ from xseg.files.objects import is_class_path
 
 Augmentation: TypeAlias = Literal["paper", "strong", "aerial", "medical"]
 Sampling: TypeAlias = Literal["uniform", "class_aware"]
-Cache: TypeAlias = Literal["none", "memory", "disk"]
+Cache: TypeAlias = Literal["auto", "none", "memory", "disk"]
 NormalizationName: TypeAlias = Literal["fixed", "auto"]
 FileCheck: TypeAlias = Literal["auto", "pixels", "headers", "none"]
 Fit: TypeAlias = Literal["crop", "stretch"]
@@ -52,9 +52,14 @@ class DataOptions:
             transform of torchvision.transforms.v2, or a function (image, mask) -> (image, mask): {name: own.py:f}.
         sampling: order of training images. "uniform": each once per epoch; "class_aware": images with rare classes
             several times instead of others, and half of the crops around a pixel of a class, preferring rare ones.
+        crops_per_image: number of visits of each training image per epoch, 1 or more, each with another augmentation: a
+            small data set needs more than one.
+        steps_per_epoch: number of batches per device and epoch, with as many visits of images as they need; 0 for the
+            number that `crops_per_image` gives.
         rare_crops: share of crops around a pixel of a drawn class, 0 to 1, for "class_aware".
         cache: cache for decoded images. "memory" decodes a split before training (forked workers share it, as on
-            Linux); "disk" stores files that later runs use again; true is "memory".
+            Linux); "disk" stores files that later runs use again; "auto" is "memory" if it takes up to half of the free
+            memory, else "none", as for readers of your own; true is "memory".
         cache_folder: folder for "disk"; empty for the folder XSEG_CACHE or the user's cache.
         normalization: "fixed" for the Xceptions' range -1 to 1; "auto" for mean and standard deviation of each channel
             of the training images, measured once and cached.
@@ -78,8 +83,10 @@ class DataOptions:
     augmentation: Augmentation = "paper"
     transforms: tuple[Any, ...] = ()
     sampling: Sampling = "uniform"
+    crops_per_image: int = 1
+    steps_per_epoch: int = 0
     rare_crops: float = 0.5
-    cache: Cache | bool = "none"
+    cache: Cache | bool = "auto"
     cache_folder: str = ""
     normalization: NormalizationName = "fixed"
     check: bool = True
@@ -123,6 +130,8 @@ class DataOptions:
             "batch_size": (1, self.batch_size),
             "workers": (0, self.workers),
             "crop": (1, *self.crop),
+            "crops_per_image": (1, self.crops_per_image),
+            "steps_per_epoch": (0, self.steps_per_epoch),
             "channels": (1, self.channels),
             "scale_step": (0, self.scale_step),
         }
@@ -132,6 +141,9 @@ class DataOptions:
         for name in ("flip", "jitter", "rare_crops"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"{name}={getattr(self, name)}", expected="0 to 1")
+        if self.steps_per_epoch and self.crops_per_image > 1:
+            got = f"steps_per_epoch={self.steps_per_epoch} with crops_per_image={self.crops_per_image}"
+            raise ConfigError(got, expected="one of them")
         low, high = self.scale
         if not 0 < low <= high:
             raise ConfigError(f"scale={self.scale}", expected="two factors above 0, the lower first")

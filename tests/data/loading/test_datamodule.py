@@ -128,7 +128,7 @@ def test_wrong_files_are_told_before_work_begins(camvid_root, save):
 def test_an_error_while_reading_arrives_as_one_line(workers, camvid_root):
     path = camvid_root / "val" / "1.png"
     path.write_bytes(path.read_bytes()[:800])
-    module = data(reader="camvid", root=str(camvid_root), workers=workers)
+    module = data(reader="camvid", root=str(camvid_root), workers=workers, cache="none")
     module.setup("validate")  # the header is whole
     with pytest.raises(DataError) as caught:
         list(module.val_dataloader())
@@ -157,7 +157,7 @@ class Recorder(lightning.LightningModule):
         return torch.optim.SGD(self.parameters(), 0.1)
 
 
-def train(folder=None, resume=None):
+def train(folder=None, resume=None, **options):
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     save_each = lightning.callbacks.ModelCheckpoint(folder, "{step}", every_n_train_steps=1, save_top_k=-1)
     model = Recorder()
@@ -171,16 +171,40 @@ def train(folder=None, resume=None):
         enable_model_summary=False,
         use_distributed_sampler=False,
     )
-    trainer.fit(model, datamodule=data(size=(32, 40), counts=(7, 1, 1)), ckpt_path=resume)
+    trainer.fit(model, datamodule=data(size=(32, 40), counts=(7, 1, 1), **options), ckpt_path=resume)
     return model.seen
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_training_that_stopped_anywhere_goes_on_with_the_same_samples(tmp_path):
-    seen = train(tmp_path)
-    assert len(seen) == 6
-    for step in range(1, 6):
-        assert train(resume=tmp_path / f"step={step}.ckpt") == seen[step:]
+@pytest.mark.parametrize(
+    ("options", "steps"),
+    [({}, 2), ({"crops_per_image": 2}, 4), ({"steps_per_epoch": 3, "sampling": "class_aware"}, 3)],
+    ids=str,
+)
+def test_training_that_stopped_anywhere_goes_on_with_the_same_samples(tmp_path, options, steps):
+    seen = train(tmp_path, **options)
+    assert len(seen) == 3 * steps
+    for step in range(1, 3 * steps):
+        assert train(resume=tmp_path / f"step={step}.ckpt", **options) == seen[step:]
+
+
+def test_a_small_data_set_gives_as_many_crops_or_steps_as_wanted():
+    crops = [
+        (name, image)
+        for batch in epoch(data(counts=(2, 1, 1), crops_per_image=6))
+        for name, image in zip(batch["name"], batch["image"], strict=True)
+    ]
+    assert [name for name, _ in crops].count("000000") == [name for name, _ in crops].count("000001") == 6
+    assert len({float(image.sum()) for _, image in crops}) == 12, "each crop is another one"
+    for sampling in ("uniform", "class_aware"):
+        for steps in (1, 5):
+            batches = epoch(data(counts=(2, 1, 1), steps_per_epoch=steps, sampling=sampling))
+            assert [len(batch["name"]) for batch in batches] == [3] * steps
+
+
+def test_crops_and_steps_contradict_each_other():
+    with pytest.raises(ConfigError, match="steps_per_epoch=5 with crops_per_image=2; expected one of them"):
+        DataOptions(steps_per_epoch=5, crops_per_image=2)
 
 
 def two_of_three(root, save):

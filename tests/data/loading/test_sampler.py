@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xseg.data.loading.sampler import ClassAwareSampler, EpochSampler, class_rarity, image_weights
+from xseg.data.loading.sampler import EpochSampler, class_rarity, image_weights
 from xseg.errors import ConfigError
 
 sizes, worlds, epochs = st.integers(1, 60), st.integers(1, 7), st.integers(0, 5)
@@ -68,36 +68,57 @@ def test_numbers_out_of_range_are_refused():
         EpochSampler(5, rank=2, world=2)
 
 
+@given(size=sizes, world=worlds, epoch=epochs, visits=st.integers(1, 200), seed=st.integers(0, 9))
+def test_more_visits_come_evenly_and_never_with_the_same_augmentation(size, world, epoch, visits, seed):
+    alone = EpochSampler(size, seed=seed, visits=visits)
+    order = alone.order(epoch)
+    assert len(order) == len(alone) == len(set(order)) == visits
+    assert max(order) < -(-visits // size) * size
+    counts = Counter(index % size for index in order)
+    assert max(counts.values()) - min(counts[index] for index in range(size)) <= 1
+    assert order[:size] == EpochSampler(size, seed=seed).order(epoch)[:visits], "one visit each is as ever"
+    ranks = [EpochSampler(size, seed=seed, visits=visits, rank=rank, world=world) for rank in range(world)]
+    assert sorted(index for rank in ranks for index in rank.order(epoch)) == sorted(order)
+    ranks = [EpochSampler(size, seed=seed, visits=visits, rank=rank, world=world, even=True) for rank in range(world)]
+    assert {len(rank) for rank in ranks} == {visits // world}
+
+
 weights = st.lists(st.floats(1, 4), min_size=1, max_size=60)
 
 
-@given(weights=weights, epoch=epochs, seed=st.integers(0, 9))
-def test_images_come_as_often_as_their_weight_says_to_one_visit(weights, epoch, seed):
-    sampler = ClassAwareSampler(weights, seed=seed)
-    order = sampler.order(epoch)
-    assert len(order) == len(set(order)) == len(weights), "a repetition is another sample"
+@given(weights=weights, epoch=epochs, seed=st.integers(0, 9), visits=st.integers(0, 200))
+def test_images_come_as_often_as_their_weight_says_to_one_visit(weights, epoch, seed, visits):
+    sampler = EpochSampler(len(weights), weights=weights, seed=seed, visits=visits)
+    order, total = sampler.order(epoch), visits or len(weights)
+    assert len(order) == len(set(order)) == total, "a repetition is another sample"
     visits = Counter(index % len(weights) for index in order)
     for index, weight in enumerate(weights):
-        assert abs(visits[index] - weight * len(weights) / sum(weights)) < 1 + 1e-6
+        assert abs(visits[index] - weight * total / sum(weights)) < 1 + 1e-6
         repetitions = sorted(place // len(weights) for place in order if place % len(weights) == index)
         assert repetitions == list(range(len(repetitions)))
 
 
 @given(weights=weights, world=worlds, epoch=epochs)
 def test_ranks_share_a_class_aware_epoch_without_visiting_a_sample_twice(weights, world, epoch):
-    alone = ClassAwareSampler(weights, seed=1).order(epoch)
-    ranks = [ClassAwareSampler(weights, seed=1, rank=rank, world=world).order(epoch) for rank in range(world)]
+    alone = EpochSampler(len(weights), weights=weights, seed=1).order(epoch)
+    ranks = [
+        EpochSampler(len(weights), weights=weights, seed=1, rank=rank, world=world).order(epoch)
+        for rank in range(world)
+    ]
     assert sorted(index for order in ranks for index in order) == sorted(alone)
-    even = [ClassAwareSampler(weights, seed=1, rank=rank, world=world, even=True).order(epoch) for rank in range(world)]
+    even = [
+        EpochSampler(len(weights), weights=weights, seed=1, rank=rank, world=world, even=True).order(epoch)
+        for rank in range(world)
+    ]
     assert {len(order) for order in even} == {len(weights) // world}
 
 
 def test_a_class_aware_order_repeats_differs_by_epoch_and_goes_on_from_the_middle():
     weights = np.random.default_rng(0).uniform(1, 4, 40)
-    sampler = ClassAwareSampler(weights, seed=3)
-    assert sampler.order(2) == ClassAwareSampler(weights, seed=3).order(2) != sampler.order(1)
+    sampler = EpochSampler(len(weights), weights=weights, seed=3)
+    assert sampler.order(2) == EpochSampler(len(weights), weights=weights, seed=3).order(2) != sampler.order(1)
     sampler.set_epoch(2)
-    restored = ClassAwareSampler(weights, seed=3)
+    restored = EpochSampler(len(weights), weights=weights, seed=3)
     restored.load_state_dict({"epoch": 2, "position": 15})
     assert list(restored) == list(sampler)[15:]
 
@@ -114,5 +135,7 @@ def test_a_weight_is_limited_and_a_speck_does_not_count():
 
 
 def test_weights_of_nothing_are_refused():
-    with pytest.raises(ConfigError, match="weights above 0"):
-        ClassAwareSampler([1.0, 0.0])
+    with pytest.raises(ConfigError, match="expected 2 weights above 0"):
+        EpochSampler(2, weights=[1.0, 0.0])
+    with pytest.raises(ConfigError, match=r"2 weights from 1\.0; expected 3"):
+        EpochSampler(3, weights=[1.0, 1.0])

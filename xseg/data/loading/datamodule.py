@@ -16,7 +16,7 @@ from xseg.data.cache import sample_source
 from xseg.data.loading.augmentation import training_transform
 from xseg.data.loading.classification import ClassificationDataset
 from xseg.data.loading.dataset import RecordDataset, RecordLoader, SegmentationDataset, collate, start_worker
-from xseg.data.loading.sampler import ClassAwareSampler, EpochSampler, class_rarity, image_weights
+from xseg.data.loading.sampler import EpochSampler, class_rarity, image_weights
 from xseg.data.options import ClassDataOptions, DataOptions
 from xseg.data.readers.own import as_reader
 from xseg.data.readers.registry import create_reader
@@ -202,7 +202,7 @@ class SegmentationData(RecordData[DataOptions, SegmentationDataset]):
             )
         records = self.reader.records(split)
         return SegmentationDataset(
-            sample_source(self.options, self.reader, records),
+            sample_source(self.options, self.reader, records, processes=self._rank_and_world()[1]),
             records,
             normalization=self.normalization,
             transform=transform,
@@ -216,10 +216,12 @@ class SegmentationData(RecordData[DataOptions, SegmentationDataset]):
 
     def training_sampler(self, size: int, *, rank: int, world: int) -> EpochSampler:
         """Return the order in which a rank visits `size` training samples, according to `data.sampling`."""
-        if not self._class_aware:
-            return super().training_sampler(size, rank=rank, world=world)
-        weights = image_weights(self.class_pixels)
-        return ClassAwareSampler(weights, seed=self.seed, rank=rank, world=world, even=size >= world)
+        options = self.options
+        visits = options.steps_per_epoch * options.batch_size * world or size * options.crops_per_image
+        weights = image_weights(self.class_pixels) if self._class_aware else ()
+        return EpochSampler(
+            size, seed=self.seed, rank=rank, world=world, even=visits >= world, visits=visits, weights=weights
+        )
 
     def _log_warnings(self, split: Split) -> None:
         if self._rank_and_world()[0] != 0:

@@ -17,6 +17,9 @@ MOST_VISITS = 4.0  # largest relative weight of an image
 class EpochSampler(Sampler[Key]):
     """Yields (epoch, index) keys, so that augmentation depends on both, but not on the worker.
 
+    Repeated visits of a sample have an index beyond the end of the data set, `index + repetition * size`, for another
+    augmentation.
+
     Args:
         size: number of samples in the data set, 1 or more.
         seed: random seed of the order, 0 or more.
@@ -24,21 +27,38 @@ class EpochSampler(Sampler[Key]):
         rank: number of this process among `world`.
         world: number of processes that share the data set; rank r gets every `world`-th position, starting at r.
         even: whether all ranks get the same number of samples, as required for training, by leaving out the last
-            positions of the epoch; otherwise every sample is visited exactly once.
+            positions of the epoch; otherwise every position is visited.
+        visits: number of positions in an epoch of all ranks: all samples in a new random order, then all again, until
+            there are as many; 0 for each sample once.
+        weights: one weight above 0 per sample, for more visits of some samples in place of others: the share of the
+            weight in the epoch, randomly rounded up or down. See `image_weights`. Empty for equal visits.
 
     Raises:
         ConfigError: if a number is out of range.
     """
 
     def __init__(
-        self, size: int, *, seed: int = 0, shuffle: bool = True, rank: int = 0, world: int = 1, even: bool = False
+        self,
+        size: int,
+        *,
+        seed: int = 0,
+        shuffle: bool = True,
+        rank: int = 0,
+        world: int = 1,
+        even: bool = False,
+        visits: int = 0,
+        weights: Sequence[float] = (),
     ) -> None:
         if size < 1 or seed < 0 or not 0 <= rank < world:
             raise ConfigError(
                 f"size={size}, seed={seed}, rank={rank}, world={world}", expected="size >= 1, seed >= 0, rank < world"
             )
+        if len(weights) and (len(weights) != size or min(weights) <= 0):
+            raise ConfigError(f"{len(weights)} weights from {min(weights)}", expected=f"{size} weights above 0")
         self.size, self.seed, self.shuffle, self.rank, self.world = size, seed, shuffle, rank, world
-        self.visited = size // world * world if even else size
+        self.weights = np.asarray(weights, np.float64)
+        self.visits = visits or size
+        self.visited = self.visits // world * world if even else self.visits
         self.epoch = 0
         self.position = 0
 
@@ -49,11 +69,29 @@ class EpochSampler(Sampler[Key]):
 
     def order(self, epoch: int) -> list[int]:
         """Return the indices of this rank in an epoch."""
-        if self.shuffle:
-            places = np.random.default_rng((self.seed, epoch)).permutation(self.size)
+        rng = np.random.default_rng((self.seed, epoch))
+        if len(self.weights):
+            places = self._weighted(rng)
+        elif self.shuffle:
+            repetitions = range(-(-self.visits // self.size))
+            places = np.concatenate([rng.permutation(self.size) + turn * self.size for turn in repetitions])
         else:
-            places = np.arange(self.size)
+            places = np.arange(self.visits)
         return [int(index) for index in places[: self.visited][self.rank :: self.world]]
+
+    def _weighted(self, rng: np.random.Generator) -> NDArray[np.int64]:
+        """Return all positions of an epoch by systematic sampling.
+
+        A single random number for all samples keeps the visits of each close to its share.
+        """
+        shuffled = rng.permutation(self.size)
+        ends = np.cumsum(self.weights[shuffled]) * (self.visits / self.weights.sum())
+        ends[-1] = self.visits
+        visits = np.diff(np.floor(ends + rng.random()), prepend=0).astype(np.int64)
+        visits[-1] += self.visits - visits.sum()
+        repetitions = np.concatenate([np.arange(count) for count in visits])
+        places: NDArray[np.int64] = np.repeat(shuffled, visits) + repetitions * self.size
+        return places[rng.permutation(self.visits)]
 
     def __iter__(self) -> Iterator[Key]:
         epoch, start = (self.epoch if self.shuffle else 0), self.position
@@ -71,50 +109,6 @@ class EpochSampler(Sampler[Key]):
     def load_state_dict(self, state: dict[str, int]) -> None:
         """Resume from `state_dict`."""
         self.epoch, self.position = int(state["epoch"]), int(state["position"])
-
-
-class ClassAwareSampler(EpochSampler):
-    """Visits images with higher weights several times per epoch, instead of images with lower weights.
-
-    The number of visits is the share of the image's weight in the epoch, randomly rounded up or down. Repeated visits
-    have an index beyond the end of the data set, `index + repetition * size`, for another augmentation. The order is a
-    pure function of seed and epoch, and ranks share its positions.
-
-    Args:
-        weights: one weight above 0 per image; see `image_weights`.
-        seed: random seed of the order, 0 or more.
-        rank: number of this process among `world`.
-        world: number of processes that share the positions of an epoch.
-        even: see `EpochSampler`.
-
-    Raises:
-        ConfigError: if a number is out of range.
-    """
-
-    def __init__(
-        self, weights: Sequence[float], *, seed: int = 0, rank: int = 0, world: int = 1, even: bool = False
-    ) -> None:
-        super().__init__(len(weights), seed=seed, rank=rank, world=world, even=even)
-        if min(weights) <= 0:
-            raise ConfigError(f"an image's weight of {min(weights)}", expected="weights above 0")
-        self.weights = np.asarray(weights, np.float64)
-
-    def order(self, epoch: int) -> list[int]:
-        """Return the indices of this rank in an epoch."""
-        rng = np.random.default_rng((self.seed, epoch))
-        shuffled = rng.permutation(self.size)
-        # systematic sampling: a single random number for all images keeps each close to its share
-        ends = np.cumsum(self.weights[shuffled]) * (self.size / self.weights.sum())
-        ends[-1] = self.size
-        visits = np.diff(np.floor(ends + rng.random()), prepend=0).astype(np.int64)
-        visits[-1] += self.size - visits.sum()
-        places = [
-            int(index) + repetition * self.size
-            for index, count in zip(shuffled, visits, strict=True)
-            for repetition in range(count)
-        ]
-        drawn = [places[place] for place in rng.permutation(self.size)]
-        return drawn[: self.visited][self.rank :: self.world]
 
 
 def class_rarity(pixels: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -139,7 +139,7 @@ class TrainingWatch(Callback):
             self._reported_waiting = True
             self.on_message(
                 f"{waited:.0%} of the training time was spent waiting for images; raise data.workers, set data.cache "
-                "to memory if they fit into it, or store smaller images"
+                "to disk, or store smaller images"
             )
 
     def _check_collapse(self, task: BaseTask) -> None:
