@@ -1,11 +1,12 @@
-"""Class weights for the loss, measured from the training masks."""
+"""Class weights for the loss, as given or measured from the training masks."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from xseg.errors import ConfigError
 from xseg.training.options.recipe import ClassWeighting
 
 UNEVEN = 10.0  # ratio of the pixels of two classes from which "auto" uses weights
@@ -36,3 +37,20 @@ def class_weights(pixels: Sequence[int], weighting: ClassWeighting) -> tuple[flo
     ratio = np.ones_like(counts)
     ratio[met] = np.median(counts[met]) / counts[met]
     return tuple((np.sqrt(ratio) if weighting == "inverse_sqrt" else ratio).tolist())
+
+
+def given_weights(names: Sequence[str], weights: Sequence[float] | Mapping[str, float]) -> tuple[float, ...]:
+    """Return the weight of each class from numbers in their order or by name; 1 for names without a number.
+
+    Raises:
+        ConfigError: if there is another number of weights than of classes, or a name is unknown.
+    """
+    if isinstance(weights, Mapping):
+        unknown = ", ".join(name for name in weights if name not in names)
+        if unknown:
+            raise ConfigError(f"class_weights of {unknown}", expected=f"names among {', '.join(names)}")
+        return tuple(float(weights.get(name, 1.0)) for name in names)
+    if len(weights) != len(names):
+        got = f"{len(weights)} class_weights for {len(names)} classes"
+        raise ConfigError(got, expected=f"one each for {', '.join(names)}")
+    return tuple(map(float, weights))

@@ -156,9 +156,11 @@ class LossOptions:
         terms: your own losses, as {losses.py:MyLoss: 0.5} or {losses.py:MyLoss: {weight: 0.5, gamma: 2}} with
             constructor arguments. In Python, a class, a module or a function can replace the class path.
         label_smoothing: label smoothing of the cross-entropy.
-        class_weights: class weights of the cross-entropy, from the class frequencies in the training masks: "none"
-            for 1, "inverse" for median / frequency (Eigen and Fergus 2015, section 6.3.2), "inverse_sqrt" for its
-            square root; "auto" for "inverse_sqrt" if one class has over ten times the pixels of another, else "none".
+        class_weights: class weights of the cross-entropy: one number above 0 per class, as in [1, 5, 2], or by name,
+            as in {road: 1, pole: 5}, with 1 for all others. Or from the class frequencies in the training masks:
+            "none" for 1, "inverse" for median / frequency (Eigen and Fergus 2015, section 6.3.2), "inverse_sqrt" for
+            its square root; "auto" for "inverse_sqrt" if one class has over ten times the pixels of another, else
+            "none".
         hard_pixels: share of pixels with the highest cross-entropy to average (TF DeepLab, `top_k_percent_pixels`);
             1 for all.
         hard_pixel_steps: number of steps in which the share falls from 1 to `hard_pixels` (TF DeepLab,
@@ -172,7 +174,7 @@ class LossOptions:
 
     terms: dict[Any, Any] = field(default_factory=dict)
     label_smoothing: float = 0.0
-    class_weights: ClassWeighting = "none"
+    class_weights: ClassWeighting | tuple[float, ...] | dict[str, float] = "none"
     hard_pixels: float = 1.0
     hard_pixel_steps: int = 0
     auxiliary: float = 0.0
@@ -185,6 +187,12 @@ class LossOptions:
             require(number, f"terms: {source}: {value!r}", "a weight, or {weight: 0.5, ARGUMENT: VALUE}")
             weights[source] = weight
         require(min(weights.values()) >= 0 and any(weights.values()), f"losses {weights}", "0 or more, one above 0")
+        if not isinstance(self.class_weights, str | Mapping):
+            object.__setattr__(self, "class_weights", tuple(self.class_weights))
+        if not isinstance(self.class_weights, str):
+            given = self.class_weights
+            numbers = [*given.values()] if isinstance(given, Mapping) else [*given]
+            require(bool(numbers) and min(numbers) > 0, f"class_weights={given}", "numbers above 0")
         require(0 <= self.label_smoothing < 1, f"label_smoothing={self.label_smoothing}", "0 or more and below 1")
         require(0 < self.hard_pixels <= 1, f"hard_pixels={self.hard_pixels}", "above 0 and up to 1")
         for name in ("hard_pixel_steps", "auxiliary", *loss_fields()):

@@ -10,7 +10,7 @@ from xseg.images.normalization import Normalization
 from xseg.metrics.registry import monitored_metrics
 from xseg.models.config import ModelConfig
 from xseg.training.checkpoints.resumption import Resumption
-from xseg.training.class_weights import class_weights
+from xseg.training.class_weights import class_weights, given_weights
 from xseg.training.construction import normalization_for
 from xseg.training.options.task import TaskOptions
 from xseg.training.run.base import TrainingRun
@@ -67,6 +67,8 @@ class SegmentationRun(TrainingRun[Reader, TaskOptions, DataOptions, ModelConfig]
     def _class_weights(self) -> tuple[float, ...] | None:
         """Return the class weights of the loss; masks are read only if weights are needed."""
         weighting = self.request.model.loss.class_weights
+        if not isinstance(weighting, str):
+            return given_weights(self.reader.labels.names, weighting)
         if weighting == "none":
             return None
         return class_weights(self.datamodule.class_pixels.sum(axis=0).tolist(), weighting)
