@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -134,7 +134,8 @@ def _fits(options: DataOptions, reader: Reader, records: Sequence[Record], proce
 
 def reader_identity(options: DataOptions, reader: Reader) -> str:
     """Return the settings, besides the files, that affect the samples of a reader, as text."""
-    layout = {"reader": options.reader, "channels": options.channels, "layout": asdict(options.layout)}
+    layout: dict[str, Any] = {"reader": options.reader, "channels": options.channels, "layout": asdict(options.layout)}
+    layout["layout"].pop("splits")  # which image is in which split does not change it
     if is_class_path(options.reader):
         layout["code"] = code_stamp(options.reader)
     return json.dumps({**layout, "labels": reader.labels.to_dict()}, sort_keys=True, default=str)

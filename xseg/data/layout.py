@@ -76,6 +76,8 @@ class SplitOptions:
         group: regular expression; images with the same match in their names (of its first group, if any) stay in the
             same split: frames of a video, slices of a patient.
         seed: random seed of the division, 0 or more; the same seed and names give the same splits.
+        folds: folds.csv of a cross-validation, which divides the images of train and val; empty for none.
+        fold: number of the fold that is held out for validation, the first being 1.
 
     Raises:
         ConfigError: if a value is out of range.
@@ -87,6 +89,8 @@ class SplitOptions:
     fractions: tuple[float, ...] = ()
     group: str = ""
     seed: int = 0
+    folds: str = ""
+    fold: int = 0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "fractions", tuple(self.fractions))
@@ -95,6 +99,8 @@ class SplitOptions:
             raise ConfigError(f"fractions={shares}", expected="three shares of 0 or more that add up to 1")
         if self.seed < 0:
             raise ConfigError(f"splits: seed={self.seed}", expected="0 or more")
+        if bool(self.folds) != (self.fold > 0):
+            raise ConfigError(f"splits: folds={self.folds!r} with fold={self.fold}", expected="both or none of them")
 
 
 @dataclass(frozen=True)

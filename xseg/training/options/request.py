@@ -38,7 +38,8 @@ class TrainRequest(Generic[Model, Data]):
             trainer: arguments of the Trainer.
         """
         model, data = asdict(self.model), asdict(self.data)
-        for group, name in ((data, "root"), (model, "encoder_weights"), (model, "start_from")):
+        splits = data.get("layout", {}).get("splits", {})
+        for group, name in ((data, "root"), (splits, "folds"), (model, "encoder_weights"), (model, "start_from")):
             path = group.get(name)
             if path and Path(path).exists():
                 group[name] = str(Path(path).absolute())
