@@ -12,9 +12,9 @@ import yaml
 from PIL import Image
 
 import xseg
+from xseg.api.evaluation import default_directory
 from xseg.bundles.bundle import Bundle, save_bundle
 from xseg.cli import main
-from xseg.cli.evaluate import default_directory
 from xseg.images.normalization import Normalization
 from xseg.labels.label_map import LabelMap
 from xseg.metrics.confusion import confusion_matrix

@@ -355,7 +355,7 @@ def test_tensorboard_and_the_table_are_there_whatever_logger_is_chosen(tmp_path)
     [({}, True), ({"RANK": "0", "LOCAL_RANK": "0"}, True), ({"LOCAL_RANK": "1"}, False), ({"NODE_RANK": "2"}, False)],
 )
 def test_only_the_first_process_speaks_and_writes(variables, first, monkeypatch):
-    from xseg.cli.train import is_first_process
+    from xseg.api.training import is_first_process
 
     for name, value in variables.items():
         monkeypatch.setenv(name, value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import re
 from argparse import ArgumentError
 from collections.abc import Collection, Mapping, Sequence
@@ -15,6 +16,7 @@ from jsonargparse import ArgumentParser, Namespace
 
 from xseg.data.options import DataOptions
 from xseg.errors import ConfigError
+from xseg.files.objects import plain_values
 from xseg.types import PathArgument
 
 
@@ -32,38 +34,61 @@ def parse(parser: ArgumentParser, arguments: Sequence[str], *, remedy: str = "")
 
 
 def read_config(file: PathArgument) -> Mapping[str, Any]:
-    """Return the options in a YAML file.
+    """Return the options in a YAML file; from a text that starts with a brace, the options in it, as JSON.
 
     Raises:
         ConfigError: if the file is missing or is not YAML of nested options.
     """
+    if is_inline(file):
+        inline: Mapping[str, Any] = json.loads(str(file))
+        return inline
+    name = f"configuration {str(file)!r}"
     try:
         values = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigError(f"--config {str(file)!r} cannot be read: {error.strerror}", expected="a YAML file") from error
+        raise ConfigError(f"{name} cannot be read: {error.strerror}", expected="a YAML file") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"--config {str(file)!r} is not YAML: {error}") from error
+        raise ConfigError(f"{name} is not YAML: {error}") from error
     if not isinstance(values, Mapping):
-        raise ConfigError(f"--config {str(file)!r} holds {type(values).__name__}", expected="options as `name: value`")
+        raise ConfigError(f"{name} holds {type(values).__name__}", expected="options as `name: value`")
     return values
 
 
-def read_data_options(file: Path) -> dict[str, Any]:
+def is_inline(file: PathArgument) -> bool:
+    """Return whether a configuration is given itself, as JSON, instead of its file."""
+    return str(file).startswith("{")
+
+
+def parse_data(values: Mapping[str, Any]) -> DataOptions:
+    """Return data options from nested values, which may hold objects; see `plain_values`.
+
+    Raises:
+        ConfigError: if an option is unknown or wrong.
+    """
+    parser = ArgumentParser(prog="xseg", exit_on_error=False)
+    parser.add_class_arguments(DataOptions, "data")
+    parser.set_defaults(read_data_options(json.dumps({"data": plain_values(values)})))
+    made: DataOptions = parser.instantiate(parse(parser, [])).data
+    return made
+
+
+def read_data_options(file: PathArgument) -> dict[str, Any]:
     """Return the `data:` options of a configuration by their full names; other options are for training.
 
     Raises:
         ConfigError: if the file cannot be read, or an option is unknown.
     """
     data = read_config(file).get("data", {})
+    where = "data" if is_inline(file) else str(file)
     if not isinstance(data, dict):
-        raise ConfigError(f"{file} holds no options under `data:`", expected="reader, root, ...")
+        raise ConfigError(f"{where} holds no options under `data:`", expected="reader, root, ...")
     known = _leaves({"data": asdict(DataOptions())})
     given = _leaves({"data": data}, known)
     unknown = sorted(set(given) - set(known))
     if unknown:
         near = [name for option in unknown for name in difflib.get_close_matches(option, known, n=1)]
         raise ConfigError(
-            f"{file}: unknown option{'s' if len(unknown) > 1 else ''} {', '.join(unknown)}",
+            f"{where}: unknown option{'s' if len(unknown) > 1 else ''} {', '.join(unknown)}",
             remedy=f"did you mean {', '.join(near)}?" if near else "--help lists the options",
         )
     return given

@@ -10,9 +10,10 @@ from typing import Any
 
 from jsonargparse import ArgumentParser
 
-from xseg.api.parsing import parse, read_config
+from xseg.api.parsing import is_inline, parse, read_config
 from xseg.data.options import ClassDataOptions, DataOptions
 from xseg.errors import ConfigError
+from xseg.files.objects import refuse_lost_objects
 from xseg.training.checkpoints.run_directory import RunDirectory
 from xseg.training.options.request import TrainRequest
 from xseg.training.options.run import RunOptions
@@ -75,6 +76,8 @@ def parse_request(arguments: Sequence[str]) -> TrainRequest[Any, Any]:
         ConfigError: if an option is unknown, has a wrong type or value, or a file is missing.
     """
     task = asked_task(arguments)
+    for file in _config_files(arguments):
+        refuse_lost_objects(read_config(file), "the configuration" if is_inline(file) else str(file))
     parser = build_parser(task)
     refuse_unknown_options(arguments, known_options(parser))
     config = parse(parser, [*_without_trainer(arguments)])
@@ -134,7 +137,9 @@ def refuse_unknown_options(arguments: Sequence[str], known: Mapping[str, Any], *
         ConfigError: for the first unknown option, with the nearest name.
     """
     found = [(name.split("."), "") for name in _option_names(arguments) if name not in SPECIAL]
-    found += [([*path], f" in {file}") for file in _config_files(arguments) for path in _paths(read_config(file))]
+    for file in _config_files(arguments):
+        where = "" if is_inline(file) else f" in {file}"
+        found += [([*path], where) for path in _paths(read_config(file))]
     for path, where in found:
         if group in (None, path[0]):
             _refuse_unknown(path, known, where=where)

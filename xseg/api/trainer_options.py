@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -11,6 +11,7 @@ from lightning.pytorch import Trainer
 
 from xseg.api.parsing import parse
 from xseg.api.train_options import PROGRAM, known_options, refuse_unknown_options, trainer_arguments
+from xseg.files.objects import plain_values
 
 DEFAULTS = {"max_epochs": 50, "num_sanity_val_steps": 0, "enable_model_summary": False}
 
@@ -34,3 +35,16 @@ def parse_trainer(arguments: Sequence[str]) -> tuple[dict[str, Any], dict[str, A
     config = parse(parser, [*trainer_arguments(arguments)])
     plain = yaml.safe_load(parser.dump(config, skip_unset=False, skip_validation=True))["trainer"]
     return dict(parser.instantiate(config).trainer), plain
+
+
+def with_objects(
+    options: Mapping[str, Any], plain: Mapping[str, Any], *, callbacks: Sequence[Any], loggers: Sequence[Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the Trainer's arguments with further callbacks and loggers, and their class paths in the file."""
+    made, written = dict(options), dict(plain)
+    for name, objects in (("callbacks", callbacks), ("logger", loggers)):
+        if objects:
+            known, named = ([each] if not isinstance(each, list) else each for each in (made[name], written[name]))
+            made[name] = [*(one for one in known if one not in (None, True)), *objects]
+            written[name] = [*(one for one in named if one not in (None, True)), *plain_values([*objects])]
+    return made, written

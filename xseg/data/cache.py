@@ -18,10 +18,11 @@ from xseg.data.options import DataOptions
 from xseg.data.pairs import FileReader
 from xseg.data.readers.scenes import ScenesReader
 from xseg.data.sample import Array, Reader, Record, Sample
+from xseg.errors import ConfigError
 from xseg.files.atomic import atomic_path
 from xseg.files.caches import user_cache
 from xseg.files.memory import free_memory
-from xseg.files.objects import code_stamp, is_class_path
+from xseg.files.objects import code_stamp, is_class_path, is_held
 
 FREE_SHARE = 0.5  # of the free memory, for the samples of a split
 _MEASURED = 8  # samples from which the size of all is estimated
@@ -113,11 +114,15 @@ def sample_source(
         processes: number of processes of the training, each with a cache of its own.
 
     Raises:
+        ConfigError: for a cache on disk, if the data set is an object in Python.
         DataError: for a cache in memory, if a record cannot be read.
     """
     if options.cache == "memory" or (options.cache == "auto" and _fits(options, reader, records, processes)):
         return MemoryCache(reader, records)
     if options.cache == "disk":
+        if is_held(options.reader) and records and not records[0].image.is_file():
+            got = "cache='disk' with a data set in Python, whose items may change without notice"
+            raise ConfigError(got, expected="none or memory")
         return DiskCache(reader, cache_folder(options), reader_identity(options, reader))
     return reader
 

@@ -22,6 +22,7 @@ from xseg.doctor.channels import ChannelStatistics, ChannelSums, largest_value
 from xseg.doctor.parallel import parallel_map
 from xseg.errors import DataError
 from xseg.files.atomic import write_text
+from xseg.files.objects import is_held
 from xseg.files.progress import NO_PROGRESS, Progress, ShowProgress
 from xseg.images.normalization import Normalization
 from xseg.labels.label_map import LabelMap
@@ -154,7 +155,7 @@ def channel_statistics(reader: Reader, options: DataOptions, *, workers: int = 0
         DataError: if a record cannot be read, or images have different bit depths or channels.
     """
     path = cache_folder(options) / "statistics" / f"{_fingerprint(reader, options)}.json"
-    kept = _read_kept(path)
+    kept = None if is_held(options.reader) else _read_kept(path)  # arrays have no times that show a change
     if kept is not None:
         return kept
     found = split_statistics(reader, "train", workers=workers).channels

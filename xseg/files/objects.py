@@ -1,23 +1,96 @@
-"""Objects by class path, for a user's own readers, losses, metrics and outputs outside the package."""
+"""Objects by class path, for a user's own readers, losses, metrics and outputs outside the package.
+
+An object that no file holds, such as one from a notebook, has the path "python:NAME", which is known only in the
+process that has the object, and only while it exists.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import importlib
 import importlib.util
+import os
 import sys
+from collections.abc import Iterator, Mapping
+from itertools import count
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from weakref import WeakValueDictionary
 
 from xseg.errors import ConfigError
 
 _FORMS = "`package.module.Name` or `path/to/file.py:Name`"
+_HELD = "python:"
+_USER_MODULE = "xseg_user_"
+_held: WeakValueDictionary[str, Any] = WeakValueDictionary()
 
 
 def is_class_path(name: str) -> bool:
     """Return whether `name` is a class path rather than a name in one of the package's registries."""
     return "." in name or ":" in name
+
+
+def is_held(name: str) -> bool:
+    """Return whether a class path names an object of a Python session, not one in a file."""
+    return name.startswith(_HELD)
+
+
+def object_path(value: Any) -> str:
+    """Return a class path of an object, from which `load_object` returns the same object.
+
+    It is an ordinary class path for classes and functions of a module that others can import, and "python:NAME" for the
+    rest.
+    """
+    named = getattr(value, "func", value)  # of a functools.partial
+    name = str(getattr(named, "__qualname__", type(named).__qualname__))
+    module = sys.modules.get(getattr(value, "__module__", None) or "")
+    if module is not None and module.__name__ != "__main__" and getattr(module, name, None) is value:
+        own = module.__name__.startswith(_USER_MODULE)
+        return f"{module.__file__}:{name}" if own else f"{module.__name__}.{name}"
+    name = name.rpartition(".")[2]
+    paths = (f"{_HELD}{number}:{name}" if number > 1 else f"{_HELD}{name}" for number in count(1))
+    return next(path for path in paths if _held.setdefault(path, value) is value)
+
+
+def plain_values(value: Any) -> Any:
+    """Return nested options as values that JSON can hold, with a class path for every object, also in keys."""
+    if isinstance(value, Mapping):
+        return {plain_values(key): plain_values(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain_values(inner) for inner in value]
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if value is None or isinstance(value, str | int | float):
+        return value
+    return value.item() if type(value).__module__ == "numpy" and hasattr(value, "item") else object_path(value)
+
+
+def refuse_lost_objects(values: Any, where: str) -> None:
+    """Check that this process has all objects of a Python session in nested plain values.
+
+    Raises:
+        ConfigError: for the first that is missing.
+    """
+    for text in _texts(values):
+        if is_held(text) and text not in _held:
+            raise _lost(text, where)
+
+
+def _texts(values: Any) -> Iterator[str]:
+    if isinstance(values, str):
+        yield values
+    elif isinstance(values, Mapping | list | tuple):
+        for inner in [*values, *(values.values() if isinstance(values, Mapping) else ())]:
+            yield from _texts(inner)
+
+
+def _lost(path: str, where: str) -> ConfigError:
+    return ConfigError(
+        f"{where} names {path}, an object of the Python session that wrote it",
+        expected=f"an object that a file holds, {_FORMS}",
+        remedy="continue in Python, with the object as an argument (xseg.train(..., resume='auto') resumes a training)",
+    )
 
 
 def absolute_class_path(path: str) -> str:
@@ -48,6 +121,10 @@ def load_object(path: str) -> Any:
         ConfigError: if the path has neither form, or the file, the module or the name does not exist, or importing
             it fails.
     """
+    if is_held(path):
+        if path not in _held:
+            raise _lost(path, "the configuration")
+        return _held[path]
     file, separator, name = path.rpartition(":")
     if not separator:
         file, separator, name = path.rpartition(".")
@@ -94,7 +171,7 @@ def _import_file(file: Path, path: str) -> ModuleType:
     # A module name per file and content: workers can unpickle its classes, two files may have the same name, and a file
     # that was edited since, in a notebook for example, is imported again.
     digest = hashlib.sha256(str(file.resolve()).encode() + file.read_bytes())
-    name = f"xseg_user_{file.stem}_{digest.hexdigest()[:8]}"
+    name = f"{_USER_MODULE}{file.stem}_{digest.hexdigest()[:8]}"
     if name in sys.modules:
         return sys.modules[name]
     specification = importlib.util.spec_from_file_location(name, file)

@@ -138,11 +138,15 @@ def build_schedule(optimizer: Optimizer, options: ScheduleOptions, *, steps: int
 
 
 def _made(path: str, kind: type[Made], first: Any, settings: dict[str, Any], what: str) -> Made:
-    """Return an object of the class at a class path."""
+    """Return an object of the class at a class path, or from the function there."""
     found = load_object(path)
-    if not (isinstance(found, type) and issubclass(found, kind)):
-        raise ConfigError(f"{what}.name={path!r}", expected=f"a subclass of torch's {kind.__name__}")
+    name, expected = f"{what}.name={path!r}", f"a subclass of torch's {kind.__name__}, or a function that returns one"
+    if not callable(found) or (isinstance(found, type) and not issubclass(found, kind)):
+        raise ConfigError(name, expected=expected)
     try:
-        return found(first, **settings)
+        made: Made = found(first, **settings)
     except (TypeError, ValueError) as error:
-        raise ConfigError(f"{what}.name={path!r} with {settings}: {error}", remedy=f"change {what}.options") from error
+        raise ConfigError(f"{name} with {settings}: {error}", remedy=f"change {what}.options") from error
+    if not isinstance(made, kind):
+        raise ConfigError(f"{name} returned {type(made).__name__}", expected=expected)
+    return made

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 from jsonargparse import ArgumentParser
@@ -46,7 +45,7 @@ def parse_data_arguments(
     add_arguments(parser)
     parser.add_class_arguments(DataOptions, "data")
     for file in parse_arguments(parser, arguments).config:
-        parser.set_defaults(read_data_options(Path(file)))
+        parser.set_defaults(read_data_options(file))
     values: dict[str, Any] = vars(parser.instantiate(parse_arguments(parser, arguments)))
     if values["workers"] < 0:
         raise ConfigError(f"workers={values['workers']}", expected="0 or more")

@@ -52,6 +52,7 @@ def opencv_fill(fill: tuple[float, ...]) -> tuple[float, ...]:
 
 
 def _build(entry: Any, *, fill: tuple[float, ...], ignore_index: int) -> A.BasicTransform:
+    entry = {"name": entry} if isinstance(entry, str) else entry
     if callable(entry):
         name = str(getattr(entry, "__name__", type(entry).__name__))
         return own_transform(name, entry, {}, fill=fill[0], ignore_index=ignore_index)

@@ -17,7 +17,7 @@ from xseg.data.readers.dataset import DatasetReader, blaming, checked_image, che
 from xseg.data.sample import InspectableReader, Inspection, Reader, Record, Sample
 from xseg.data.splits import SplitPlan
 from xseg.errors import ConfigError, DataError
-from xseg.files.objects import absolute_class_path, load_object
+from xseg.files.objects import absolute_class_path, is_held, load_object
 from xseg.labels.label_map import LabelMap
 from xseg.types import Split
 
@@ -38,6 +38,8 @@ def create(options: DataOptions) -> Reader:
     # absolute, so that worker processes find the same file
     options = replace(options, reader=absolute_class_path(options.reader))
     found, name = load_object(options.reader), f"reader {options.reader}"
+    if is_held(options.reader) and not isinstance(found, type) and not inspect.isroutine(found):
+        return as_reader(found, channels=options.channels)
     if all(hasattr(found, method) for method in METHODS):
         if isinstance(found, type):
             with blaming(name):

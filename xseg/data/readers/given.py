@@ -1,0 +1,95 @@
+"""Reader for data sets and lists in Python."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xseg.data.layout import LayoutOptions
+from xseg.data.pairs import FileReader
+from xseg.data.readers.dataset import DatasetReader, PairDataset
+from xseg.data.readers.folder import decoder_of, known_classes
+from xseg.data.sample import Record
+from xseg.data.splits import SplitPlan
+from xseg.errors import DataError
+from xseg.labels.label_map import LabelMap
+from xseg.types import PathArgument, Split
+
+
+@dataclass(frozen=True)
+class GivenFiles:
+    """Listing of given files, by split."""
+
+    records: Mapping[str, tuple[Record, ...]]
+
+    def __call__(self, split: str) -> tuple[Record, ...]:
+        """Return the records of a split."""
+        if split not in self.records:
+            raise DataError(f"data has no split {split!r}", expected=f"one of {', '.join(self.records)}")
+        return self.records[split]
+
+
+class GivenPairs:
+    """A data set of the items of two sequences of equal length."""
+
+    def __init__(self, images: Sequence[Any], masks: Sequence[Any]) -> None:
+        self.images, self.masks = images, masks
+
+    def __len__(self) -> int:
+        """Return the number of pairs."""
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> tuple[Any, Any]:
+        """Return a pair."""
+        return self.images[index], self.masks[index]
+
+
+def given_reader(
+    parts: Mapping[Split, Any], classes: Sequence[str] | LabelMap, layout: LayoutOptions, channels: int | None
+) -> FileReader | DatasetReader:
+    """Return the reader of data sets in Python.
+
+    Args:
+        parts: data set of each split: a map-style data set of (image, mask), or a tuple of two sequences of images and
+            masks, as arrays or as paths.
+        classes: class names, or label map of the mask numbers; empty for those in the layout.
+        layout: splits and mask encoding.
+        channels: number of image channels; None for that of the first array.
+
+    Raises:
+        ConfigError: if the options contradict each other.
+        DataError: if images and masks do not fit each other, or there are no classes.
+    """
+    for split, part in parts.items():
+        if isinstance(part, tuple) and (len(part) != 2 or len(part[0]) != len(part[1])):
+            sizes = " and ".join(str(len(each)) for each in part)
+            raise DataError(f"data[{split!r}] is a tuple of {sizes} items", expected="as many images as masks")
+    options = layout.labels
+    if classes and not isinstance(classes, LabelMap):
+        options = replace(options, classes=tuple(classes))
+    plan = SplitPlan.of(layout.splits)
+    files = all(isinstance(part, tuple) and len(part[0]) and _is_path(part[0][0]) for part in parts.values())
+    listing = GivenFiles({split: tuple(map(_record, *part)) for split, part in parts.items()} if files else {})
+    labels = classes if isinstance(classes, LabelMap) else known_classes(Path(), options, listing, plan.names[0])
+    if files:
+        return FileReader(labels, channels or 3, listing, decoder_of(labels, options), splits=plan)
+    sets: dict[str, PairDataset] = {}
+    for split, part in parts.items():
+        sets[split] = GivenPairs(*part) if isinstance(part, tuple) else part
+    if channels is None:
+        shape = np.shape(next(iter(sets.values()))[0][0])
+        channels = shape[2] if len(shape) == 3 else 1
+    return DatasetReader(sets, labels, channels=channels, splits=plan, name="data")
+
+
+def _is_path(value: Any) -> bool:
+    return isinstance(value, str | os.PathLike)
+
+
+def _record(image: PathArgument, mask: PathArgument) -> Record:
+    return Record(Path(image).with_suffix("").as_posix().lstrip("/"), Path(image), Path(mask))
