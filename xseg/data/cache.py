@@ -178,6 +178,6 @@ def _load(path: Path, stamp: str) -> tuple[Array, Array | None] | None:
             if archive["stamp"].tobytes() != stamp.encode():
                 return None
             image, mask = archive["image"], archive["mask"]
-            return image, mask if mask.ndim == 2 else None
+            return image, mask if mask.size else None
     except Exception:  # a damaged archive raises almost any exception; the archive has checksums
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,12 @@ _NAME_THEN_COLOR = re.compile(r"([^:]+):(\d{1,3}),(\d{1,3}),(\d{1,3}):[^:]*:[^:]
 
 
 def classes_of(root: Path, options: LabelOptions) -> LabelMap:
+    """Return the classes from the options, or else from a file of the data set; see `_exclusive_classes`."""
+    found = _exclusive_classes(root, options)
+    return replace(found, overlapping=True) if options.overlapping else found
+
+
+def _exclusive_classes(root: Path, options: LabelOptions) -> LabelMap:
     """Return the classes from the options, or else from a file of the data set.
 
     Raises:

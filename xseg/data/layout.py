@@ -14,7 +14,7 @@ ReaderName: TypeAlias = Literal[
 ]  # fmt: skip
 READER_NAMES: tuple[ReaderName, ...] = get_args(ReaderName)
 
-Encoding: TypeAlias = Literal["index", "binary", "color", "files"]
+Encoding: TypeAlias = Literal["index", "binary", "color", "files", "bands"]
 ENCODINGS: tuple[Encoding, ...] = get_args(Encoding)
 
 
@@ -117,7 +117,10 @@ class LabelOptions:
         ignore_index: mask value that always means "ignore", outside the positions of the classes.
         encoding: encoding of classes in masks. "index": class numbers in a grey or palette image; "binary": black and
             white, 0 and 1 or 0 and 255, for two classes; "color": class colours, read from the training masks if
-            neither options nor file list them; "files": one file per class, white where the class is.
+            neither options nor file list them; "files": one file per class, white where the class is; "bands": one
+            band per class, 1 or white where the class is, and ignore_index.
+        overlapping: whether a pixel may have several classes or none, for the task multilabel, with encoding "files" or
+            "bands", or a reader of your own. Always true for "bands".
         tolerance: largest deviation of a colour channel, 0 to 127, for lossy files; larger deviations are errors. For
             "binary" and "files", the distance from black and white.
         ignored_colors: colours ignored in training and scores.
@@ -138,8 +141,10 @@ class LabelOptions:
     tolerance: int = 0
     ignored_colors: tuple[RGB, ...] = ()
     background: str = "background"
+    overlapping: bool = False
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "overlapping", self.overlapping or self.encoding == "bands")
         for name in ("classes", "raw_ids", "ignored_raw_ids"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         for name in ("colors", "ignored_colors"):

@@ -42,7 +42,8 @@ class Sample:
     Args:
         name: name of the record.
         image: image, (H, W, C) uint8, uint16 or float32; three channels are in RGB order.
-        mask: train ids, (H, W) uint8 or uint16, with `ignore_index` for ignored pixels; None if the image has no label.
+        mask: train ids, (H, W) uint8 or uint16, with `ignore_index` for ignored pixels; (H, W, classes) uint8 of 0, 1
+            and `ignore_index` if classes overlap; None if the image has no label.
     """
 
     name: str

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from xseg.data.masks.binary import without_invalid
-from xseg.data.masks.numbers import mask_of, read_index_mask
+from xseg.data.masks.numbers import count_values, mask_of, read_index_mask
 from xseg.data.pairs import FileReader
 from xseg.data.sample import Array, Reader, Record
 from xseg.doctor.listing import Task
@@ -133,9 +133,13 @@ def summarize_mask(mask: Array, known: set[int]) -> MaskSummary:
     """Return the summary of a mask of class numbers.
 
     Args:
-        mask: mask, (H, W) uint8 or uint16.
+        mask: mask, (H, W) uint8 or uint16; (H, W, classes) uint8 for overlapping classes.
         known: numbers with a meaning.
     """
+    if mask.ndim == 3:
+        shape = len(zlib.compress(mask[::2].tobytes(), 1))
+        size = (mask.shape[0], mask.shape[1])
+        return MaskSummary(size, str(mask.dtype), count_values(mask), shape=shape, digest=_digest(mask))
     counts = np.bincount(mask.ravel())
     present = [int(value) for value in np.flatnonzero(counts)]
     unknown = sorted((value for value in present if value not in known), key=lambda value: -int(counts[value]))

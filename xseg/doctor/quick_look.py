@@ -15,6 +15,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from xseg.data.masks.numbers import class_pixels
 from xseg.data.options import FileCheck
 from xseg.data.readers.class_folders import ClassFolders
 from xseg.data.sample import Array, InspectableReader, Inspection, Reader, Record
@@ -120,8 +121,7 @@ def count_class_pixels(reader: Reader, records: Sequence[Record]) -> NDArray[np.
         mask = reader.read(record).mask
         if mask is None:
             raise DataError(f"training image {record.image} has no mask", expected="one mask per training image")
-        counts = np.bincount(mask.ravel(), minlength=len(reader.labels))
-        return counts[: len(reader.labels)].astype(np.int64)
+        return class_pixels(mask, len(reader.labels))
 
     return np.stack(_in_threads(count, records))
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xseg.data.cache import cache_folder, file_stamp, reader_identity
+from xseg.data.masks.numbers import class_pixels
 from xseg.data.options import DataOptions
 from xseg.data.sample import Reader, Record, Sample
 from xseg.doctor.channels import ChannelStatistics, ChannelSums, largest_value
@@ -105,11 +106,11 @@ def _read(reader: Reader, record: Record) -> _Measured:
 
 def measured(sample: Sample, labels: LabelMap) -> _Measured:
     """Return the measurements of one sample."""
-    class_pixels, ignored = None, 0
+    pixels, ignored = None, 0
     if sample.mask is not None:
-        counts = np.bincount(sample.mask.ravel(), minlength=labels.ignore_index + 1)
-        class_pixels, ignored = counts[: len(labels)].astype(np.int64), int(counts[labels.ignore_index])
-    return _Measured(sample.image.shape[:2], ChannelSums.of(sample.image), class_pixels, ignored)
+        pixels = class_pixels(sample.mask, len(labels))
+        ignored = int(np.count_nonzero(sample.mask == labels.ignore_index))
+    return _Measured(sample.image.shape[:2], ChannelSums.of(sample.image), pixels, ignored)
 
 
 def combined(found: Iterable[_Measured], labels: LabelMap) -> SplitStatistics:
@@ -119,7 +120,7 @@ def combined(found: Iterable[_Measured], labels: LabelMap) -> SplitStatistics:
         DataError: if images have different bit depths or channels.
     """
     sizes: Counter[tuple[int, int]] = Counter()
-    class_pixels = np.zeros(len(labels), np.int64)
+    pixels = np.zeros(len(labels), np.int64)
     class_images = np.zeros(len(labels), np.int64)
     ignored = unlabelled = 0
     channels: ChannelSums | None = None
@@ -130,12 +131,12 @@ def combined(found: Iterable[_Measured], labels: LabelMap) -> SplitStatistics:
         if image.class_pixels is None:
             unlabelled += 1
         else:
-            class_pixels += image.class_pixels
+            pixels += image.class_pixels
             class_images += image.class_pixels > 0
     return SplitStatistics(
         images=sum(sizes.values()),
         sizes=dict(sizes.most_common()),
-        class_pixels=tuple(class_pixels.tolist()),
+        class_pixels=tuple(pixels.tolist()),
         class_images=tuple(class_images.tolist()),
         ignored=ignored,
         unlabelled=unlabelled,

@@ -49,9 +49,12 @@ class LabelMap:
         raw_ids: number of each class in the files if it differs from its position (Cityscapes' road is 7); empty
             if it is the position.
         ignored_raw_ids: other numbers in the files that mean "ignore" (CamVid's void is 11).
+        overlapping: whether a pixel may have several classes or none; a mask is then (H, W, classes) of 1 where a pixel
+            has the class, 0 where it has not, and `ignore_index`.
 
     Raises:
-        ConfigError: if the lengths differ, a name is repeated, a colour is out of range, or an id is claimed twice.
+        ConfigError: if the lengths differ, a name is repeated, a colour is out of range, an id is claimed twice, or
+            overlapping classes have numbers.
     """
 
     names: tuple[str, ...]
@@ -59,6 +62,7 @@ class LabelMap:
     ignore_index: int = 255
     raw_ids: tuple[int, ...] = ()
     ignored_raw_ids: tuple[int, ...] = field(default=())
+    overlapping: bool = False
 
     def __post_init__(self) -> None:
         colors = self.colors or distinct_colors(len(self.names))
@@ -81,6 +85,10 @@ class LabelMap:
             raise ConfigError(f"colours {self.colors}", expected="values from 0 to 255")
         if twice := _repeated([*self.raw_ids, *self.ignored_raw_ids]):
             raise ConfigError(f"mask values {twice} have two meanings", expected="one meaning per value")
+        if self.overlapping and (self.ignored_raw_ids or self.raw_ids != tuple(range(len(self.names)))):
+            raise ConfigError("raw_ids or ignored_raw_ids of overlapping classes", expected="none")
+        if self.overlapping and not 1 < self.ignore_index <= 255:
+            raise ConfigError(f"ignore_index={self.ignore_index} of overlapping classes", expected="2 to 255")
         if 0 <= self.ignore_index < len(self.names):
             raise ConfigError(
                 f"ignore_index={self.ignore_index} is class {self.names[self.ignore_index]!r}",

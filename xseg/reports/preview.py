@@ -10,6 +10,7 @@ import numpy as np
 from xseg.data.loading.augmentation import training_transform
 from xseg.data.loading.sampler import class_rarity
 from xseg.data.loading.transforms import transform_sample
+from xseg.data.masks.numbers import class_pixels
 from xseg.data.options import DataOptions
 from xseg.data.sample import Array, Reader
 from xseg.doctor.statistics import normalization_of
@@ -62,9 +63,11 @@ def augmented_samples(
     if options.sampling == "class_aware":
         masks = [sample.mask for sample in samples.values() if sample.mask is not None]
         classes = len(reader.labels)
-        pixels = np.stack([np.bincount(mask.ravel(), minlength=classes)[:classes] for mask in masks])
+        pixels = np.stack([class_pixels(mask, classes) for mask in masks])
         weights = tuple((class_rarity(pixels) ** 2).tolist())
-    transform = training_transform(options, normalization, reader.labels.ignore_index, class_weights=weights)
+    bands = len(reader.labels) if reader.labels.overlapping else 0
+    ignore = reader.labels.ignore_index
+    transform = training_transform(options, normalization, ignore, class_weights=weights, bands=bands)
     shown = []
     for index, sample in samples.items():
         if sample.mask is None:
@@ -113,5 +116,5 @@ def _card(sample: PreviewSample, labels: LabelMap, *, alone: bool) -> Card:
     if sample.mask is None:
         return Card(f"{sample.name} (no mask)", (image,))
     overlay = hatch_ignored(blend(image, sample.mask, labels), sample.mask, labels.ignore_index)
-    classes = tuple(int(value) for value in np.unique(sample.mask) if value < len(labels))
+    classes = tuple(np.flatnonzero(class_pixels(sample.mask, len(labels))).tolist())
     return Card(sample.name, (image, overlay) if alone else (overlay,), classes)

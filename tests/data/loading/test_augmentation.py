@@ -18,9 +18,10 @@ A = pytest.importorskip("albumentations")  # after xseg, which keeps it from ask
 IGNORE = 255
 
 
-def change(image, mask, index=0, *, normalization=None, class_weights=(), **options):
+def change(image, mask, index=0, *, normalization=None, class_weights=(), bands=0, **options):
     normalization = normalization or Normalization.for_channels(image.shape[2])
-    transform = training_transform(DataOptions(**options), normalization, IGNORE, class_weights=class_weights)
+    weights = {"class_weights": class_weights, "bands": bands}
+    transform = training_transform(DataOptions(**options), normalization, IGNORE, **weights)
     return transform_sample(transform, image, mask, seed=0, epoch=0, index=index)
 
 
@@ -187,10 +188,13 @@ def test_a_wrong_list_is_told_in_one_line_before_anything_is_trained(listed, mes
     assert "\n" not in str(caught.value)
 
 
-def test_no_transform_of_albumentations_can_leave_a_mask_with_an_invented_label():
+@pytest.mark.parametrize("bands", [0, 1, 5])
+def test_no_transform_of_albumentations_can_leave_a_mask_with_an_invented_label(bands):
     """Every transform that needs no arguments is listed; those that cannot work are refused when they are built."""
     mask = np.full((64, 64), 3, np.uint8)
     mask[:, 32:] = 9
+    if bands:  # all bands are equal and without 0, and remain so
+        mask = np.ones((64, 64, bands), np.uint8)
     image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
     worked = []
     for name, kind in vars(A).items():
@@ -198,11 +202,13 @@ def test_no_transform_of_albumentations_can_leave_a_mask_with_an_invented_label(
             continue
         try:
             listed = ({"name": name, "p": 1},)
-            changed = [change(image, mask, index, crop=(64, 64), transforms=listed) for index in range(2)]
+            options = {"crop": (64, 64), "transforms": listed, "augmentation": "medical" if bands else "paper"}
+            changed = [change(image, mask, index, bands=bands, **options) for index in range(2)]
         except ConfigError:
             continue
         worked.append(name)
         for moved, labels in changed:
-            assert set(np.unique(labels)) <= {3, 9, IGNORE}, name
-            assert moved.shape[:2] == labels.shape == (64, 64), name
+            assert set(np.unique(labels)) <= ({1, IGNORE} if bands else {3, 9, IGNORE}), name
+            assert moved.shape[:2] == labels.shape[:2] == (64, 64), name
+            assert not bands or (labels == labels[..., :1]).all(), name
     assert len(worked) > 20

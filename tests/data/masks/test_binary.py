@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from xseg.data.masks.binary import BinaryMasks, ClassFileMasks, read_binary
+from xseg.data.masks.binary import BandMasks, BinaryMasks, ClassFileMasks, read_binary
 from xseg.data.sample import Record
 from xseg.errors import DataError
 from xseg.labels.label_map import LabelMap
@@ -95,3 +95,67 @@ def test_class_files_of_two_sizes_and_an_image_without_any_are_told(tmp_path):
         ClassFileMasks(labels)(parts(tmp_path, [np.ones((3, 4), bool), np.ones((3, 5), bool)]))
     with pytest.raises(DataError, match="has no class file"):
         ClassFileMasks(labels)(parts(tmp_path, [None, None]))
+
+
+OVERLAPPING = LabelMap(("a", "b", "c"), overlapping=True)
+BANDS = np.random.default_rng(1).integers(0, 2, (6, 9, 3)).astype(np.uint8)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 6])
+@pytest.mark.parametrize("suffix", [".png", ".npy", ".tif"])
+def test_every_band_is_a_class_of_0_1_and_ignored(count, suffix, tmp_path):
+    labels = LabelMap(tuple("abcdef"[:count]), overlapping=True)
+    bands = np.random.default_rng(0).integers(0, 2, (6, 9, count)).astype(np.uint8)
+    bands[2:4, 3, 0] = 255
+    path = tmp_path / f"mask{suffix}"
+    if suffix == ".npy":
+        np.save(path, bands)
+    elif suffix == ".tif" and count > 4:
+        tifffile = pytest.importorskip("tifffile")
+        tifffile.imwrite(path, bands, planarconfig="contig", photometric="minisblack")
+    elif count > 4:
+        pytest.skip("a PNG has up to four bands")
+    else:
+        Image.fromarray(bands[..., 0] if count == 1 else bands).save(path)
+    if suffix == ".tif" and count == 2:
+        pytest.skip("Pillow reads grey with alpha")
+    assert np.array_equal(BandMasks(labels)(record(path)), bands)
+
+
+def test_white_is_a_class_if_another_number_means_ignored(tmp_path):
+    stored = BANDS * 255
+    stored[1, 2, 0], stored[0, :, 2] = 128, 128
+    Image.fromarray(stored).save(tmp_path / "a.png")
+    labels = LabelMap(("a", "b", "c"), ignore_index=128, overlapping=True)
+    assert np.array_equal(BandMasks(labels)(record(tmp_path / "a.png")), np.where(stored == 128, 128, stored // 255))
+    with pytest.raises(DataError, match="has value 128 at row 0, column 0"):
+        BandMasks(OVERLAPPING)(record(tmp_path / "a.png"))
+
+
+def test_files_of_overlapping_classes_keep_every_class(tmp_path):
+    paths = tuple(tmp_path / f"{name}.png" for name in "abc")
+    for path, band in zip(paths, np.moveaxis(BANDS, 2, 0), strict=True):
+        Image.fromarray(band * 255).save(path)
+    whole = BandMasks(OVERLAPPING)(Record("a", paths[0], paths[0], paths))
+    assert np.array_equal(whole, BANDS)
+    without = BandMasks(OVERLAPPING)(Record("a", paths[0], paths[0], (paths[0], None, paths[2])))
+    assert np.array_equal(without, BANDS * np.array([1, 0, 1], np.uint8))
+    grey = LabelMap(("a", "b", "c"), ignore_index=100, overlapping=True)
+    Image.fromarray(np.where(BANDS[..., 1] == 1, 255, 100).astype(np.uint8)).save(paths[1])
+    ignored = BandMasks(grey)(Record("a", paths[0], paths[0], paths))
+    assert np.array_equal(ignored[..., 1], np.where(BANDS[..., 1] == 1, 1, 100))
+
+
+@pytest.mark.parametrize(
+    ("bands", "said"),
+    [
+        (np.zeros((6, 9, 4), np.uint8), "has 4 channels; expected 2"),
+        (np.zeros((6, 9, 2), np.float32), "has float32 values; expected integers"),
+        (np.full((6, 9, 2), 7, np.uint8), "has value 7 at row 0, column 0"),
+    ],
+)
+def test_wrong_bands_are_one_line(bands, said, tmp_path):
+    np.save(tmp_path / "a.npy", bands)
+    with pytest.raises(DataError, match=said) as caught:
+        BandMasks(LabelMap(("a", "b"), overlapping=True))(record(tmp_path / "a.npy"))
+    assert "\n" not in str(caught.value)

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from xseg.data.cache import sample_source
+from xseg.data.generated.overlapping import overlapping_scene
 from xseg.data.layout import FileOptions, LabelOptions, LayoutOptions, SceneOptions, SplitOptions
 from xseg.data.options import DataOptions
 from xseg.data.readers.registry import create_reader
 from xseg.doctor.correction import paired_root
-from xseg.doctor.quick_look import check_split
+from xseg.doctor.examination import examine, list_splits
+from xseg.doctor.quick_look import check_split, count_class_pixels
+from xseg.doctor.statistics import split_statistics
 from xseg.errors import ConfigError, DataError
 from xseg.types import SPLITS
 
@@ -297,3 +302,61 @@ def test_folders_of_other_names_and_divided_ones_are_read_as_the_options_say(sce
     assert paired_root(reader) is None
     assert [len(reader.records(split)) for split in ("train", "val")] == [2, 2]
     assert paired_root(create_reader(DataOptions(reader="folder", root=str(scenes_root)))) == scenes_root
+
+
+@pytest.fixture
+def overlapping(tmp_path, save):
+    """A function that writes overlapping classes a, b, c, as bands or files, and returns the options of the reader."""
+
+    def write(encoding, change=lambda mask: mask, **labels):
+        for split, first in (("train", 1), ("val", 11)):
+            for seed in range(4):
+                image, mask = overlapping_scene(seed + first, 32, 40)
+                save(image, tmp_path / split / "images" / f"{seed}.png")
+                if encoding == "bands":
+                    save(change(mask), tmp_path / split / "masks" / f"{seed}.png")
+                    continue
+                for index, name in enumerate("abc"):
+                    if index == 0 or mask[..., index].any():
+                        save(change(mask[..., index] * 255), tmp_path / split / "masks" / f"{seed}_{name}.png")
+        masks = "{split}/masks/{name}_{class}.png" if encoding == "files" else ""
+        options = LabelOptions(("a", "b", "c"), encoding=encoding, overlapping=True, **labels)
+        layout = LayoutOptions(files=FileOptions(masks=masks), labels=options)
+        return DataOptions(reader="folder", root=str(tmp_path), layout=layout)
+
+    return write
+
+
+@pytest.mark.parametrize("encoding", ["bands", "files"])
+@pytest.mark.parametrize("cache", ["none", "memory", "disk"])
+def test_overlapping_classes_come_from_bands_or_files(encoding, cache, overlapping, tmp_path):
+    options = replace(overlapping(encoding), cache=cache, cache_folder=str(tmp_path / "cache"))
+    reader = create_reader(options)
+    assert reader.labels.overlapping
+    records = reader.records("train")
+    source = sample_source(options, reader, records)
+    expected = np.stack([overlapping_scene(seed + 1, 32, 40)[1] for seed in range(4)])
+    for record, mask in zip(records * 2, [*expected] * 2, strict=True):
+        assert np.array_equal(source.read(record).mask, mask)
+    pixels = (expected == 1).sum(axis=(1, 2))
+    assert np.array_equal(check_split(reader, "train").class_pixels, pixels)
+    assert np.array_equal(count_class_pixels(reader, records), pixels)
+    found = split_statistics(reader, "train")
+    assert (found.class_pixels, found.ignored) == (tuple(pixels.sum(axis=0).tolist()), 0)
+    assert found.class_images == tuple((pixels > 0).sum(axis=0).tolist())
+    assert not examine(reader, options, list_splits(reader)).count("error")
+
+
+def test_white_bands_that_would_be_ignored_are_an_error_with_its_remedy(overlapping):
+    reader = create_reader(overlapping("bands", lambda mask: mask * 255))
+    with pytest.raises(DataError, match=r"all mask pixels .* are ignored .* set layout.labels.ignore_index to another"):
+        check_split(reader, "train")
+    sound = create_reader(overlapping("bands", lambda mask: mask * 255, ignore_index=254))
+    assert check_split(sound, "train").class_pixels.any()
+
+
+def test_overlapping_classes_need_an_encoding_that_holds_them(overlapping):
+    options = overlapping("bands")
+    labels = replace(options.layout.labels, encoding="index")
+    with pytest.raises(ConfigError, match="encoding='index' with overlapping classes; expected files or bands"):
+        create_reader(replace(options, layout=replace(options.layout, labels=labels)))

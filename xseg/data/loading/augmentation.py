@@ -24,6 +24,7 @@ def training_transform(
     ignore_index: int,
     *,
     class_weights: tuple[float, ...] = (),
+    bands: int = 0,
 ) -> Transform:
     """Return the augmentation pipeline for training samples.
 
@@ -39,6 +40,7 @@ def training_transform(
         normalization: normalisation, whose mean pads images, so that padding is close to 0 for the network.
         ignore_index: padding value of masks, which losses and scores ignore.
         class_weights: relative frequency of each class at the centre of crops; empty for crops anywhere.
+        bands: number of overlapping classes, for masks (H, W, bands); 0 for masks (H, W).
 
     Raises:
         ConfigError: if a listed transform is unknown, has unknown or wrong arguments, or changes the size of the crop.
@@ -66,17 +68,19 @@ def training_transform(
             steps += _on_floats(listed, normalization)
         pipeline = A.Compose(steps)
     if listed:
-        _require_crop(pipeline, options, normalization, ignore_index)
+        _require_crop(pipeline, options, normalization, ignore_index, bands)
     return pipeline
 
 
-def _require_crop(pipeline: Transform, options: DataOptions, normalization: Normalization, ignore_index: int) -> None:
+def _require_crop(
+    pipeline: Transform, options: DataOptions, normalization: Normalization, ignore_index: int, bands: int
+) -> None:
     """Raise an error if a user's transforms fail, or change noise in size, type or channels, or add labels."""
     kinds: dict[bool, Any] = {True: np.uint16, False: np.uint8 if normalization.maximum > 1 else np.float32}
     kind = np.dtype(kinds[normalization.maximum > 255])
     rng = np.random.default_rng(0)
     image = (rng.random((*options.crop, normalization.channels)) * normalization.maximum).astype(kind)
-    mask = np.zeros(options.crop, np.uint8 if ignore_index <= 255 else np.uint16)
+    mask = np.zeros((*options.crop, bands) if bands else options.crop, np.uint8 if ignore_index <= 255 else np.uint16)
     for attempt in range(_ATTEMPTS):
         try:
             moved, labels = transform_sample(pipeline, image, mask, seed=0, epoch=0, index=attempt)
@@ -86,7 +90,7 @@ def _require_crop(pipeline: Transform, options: DataOptions, normalization: Norm
             raise ConfigError(
                 f"transforms do not work on {normalization.channels} channels of {kind}: {' '.join(str(error).split())}"
             ) from error
-        if moved.shape[:2] != options.crop or labels.shape != options.crop:
+        if moved.shape[:2] != options.crop or labels.shape[:2] != options.crop:
             (height, width), (rows, columns) = options.crop, moved.shape[:2]
             raise ConfigError(
                 f"transforms change a crop of {height}x{width} to {rows}x{columns}",
@@ -108,7 +112,8 @@ def _after_crop(
     if options.flip and options.augmentation != "aerial":
         steps.append(A.HorizontalFlip(p=options.flip))
     if options.augmentation == "medical":
-        steps.append(A.ElasticTransform(alpha=60, sigma=8, fill=opencv_fill(fill), fill_mask=ignore_index, p=0.3))
+        uncovered = {"fill": opencv_fill(fill), "fill_mask": opencv_fill((ignore_index,))}
+        steps.append(A.ElasticTransform(alpha=60, sigma=8, **uncovered, p=0.3))
     jitter = options.jitter or {"strong": _STRONG_JITTER, "aerial": _AERIAL_JITTER}.get(options.augmentation, 0.0)
     levels: list[Any] = []
     if jitter:

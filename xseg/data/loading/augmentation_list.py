@@ -116,9 +116,11 @@ def _filled(
         raise ConfigError(f"transforms: {name} has mask_interpolation={arguments['mask_interpolation']}", expected="0")
     added: dict[str, Any] = {}
     if parameters.get("fill_mask", None) is not None:  # with None, as in dropouts, masks are not changed
-        added["fill_mask"] = ignore_index
+        added["fill_mask"] = opencv_fill((ignore_index,))
         if "fill" in parameters:
             added["fill"] = fill
+    if arguments.get("fill_mask") is not None:
+        arguments = {**arguments, "fill_mask": opencv_fill((ignore_index,))}
     return {**added, **arguments}
 
 

@@ -197,8 +197,9 @@ class SegmentationData(RecordData[DataOptions, SegmentationDataset]):
         transform = None
         if split == "train":
             weights = tuple((class_rarity(self.class_pixels) ** 2).tolist()) if self._class_aware else ()
+            bands = len(self.labels) if self.labels.overlapping else 0
             transform = training_transform(
-                self.options, self.normalization, self.labels.ignore_index, class_weights=weights
+                self.options, self.normalization, self.labels.ignore_index, class_weights=weights, bands=bands
             )
         records = self.reader.records(split)
         return SegmentationDataset(

@@ -76,7 +76,7 @@ class RecordDataset(Dataset[ItemOrError], ABC):
 
 
 class SegmentationDataset(RecordDataset):
-    """Images with masks; samples have `mask`, train ids (H, W) int64."""
+    """Images with masks; samples have `mask`, train ids (H, W) int64, or (classes, H, W) for overlapping classes."""
 
     def prepare(self, sample: Sample, record: Record, epoch: int, index: int) -> tuple[Array, dict[str, Any]]:
         """Return the image and the mask with the same augmentation."""
@@ -85,7 +85,8 @@ class SegmentationDataset(RecordDataset):
         image, mask = sample.image, sample.mask
         if self.transform is not None:
             image, mask = transform_sample(self.transform, image, mask, seed=self.seed, epoch=epoch, index=index)
-        return image, {"mask": torch.from_numpy(mask.astype(np.int64))}
+        planes = np.moveaxis(mask, 2, 0) if mask.ndim == 3 else mask
+        return image, {"mask": torch.from_numpy(planes.astype(np.int64, order="C"))}
 
 
 def collate(items: Sequence[ItemOrError]) -> Batch | XsegError:

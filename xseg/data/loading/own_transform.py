@@ -29,7 +29,7 @@ class PairTransform(A.DualTransform):  # type: ignore[misc]
     Args:
         name: name in error messages.
         function: function of an image (H, W, C) in uint8, or float32 from 0 to 1 for 16-bit files, and a mask (H, W)
-            of train ids; returns both with the same shapes and types.
+            of train ids, or (H, W, classes) for overlapping classes; returns both with the same shapes and types.
         p: probability of the call.
     """
 
@@ -111,8 +111,9 @@ def _torchvision(transform: Any, ignore_index: int, image: Array, mask: Array) -
 
     classes = torch.from_numpy(np.where(mask == ignore_index, 0, mask.astype(np.int64) + 1))
     pixels = tv_tensors.Image(torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))))
-    moved, labels = transform(pixels, tv_tensors.Mask(classes))
-    found = labels.numpy()
+    overlapping = mask.ndim == 3  # masks of torchvision are (..., H, W)
+    moved, labels = transform(pixels, tv_tensors.Mask(classes.permute(2, 0, 1) if overlapping else classes))
+    found = labels.permute(1, 2, 0).numpy() if overlapping else labels.numpy()
     return (
         np.ascontiguousarray(moved.numpy().transpose(1, 2, 0)),
         np.where(found == 0, ignore_index, found - 1).astype(mask.dtype),

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from albumentations.core.type_definitions import Targets
 
+from xseg.data.masks.numbers import class_pixels
 from xseg.data.sample import Array
 from xseg.errors import DataError
 from xseg.images.normalization import Normalization
@@ -95,8 +96,11 @@ class RandomScaleCrop(A.DualTransform):  # type: ignore[misc]
         return warped[0] if len(warped) == 1 else np.concatenate(warped, axis=2)
 
     def apply_to_mask(self, mask: Array, matrix: Array, **params: Any) -> Array:  # noqa: ARG002
-        """Crop the window from a mask (H, W) with nearest neighbour."""
-        return self._warp(mask, matrix, cv2.INTER_NEAREST, (self.fill_mask,))
+        """Crop the window from a mask (H, W) or (H, W, classes) with nearest neighbour."""
+        if mask.ndim == 2:
+            return self._warp(mask, matrix, cv2.INTER_NEAREST, (self.fill_mask,))
+        bands = np.moveaxis(mask, 2, 0)
+        return np.stack([self._warp(band, matrix, cv2.INTER_NEAREST, (self.fill_mask,)) for band in bands], axis=2)
 
     def _warp(self, array: Array, matrix: Array, interpolation: int, fill: tuple[float, ...]) -> Array:
         warped: Array = cv2.warpAffine(
@@ -122,13 +126,14 @@ class RandomScaleCrop(A.DualTransform):  # type: ignore[misc]
         return float(self.py_random.randint(min(room, 0), max(room, 0)))
 
     def _class_pixel(self, mask: Array) -> tuple[int, int] | None:
-        """Draw a class from a mask (H, W), and one of its pixels; None if no class has a weight."""
-        counts = np.bincount(mask.ravel(), minlength=len(self.class_weights))[: len(self.class_weights)]
+        """Draw a class from a mask, and one of its pixels; None if no class has a weight."""
+        counts = class_pixels(mask, len(self.class_weights))
         weights = [weight if count else 0.0 for weight, count in zip(self.class_weights, counts, strict=True)]
         if not any(weights):
             return None
         (drawn,) = self.py_random.choices(range(len(weights)), weights)
-        place = np.flatnonzero(mask.ravel() == drawn)[self.py_random.randrange(int(counts[drawn]))]
+        here = mask == drawn if mask.ndim == 2 else mask[..., drawn] == 1
+        place = np.flatnonzero(here)[self.py_random.randrange(int(counts[drawn]))]
         row, column = divmod(int(place), mask.shape[1])
         return row, column
 
@@ -155,7 +160,7 @@ def transform_sample(
     Args:
         transform: pipeline from `xseg.data.loading.augmentation.training_transform`.
         image: image, (H, W, C).
-        mask: train ids, (H, W).
+        mask: train ids, (H, W), or (H, W, classes).
         seed: random seed of the run, 0 or more.
         epoch: number of the epoch, 0 or more.
         index: index of the sample in its split; beyond its end for a repetition, see `ClassAwareSampler`.

@@ -9,7 +9,15 @@ import numpy as np
 from xseg.data.masks.numbers import empty_label, mask_of, open_mask, smallest_type
 from xseg.data.sample import Array, Record
 from xseg.errors import DataError
-from xseg.images.reading import decoding, is_array_file, opened, orientation_of, oriented, read_array
+from xseg.images.reading import (
+    decoding,
+    is_array_file,
+    opened,
+    orientation_of,
+    oriented,
+    read_array,
+    read_image,
+)
 from xseg.labels.label_map import LabelMap
 from xseg.types import PathArgument
 
@@ -34,6 +42,47 @@ class BinaryMasks:
     def numbers(self, white: Array) -> Array:
         """Return the raw ids for a mask (H, W) of zeros and ones."""
         return np.array(self.labels.raw_ids, smallest_type(self.labels.raw_ids))[white]
+
+
+@dataclass(frozen=True)
+class BandMasks:
+    """Reads labels of overlapping classes, from one file with a band per class, or from one file per class.
+
+    A pixel of a band or file is 0 or black without the class, 1 or white with it, or the ignore index. In the file of a
+    class, white is the class even if the ignore index is 255.
+
+    Args:
+        labels: classes of the data set.
+        tolerance: largest distance of a value from black and white, 0 to 127.
+    """
+
+    labels: LabelMap
+    tolerance: int = 0
+
+    def __call__(self, record: Record) -> Array:
+        """Return a record's label, (H, W, classes) uint8 of 0, 1 and the ignore index."""
+        if not record.parts:
+            name = str(mask_of(record))
+            return self._bands(read_image(name, len(self.labels), name=f"mask {name}"), name)
+        found = {path: _grey(path, str(path)) for path in record.parts if path is not None}
+        sizes = {path: f"{array.shape[0]}x{array.shape[1]}" for path, array in found.items()}
+        for path, size in sizes.items():
+            if size != sizes[mask_of(record)]:
+                got = f"mask {path} is {size} and {record.mask} {sizes[mask_of(record)]}"
+                raise DataError(got, expected="the same size for every class")
+        parts = {path: self._bands(array, str(path), white=True) for path, array in found.items()}
+        absent = np.zeros_like(parts[mask_of(record)])
+        return np.stack([absent if path is None else parts[path] for path in record.parts], axis=-1)
+
+    def _bands(self, array: Array, name: str, *, white: bool = False) -> Array:
+        """Return zeros, ones and the ignore index; `white` is a class in any case."""
+        if array.dtype.kind == "f":
+            raise DataError(f"mask {name} has {array.dtype} values", expected="integers")
+        ignore = self.labels.ignore_index
+        ignored = (array == ignore) & (not white or ignore != np.iinfo(array.dtype).max)
+        bands = black_or_white(np.where(ignored, 0, array), self.tolerance, name)
+        bands[ignored] = ignore
+        return bands
 
 
 @dataclass(frozen=True)
@@ -80,17 +129,25 @@ def read_binary(source: PathArgument | bytes, tolerance: int = 0, *, name: str =
         DataError: if the file cannot be read or has other values, with their count and first position.
     """
     name = name or str(source)
-    array = _grey(source, name)
+    return black_or_white(_grey(source, name), tolerance, name)
+
+
+def black_or_white(array: Array, tolerance: int, name: str) -> Array:
+    """Return a mask of 0 and 1, or of black and white, as 0 and 1 uint8; see `read_binary`.
+
+    Raises:
+        DataError: if it has other values.
+    """
     white = np.iinfo(array.dtype).max
     if int(array.max()) <= 1:
         return array.astype(np.uint8)
     bright = array >= white - tolerance
     strange = ~bright & (array > tolerance)
     if strange.any():
-        row, column = (int(place[0]) for place in np.nonzero(strange))
+        row, column = (int(place[0]) for place in np.nonzero(strange)[:2])
         far = int(np.minimum(array[strange], white - array[strange]).max())
         raise DataError(
-            f"mask {name} has value {int(array[row, column])} at row {row}, column {column}; {int(strange.sum())} of "
+            f"mask {name} has value {int(array[strange][0])} at row {row}, column {column}; {int(strange.sum())} of "
             f"{array.size} pixels are neither black nor white",
             expected=f"0 and 1, or 0 and {white}",
             remedy=f"set layout.labels.tolerance to {far} if the file is lossy" if far <= 127 else "check encoding",

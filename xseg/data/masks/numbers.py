@@ -10,6 +10,7 @@ from typing import BinaryIO
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from xseg.data.sample import Array, Record
@@ -107,9 +108,22 @@ def _read_unidentified(file: BinaryIO, name: str) -> Array:
 
 
 def count_values(mask: Array) -> dict[int, int]:
-    """Return the number of pixels of each value in a mask (H, W), sorted by value."""
+    """Return the number of pixels of each value in a mask (H, W), sorted by value.
+
+    For overlapping classes, (H, W, classes), these are the pixels of each class, and those of ignored values.
+    """
+    if mask.ndim == 3:
+        present = {index: int(count) for index, count in enumerate(class_pixels(mask, mask.shape[2])) if count}
+        return {**present, **count_values(mask[mask > 1])}
     counts = np.bincount(mask.ravel())
     return {int(value): int(counts[value]) for value in np.flatnonzero(counts)}
+
+
+def class_pixels(mask: Array, classes: int) -> NDArray[np.int64]:
+    """Return the number of pixels of each class in a mask of train ids, (classes,)."""
+    if mask.ndim == 3:
+        return np.asarray((mask == 1).sum(axis=(0, 1)), np.int64)
+    return np.bincount(mask.ravel(), minlength=classes)[:classes].astype(np.int64)
 
 
 def to_train_ids(mask: Array, labels: LabelMap, name: str) -> Array:
@@ -121,11 +135,19 @@ def to_train_ids(mask: Array, labels: LabelMap, name: str) -> Array:
         name: name of the mask in error messages.
 
     Returns:
-        Train ids, (H, W) uint8, or uint16 if a train id or the ignore index needs it.
+        Train ids, (H, W) uint8, or uint16 if a train id or the ignore index needs it; for overlapping classes, the
+        numbers themselves, (H, W, classes) uint8.
 
     Raises:
         DataError: if a number belongs to no class.
     """
+    if labels.overlapping:
+        unknown_values = set(np.unique(mask).tolist()) - {0, 1, labels.ignore_index}
+        if unknown_values or mask.ndim != 3 or mask.shape[2] != len(labels):
+            got = f"values {sorted(unknown_values)}" if unknown_values else f"shape {mask.shape}"
+            expected = f"(height, width, {len(labels)}) of 0, 1 and {labels.ignore_index} (ignored)"
+            raise DataError(f"mask {name} has {got}", expected=expected)
+        return mask.astype(np.uint8)
     unknown, table = _tables(labels)
     if _look_up(mask, unknown).any():
         check_values(count_values(mask), labels, name)
@@ -201,14 +223,15 @@ def _raw_mode(arguments: object) -> str:
     return str(arguments[0] if isinstance(arguments, tuple) and arguments else arguments)
 
 
-def as_numbers(array: Array, name: str) -> Array:
-    """Return whole numbers (H, W) as uint8 or uint16.
+def as_numbers(array: Array, name: str, bands: int = 0) -> Array:
+    """Return whole numbers (H, W), or (H, W, bands) if there are bands, as uint8 or uint16.
 
     Raises:
         DataError: if they are not integers, out of range, or of another shape.
     """
-    if array.ndim != 2 or array.size == 0:
-        raise DataError(f"mask {name} has shape {array.shape}", expected="(height, width)")
+    if array.ndim != (3 if bands else 2) or array.size == 0 or (bands and array.shape[2] != bands):
+        expected = f"(height, width, {bands}), one band per class" if bands else "(height, width)"
+        raise DataError(f"mask {name} has shape {array.shape}", expected=expected)
     if array.dtype.kind not in "bui":
         raise DataError(f"mask {name} has {array.dtype} values", expected="integers")
     if array.dtype.kind == "b" or array.dtype == np.uint8:

@@ -83,9 +83,11 @@ class DatasetReader:
     def inspect(self, record: Record) -> Inspection:
         """Return size and mask values of a pair."""
         image, mask = self._pair(record)
-        name = self._name(record)
-        pixels, numbers = checked_image(image, self.channels, name), as_numbers(np.asarray(mask), name)
+        name, bands = self._name(record), len(self.labels) if self.labels.overlapping else 0
+        pixels, numbers = checked_image(image, self.channels, name), as_numbers(np.asarray(mask), name, bands)
         _check_size((pixels.shape[0], pixels.shape[1]), numbers, name)
+        if bands:
+            to_train_ids(numbers, self.labels, f"of {name}")
         values = count_values(numbers)
         check_values(values, self.labels, name)
         return Inspection((pixels.shape[0], pixels.shape[1]), values)
@@ -165,7 +167,7 @@ def checked_image(image: Any, channels: int, name: str) -> Array:
 
 
 def checked_mask(mask: Any, size: tuple[int, int], labels: LabelMap, name: str) -> Array:
-    """Return a mask as train ids (H, W) of uint8 or uint16.
+    """Return a mask as train ids (H, W) of uint8 or uint16; (H, W, classes) for overlapping classes.
 
     Args:
         mask: array, tensor on the CPU or PIL image of integers.
@@ -176,13 +178,13 @@ def checked_mask(mask: Any, size: tuple[int, int], labels: LabelMap, name: str) 
     Raises:
         DataError: if it has another type, another size than its image, or an unknown value.
     """
-    numbers = as_numbers(np.asarray(mask), name)
+    numbers = as_numbers(np.asarray(mask), name, len(labels) if labels.overlapping else 0)
     _check_size(size, numbers, name)
     return to_train_ids(numbers, labels, f"of {name}")
 
 
 def _check_size(image: tuple[int, int], mask: Array, name: str) -> None:
-    if mask.shape != image:
+    if mask.shape[:2] != image:
         raise DataError(
             f"the mask of {name} is {mask.shape[0]}x{mask.shape[1]} and its image {image[0]}x{image[1]}",
             expected="the same height and width",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from xseg.data.label_files import classes_of, label_file
 from xseg.data.layout import LabelOptions
-from xseg.data.masks.binary import BinaryMasks, ClassFileMasks
+from xseg.data.masks.binary import BandMasks, BinaryMasks, ClassFileMasks
 from xseg.data.masks.colors import ColorMasks, discover_colors
 from xseg.data.masks.numbers import mask_of, read_index_mask
 from xseg.data.options import DataOptions
@@ -90,6 +90,10 @@ def decoder_of(known: LabelMap, labels: LabelOptions) -> MaskDecoder:
     Raises:
         ConfigError: if colours are too close for the tolerance.
     """
+    if known.overlapping:
+        if labels.encoding not in ("files", "bands"):
+            raise ConfigError(f"encoding={labels.encoding!r} with overlapping classes", expected="files or bands")
+        return BandMasks(known, labels.tolerance)
     if labels.encoding == "binary":
         return BinaryMasks(known, labels.tolerance)
     if labels.encoding == "color":

@@ -93,7 +93,7 @@ class CheckedReader:
         if missing or not hasattr(reader, "labels"):
             missing = [*missing, *([] if hasattr(reader, "labels") else ["labels"])]
             raise ConfigError(f"{name} has no {' and no '.join(missing)}", expected="labels, records and read")
-        self.labels = _label_map(reader.labels, name)
+        self.labels = _label_map(reader.labels, name, options)
         self.channels = int(getattr(reader, "channels", channels))
 
     def __reduce__(self) -> tuple[Callable[..., Reader], tuple[Any, ...]]:
@@ -121,7 +121,7 @@ class CheckedReader:
         image = checked_image(sample.image, self.channels, name)
         if sample.mask is None:
             return Sample(record.name, image, None)
-        numbers = LabelMap(self.labels.names, self.labels.colors, self.labels.ignore_index)  # of train ids
+        numbers = replace(self.labels, raw_ids=(), ignored_raw_ids=())  # of train ids
         mask = checked_mask(sample.mask, (image.shape[0], image.shape[1]), numbers, name)
         return Sample(record.name, image, mask)
 
@@ -155,7 +155,7 @@ def _dataset_reader(make: Callable[..., Any], options: DataOptions, name: str) -
         classes = getattr(make, "classes", None) or getattr(dataset_of(plan.names[0]), "classes", None)
         if classes is None:
             raise DataError(f"{name} has no classes", expected="class names", remedy="set layout.labels.classes")
-        known = _label_map(classes, name)
+        known = _label_map(classes, name, options)
     return DatasetReader(
         dataset_of, known, channels=options.channels, splits=plan, name=name, remake=(create, (options,))
     )
@@ -193,9 +193,10 @@ def _arguments(made: Callable[..., Any], options: DataOptions, name: str, *, pos
     return arguments
 
 
-def _label_map(classes: Any, name: str) -> LabelMap:
+def _label_map(classes: Any, name: str, options: DataOptions | None) -> LabelMap:
+    overlapping = options is not None and options.layout.labels.overlapping
     if isinstance(classes, LabelMap):
-        return classes
+        return replace(classes, overlapping=classes.overlapping or overlapping)
     if isinstance(classes, list | tuple) and all(isinstance(entry, str) for entry in classes):
-        return LabelMap(tuple(classes))
+        return LabelMap(tuple(classes), overlapping=overlapping)
     raise ConfigError(f"{name} has {type(classes).__name__} as classes", expected="a LabelMap or a list of names")

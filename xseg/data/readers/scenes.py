@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+from xseg.data.generated import overlapping
+from xseg.data.generated.overlapping import overlapping_scene
 from xseg.data.generated.scenes import LABELS, scene, scene_key
 from xseg.data.options import DataOptions
+from xseg.data.readers.variants import variant_of
 from xseg.data.sample import Inspection, Record, Sample
 from xseg.errors import ConfigError
 from xseg.labels.label_map import LabelMap
@@ -43,7 +46,8 @@ class ScenesReader:
     def read(self, record: Record) -> Sample:
         """Draw a scene."""
         split = cast("Split", record.image.parts[0])
-        image, mask = scene(scene_key(self.seed, split, int(record.name)), *self.size)
+        draw = overlapping_scene if self.labels.overlapping else scene
+        image, mask = draw(scene_key(self.seed, split, int(record.name)), *self.size)
         return Sample(record.name, image, mask)
 
     def inspect(self, record: Record) -> Inspection:  # noqa: ARG002 - all scenes have the same size
@@ -56,4 +60,5 @@ def create(options: DataOptions) -> ScenesReader:
     if options.channels != 3:
         raise ConfigError(f"channels={options.channels} for generated scenes", expected="3")
     scenes = options.layout.scenes
-    return ScenesReader(size=scenes.size, counts=scenes.counts, seed=scenes.seed)
+    labels = variant_of(options, {"street": LABELS, "overlapping": overlapping.LABELS})
+    return ScenesReader(size=scenes.size, counts=scenes.counts, seed=scenes.seed, labels=labels)

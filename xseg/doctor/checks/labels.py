@@ -29,6 +29,8 @@ def all_ignored(summary: DataSummary) -> Iterator[Finding]:
         if not empty or binary(masks, summary.labels, split) is not None:
             continue
         whole = len(empty) == len(masks)
+        if summary.labels.overlapping and not whole:
+            continue  # images without any class
         numbers = sorted(set().union(*(mask.values for _, mask in empty)))
         severity: Severity = "error" if whole else "warning"
         title = f"masks with only ignored pixels: {len(empty)} of {len(masks)} (values {numbers})"
@@ -36,6 +38,8 @@ def all_ignored(summary: DataSummary) -> Iterator[Finding]:
         if whole:
             title = f"all mask pixels of the {split} split are ignored (values {numbers})"
             remedy = "check raw_ids and ignored_raw_ids"
+            if summary.labels.overlapping:
+                remedy = "if this value marks a class, set layout.labels.ignore_index to another one"
         places = first_places((pair.mask_path, "") for pair, _ in empty)
         yield Finding("ignored-masks", severity, split, title, remedy, len(empty), places)
 
@@ -43,7 +47,7 @@ def all_ignored(summary: DataSummary) -> Iterator[Finding]:
 def ignore_share(summary: DataSummary) -> Iterator[Finding]:
     """Find splits in which more than half of the pixels are ignored."""
     train_ids, ignore = summary.train_ids(), summary.labels.ignore_index
-    for split, found in summary.splits.items():
+    for split, found in summary.splits.items() if not summary.labels.overlapping else ():
         values = found.values()
         total, ignored = sum(values.values()), sum(n for v, n in values.items() if train_ids[v] == ignore)
         if total and IGNORED < ignored / total < 1 and binary(list(found.masks()), summary.labels, split) is None:
@@ -55,7 +59,7 @@ def ignore_share(summary: DataSummary) -> Iterator[Finding]:
 
 def constant(summary: DataSummary) -> Iterator[Finding]:
     """Find masks with a single class."""
-    for split, found in summary.splits.items():
+    for split, found in summary.splits.items() if not summary.labels.overlapping else ():
         masks = list(found.masks())
         flat = [(p, m) for p, m in masks if len(m.values) == 1 and not m.unknown and _labelled(m, summary)]
         numbers = {number for _, mask in flat for number in mask.values}
