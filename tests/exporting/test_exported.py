@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from xseg.exporting.formats import FORMATS
 from xseg.exporting.graph import ImageGraph
 from xseg.exporting.options import GraphOptions
 from xseg.images.normalization import Normalization
+from xseg.labels.decision import Decision
 from xseg.labels.label_map import LabelMap
 from xseg.models.build import build_model
 from xseg.models.coarse import CoarseNetwork
@@ -122,6 +124,72 @@ def test_a_threshold_decides_between_two_classes(settled, waves, image, threshol
     assert np.array_equal(mask[clear], (second >= threshold)[clear])
 
 
+@pytest.mark.parametrize("name", ["onnx", "openvino", pytest.param("pt2", marks=pytest.mark.slow), "torchscript"])
+def test_overlapping_classes_leave_as_one_band_each(settled, waves, image, name, tmp_path):
+    form = FORMATS[name]
+    if form.missing_packages():
+        pytest.skip(f"needs {form.missing_packages()}")
+    thresholds = tuple(np.linspace(0.2, 0.8, 9).tolist())
+    model = replace(bundle(settled, waves, classes=9), task="multilabel", thresholds=thresholds)
+    ours = xseg.Predictor.from_bundle(model)(image)
+    file = tmp_path / f"m{form.suffix}"
+    export_model(model, file, format=name, options=GraphOptions(threshold=("a=0.4",)))
+    export = read_export(file)
+    (bands,) = export.model._session(torch.from_numpy(image)[None])
+    assert (bands.dtype, bands.shape) == (torch.uint8, (1, 70, 85, 9))
+    near = np.abs(np.moveaxis(ours.probabilities, 0, -1) - np.array([0.4, *thresholds[1:]])) < 1e-3
+    wanted = np.moveaxis(ours.probabilities, 0, -1) >= np.array([0.4, *thresholds[1:]], np.float32)
+    assert np.array_equal(bands[0].numpy()[~near], wanted[~near])
+    assert export.decision == Decision(True, (0.4, *thresholds[1:]))
+    read = xseg.load(file)(image)
+    assert np.array_equal(read.mask[~near], wanted[~near])
+    assert read.pixels == dict(zip("abcdefghi", read.mask.sum((0, 1)).tolist(), strict=True))
+    assert xseg.load(file, tile=64)(image).mask.shape == (70, 85, 9)
+
+
+@pytest.mark.parametrize("result", ["probabilities", "logits"])
+def test_scores_of_overlapping_classes_give_any_threshold(settled, waves, image, result, tmp_path):
+    model = replace(bundle(settled, waves), task="multilabel", thresholds=(0.2, 0.4, 0.6))
+    ours, file = xseg.Predictor.from_bundle(model)(image), tmp_path / "m.torchscript"
+    export_model(model, file, format="torchscript", options=GraphOptions(result=result))
+    read = xseg.load(file)(image)
+    np.testing.assert_allclose(read.probabilities, ours.probabilities, atol=1e-4)
+    assert np.mean(read.mask == ours.mask) > 0.999
+    higher = xseg.load(file, threshold={"a": 0.9})(image)
+    assert np.array_equal(higher.mask[..., 0], read.probabilities[0] >= np.float32(0.9))
+    with pytest.raises(ConfigError, match=r"result=confidence for overlapping classes; expected labels, prob"):
+        export_model(model, file, format="torchscript", options=GraphOptions(result="confidence"))
+
+
+def test_the_stored_threshold_leaves_with_the_model(settled, waves, image, tmp_path):
+    two = replace(bundle(settled, waves, classes=2), thresholds=(0.3,))
+    second = xseg.Predictor.from_bundle(two)(image).probabilities[1]
+    for result in ("labels", "confidence", "probabilities"):
+        file = tmp_path / f"{result}.torchscript"
+        export_model(two, file, format="torchscript", options=GraphOptions(result=result))
+        assert read_export(file).decision == Decision(thresholds=(0.3,))
+        clear = np.abs(second - 0.3) > 1e-4
+        assert np.array_equal(xseg.load(file)(image).mask[clear], (second >= 0.3)[clear])
+        if result == "labels":
+            with pytest.raises(ConfigError, match=r"threshold=0.6 for an export of labels; expected an export with"):
+                xseg.load(file, threshold=0.6)
+        else:
+            clear = np.abs(second - 0.6) > 1e-4
+            assert np.array_equal(xseg.load(file, threshold=0.6)(image).mask[clear], (second >= 0.6)[clear])
+
+
+def test_a_threshold_of_the_graph_keeps_what_is_certain_and_everything(settled, waves, image, tmp_path):
+    two = bundle(settled, waves, classes=2)
+    second = xseg.Predictor.from_bundle(two)(image).probabilities[1]
+    masks = {}
+    for threshold in (0.0, 1.0):
+        file = tmp_path / f"{threshold}.torchscript"
+        export_model(two, file, format="torchscript", options=GraphOptions(threshold=threshold))
+        masks[threshold] = xseg.load(file)(image).mask
+    assert masks[0.0].all()
+    assert not masks[1.0][second < 0.9999].any()
+
+
 def test_an_unet_is_padded_inside_the_graph(settled, waves, image, tmp_path):
     unet = bundle(settled, waves, architecture="unet", depth=4, output_stride=16)
     export_model(unet, tmp_path / "m.torchscript", format="torchscript")
@@ -169,7 +237,7 @@ def test_wrong_options_are_one_line_before_any_work(three, tmp_path):
         export_model(three, tmp_path / "m.bin", format="onnx")
     with pytest.raises(ConfigError, match=r"format='tflite'; expected one of onnx, openvino, pt2, torchscript"):
         export_model(three, tmp_path / "m.tflite", format="tflite")
-    with pytest.raises(ConfigError, match=r"threshold=0.5 for 3 classes; expected a model with two classes"):
+    with pytest.raises(ConfigError, match=r"threshold=0.5 for 3 exclusive classes; expected a model with two classes"):
         export_model(three, tmp_path / "m.pt2", format="pt2", options=GraphOptions(threshold=0.5))
     deep = Bundle(three.model, three.labels, Normalization.for_channels(3, 65535.0))
     with pytest.raises(

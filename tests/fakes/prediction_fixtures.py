@@ -14,6 +14,7 @@ from torch import nn
 from xseg.images.normalization import Normalization
 from xseg.inference.options import InferenceOptions
 from xseg.inference.predictor import Predictor
+from xseg.labels.decision import PLAIN, Decision
 from xseg.labels.label_map import LabelMap
 
 LABELS = LabelMap(("red", "green", "blue"), ((200, 0, 0), (0, 180, 0), (0, 0, 220)))
@@ -46,6 +47,7 @@ class FakeBundle:
     model: nn.Module
     labels: LabelMap
     normalization: Normalization
+    decision: Decision = PLAIN
 
 
 @pytest.fixture

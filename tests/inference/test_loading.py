@@ -15,6 +15,7 @@ from xseg.inference import memory
 from xseg.inference.loading import Ensemble, load
 from xseg.inference.options import InferenceOptions
 from xseg.inference.tiling import Tiling
+from xseg.labels.decision import Decision
 from xseg.labels.label_map import LabelMap
 from xseg.models.build import build_model
 from xseg.models.config import ModelConfig
@@ -161,3 +162,32 @@ def test_an_export_says_the_context_that_its_tiles_need(models, tmp_path):
     export_model(bundle, tmp_path / "m.torchscript", format="torchscript", advice={"overlap": 64})
     model = load(tmp_path / "m.torchscript").model
     assert memory.choose_tiling(model, 9000, 9000, channels=3, tile=513) == Tiling(513, 64)
+
+
+def identity(decision, options=None, classes=3):
+    return xseg.Predictor(
+        nn.Sequential(nn.Identity(), nn.Conv2d(3, classes, 1, bias=False)),
+        labels=LabelMap(("road", "sky", "tree")[:classes]),
+        normalization=Normalization(),
+        options=options or InferenceOptions(device="cpu"),
+        decision=decision,
+    )
+
+
+@pytest.mark.parametrize("options", [{}, {"tile": 33, "overlap": 8}], ids=str)
+def test_thresholds_of_an_ensemble_are_the_means_of_its_members(image, options):
+    chosen = InferenceOptions(device="cpu", **options)
+    rules = [Decision(True, (0.2, 0.4, 0.6)), Decision(True, (0.4, 0.6, 0.8)), Decision(True)]
+    ensemble = Ensemble([identity(rule, chosen) for rule in rules])
+    assert ensemble.decision.thresholds == pytest.approx((1.1 / 3, 0.5, 1.9 / 3))
+    prediction = ensemble(image)
+    limits = np.array(ensemble.decision.thresholds, np.float32)
+    assert np.array_equal(prediction.mask, np.moveaxis(prediction.probabilities, 0, -1) >= limits)
+    requested = InferenceOptions(device="cpu", threshold=("0.7",), **options)
+    assert Ensemble([identity(rule, requested) for rule in rules]).decision == Decision(True, (0.7, 0.7, 0.7))
+    assert Ensemble([identity(Decision(), chosen, 2)] * 2).decision == Decision()
+
+
+def test_exclusive_and_overlapping_classes_are_no_ensemble():
+    with pytest.raises(ConfigError, match="different tasks: exclusive / overlapping; expected the same tasks"):
+        Ensemble([identity(Decision()), identity(Decision(overlapping=True))])

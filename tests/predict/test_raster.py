@@ -14,6 +14,7 @@ from xseg.images.normalization import Normalization
 from xseg.inference import accumulator
 from xseg.inference.options import InferenceOptions
 from xseg.inference.tiling import Tiling
+from xseg.labels.decision import PLAIN
 from xseg.labels.label_map import LabelMap
 from xseg.predict import geotiff
 from xseg.predict.outputs.overlay import raster_overlay
@@ -43,6 +44,8 @@ class BrightestChannel(nn.Module):
 
 class Predictor:
     """Runs the model on raw pixels and remembers how many tiles it saw."""
+
+    decision = PLAIN
 
     def __init__(self, labels=LABELS, normalization=None):
         self.labels, self.normalization = labels, normalization or Normalization()

@@ -18,6 +18,7 @@ from xseg.errors import ConfigError, WeightsError, XsegError
 from xseg.files.objects import is_class_path
 from xseg.files.serialization import from_plain
 from xseg.images.normalization import Normalization
+from xseg.labels.decision import Decision
 from xseg.labels.label_map import NO_LABEL, LabelMap
 from xseg.models.architectures import ArchitectureArgument, resolve_architecture
 from xseg.models.build import build_model
@@ -101,6 +102,11 @@ class Bundle(Generic[Network]):
                 f"{len(numbers)} thresholds of a model for {self.task} into {classes} classes", expected=expected
             )
         object.__setattr__(self, "thresholds", tuple(map(float, numbers)))
+
+    @property
+    def decision(self) -> Decision:
+        """Rule for probabilities and labels of a segmentation model."""
+        return Decision(self.task == "multilabel", self.thresholds)
 
 
 def save_bundle(bundle: Bundle[SegmentationModel | XceptionClassifier], directory: PathArgument) -> Path:

@@ -25,6 +25,7 @@ from xseg.exporting.proof import Case, graph_input, prove
 from xseg.files.atomic import write_text
 from xseg.files.serialization import from_plain
 from xseg.images.normalization import Normalization
+from xseg.labels.decision import Decision
 from xseg.labels.label_map import LabelMap
 from xseg.models.coarse import CoarseNetwork
 from xseg.models.segmentation import SegmentationModel
@@ -71,13 +72,18 @@ def export_model(
         raise ConfigError(f"output={target} for format={format}", expected=f"a name that ends in {form.suffix}")
     form.require_packages(f"--format {format}")
     model = bundle.model.cpu().eval()
-    graph = ImageGraph(CoarseNetwork(model), bundle.normalization, classes=len(bundle.labels), options=options)
+    decision = bundle.decision.requested(options.threshold, bundle.labels)
+    graph = ImageGraph(
+        CoarseNetwork(model), bundle.normalization, decision, classes=len(bundle.labels), options=options
+    )
     count, height, width = (1, *options.size) if options.size else EXAMPLE
     example = graph_input(
         torch.zeros(count, height, width, bundle.normalization.channels), bundle.normalization, options
     )
     free = () if options.size else (0, 1, 2) if options.layout == "nhwc" else (0, 2, 3)
-    metadata = {name: json.dumps(value) for name, value in {**_describe(bundle, options), **(advice or {})}.items()}
+    metadata = {
+        name: json.dumps(value) for name, value in {**_describe(bundle, options, decision), **(advice or {})}.items()
+    }
     program = Program(graph, example, free, options.outputs, computes_sizes=not options.size, metadata=metadata)
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".export-", dir=target.parent) as folder:
@@ -90,7 +96,7 @@ def export_model(
                 f"{type(error).__name__}: {str(error).partition(chr(10))[0]}",
                 remedy="try another --format, or a fixed --size",
             ) from error
-        cases = prove(form.read(fresh, "float32"), model, bundle.normalization, options, images)
+        cases = prove(form.read(fresh, "float32"), model, bundle.normalization, options, images, decision=decision)
         proof = {"xseg_version": __version__, "format": format, "cases": [asdict(case) for case in cases]}
         write_text(target.with_suffix(".proof.json"), json.dumps(proof, indent=2) + "\n")
         for file in sorted(Path(folder).iterdir(), key=lambda file: file.suffix == form.suffix):
@@ -98,7 +104,7 @@ def export_model(
     return cases
 
 
-def _describe(bundle: Bundle[SegmentationModel], options: GraphOptions) -> dict[str, Any]:
+def _describe(bundle: Bundle[SegmentationModel], options: GraphOptions, decision: Decision) -> dict[str, Any]:
     config = bundle.model.config
     return {
         "xseg_version": __version__,
@@ -113,6 +119,7 @@ def _describe(bundle: Bundle[SegmentationModel], options: GraphOptions) -> dict[
         "weights_digest": fingerprint(bundle.model),
         "licence": bundle.provenance.get("licence", bundle.provenance.get("license")),
         **asdict(options),
+        **asdict(decision),
     }
 
 
@@ -131,19 +138,27 @@ class ExportedModel(nn.Module):
         classes: number of classes.
         options: what the graph takes and gives.
         context: radius of the effective receptive field of the network in pixels.
+        overlapping: whether a pixel may have several classes.
     """
 
     def __init__(
-        self, session: Session, *, maximum: float, classes: int, options: GraphOptions, context: int = 0
+        self,
+        session: Session,
+        *,
+        maximum: float,
+        classes: int,
+        options: GraphOptions,
+        context: int = 0,
+        overlapping: bool = False,
     ) -> None:
         super().__init__()
         self.context = context
-        self._session, self._classes, self._options = session, classes, options
+        self._session, self._classes, self._options, self._overlapping = session, classes, options, overlapping
         self._stored = Normalization((0.0,), (1.0,), maximum)
         self.place = nn.Parameter(torch.zeros(()), requires_grad=False)  # device and type, as other models have
 
     def forward(self, images: Tensor) -> Tensor:
-        """Score images (N, C, H, W), 0 to 1: (N, classes, H, W) float32, whose softmax are the file's probabilities.
+        """Score images (N, C, H, W), 0 to 1: (N, classes, H, W) float32, which give the file's probabilities.
 
         Raises:
             ShapeError: if an image is larger than the fixed size of the file.
@@ -166,6 +181,9 @@ class ExportedModel(nn.Module):
         outputs = self._session(graph_input(stored, self._stored, self._options))
         if self._options.result == "logits":
             return outputs[0]
+        if self._overlapping:
+            shares = outputs[0].permute(0, 3, 1, 2) if self._options.result == "labels" else outputs[0]
+            return torch.logit(shares.float()).clamp(-CERTAIN, CERTAIN)
         if self._options.result == "probabilities":
             return outputs[0].clamp_min(1e-30).log()
         chosen = nn.functional.one_hot(outputs[0].long(), self._classes).permute(0, 3, 1, 2).float()
@@ -183,12 +201,14 @@ class Export:
     Args:
         model: the model.
         labels: its classes.
+        decision: its rule for labels.
         normalization: scale of the stored values.
         metadata: values that the file stores.
     """
 
     model: ExportedModel
     labels: LabelMap
+    decision: Decision
     normalization: Normalization
     metadata: Mapping[str, Any]
 
@@ -207,8 +227,9 @@ def read_export(source: PathArgument) -> Export:
         values = {name: json.loads(text) for name, text in form.metadata(path).items()}
         names, colors = tuple(values["class_names"]), tuple(tuple(color) for color in values["palette"])
         labels = LabelMap(names, colors, values["ignore_index"])
-        chosen = {name: values[name] for name in GraphOptions.__dataclass_fields__}
+        chosen = {name: values[name] for name in GraphOptions.__dataclass_fields__ if name != "threshold"}
         options = from_plain(GraphOptions, chosen, "options")
+        decision = Decision(bool(values.get("overlapping")), tuple(values.get("thresholds", ())))
         channels, maximum = int(values["channels"]), float(values["maximum"])
     except Exception as error:
         raise WeightsError(
@@ -219,6 +240,6 @@ def read_export(source: PathArgument) -> Export:
         session = form.read(path, "float32")
     except Exception as error:
         raise WeightsError(f"{path} cannot be read: {str(error).partition(chr(10))[0]}") from error
-    context = int(values.get("overlap", 0)) // 2
-    model = ExportedModel(session, maximum=maximum, classes=len(labels), options=options, context=context)
-    return Export(model, labels, Normalization((0.0,) * channels, (1.0,) * channels, maximum), values)
+    numbers = {"context": int(values.get("overlap", 0)) // 2, "classes": len(labels)}
+    model = ExportedModel(session, maximum=maximum, options=options, overlapping=decision.overlapping, **numbers)
+    return Export(model, labels, decision, Normalization((0.0,) * channels, (1.0,) * channels, maximum), values)

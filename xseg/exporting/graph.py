@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from xseg.errors import ConfigError
 from xseg.exporting.options import GraphOptions
 from xseg.images.normalization import Normalization
+from xseg.labels.decision import PLAIN, Decision
 from xseg.models.coarse import SMALLEST, CoarseNetwork
 from xseg.nn.resize import padded_size
 
@@ -22,6 +23,7 @@ class ImageGraph(nn.Module):
     Args:
         network: model up to its coarse scores, sharing the weights of the model.
         normalization: normalisation of stored values.
+        decision: rule for probabilities and labels.
         classes: number of classes.
         options: input and output of the graph.
 
@@ -30,30 +32,35 @@ class ImageGraph(nn.Module):
     """
 
     def __init__(
-        self, network: CoarseNetwork, normalization: Normalization, *, classes: int, options: GraphOptions
+        self,
+        network: CoarseNetwork,
+        normalization: Normalization,
+        decision: Decision = PLAIN,
+        *,
+        classes: int,
+        options: GraphOptions,
     ) -> None:
         super().__init__()
         if options.input == "uint8" and normalization.maximum > 255:
             raise ConfigError(
                 f"input=uint8 for a model of images up to {normalization.maximum:g}", expected="input=float or unit"
             )
-        if options.threshold is not None and classes != 2:
-            raise ConfigError(
-                f"threshold={options.threshold} for {classes} classes", expected="a model with two classes"
-            )
+        if options.result == "confidence" and decision.overlapping:
+            raise ConfigError("result=confidence for overlapping classes", expected="labels, probabilities or logits")
         self.network = network
         self.classes, self.chunk = classes, CHUNK
         self.result = str(options.result)
         self.channels_last = options.layout == "nhwc"
         self.fixed = len(options.size) == 2
-        # Smallest difference of logits for the label 1: its sigmoid is the probability.
-        self.margin = 0.0 if options.threshold is None else float(torch.logit(torch.tensor(options.threshold).double()))
+        self.overlapping, self.plain = decision.overlapping, decision.plain
         self.smallest, self.multiple = max(network.smallest, SMALLEST), network.multiple
         maximum = 1.0 if options.input == "unit" else normalization.maximum
         mean = torch.tensor(normalization.mean, dtype=torch.float64)
         std = torch.tensor(normalization.std, dtype=torch.float64)
         self.scale: Tensor
         self.shift: Tensor
+        self.limits: Tensor
+        self.register_buffer("limits", torch.from_numpy(decision.limits(classes))[:, None, None])
         self.register_buffer("scale", (1 / (std * maximum)).float()[:, None, None])
         self.register_buffer("shift", (-mean / std).float()[:, None, None])
         self.eval()
@@ -65,8 +72,9 @@ class ImageGraph(nn.Module):
             images: images with the layout and values of the options, (N, H, W, C) or (N, C, H, W).
 
         Returns:
-            Labels (N, H, W), uint8 up to 256 classes, else int32; for "confidence" also their probabilities (N, H, W)
-            float32. Or probabilities or logits (N, classes, H, W) float32.
+            Labels (N, H, W), uint8 up to 256 classes, else int32, or (N, H, W, classes) uint8 for overlapping classes;
+            for "confidence" also their probabilities (N, H, W) float32. Or probabilities or logits (N, classes, H, W)
+            float32.
         """
         if self.channels_last:
             images = images.permute(0, 3, 1, 2)
@@ -83,7 +91,10 @@ class ImageGraph(nn.Module):
         if self.result == "logits":
             return [self._cropped(_resized(coarse, rows, columns), height, width)]
         if self.result == "probabilities":
-            return [self._cropped(_resized(coarse, rows, columns).softmax(1), height, width)]
+            scores = _resized(coarse, rows, columns)
+            return [self._cropped(scores.sigmoid() if self.overlapping else scores.softmax(1), height, width)]
+        if self.overlapping:
+            return [self._cropped(self._bands(coarse, rows, columns), height, width).permute(0, 2, 3, 1)]
         labels, confidence = self._labels(coarse, rows, columns)
         labels = self._cropped(labels, height, width)
         if self.result == "confidence":
@@ -108,13 +119,20 @@ class ImageGraph(nn.Module):
         maps = maps.index_select(-2, torch.arange(height, device=maps.device))
         return maps.index_select(-1, torch.arange(width, device=maps.device))
 
+    def _bands(self, coarse: Tensor, rows: int, columns: int) -> Tensor:
+        """Return 0 or 1 for each of overlapping classes, (N, classes, H, W) uint8, `CHUNK` classes at a time."""
+        bands: list[Tensor] = []
+        for start in range(0, self.classes, self.chunk):
+            part = _resized(coarse[:, start : start + self.chunk], rows, columns).sigmoid()
+            bands.append((part >= self.limits[start : start + self.chunk]).to(torch.uint8))
+        return torch.cat(bands, 1)
+
     def _labels(self, coarse: Tensor, rows: int, columns: int) -> tuple[Tensor, Tensor]:
         """Return labels and their probabilities, `CHUNK` classes at a time to save memory."""
         first = _resized(coarse[:, : self.chunk], rows, columns)
-        if self.margin != 0.0:
-            second = first[:, 1] - first[:, 0]
-            chosen = second >= self.margin
-            probability = torch.sigmoid(second)
+        if not self.plain:
+            probability = torch.sigmoid(first[:, 1] - first[:, 0])  # of the second of two classes
+            chosen = probability >= self.limits
             return chosen.to(torch.uint8), torch.where(chosen, probability, 1 - probability)
         best, labels = first.max(1)
         total = best

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
 from xseg.errors import ConfigError
+from xseg.labels.decision import threshold_texts
 
 FormatName: TypeAlias = Literal["onnx", "openvino", "pt2", "torchscript"]
 InputKind: TypeAlias = Literal["uint8", "float", "unit"]
@@ -19,12 +20,13 @@ class GraphOptions:
 
     Args:
         input: values of the images: uint8 (0 to 255), float (stored values as float32), or unit (float32 from 0 to 1).
-        result: labels (the best class of every pixel); confidence (labels and their probabilities); probabilities of
-            all classes; or logits of all classes.
+        result: labels (the class of every pixel, or 0 or 1 for each of overlapping classes); confidence (labels and
+            their probabilities); probabilities of all classes; or logits of all classes.
         layout: order of the image axes: nhwc or nchw. Scores of all classes are always (N, classes, H, W).
         size: fixed rows and columns of the images, one image at a time; by default any number and size.
-        threshold: smallest probability of the second of two classes to become the label, above 0 and below 1; by
-            default the more probable class.
+        threshold: lowest probability, 0 to 1, at which a pixel has a class, for a model with two classes (its second
+            one) or with overlapping classes (all of them, or each one as NAME=NUMBER); by default the thresholds
+            stored with the model.
 
     Raises:
         ConfigError: if a value is out of range.
@@ -34,7 +36,7 @@ class GraphOptions:
     result: Result = "labels"
     layout: Layout = "nhwc"
     size: tuple[int, ...] = ()
-    threshold: float | None = None
+    threshold: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name, allowed in (("input", InputKind), ("result", Result), ("layout", Layout)):
@@ -43,11 +45,9 @@ class GraphOptions:
         object.__setattr__(self, "size", tuple(self.size))
         if self.size and (len(self.size) != 2 or min(self.size) < 1):
             raise ConfigError(f"size={self.size}", expected="rows and columns of 1 or more")
-        if self.threshold is not None:
-            if not 0 < self.threshold < 1:
-                raise ConfigError(f"threshold={self.threshold}", expected="above 0 and below 1")
-            if self.result not in ("labels", "confidence"):
-                raise ConfigError(f"threshold with result={self.result}", expected="result=labels or confidence")
+        object.__setattr__(self, "threshold", threshold_texts(self.threshold))
+        if self.threshold and self.result not in ("labels", "confidence"):
+            raise ConfigError(f"threshold with result={self.result}", expected="result=labels or confidence")
 
     @property
     def outputs(self) -> tuple[str, ...]:

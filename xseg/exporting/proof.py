@@ -16,6 +16,7 @@ from xseg.exporting.format import Session
 from xseg.exporting.options import GraphOptions
 from xseg.exporting.verify import TOLERANCES
 from xseg.images.normalization import Normalization
+from xseg.labels.decision import PLAIN, Decision
 from xseg.models.coarse import SMALLEST
 
 SIZES = ((97, 129), (64, 80), (33, 50), (20, 31), (130, 67))  # odd, even, and smaller than the encoders allow
@@ -58,6 +59,8 @@ def prove(
     normalization: Normalization,
     options: GraphOptions,
     images: Iterable[tuple[str, NDArray[np.float32]]] = (),
+    *,
+    decision: Decision = PLAIN,
 ) -> list[Case]:
     """Compare what was read from a file with the model itself, in float32.
 
@@ -67,6 +70,7 @@ def prove(
         normalization: normalisation of the model's input.
         options: options of the export.
         images: names and stored values (H, W, C) of further images.
+        decision: rule for probabilities and labels.
 
     Raises:
         ConfigError: if the file differs by more than rounding.
@@ -75,7 +79,7 @@ def prove(
     for name, image in [*test_images(options, normalization), *images]:
         logits = _reference(model, torch.from_numpy(image), normalization)
         outputs = session(graph_input(torch.from_numpy(image)[None], normalization, options))
-        difference, agreement = _compared(outputs, logits, options)
+        difference, agreement = _compared(outputs, logits, options, decision)
         cases.append(Case(name, (image.shape[0], image.shape[1]), difference, agreement))
         if not (difference <= TOLERANCES["float32"] and agreement >= AGREEMENT):
             raise ConfigError(
@@ -105,29 +109,41 @@ def _reference(model: nn.Module, image: Tensor, normalization: Normalization) ->
     return logits[:, :height, :width]
 
 
-def _compared(outputs: Sequence[Tensor], logits: Tensor, options: GraphOptions) -> tuple[float, float]:
+def _compared(
+    outputs: Sequence[Tensor], logits: Tensor, options: GraphOptions, decision: Decision
+) -> tuple[float, float]:
     """Return difference and agreement of a file's outputs for one image."""
     scale = max(float(logits.max() - logits.min()), 1e-30)
-    result, probabilities = outputs[0][0], logits.softmax(0)
+    result, probabilities = outputs[0][0], decision.batch_probabilities(logits[None])[0]
+    wanted_labels = _labels(probabilities, decision)
     if options.result in ("logits", "probabilities"):
         if result.shape != logits.shape or not bool(result.isfinite().all()):
             return float("inf"), 0.0
         wanted, scale = (logits, scale) if options.result == "logits" else (probabilities, 1.0)
-        agreement = float((result.argmax(0) == logits.argmax(0)).float().mean())
-        return float((result - wanted).abs().max()) / scale, agreement
-    labels = result.long()
-    if labels.shape != logits.shape[1:] or int(labels.max()) >= len(logits):
-        return float("inf"), 0.0
-    wanted_labels = logits.argmax(0)
-    best = logits.amax(0)
-    if options.threshold is not None:
-        wanted_labels = (probabilities[1] >= options.threshold).long()
-        odds = float(torch.logit(torch.tensor(options.threshold)))
-        logits = torch.stack([logits[0] + odds, logits[1]])
-        best = logits.amax(0)
-    chosen = logits.gather(0, labels[None])[0]
-    difference = float((best - chosen).max()) / scale
-    if options.result == "confidence":
-        wanted = probabilities.gather(0, labels[None])[0]
-        difference = max(difference, float((outputs[1][0] - wanted).abs().max()))
+        given = decision.batch_probabilities(result[None])[0] if options.result == "logits" else result
+        labels, difference = _labels(given, decision), float((result - wanted).abs().max()) / scale
+    else:
+        labels = result.long()
+        if labels.shape != wanted_labels.shape or int(labels.max()) >= (2 if decision.overlapping else len(logits)):
+            return float("inf"), 0.0
+        difference = float(_distance(logits, labels, decision).max()) / scale
+        if options.result == "confidence":
+            wanted = probabilities.gather(0, labels[None])[0]
+            difference = max(difference, float((outputs[1][0] - wanted).abs().max()))
     return difference, float((labels == wanted_labels).float().mean())
+
+
+def _labels(probabilities: Tensor, decision: Decision) -> Tensor:
+    return torch.from_numpy(decision.labels(probabilities.numpy()).astype(np.int64))
+
+
+def _distance(logits: Tensor, labels: Tensor, decision: Decision) -> Tensor:
+    """Return how far the logits of every pixel are from those that give its label; 0 if they do."""
+    if decision.plain:
+        return logits.amax(0) - logits.gather(0, labels[None])[0]
+    limits = torch.logit(torch.from_numpy(decision.limits(len(logits))), eps=1e-7)
+    if not decision.overlapping:
+        margin = logits[1] - logits[0] - limits
+    else:
+        margin = (logits - limits[:, None, None]).permute(1, 2, 0)
+    return torch.where(labels == (margin >= 0), 0.0, margin.abs())

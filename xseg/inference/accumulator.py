@@ -19,6 +19,7 @@ from xseg.errors import ShapeError
 from xseg.inference.prefetch import prefetch
 from xseg.inference.scores import Tiled
 from xseg.inference.tiling import Tile, TilePlan
+from xseg.labels.decision import PLAIN, Decision, label_type
 
 Run: TypeAlias = Callable[[NDArray[Any]], Tensor]
 
@@ -50,20 +51,22 @@ class Region:
         columns: columns of the image.
         probabilities: probabilities, (classes, h, w) float32; zeros in tiles without data.
         valid: whether each pixel has data, (h, w); None if all have data.
+        decision: rule for the labels.
     """
 
     rows: slice
     columns: slice
     probabilities: Tensor
     valid: NDArray[np.bool_] | None = None
+    decision: Decision = PLAIN
 
     def labels(self, nodata: int = 0) -> NDArray[Any]:
-        """Return the class of highest probability, (h, w) uint8, or uint16 above 256 classes; `nodata` without data."""
-        best = self.probabilities.max(dim=0).indices  # equals argmax, but is ten times as fast on a CPU
-        if len(self.probabilities) <= 256:
-            labels: NDArray[Any] = best.to(torch.uint8).cpu().numpy()
+        """Return the labels of every pixel; see `Decision.labels`; `nodata` without data."""
+        if self.decision.plain:  # equals argmax, but is ten times as fast on a CPU
+            best = self.probabilities.max(dim=0).indices
+            labels: NDArray[Any] = best.to(torch.int32).cpu().numpy().astype(label_type(len(self.probabilities)))
         else:
-            labels = best.to(torch.int32).cpu().numpy().astype(np.uint16)
+            labels = self.decision.labels(self.probabilities.cpu().numpy())
         if self.valid is not None:
             labels[~self.valid] = nodata
         return labels
@@ -87,6 +90,7 @@ def stream_regions(
     classes: int,
     batch_size: int = 1,
     device: torch.device | None = None,
+    decision: Decision = PLAIN,
 ) -> Generator[Region, None, None]:
     """Run a model over the tiles of an image, and read the next tiles in the meantime.
 
@@ -97,6 +101,7 @@ def stream_regions(
         classes: number of classes.
         batch_size: number of tiles per batch.
         device: device of the probabilities, needed if there may be tiles without data.
+        decision: rule for the labels.
 
     Yields:
         As many rectangles as the plan has tiles; together they cover each pixel of the image once.
@@ -124,11 +129,18 @@ def stream_regions(
             finished[:, : row.fade_in] += below[:, : row.fade_in, place]
             height = row.done - row.low
             below[:, : row.high - row.done, place] = finished[:, height:]
-            yield _region(item, finished[:, :height])
+            yield _region(item, finished[:, :height], decision)
 
 
 def tiled(
-    run: Run, image: NDArray[Any], plan: TilePlan, *, classes: int, batch_size: int = 1, probabilities: bool = False
+    run: Run,
+    image: NDArray[Any],
+    plan: TilePlan,
+    *,
+    classes: int,
+    batch_size: int = 1,
+    probabilities: bool = False,
+    decision: Decision = PLAIN,
 ) -> Tiled:
     """Predict an image in memory, tile by tile.
 
@@ -139,6 +151,7 @@ def tiled(
         classes: number of classes.
         batch_size: number of tiles per batch.
         probabilities: whether to keep the probabilities of all classes.
+        decision: rule for the labels.
 
     Raises:
         ShapeError: if the model returns other shapes, or the plan does not fit the image.
@@ -147,18 +160,18 @@ def tiled(
         raise ShapeError(
             f"an image of shape {image.shape}", expected=f"{plan.height}x{plan.width} pixels, as in the plan"
         )
-    labels = np.empty(image.shape[:2], np.uint8 if classes <= 256 else np.uint16)
+    labels = decision.empty(classes, plan.height, plan.width)
     averaged = np.empty((classes, *image.shape[:2]), np.float32) if probabilities else None
 
     def read(tile: Tile) -> TileInput:
         return TileInput(tile, image[tile.pixels])
 
-    for region in stream_regions(run, read, plan, classes=classes, batch_size=batch_size):
+    for region in stream_regions(run, read, plan, classes=classes, batch_size=batch_size, decision=decision):
         if averaged is None:
             labels[region.rows, region.columns] = region.labels()
         else:
             averaged[:, region.rows, region.columns] = region.probabilities.cpu().numpy()
-    return Tiled(labels if averaged is None else averaged.argmax(axis=0).astype(labels.dtype), averaged)
+    return Tiled(labels if averaged is None else decision.labels(averaged), averaged)
 
 
 def _run(
@@ -200,9 +213,9 @@ def _weighted(probabilities: Tensor, tile: Tile) -> Tensor:
     return probabilities[:, tile.row.counting, tile.column.counting] * down[:, None] * across
 
 
-def _region(item: TileInput, probabilities: Tensor) -> Region:
+def _region(item: TileInput, probabilities: Tensor, decision: Decision) -> Region:
     valid = item.valid
     if valid is not None:
         valid = valid[item.tile.row.counting, item.tile.column.counting]
         valid = valid[: probabilities.shape[1], : probabilities.shape[2]]
-    return Region(*item.tile.finished, probabilities, valid)
+    return Region(*item.tile.finished, probabilities, valid, decision)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from xseg.inference.scores import View, WholeImage
+from xseg.labels.decision import PLAIN, Decision
 from xseg.models.coarse import CoarseNetwork
 from xseg.nn.resize import resize
 
@@ -32,6 +33,7 @@ def averaged_probabilities(
     *,
     scales: Sequence[float] = (1.0,),
     flip: bool = False,
+    decision: Decision = PLAIN,
 ) -> Tensor:
     """Average class probabilities over scales and mirror images, at the size of the images.
 
@@ -41,9 +43,10 @@ def averaged_probabilities(
         images: normalised images, (N, C, H, W) float32.
         scales: scales of the images.
         flip: whether to use mirror images too.
+        decision: rule for the probabilities.
 
     Returns:
-        Probabilities, (N, classes, H, W) float32 on the device of the images, with sum 1 over the classes.
+        Probabilities, (N, classes, H, W) float32 on the device of the images.
     """
     height, width = images.shape[-2:]
     total: Tensor | None = None
@@ -51,7 +54,7 @@ def averaged_probabilities(
         if grid != size:
             logits = resize(logits, *grid)[..., : size[0], : size[1]]
         logits = logits.flip(-1) if mirrored else logits
-        probabilities = resize(logits, height, width).softmax(dim=1)
+        probabilities = decision.batch_probabilities(resize(logits, height, width))
         total = probabilities if total is None else total.add_(probabilities)
     if total is None:
         raise ValueError(f"scales={tuple(scales)}; expected one number above 0, or more")
@@ -65,6 +68,7 @@ def compute_scores(
     *,
     scales: Sequence[float] = (1.0,),
     flip: bool = False,
+    decision: Decision = PLAIN,
 ) -> list[WholeImage]:
     """Run a network on images of one size, at every scale and mirrored.
 
@@ -74,6 +78,7 @@ def compute_scores(
         images: normalised images, (N, C, H, W) float32.
         scales: one or more scales; 1.0 is the size of the images.
         flip: whether to use left-right mirror images at each scale too.
+        decision: rule for probabilities and labels.
 
     Returns:
         The scores of each image, before resizing to its size.
@@ -84,7 +89,7 @@ def compute_scores(
         arrays = logits.contiguous().cpu().numpy()
         for looks, array in zip(views, arrays, strict=True):
             looks.append(View(array, grid, size, mirrored))
-    return [WholeImage(tuple(looks), height, width) for looks in views]
+    return [WholeImage(tuple(looks), height, width, decision) for looks in views]
 
 
 def _views(

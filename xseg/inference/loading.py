@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields, replace
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -20,6 +21,7 @@ from xseg.inference.options import BackendOption, InferenceOptions, PrecisionOpt
 from xseg.inference.predictor import Predictor
 from xseg.inference.scores import WholeImage
 from xseg.inference.tiling import TileOption
+from xseg.labels.decision import Decision, ThresholdArgument, threshold_texts
 from xseg.models.architectures import ArchitectureArgument, resolve_architecture
 from xseg.types import OutputStride, PathArgument
 
@@ -27,7 +29,8 @@ from xseg.types import OutputStride, PathArgument
 class Ensemble(Predictor):
     """Averages the probabilities of several models, which take turns on each image or tile.
 
-    The models may differ in architecture, encoder, output stride and normalisation.
+    The models may differ in architecture, encoder, output stride and normalisation. The thresholds are the means of
+    those of the models.
 
     Args:
         members: predictors of the models, with the same options except those that an exported file fixes.
@@ -40,6 +43,7 @@ class Ensemble(Predictor):
         first = members[0]
         for number, other in enumerate(members[1:], start=2):
             for what, a, b in (
+                ("tasks", *("overlapping" if one.decision.overlapping else "exclusive" for one in (first, other))),
                 ("classes", ", ".join(first.labels.names), ", ".join(other.labels.names)),
                 ("image channels", first.normalization.channels, other.normalization.channels),
                 ("largest image values", first.normalization.maximum, other.normalization.maximum),
@@ -58,6 +62,7 @@ class Ensemble(Predictor):
             labels=first.labels,
             normalization=first.normalization,
             options=replace(options, tile=min(fixed, default=options.tile)),
+            decision=_mean_decision([member.decision for member in members], len(first.labels)),
         )
 
     @property
@@ -85,7 +90,17 @@ class Ensemble(Predictor):
     def whole(self, images: Sequence[NDArray[Any]]) -> list[WholeImage]:
         """Return the class scores of images of one size by all models; see `Predictor.whole`."""
         scores = zip(*(member.whole(images) for member in self.members), strict=True)
-        return [replace(parts[0], views=tuple(view for part in parts for view in part.views)) for parts in scores]
+        return [
+            replace(parts[0], views=sum((part.views for part in parts), ()), decision=self.decision) for parts in scores
+        ]
+
+
+def _mean_decision(decisions: Sequence[Decision], classes: int) -> Decision:
+    """Return the rule with the mean thresholds, if any rule has thresholds."""
+    if not any(decision.thresholds for decision in decisions):
+        return decisions[0]
+    columns = zip(*(decision.limits(classes).tolist() for decision in decisions), strict=True)
+    return replace(decisions[0], thresholds=tuple(map(fmean, columns)))
 
 
 @described_by(InferenceOptions)
@@ -102,20 +117,21 @@ def load(
     tile: TileOption = InferenceOptions.tile,
     overlap: int | None = InferenceOptions.overlap,
     architecture: ArchitectureArgument | None = InferenceOptions.architecture,
+    threshold: ThresholdArgument = InferenceOptions.threshold,
 ) -> Predictor:
     """Load a model for prediction.
 
     The `source` is a run directory, for its best epoch; a bundle directory; a Hugging Face Hub id "owner/name"; or a
     file of `xseg export`, which its own runtime computes in float32 on the CPU. A list of these, "A,B,C", or the folder
     of `xseg crossval` are an `Ensemble`. The other arguments are those of `xseg.inference.options.InferenceOptions`,
-    except that `architecture` may also be a class.
+    except that `architecture` may also be a class, and `threshold` a number or a dictionary of class names and numbers.
 
     Raises:
         ConfigError: if a value is out of range, the device does not exist, or the models of an ensemble do not fit.
         WeightsError: if there is no model, or it cannot be read.
     """
     name, decoder = (None, None) if architecture is None else resolve_architecture(architecture)
-    given = {**locals(), "architecture": None if decoder is None else name}
+    given = {**locals(), "architecture": None if decoder is None else name, "threshold": threshold_texts(threshold)}
     options = InferenceOptions(**{field.name: given[field.name] for field in fields(InferenceOptions)})
     members = [
         _load_export(member, options)
@@ -131,8 +147,14 @@ def _load_export(source: PathArgument, options: InferenceOptions) -> Predictor:
     if options.output_stride is not None:
         raise ConfigError(f"output_stride={options.output_stride} for an exported file", expected="that of the export")
     export = read_export(source)
+    if options.threshold and export.metadata["result"] == "labels":
+        got = f"threshold={' '.join(options.threshold)} for an export of labels"
+        raise ConfigError(got, expected="an export with --result confidence, probabilities or logits")
     tile, size = options.tile, export.metadata["size"]
     if tile == "auto" and size and size[0] == size[1]:
         tile = size[0]  # larger images go through by tiles, others whole
     options = replace(options, device="cpu", backend="torch", precision="float32", tile=tile)
-    return Predictor(export.model, labels=export.labels, normalization=export.normalization, options=options)
+    labels, normalization = export.labels, export.normalization
+    return Predictor(
+        export.model, labels=labels, normalization=normalization, options=options, decision=export.decision
+    )

@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias, get_args
 
 from xseg.errors import ConfigError
 from xseg.inference.tiling import TileOption, check_tiling
+from xseg.labels.decision import threshold_texts
 from xseg.types import OUTPUT_STRIDES, OutputStride
 
 BackendName: TypeAlias = Literal["torch", "openvino", "onnxruntime"]
@@ -34,6 +35,9 @@ class InferenceOptions:
         overlap: overlap of neighbouring tiles in pixels; by default the measured context of the model.
         architecture: class path of a decoder outside the package, path/to/file.py:Class, for a model that has one. Its
             code is run only if given here, never because a bundle names it.
+        threshold: lowest probability, 0 to 1, at which a pixel has a class, for a model with two classes (its second
+            one) or with overlapping classes (all of them, or each one as NAME=NUMBER); by default the thresholds
+            stored with the model.
 
     Raises:
         ConfigError: if a value is out of range.
@@ -49,11 +53,13 @@ class InferenceOptions:
     tile: TileOption = "auto"
     overlap: int | None = None
     architecture: str | None = None
+    threshold: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "scales", tuple(float(scale) for scale in self.scales))
         if not self.scales or not all(math.isfinite(scale) and scale > 0 for scale in self.scales):
             raise ConfigError(f"scales={self.scales}", expected="one number above 0, or more")
+        object.__setattr__(self, "threshold", threshold_texts(self.threshold))
         if self.batch_size < 1:
             raise ConfigError(f"batch_size={self.batch_size}", expected="1 or more")
         if self.output_stride is not None and self.output_stride not in OUTPUT_STRIDES:

@@ -22,10 +22,11 @@ class Prediction:
     """Prediction for one image.
 
     Args:
-        mask: train ids, (H, W) uint8, or uint16 for more than 256 classes.
+        mask: train ids, (H, W) uint8, or uint16 for more than 256 classes; for overlapping classes (H, W, classes)
+            uint8, 1 where a pixel has the class and 0 elsewhere.
         image: pixels of the image, (H, W, C).
         labels: label map of the train ids.
-        probabilities: probabilities, (classes, H, W) float32, with sum 1 over the classes; None if not requested.
+        probabilities: probabilities, (classes, H, W) float32, with sum 1 over exclusive classes; None if not requested.
         path: path of the image, if it comes from a file.
         seconds: time for reading, plus the share of the batch.
     """
@@ -40,8 +41,7 @@ class Prediction:
     @property
     def pixels(self) -> dict[str, int]:
         """Number of pixels per class name, for all classes."""
-        counts = np.bincount(self.mask.ravel(), minlength=len(self.labels)).tolist()
-        return dict(zip(self.labels.names, counts, strict=True))
+        return dict(zip(self.labels.names, count_pixels(self.mask, len(self.labels)).tolist(), strict=True))
 
     def overlay(self, alpha: float = 0.5, *, legend: bool = True) -> Pixels:
         """Draw the classes over the image.
@@ -81,6 +81,16 @@ class Failure:
 
     path: Path
     error: XsegError
+
+
+def count_pixels(mask: NDArray[Any], classes: int) -> NDArray[np.int64]:
+    """Return the number of pixels of each class in a mask, (H, W) train ids or (H, W, classes) of 0 and 1.
+
+    Other values, such as "no data", are not counted.
+    """
+    if mask.ndim == 3:
+        return np.array(np.count_nonzero(mask == 1, axis=(0, 1)), np.int64)
+    return np.bincount(mask.ravel(), minlength=classes)[:classes].astype(np.int64)
 
 
 def save_mask(mask: NDArray[Any], labels: LabelMap, path: PathArgument) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import threading
 import time
@@ -32,6 +33,7 @@ from xseg.inference.prefetch import batches
 from xseg.inference.preprocessing import ImageArgument, to_array, to_batch
 from xseg.inference.scores import WholeImage
 from xseg.inference.tiling import TilePlan
+from xseg.labels.decision import PLAIN, Decision
 from xseg.labels.label_map import LabelMap
 from xseg.models.coarse import CoarseNetwork
 from xseg.models.segmentation import SegmentationModel
@@ -51,9 +53,10 @@ class Predictor:
         labels: label map of the model's outputs.
         normalization: normalisation of the model's input.
         options: inference options.
+        decision: rule for probabilities and labels, whose thresholds those of the options replace.
 
     Raises:
-        ConfigError: if the device does not exist.
+        ConfigError: if the device does not exist, or a threshold does not fit the model.
     """
 
     def __init__(
@@ -63,10 +66,12 @@ class Predictor:
         labels: LabelMap,
         normalization: Normalization,
         options: InferenceOptions | None = None,
+        decision: Decision = PLAIN,
     ) -> None:
         self.labels = labels
         self.normalization = normalization
         self.options = options or InferenceOptions()
+        self.decision = decision.requested(self.options.threshold, labels)
         self.device = select_device(self.options.device)
         self.model = model.to(self.device).to(memory_format=torch.channels_last).eval()
         self._network = CoarseNetwork(self.model)
@@ -84,7 +89,13 @@ class Predictor:
         model, output_stride = bundle.model, options.output_stride
         if output_stride is not None and output_stride != model.config.output_stride:
             model = model.with_output_stride(output_stride)
-        return cls(model, labels=bundle.labels, normalization=bundle.normalization, options=options)
+        return cls(
+            model,
+            labels=bundle.labels,
+            normalization=bundle.normalization,
+            options=options,
+            decision=bundle.decision,
+        )
 
     def with_averaging(self, *, scales: Sequence[float], flip: bool) -> Predictor:
         """Return a predictor with the same model and other scales and mirror images.
@@ -92,9 +103,8 @@ class Predictor:
         Raises:
             ConfigError: if a scale is not above 0.
         """
-        options = replace(self.options, scales=tuple(scales), flip=flip)
-        other = Predictor(self.model, labels=self.labels, normalization=self.normalization, options=options)
-        other._backend = self._backend  # the same network in the same precision
+        other = copy.copy(self)  # the same network and backend in the same precision
+        other.options = replace(self.options, scales=tuple(scales), flip=flip)
         return other
 
     @property
@@ -206,17 +216,13 @@ class Predictor:
         """
         batch = to_batch([*images], self.normalization, self.device)
         with torch.inference_mode():
-            return averaged_probabilities(
-                self.backend, self._network, batch, scales=self.options.scales, flip=self.options.flip
-            )
+            return averaged_probabilities(self.backend, self._network, batch, **self._averaging)
 
     def whole(self, images: Sequence[NDArray[Any]]) -> list[WholeImage]:
         """Return the class scores of images of one size at every scale and mirrored; arrays as in `run`."""
         batch = to_batch(images, self.normalization, self.device)
         with torch.inference_mode():
-            return compute_scores(
-                self.backend, self._network, batch, scales=self.options.scales, flip=self.options.flip
-            )
+            return compute_scores(self.backend, self._network, batch, **self._averaging)
 
     def finish(self, image: Decoded, computed: Computed, *, seconds: float, probabilities: bool) -> Prediction:
         """Make a prediction from the computed scores of an image.
@@ -250,12 +256,17 @@ class Predictor:
         height, width = images[0].array.shape[:2]
         plan = self._plan(height, width, len(images))
         if plan is not None:
-            settings = {"classes": len(self.labels), "batch_size": self.options.batch_size}
-            return [tiled(self.run, image.array, plan, **settings, probabilities=probabilities) for image in images]
+            settings: dict[str, Any] = {"classes": len(self.labels), "batch_size": self.options.batch_size}
+            settings |= {"probabilities": probabilities, "decision": self.decision}
+            return [tiled(self.run, image.array, plan, **settings) for image in images]
         scores = self.whole([image.array for image in images])
         if scores[0].classes != len(self.labels):
             raise ShapeError(f"a model of {scores[0].classes} outputs", expected=f"one per class, {len(self.labels)}")
         return scores
+
+    @property
+    def _averaging(self) -> dict[str, Any]:
+        return {"scales": self.options.scales, "flip": self.options.flip, "decision": self.decision}
 
     def _plan(self, height: int, width: int, count: int) -> TilePlan | None:
         """Return the tiles of images, or None for whole images."""

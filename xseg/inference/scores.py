@@ -9,15 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-STRIP_VALUES = 1 << 20  # floats processed at once, to fit into the processor's cache
+from xseg.labels.decision import PLAIN, Decision, Floats, Labels, best_class
 
-Floats = NDArray[np.float32]
-Labels = NDArray[Any]
+STRIP_VALUES = 1 << 20  # floats processed at once, to fit into the processor's cache
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,11 +93,13 @@ class WholeImage:
         views: one or more views with the same classes.
         height: height of the image in pixels.
         width: width of the image in pixels.
+        decision: rule for probabilities and labels.
     """
 
     views: tuple[View, ...]
     height: int
     width: int
+    decision: Decision = PLAIN
 
     @property
     def classes(self) -> int:
@@ -107,17 +107,16 @@ class WholeImage:
         return int(self.views[0].logits.shape[0])
 
     def labels(self) -> Labels:
-        """Return the best class of every pixel, (H, W) uint8, or uint16 for more than 256 classes."""
-        kind: Any = np.uint8 if self.classes <= 256 else np.uint16
-        if len(self.views) == 1:
-            return _best_classes(self.views[0], self.height, self.width, kind)
-        labels = np.empty((self.height, self.width), kind)
+        """Return the labels of every pixel; see `Decision.labels`."""
+        if len(self.views) == 1 and self.decision.plain:
+            return _best_classes(self.views[0], self.height, self.width)
+        labels = self.decision.empty(self.classes, self.height, self.width)
         for part, mean in self._averaged():
-            labels[part] = best_class(mean, kind)
+            labels[part] = self.decision.labels(mean)
         return labels
 
     def probabilities(self) -> Floats:
-        """Return the probabilities of all classes, (classes, H, W) float32, with sum 1 over the classes."""
+        """Return the probabilities of all classes, (classes, H, W) float32."""
         result = np.empty((self.classes, self.height, self.width), np.float32)
         for part, mean in self._averaged():
             result[:, part] = mean
@@ -132,7 +131,7 @@ class WholeImage:
         step = max(1, STRIP_VALUES // (self.width * self.classes))
         for start in range(0, self.height, step):
             part = slice(start, min(start + step, self.height))
-            strips = (softmax(view.strip(rows[part], columns)) for view, rows, columns in placed)
+            strips = (self.decision.probabilities(view.strip(rows[part], columns)) for view, rows, columns in placed)
             total = next(strips)
             for strip in strips:
                 total += strip
@@ -145,7 +144,7 @@ class Tiled:
     """Result of an image computed by tiles, with the interface of `WholeImage`.
 
     Args:
-        best: labels, (H, W).
+        best: labels; see `Decision.labels`.
         averaged: probabilities, (classes, H, W), if requested.
     """
 
@@ -153,7 +152,7 @@ class Tiled:
     averaged: Floats | None = None
 
     def labels(self) -> Labels:
-        """Return the best class of every pixel."""
+        """Return the labels of every pixel."""
         return self.best
 
     def probabilities(self) -> Floats:
@@ -167,26 +166,6 @@ class Tiled:
         return self.averaged
 
 
-def softmax(logits: Floats) -> Floats:
-    """Convert logits to probabilities over the first axis, in place."""
-    logits -= logits.max(axis=0)
-    np.exp(logits, out=logits)
-    logits /= logits.sum(axis=0)
-    return logits
-
-
-def best_class(scores: Floats, kind: Any) -> Labels:
-    """Return the index of the highest score over the first axis, the first of equal ones; faster than numpy."""
-    best = scores[0].copy()
-    labels = np.zeros(best.shape, kind)
-    better = np.empty(best.shape, np.bool_)
-    for index in range(1, len(scores)):
-        np.greater(scores[index], best, out=better)
-        np.copyto(labels, kind(index), where=better)
-        np.maximum(best, scores[index], out=best)
-    return labels
-
-
 def _lerp(low: Floats, high: Floats, weight: Floats) -> Floats:
     """Return low + (high - low) * weight; `high` is overwritten."""
     high -= low
@@ -195,10 +174,10 @@ def _lerp(low: Floats, high: Floats, weight: Floats) -> Floats:
     return high
 
 
-def _best_classes(view: View, height: int, width: int, kind: Any) -> Labels:
+def _best_classes(view: View, height: int, width: int) -> Labels:
     """Return the best class of every pixel of an image from a single view."""
     rows, columns = view.axes(height, width)
-    best = best_class(view.logits, kind)
+    best = best_class(view.logits)
     if best.shape == view.size == (height, width) and not view.mirrored:
         return best
     below, right = _next(best, 0), _next(best, 1)
@@ -212,7 +191,7 @@ def _best_classes(view: View, height: int, width: int, kind: Any) -> Labels:
         down, across = np.nonzero(mixed[part.low].take(columns.low, axis=1))
         for first in range(0, len(down), chunk):
             i, j = down[first : first + chunk], across[first : first + chunk]
-            labels[start + i, j] = best_class(_scores_at(flat, best.shape[1], part, columns, i, j), kind)
+            labels[start + i, j] = best_class(_scores_at(flat, best.shape[1], part, columns, i, j))
     return labels
 
 

@@ -24,6 +24,7 @@ from xseg.inference.memory import choose_tiling
 from xseg.inference.options import InferenceOptions
 from xseg.inference.prediction import Failure
 from xseg.inference.tiling import TilePlan, Tiling
+from xseg.labels.decision import Decision
 from xseg.labels.label_map import LabelMap
 from xseg.predict.geotiff import geo_environment, mask_type
 from xseg.predict.outputs.mask import Mask
@@ -50,6 +51,7 @@ class TilePredictor(Protocol):
     labels: LabelMap
     normalization: Normalization
     model: nn.Module
+    decision: Decision
 
     def run(self, images: NDArray[Any]) -> Tensor:
         """Return the probabilities (N, classes, h, w) float32 of pixels (N, h, w, C)."""
@@ -132,6 +134,7 @@ def predict_raster(
             classes=len(counts),
             batch_size=options.batch_size,
             device=next(predictor.model.parameters()).device,
+            decision=predictor.decision,
         )
         with (
             closing(regions),

@@ -1,0 +1,164 @@
+"""From class scores to probabilities, and from probabilities to labels: the only place where either is decided."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xseg.errors import ConfigError
+from xseg.labels.label_map import LabelMap
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Floats: TypeAlias = NDArray[np.float32]
+Labels: TypeAlias = NDArray[Any]
+ThresholdArgument: TypeAlias = float | str | Mapping[str, float] | Sequence[str]
+"""One number from 0 to 1, or numbers by class name; as texts, "0.4" or "NAME=0.4"."""
+
+DEFAULT = 0.5  # threshold of overlapping classes without others
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Rule for the probabilities and labels of a model.
+
+    Args:
+        overlapping: whether a pixel may have several classes, with one sigmoid each, instead of the softmax of all.
+        thresholds: lowest probability, 0 to 1, at which a pixel has a class: one per overlapping class, or one for the
+            second of two classes. Empty for 0.5 for overlapping classes, otherwise for the class of highest
+            probability, the first of equal ones.
+    """
+
+    overlapping: bool = False
+    thresholds: tuple[float, ...] = ()
+
+    @property
+    def plain(self) -> bool:
+        """Whether the label of a pixel is the class with the highest score."""
+        return not self.overlapping and not self.thresholds
+
+    def requested(self, texts: Sequence[str], labels: LabelMap) -> Decision:
+        """Return the rule with requested thresholds.
+
+        Args:
+            texts: thresholds; see `threshold_texts`. A number without name is that of all classes without one; without
+                any, this rule's thresholds stay.
+            labels: classes of the model.
+
+        Raises:
+            ConfigError: if the model has three or more exclusive classes, or there is no class of a name.
+        """
+        if not texts:
+            return self
+        given = dict(map(_parsed, texts))
+        names = labels.names if self.overlapping else labels.names[1:]
+        if not self.overlapping and len(names) != 1:
+            raise ConfigError(
+                f"threshold={' '.join(texts)} for {len(labels)} exclusive classes",
+                expected="a model with two classes, or with overlapping classes",
+            )
+        unknown = next((name for name in given if name and name not in names), None)
+        if unknown is not None:
+            got = f"threshold={unknown}={given[unknown]:g}"
+            raise ConfigError(got, expected=f"one of the classes {', '.join(names)}")
+        usual = self.thresholds or (DEFAULT,) * len(names)
+        found = tuple(given.get(name, given.get("", value)) for name, value in zip(names, usual, strict=True))
+        return replace(self, thresholds=found)
+
+    def probabilities(self, logits: Floats) -> Floats:
+        """Convert logits (classes, ...) to probabilities, in place."""
+        if self.overlapping:  # 1 / (1 + e^-z), which for very negative z is 1 / inf
+            np.negative(logits, out=logits)
+            with np.errstate(over="ignore"):
+                np.exp(logits, out=logits)
+            logits += 1
+            return np.reciprocal(logits, out=logits)
+        logits -= logits.max(axis=0)
+        np.exp(logits, out=logits)
+        logits /= logits.sum(axis=0)
+        return logits
+
+    def batch_probabilities(self, logits: Tensor) -> Tensor:
+        """Return the probabilities of logits (N, classes, H, W)."""
+        return logits.sigmoid() if self.overlapping else logits.softmax(dim=1)
+
+    def limits(self, classes: int) -> Floats:
+        """Return the thresholds of all classes that have one, or 0.5 for each."""
+        return np.array(self.thresholds or (DEFAULT,) * (classes if self.overlapping else 1), np.float32)
+
+    def labels(self, probabilities: Floats) -> Labels:
+        """Return labels from probabilities (classes, H, W).
+
+        Returns:
+            Train ids, (H, W) uint8, or uint16 for more than 256 classes; for overlapping classes (H, W, classes) uint8,
+            1 where a pixel has the class and 0 elsewhere.
+        """
+        if self.plain:
+            return best_class(probabilities)
+        limits = self.limits(len(probabilities))
+        if not self.overlapping:
+            return np.asarray(probabilities[1] >= limits[0], np.uint8)
+        reached = probabilities >= limits[:, None, None]
+        labels: Labels = np.ascontiguousarray(np.moveaxis(reached, 0, -1)).astype(np.uint8)
+        return labels
+
+    def empty(self, classes: int, height: int, width: int) -> Labels:
+        """Return an array for the labels of an image."""
+        if self.overlapping:
+            return np.empty((height, width, classes), np.uint8)
+        return np.empty((height, width), label_type(classes))
+
+
+PLAIN = Decision()
+
+
+def label_type(classes: int) -> Any:
+    """Return the number type for train ids."""
+    return np.uint8 if classes <= 256 else np.uint16
+
+
+def best_class(scores: Floats) -> Labels:
+    """Return the index of the highest score over the first axis, the first of equal ones; faster than numpy."""
+    kind = label_type(len(scores))
+    best = scores[0].copy()
+    labels = np.zeros(best.shape, kind)
+    better = np.empty(best.shape, np.bool_)
+    for index in range(1, len(scores)):
+        np.greater(scores[index], best, out=better)
+        np.copyto(labels, kind(index), where=better)
+        np.maximum(best, scores[index], out=best)
+    return labels
+
+
+def threshold_texts(threshold: ThresholdArgument) -> tuple[str, ...]:
+    """Return thresholds as texts, "0.4" or "NAME=0.4".
+
+    Raises:
+        ConfigError: if one is not a number from 0 to 1, or two are given for one class.
+    """
+    if isinstance(threshold, Mapping):
+        texts = tuple(f"{name}={value}" for name, value in threshold.items())
+    else:
+        texts = (str(threshold),) if isinstance(threshold, float | int | str) else tuple(map(str, threshold))
+    names = [_parsed(text)[0] for text in texts]
+    if len(set(names)) < len(names):
+        raise ConfigError(f"threshold={' '.join(texts)}", expected="one number, or one per class")
+    return texts
+
+
+def _parsed(text: str) -> tuple[str, float]:
+    """Return the class name, "" for none, and the number."""
+    name, _, number = text.rpartition("=")
+    try:
+        value = float(number)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= 1:
+        raise ConfigError(f"threshold={text}", expected="a number from 0 to 1, or NAME=NUMBER for each class")
+    return name, value
