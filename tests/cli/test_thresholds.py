@@ -92,6 +92,9 @@ def test_evaluate_scores_the_masks_of_the_threshold(two, data, tmp_path):
     assert vessel[None] == vessel["0.3"]
     assert vessel["0.6"]["recall"] < vessel["0.3"]["recall"] < 1
     assert found["0.6"]["evaluated"]["options"]["threshold"] == ["0.6"]
+    given = {"reader": "folder", "root": str(data), "layout": {"labels": {"classes": list(LABELS.names)}}}
+    evaluation = xseg.evaluate(folder, data=given, output_dir=tmp_path / "python", threshold=0.6, quiet=True)
+    assert evaluation.scores.per_class["recall"][1] == vessel["0.6"]["recall"]
 
 
 def test_thresholds_of_three_exclusive_classes_are_refused_before_anything_is_written(two, data, tmp_path, capsys):

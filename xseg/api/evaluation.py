@@ -17,6 +17,7 @@ from xseg.files.objects import plain_values
 from xseg.files.progress import NO_PROGRESS, ShowProgress
 from xseg.inference.options import BackendOption, InferenceOptions, PrecisionOption
 from xseg.inference.tiling import TileOption
+from xseg.labels.decision import ThresholdArgument
 from xseg.models.architectures import ArchitectureArgument
 from xseg.types import OutputStride, PathArgument, Split
 
@@ -47,6 +48,7 @@ def evaluate(
     tile: TileOption = InferenceOptions.tile,
     overlap: int | None = InferenceOptions.overlap,
     architecture: ArchitectureArgument | None = InferenceOptions.architecture,
+    threshold: ThresholdArgument = InferenceOptions.threshold,
 ) -> Evaluation:
     """Evaluate a model on a labelled `split`, as `xseg evaluate`, and write metrics.json, per_image.csv and a report.
 

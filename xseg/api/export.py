@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from xseg.exporting.options import FormatName, GraphOptions, InputKind, Layout, Result
 from xseg.files.description import described_by
+from xseg.labels.decision import ThresholdArgument
 from xseg.types import OutputStride, PathArgument
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def export(
     result: Result = GraphOptions.result,
     layout: Layout = GraphOptions.layout,
     size: Sequence[int] = GraphOptions.size,
-    threshold: float | None = GraphOptions.threshold,
+    threshold: ThresholdArgument = GraphOptions.threshold,
 ) -> Exported:
     """Export a model to a file in a `format`, as `xseg export`, and prove that the file computes the same.
 

@@ -21,7 +21,7 @@ from xseg.inference.options import BackendOption, InferenceOptions, PrecisionOpt
 from xseg.inference.predictor import Predictor
 from xseg.inference.scores import WholeImage
 from xseg.inference.tiling import TileOption
-from xseg.labels.decision import Decision, ThresholdArgument, threshold_texts
+from xseg.labels.decision import Decision, ThresholdArgument
 from xseg.models.architectures import ArchitectureArgument, resolve_architecture
 from xseg.types import OutputStride, PathArgument
 
@@ -131,7 +131,7 @@ def load(
         WeightsError: if there is no model, or it cannot be read.
     """
     name, decoder = (None, None) if architecture is None else resolve_architecture(architecture)
-    given = {**locals(), "architecture": None if decoder is None else name, "threshold": threshold_texts(threshold)}
+    given = {**locals(), "architecture": None if decoder is None else name}
     options = InferenceOptions(**{field.name: given[field.name] for field in fields(InferenceOptions)})
     members = [
         _load_export(member, options)

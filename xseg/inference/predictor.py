@@ -68,10 +68,11 @@ class Predictor:
         options: InferenceOptions | None = None,
         decision: Decision = PLAIN,
     ) -> None:
-        self.labels = labels
         self.normalization = normalization
         self.options = options or InferenceOptions()
-        self.decision = decision.requested(self.options.threshold, labels)
+        overlapping = labels.overlapping or decision.overlapping
+        self.labels = labels if labels.overlapping == overlapping else replace(labels, overlapping=True)
+        self.decision = replace(decision, overlapping=overlapping).requested(self.options.threshold, labels)
         self.device = select_device(self.options.device)
         self.model = model.to(self.device).to(memory_format=torch.channels_last).eval()
         self._network = CoarseNetwork(self.model)
