@@ -11,37 +11,69 @@ from typing import TYPE_CHECKING, Any
 from xseg.version import __version__
 
 _PUBLIC = {
+    "Ablation": "xseg.nn.ablation",
+    "DataOptions": "xseg.data.options",
+    "DatasetReader": "xseg.data.readers.dataset",
     "LabelMap": "xseg.labels.label_map",
+    "LossOptions": "xseg.training.options.recipe",
     "Normalization": "xseg.images.normalization",
+    "OptimizerOptions": "xseg.training.options.recipe",
     "Prediction": "xseg.inference.prediction",
     "Predictor": "xseg.inference.predictor",
+    "Run": "xseg.api.run",
+    "SegmentationData": "xseg.data.loading.datamodule",
+    "SegmentationTask": "xseg.training.segmentation",
+    "TaskOptions": "xseg.training.options.task",
     "XsegError": "xseg.errors",
-    "Ablation": "xseg.nn.ablation",
+    "check_data": "xseg.api.check_data",
     "create_classifier": "xseg.factory",
     "create_encoder": "xseg.factory",
     "create_model": "xseg.factory",
+    "evaluate": "xseg.api.evaluation",
+    "export": "xseg.api.export",
     "list_encoders": "xseg.encoders.variants",
     "load": "xseg.inference.loading",
     "register_smp": "xseg.smp",
+    "train": "xseg.api.train",
 }
 
 __all__ = [
     "Ablation",
+    "DataOptions",
+    "DatasetReader",
     "LabelMap",
+    "LossOptions",
     "Normalization",
+    "OptimizerOptions",
     "Prediction",
     "Predictor",
+    "Run",
+    "SegmentationData",
+    "SegmentationTask",
+    "TaskOptions",
     "XsegError",
     "__version__",
+    "check_data",
     "create_classifier",
     "create_encoder",
     "create_model",
+    "evaluate",
+    "export",
     "list_encoders",
     "load",
     "register_smp",
+    "train",
 ]
 
 if TYPE_CHECKING:
+    from xseg.api.check_data import check_data
+    from xseg.api.evaluation import evaluate
+    from xseg.api.export import export
+    from xseg.api.run import Run
+    from xseg.api.train import train
+    from xseg.data.loading.datamodule import SegmentationData
+    from xseg.data.options import DataOptions
+    from xseg.data.readers.dataset import DatasetReader
     from xseg.encoders.variants import list_encoders
     from xseg.errors import XsegError
     from xseg.factory import create_classifier, create_encoder, create_model
@@ -52,6 +84,9 @@ if TYPE_CHECKING:
     from xseg.labels.label_map import LabelMap
     from xseg.nn.ablation import Ablation
     from xseg.smp import register_smp
+    from xseg.training.options.recipe import LossOptions, OptimizerOptions
+    from xseg.training.options.task import TaskOptions
+    from xseg.training.segmentation import SegmentationTask
 
 
 def __getattr__(name: str) -> Any:

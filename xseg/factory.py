@@ -88,7 +88,7 @@ def create_model(
 
     The weights are random; those of the encoder may be loaded from `encoder_weights`, a file or a name from the
     catalogue. For another number of channels, pretrained first kernels are repeated. The other arguments are those of
-    `xseg.models.config.ModelConfig`, except that `architecture` may also be a decoder class.
+    `xseg.models.config.ModelConfig`, except that `architecture` may also be a decoder class or a model.
 
     Returns:
         A module from normalised images (N, in_channels, H, W) to logits (N, classes, H, W), for H and W from 33.
@@ -105,14 +105,14 @@ def create_model(
 
 
 def pretrained_model(
-    config: ModelConfig, encoder_weights: PathArgument | None, decoder: type[nn.Module] | None = None
+    config: ModelConfig, encoder_weights: PathArgument | None, decoder: type[nn.Module] | nn.Module | None = None
 ) -> SegmentationModel:
     """Build a model, and load weights into its encoder, if any.
 
     Args:
         config: configuration of the model.
         encoder_weights: file or name of the weights; None for random weights.
-        decoder: class of the decoder, if the configuration has a class path.
+        decoder: class of the decoder, or a whole model, if the configuration has a class path.
 
     Raises:
         ConfigError: if the parts do not fit together.

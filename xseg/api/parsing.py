@@ -99,7 +99,7 @@ def _leaves(tree: Mapping[str, Any], known: Collection[str] = (), prefix: str = 
     found: dict[str, Any] = {}
     for key, value in tree.items():
         name = f"{prefix}{key}"
-        nested = isinstance(value, Mapping) and value and name not in known
+        nested = isinstance(value, Mapping) and (value or known) and name not in known
         found |= _leaves(value, known, f"{name}.") if nested else {name: value}
     return found
 

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from xseg.errors import ConfigError, WeightsError, XsegError
-from xseg.files.objects import is_class_path
+from xseg.files.objects import is_class_path, is_held
 from xseg.files.serialization import from_plain
 from xseg.images.normalization import Normalization
 from xseg.labels.decision import Decision
@@ -172,8 +172,8 @@ def load_bundle(
     Args:
         directory: directory of the bundle's two files.
         task: expected task of the model; "segmentation" includes "multilabel".
-        architecture: class of a decoder outside the package, or its class path, for a bundle that has one; otherwise
-            the expected name of the architecture, or None for any.
+        architecture: decoder class or model outside the package, or its class path, for a bundle that has one;
+            otherwise the expected name of the architecture, or None for any.
 
     Returns:
         The bundle; its model is on the CPU, in evaluation mode.
@@ -206,8 +206,10 @@ def _build(
         with torch.device("meta"):
             return XceptionClassifier(from_plain(ClassifierConfig, values, "model"))
     config = from_plain(ModelConfig, values, "model")
+    if architecture is None and is_held(config.architecture):
+        architecture = config.architecture  # an object of this process, so no code is imported
     name, decoder = (config.architecture, None) if architecture is None else resolve_architecture(architecture)
-    if name != config.architecture and not (decoder and is_class_path(config.architecture)):
+    if name != config.architecture and (decoder is None or not is_class_path(config.architecture)):
         raise ConfigError(f"the model is a {config.architecture}", expected=name)
     with torch.device("meta"):
         return build_model(config, decoder)

@@ -10,23 +10,25 @@ from typing import Any
 from xseg.data.options import DataOptions
 from xseg.data.pairs import FileReader
 from xseg.data.sample import Reader
-from xseg.doctor.correction import paired_root
+from xseg.doctor.correction import Correction, paired_root
 from xseg.doctor.finding import SEVERITIES, Finding, Severity
 from xseg.doctor.listing import Listing, list_split
 from xseg.doctor.look import PairSummarizer, has_numeric_masks
 from xseg.doctor.parallel import parallel_map
 from xseg.doctor.summary import DataSummary, PairSummary, SplitSummary
 from xseg.doctor.table import run_checks
+from xseg.files.html import html_table
 from xseg.files.progress import NO_PROGRESS, ShowProgress
 from xseg.types import SPLITS, Split
 
 
 @dataclass(frozen=True)
 class Examination:
-    """Summary of a data set, and its findings, errors first."""
+    """Summary of a data set, its findings, errors first, and the corrected copy, if one was written."""
 
     summary: DataSummary
     findings: tuple[Finding, ...]
+    correction: Correction | None = None
 
     def count(self, severity: Severity) -> int:
         """Return the number of findings of a severity."""
@@ -40,6 +42,17 @@ class Examination:
             "counts": {severity: self.count(severity) for severity in SEVERITIES},
             "findings": [finding.to_dict() for finding in self.findings],
         }
+
+    def _repr_html_(self) -> str:
+        """Return the findings as a table."""
+        rows = [
+            (each.severity, each.split, each.title, ", ".join(place.path for place in each.places), each.remedy)
+            for each in self.findings
+        ]
+        title = (
+            ", ".join(f"{severity}s: {self.count(severity)}" for severity in SEVERITIES) if rows else "no faults found"
+        )
+        return html_table(title, ("", "split", "finding", "places", "to do"), rows)
 
 
 def list_splits(reader: Reader, splits: Sequence[Split] = SPLITS) -> dict[Split, Listing]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,8 @@ from xseg.files.atomic import atomic_path
 from xseg.images.overlay import Pixels, add_legend, blend, displayable
 from xseg.labels.label_map import LabelMap
 from xseg.types import PathArgument
+
+SHOWN = 1024  # largest height and width in a notebook, in pixels
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +72,15 @@ class Prediction:
         """
         save_mask(self.mask, self.labels, path)
         return Path(path)
+
+    def _repr_html_(self) -> str:
+        """Return the overlay with its legend as an image of at most 1024 pixels."""
+        picture = Image.fromarray(self.overlay())
+        picture.thumbnail((SHOWN, SHOWN))
+        file = BytesIO()
+        picture.save(file, format="PNG")
+        text = base64.b64encode(file.getvalue()).decode("ascii")
+        return f'<img alt="overlay" src="data:image/png;base64,{text}">'
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,10 @@ any resolution. These are resized to the image with aligned corners. A map has c
 decoder that needs image sizes of a multiple, because it doubles the resolution map by map, has an attribute `multiple`,
 for example 32, and images are padded to it.
 
-A bundle stores the name of the class but never imports it: the class must be passed when the bundle is loaded.
+Your own model, from normalised images to logits of any resolution, is an object instead of a class: any
+`torch.nn.Module`, of which a copy is trained. Options of encoder and decoder do not apply to it.
+
+A bundle stores the name of the class or object but never imports it: it must be passed when the bundle is loaded.
 """
 
 from __future__ import annotations
@@ -22,13 +25,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from xseg.errors import ConfigError
-from xseg.files.objects import is_class_path, load_object
+from xseg.files.objects import is_class_path, load_object, object_path
 from xseg.types import OutputStride
 
 if TYPE_CHECKING:
     from torch import nn
 
-ArchitectureArgument: TypeAlias = "str | type[nn.Module]"
+ArchitectureArgument: TypeAlias = "str | type[nn.Module] | nn.Module"
 
 
 @dataclass(frozen=True)
@@ -112,21 +115,21 @@ def find_architecture(name: str) -> Architecture:
     return ARCHITECTURES[name]
 
 
-def resolve_architecture(architecture: ArchitectureArgument) -> tuple[str, type[nn.Module] | None]:
-    """Return the name for a configuration, and the class of a user's own decoder.
+def resolve_architecture(architecture: ArchitectureArgument) -> tuple[str, type[nn.Module] | nn.Module | None]:
+    """Return the name for a configuration, and the class of a user's own decoder, or a whole model of the user's own.
 
     Args:
-        architecture: name in the table, class path, or class. The module of a class path is imported, which runs its
-            code, so it must come from the user, never from a bundle or a checkpoint.
+        architecture: name in the table, class path, class, or object. The module of a class path is imported, which
+            runs its code, so it must come from the user, never from a bundle or a checkpoint.
 
     Raises:
-        ConfigError: if the architecture is unknown or not a class.
+        ConfigError: if the architecture is unknown, or neither a class nor an object with a `forward`.
     """
-    name = architecture if isinstance(architecture, str) else f"{architecture.__module__}.{architecture.__qualname__}"
+    name = architecture if isinstance(architecture, str) else object_path(architecture)
     find_architecture(name)
     if not is_class_path(name):
         return name, None
     found: Any = load_object(architecture) if isinstance(architecture, str) else architecture
-    if not isinstance(found, type):
-        raise ConfigError(f"architecture={name!r} is not a class", expected="a decoder class, a torch.nn.Module")
+    if not isinstance(found, type) and not hasattr(found, "forward"):
+        raise ConfigError(f"architecture={name!r} is {found!r}", expected="a torch.nn.Module: its class or an object")
     return name, found

@@ -11,28 +11,32 @@ from xseg.errors import ConfigError
 from xseg.files.objects import is_class_path
 from xseg.models.architectures import find_architecture
 from xseg.models.config import ModelConfig
+from xseg.models.decoder_model import OwnModel
 from xseg.models.segmentation import SegmentationModel
 
 
-def build_model(config: ModelConfig, decoder: type[nn.Module] | None = None) -> SegmentationModel:
+def build_model(config: ModelConfig, decoder: type[nn.Module] | nn.Module | None = None) -> SegmentationModel:
     """Build a model with random weights.
 
     Args:
         config: configuration of the model.
-        decoder: class of the decoder, if the configuration has a class path, which is never imported here.
+        decoder: class of the decoder, or a whole model, if the configuration has a class path, which is never imported
+            here.
 
     Raises:
         ConfigError: if the parts do not fit together, or the decoder class is missing.
     """
+    if isinstance(decoder, nn.Module):
+        return OwnModel(config, decoder)
     module, _, name = find_architecture(config.architecture).model.rpartition(".")
     build: Any = getattr(import_module(module), name)
     if is_class_path(config.architecture) != (decoder is not None):
         if decoder is not None:
             raise ConfigError(f"a decoder class for {config.architecture}", expected=f"only {config.architecture}")
         raise ConfigError(
-            f"architecture {config.architecture!r} is a class outside this package, which xseg does not import",
-            expected="the class",
-            remedy="pass architecture=Class in Python, or --architecture path/to/file.py:Class on the command line",
+            f"architecture {config.architecture!r} is outside this package, and xseg does not import it",
+            expected="the class of the decoder, or the model",
+            remedy="pass architecture=Class or the model in Python, or --architecture path/to/file.py:NAME in a shell",
         )
     model: SegmentationModel = build(config) if decoder is None else build(config, decoder)
     return model

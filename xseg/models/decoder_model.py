@@ -1,9 +1,10 @@
-"""The user's own decoder with any encoder."""
+"""The user's own decoder with any encoder, and the user's own model."""
 
 from __future__ import annotations
 
+import copy
 import math
-from typing import Self
+from typing import Any, Self
 
 from torch import Tensor, nn
 
@@ -59,3 +60,38 @@ class DecoderModel(SegmentationModel):
                 expected=f"(N, {self.config.outputs}, height, width), one channel per class",
             )
         return self.class_logits(logits)
+
+
+class OwnModel(DecoderModel):
+    """A copy of a user's own model, as the decoder of an encoder that does nothing.
+
+    Args:
+        config: configuration of the model, whose options of encoder and decoder do not apply.
+        module: network from normalised images (N, in_channels, H, W) to logits (N, classes, h, w) of any resolution.
+
+    Raises:
+        ConfigError: if the module cannot be copied.
+    """
+
+    def __init__(self, config: ModelConfig, module: nn.Module) -> None:
+        SegmentationModel.__init__(self, config)
+        self.encoder: Any = nn.Identity()
+        try:
+            with off_the_meta_device():
+                self.decoder = copy.deepcopy(module)
+        except (RuntimeError, TypeError) as error:
+            raise ConfigError(f"{config.architecture} cannot be copied: {error}") from error
+        self.segmentation_head = nn.Identity()
+        self.multiple = int(getattr(module, "multiple", 1))
+
+    def rebuilt(self, config: ModelConfig) -> Self:
+        """Return a copy with another configuration.
+
+        Raises:
+            ConfigError: if the output stride differs, which is fixed by the user's model.
+        """
+        if config.output_stride != self.config.output_stride:
+            raise ConfigError(
+                f"output_stride={config.output_stride} with your own model {self.config.architecture}", expected="none"
+            )
+        return type(self)(config, self.decoder)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -16,6 +19,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from xseg.encoders.variants import list_encoders
 from xseg.errors import ConfigError
+from xseg.files.objects import is_held, load_object
 from xseg.nn.initialization import off_the_meta_device
 from xseg.types import OUTPUT_STRIDES, OutputStride
 
@@ -48,9 +52,14 @@ def build_smp_encoder(config: ModelConfig) -> Encoder:
             )
     try:
         network = create_smp_encoder(config)
+    except ConfigError:
+        raise
     except Exception as error:  # SMP and timm raise almost any exception
         raise _refusal(config, error) from error
     encoder: Any = network
+    if encoder.output_stride != config.output_stride and is_held(config.encoder):
+        got = f"output_stride={config.output_stride} with your own encoder {config.encoder}"
+        raise ConfigError(got, expected=f"{encoder.output_stride}, which it has")
     encoder.name, encoder.depth, encoder.in_channels = config.encoder, config.depth, config.in_channels
     encoder.strides, encoder.multiple = _tried(network, config)
     for norm in (part for part in network.modules() if isinstance(part, _BatchNorm)):
@@ -61,11 +70,38 @@ def build_smp_encoder(config: ModelConfig) -> Encoder:
 
 def create_smp_encoder(config: ModelConfig, weights: str | bool | None = None) -> nn.Module:
     """Return SMP's encoder for a configuration, with weights downloaded by SMP, if any."""
-    if not NAME.fullmatch(config.encoder):  # timm also accepts addresses of models, which a bundle must not contain
+    if is_held(config.encoder):
+        parts = {"encoder": partial(_own_encoder, config.encoder), "params": {}, "pretrained_settings": {}}
+        smp_registry[config.encoder] = parts
+    elif not NAME.fullmatch(config.encoder):  # timm also accepts addresses of models, which a bundle must not contain
         raise KeyError(config.encoder)
     with off_the_meta_device():
         settings = {"in_channels": config.in_channels, "depth": config.depth, "output_stride": config.output_stride}
         return cast(nn.Module, get_encoder(config.encoder, weights=weights, **settings))
+
+
+def _nothing(*_arguments: Any, **_options: Any) -> None:
+    """Do nothing."""
+
+
+def _own_encoder(path: str, depth: int, output_stride: int) -> nn.Module:
+    """Return a copy of a user's own encoder, with the methods that SMP calls after construction.
+
+    Raises:
+        ConfigError: if it is not an encoder, or has another depth.
+    """
+    found: Any = load_object(path)
+    if not isinstance(found, nn.Module) or not hasattr(found, "out_channels"):
+        expected = "a torch.nn.Module from images to a list of maps, with out_channels, the channels of each"
+        raise ConfigError(f"encoder {path} is {type(found).__name__}", expected=expected)
+    maps = len(cast(Sequence[int], found.out_channels))
+    if maps != depth + 1:
+        raise ConfigError(f"depth={depth} with encoder {path} of {maps} maps", expected=f"depth={maps - 1}")
+    own: Any = copy.deepcopy(found)
+    needed = {"output_stride": output_stride, **dict.fromkeys(("set_in_channels", "make_dilated"), _nothing)}
+    for name in (name for name in needed if not hasattr(own, name)):
+        setattr(own, name, needed[name])
+    return cast(nn.Module, own)
 
 
 def _tried(network: nn.Module, config: ModelConfig) -> tuple[list[int], int]:
@@ -107,7 +143,7 @@ def _run(network: nn.Module, channels: int, size: tuple[int, int]) -> list[tuple
 def _refusal(config: ModelConfig, error: Exception) -> ConfigError:
     """Return the error for an encoder that cannot be built, with the alternatives."""
     known = config.encoder in smp_registry or config.encoder.startswith((TIMM, "timm-"))
-    if not known or not NAME.fullmatch(config.encoder):
+    if not is_held(config.encoder) and not (known and NAME.fullmatch(config.encoder)):
         near = difflib.get_close_matches(config.encoder, [*list_encoders(), *smp_registry], n=1)
         return ConfigError(
             f"encoder {config.encoder!r}",

@@ -15,7 +15,7 @@ from xseg.encoders.variants import VARIANTS
 from xseg.encoders.xception import XceptionEncoder
 from xseg.errors import ConfigError, WeightsError
 from xseg.factory import pretrained_model
-from xseg.files.objects import is_class_path
+from xseg.files.objects import is_class_path, is_held
 from xseg.images.normalization import Normalization
 from xseg.labels.label_map import LabelMap
 from xseg.models.architectures import resolve_architecture
@@ -95,7 +95,7 @@ def _start(options: TaskOptions, source: str, labels: LabelMap, in_channels: int
 def refuse_difference(asked: Config, found: Config, what: str, free: Collection[str]) -> None:
     """Compare the configuration in the options with that of the weights.
 
-    Class paths of decoders may differ, as one file has several paths.
+    Class paths of decoders may differ, as one file has several paths, and so may names of objects.
 
     Args:
         asked: configuration from the options.
@@ -109,6 +109,9 @@ def refuse_difference(asked: Config, found: Config, what: str, free: Collection[
     ours, theirs = (getattr(config, "architecture", "") for config in (asked, found))
     if is_class_path(ours) and is_class_path(theirs):
         free = (*free, "architecture")
+    ours, theirs = asked.encoder, found.encoder
+    if is_held(ours) and is_held(theirs):
+        free = (*free, "encoder")
     for name in (field.name for field in fields(asked)):
         if name not in free and getattr(asked, name) != getattr(found, name):
             raise WeightsError(

@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from jsonargparse import ArgumentParser
 
-from xseg.api.progress import show_progress
+from xseg.api.check_data import check_data
 from xseg.cli import EXIT_OK, EXIT_SOME_FAILED
 from xseg.cli.data.options import parse_data_arguments
-from xseg.data.options import DataOptions
 
 if TYPE_CHECKING:
-    from xseg.doctor.correction import Correction
     from xseg.doctor.examination import Examination
     from xseg.doctor.finding import Finding, Severity
 
@@ -32,29 +30,13 @@ def check(arguments: Sequence[str]) -> int:
         XsegError: if an option is wrong, or the data set does not exist.
     """
     values = parse_data_arguments("check", arguments, _add_arguments)
-    options: DataOptions = values["data"]
-
-    from xseg.data.readers.registry import create_reader
-    from xseg.doctor.correction import check_destination, require_correctable, write_corrected
-    from xseg.doctor.examination import examine, list_splits
-
-    reader = create_reader(options)
-    if values["write_fixed"]:
-        root = require_correctable(reader)
-        check_destination(values["write_fixed"], root)
     start = time.perf_counter()
-    listings = list_splits(reader)
-    examination = examine(reader, options, listings, workers=values["workers"], show=show_progress)
+    examination = check_data(values["data"], workers=values["workers"], write_fixed=values["write_fixed"])
     seconds = time.perf_counter() - start
-    correction = None
-    if values["write_fixed"]:
-        correction = write_corrected(
-            examination.summary, examination.findings, root=root, destination=values["write_fixed"]
-        )
     if values["json"]:
-        print(json.dumps(_json_values(examination, correction, seconds), indent=2))
+        print(json.dumps(_json_values(examination, seconds), indent=2))
     else:
-        _print_findings(examination, correction, seconds)
+        _print_findings(examination, seconds)
     return EXIT_SOME_FAILED if examination.count("error") else EXIT_OK
 
 
@@ -69,7 +51,8 @@ def _add_arguments(parser: ArgumentParser) -> None:
     )
 
 
-def _json_values(examination: Examination, correction: Correction | None, seconds: float) -> dict[str, Any]:
+def _json_values(examination: Examination, seconds: float) -> dict[str, Any]:
+    correction = examination.correction
     values = {**examination.to_dict(), "seconds": round(seconds, 3)}
     if correction is not None:
         values["corrected"] = {
@@ -81,9 +64,10 @@ def _json_values(examination: Examination, correction: Correction | None, second
     return values
 
 
-def _print_findings(examination: Examination, correction: Correction | None, seconds: float) -> None:
+def _print_findings(examination: Examination, seconds: float) -> None:
     from rich.console import Console
 
+    correction = examination.correction
     console = Console(highlight=False, markup=False, soft_wrap=True)
     for finding in examination.findings:
         _print_finding(finding, correction is None, console)
