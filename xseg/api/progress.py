@@ -1,4 +1,4 @@
-"""Progress of long work on standard error: a bar on a terminal, lines otherwise."""
+"""Progress of long work: a bar on a terminal, a line that changes in a notebook, lines on standard error otherwise."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from xseg.files.progress import Progress
 
 LINE_INTERVAL = 10.0  # seconds between lines
+LINE_WIDTH = 80  # characters of a line in a notebook
 
 
 @contextmanager
@@ -18,12 +19,24 @@ def show_progress(title: str, total: int, *, unit: str = "images") -> Iterator[P
     if sys.stderr.isatty():
         with _bar(title, total, unit) as bar:
             yield bar
+    elif in_notebook():
+        line = NotebookProgress(title, total, unit)
+        yield line
+        line.clear()
     else:
         yield PlainProgress(title, total, unit)
 
 
+def in_notebook() -> bool:
+    """Return whether the process is the kernel of a Jupyter notebook."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return hasattr(shell, "kernel")
+
+
 class PlainProgress:
     """Progress as lines on standard error at intervals, for logs; `clock` returns seconds."""
+
+    interval = LINE_INTERVAL
 
     def __init__(self, title: str, total: int, unit: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._title, self._total, self._unit, self._clock = title, total, unit, clock
@@ -34,7 +47,7 @@ class PlainProgress:
         """Mark items as done, and show a line if the interval has passed."""
         self._done += count
         now = self._clock()
-        if now - self._shown < LINE_INTERVAL or 0 < self._total <= self._done:
+        if now - self._shown < self.interval or 0 < self._total <= self._done:
             return
         self._shown = now
         speed = self._done / max(now - self._start, 1e-9)
@@ -42,11 +55,33 @@ class PlainProgress:
         if self._total:
             done += f"/{self._total}"
             left = f", {clock_time((self._total - self._done) / speed)} left" if speed else ""
-        self.message(f"{self._title}: {done} {self._unit}, {speed:.1f} {self._unit}/s{left}")
+        self.show(f"{self._title}: {done} {self._unit}, {speed:.1f} {self._unit}/s{left}")
+
+    def show(self, line: str) -> None:
+        """Show the progress."""
+        self.message(line)
 
     def message(self, line: str) -> None:
         """Show a line."""
         print(line, file=sys.stderr, flush=True)
+
+
+class NotebookProgress(PlainProgress):
+    """Progress as one line that changes, in the output of a cell."""
+
+    interval = 0.5
+
+    def show(self, line: str) -> None:
+        """Replace the line."""
+        print(f"\r{line:<{LINE_WIDTH}}", end="", flush=True)
+
+    def clear(self) -> None:
+        """Remove the line."""
+        print("\r" + " " * LINE_WIDTH, end="\r", flush=True)
+
+    def message(self, line: str) -> None:
+        """Show a line above the progress."""
+        print(f"\r{line:<{LINE_WIDTH}}", flush=True)
 
 
 def clock_time(seconds: float) -> str:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import yaml
 
 from xseg.api.evaluation import evaluate_and_report, print_scores
-from xseg.api.progress import clock_time, show_progress
+from xseg.api.progress import LINE_WIDTH, clock_time, in_notebook, show_progress
 from xseg.api.train_options import parse_request
+from xseg.files.progress import NO_PROGRESS
 
 if TYPE_CHECKING:
     from xseg.data.readers.class_folders import ClassFolders
@@ -77,6 +78,12 @@ def run_training(arguments: Sequence[str], python: PythonObjects | None = None) 
 
     quiet_lightning()
     trainer, trainer_config = with_objects(*parse_trainer(arguments), callbacks=given.callbacks, loggers=given.loggers)
+    if given.quiet:
+        trainer["enable_progress_bar"] = False
+    elif speaks and in_notebook():
+        from xseg.api.notebook import NotebookEpoch
+
+        trainer, _ = with_objects(trainer, trainer_config, callbacks=[NotebookEpoch()], loggers=())
     kind: Any = ClassificationRun if request.task == "classification" else SegmentationRun
     run = kind(request, trainer, reader, on_epoch=_print_epoch if speaks else None, on_message=note)
     _describe(run, trainer_config, say, note)
@@ -200,11 +207,11 @@ def _print_epoch(row: Row, epochs: int | None, seconds_left: float | None) -> No
     parts.append(f"{row['seconds']:.1f} s")
     if seconds_left is not None:
         parts.append(f"{clock_time(seconds_left)} left")
-    print("  ".join(parts), flush=True)
+    _say("  ".join(parts))
 
 
 def _say(line: str) -> None:
-    print(line, flush=True)
+    print(f"\r{line:<{LINE_WIDTH}}" if in_notebook() else line, flush=True)
 
 
 def _note(line: str) -> None:
@@ -234,6 +241,7 @@ def _report(training: SegmentationRun, say: Say) -> None:
         history=run.metrics,
         settings=EvaluationSettings(str(run.path), "val", request.data, predictor.options, request.options.metrics),
         metrics=request.options.metrics,
+        show=NO_PROGRESS if say is _silent else show_progress,
     )
     if say is not _silent:
         print_scores(evaluation)
@@ -251,7 +259,9 @@ def _report_classifier(training: ClassificationRun, say: Say) -> None:
     data = ClassificationData(training.reader, request.data, training.normalization)
     model = load_bundle(run.best, "classification").model
     device = training.trainer.strategy.root_device
-    scores, worst = evaluate_classifier(model, data.val_dataloader(), device=device, show=show_progress)
+    scores, worst = evaluate_classifier(
+        model, data.val_dataloader(), device=device, show=NO_PROGRESS if say is _silent else show_progress
+    )
     write_report(
         run.report,
         title=run.path.resolve().name,

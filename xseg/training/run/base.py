@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import signal
 import sys
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -253,7 +254,8 @@ class TrainingRun(ABC, Generic[Samples, Model, Data, Config]):
                 ) from error
             raise
         finally:
-            signal.signal(signal.SIGINT, on_interrupt)  # Lightning leaves Ctrl+C disabled
+            if threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGINT, on_interrupt)  # Lightning leaves Ctrl+C disabled
             self._discard_without_a_step()
 
     def _discard_without_a_step(self) -> None:
