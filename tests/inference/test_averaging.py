@@ -3,6 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
@@ -121,6 +123,57 @@ def test_with_mirror_images_a_mirrored_image_gives_the_mirrored_answer(model, im
     torch.testing.assert_close(mirrored.flip(-1), straight)
     alone = both_ways(model, images.flip(-1), flip=False).flip(-1)
     assert (alone - both_ways(model, images, flip=False)).abs().max() > 1e-3
+
+
+def turned(maps, turns):
+    return torch.rot90(maps, turns, (-2, -1))
+
+
+@torch.no_grad()
+@settings(deadline=None, max_examples=40)
+@given(
+    # from 3: a side that is one pixel at half the size would show one end
+    st.integers(3, 40),
+    st.integers(3, 40),
+    st.integers(1, 3),
+    st.booleans(),
+    st.sampled_from([(1.0,), (0.5, 1.0, 1.5)]),
+)
+def test_with_all_turns_a_turned_image_gives_the_turned_answer_of_any_model(height, width, turns, flip, scales):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(2, 4, 3, padding=1), nn.Tanh(), nn.Conv2d(4, 3, 3, padding=1)).eval()
+    images = torch.randn(1, 2, height, width)
+    straight = both_ways(model, images, scales=scales, flip=flip, rotations=True)
+    answer = both_ways(model, turned(images, turns), scales=scales, flip=flip, rotations=True)
+    torch.testing.assert_close(turned(answer, -turns), straight, atol=1e-5, rtol=1e-4)
+    assert straight.shape == (1, 3, height, width)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("size", [(17, 17), (12, 31)])
+def test_turns_change_nothing_for_a_model_that_knows_no_direction(size):
+    torch.manual_seed(0)
+    model = nn.Conv2d(3, 4, 3, padding=1).eval()
+    model.weight.copy_(sum(torch.rot90(model.weight, turns, (-2, -1)) for turns in range(4)))
+    images = torch.randn(2, 3, *size)
+    plain = both_ways(model, images)
+    torch.testing.assert_close(both_ways(model, images, rotations=True), plain)
+    for turns in range(4):
+        torch.testing.assert_close(turned(both_ways(model, turned(images, turns)), -turns), plain)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("flip", [False, True])
+def test_padding_is_cut_off_turned_views_where_it_was_added(deeplab, waves, flip):
+    images = waves(2, 3, 70, 101)
+    views = []
+    for turns in range(4):
+        for mirrored in (False, True) if flip else (False,):
+            seen = turned(images.flip(-1) if mirrored else images, turns)
+            answer = turned(deeplab(seen).softmax(1), -turns)
+            views.append(answer.flip(-1) if mirrored else answer)
+    averaged = both_ways(deeplab, images, rotations=True, flip=flip)
+    torch.testing.assert_close(averaged, torch.stack(views).mean(0), atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize(

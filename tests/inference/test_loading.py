@@ -72,7 +72,12 @@ def image():
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"scales": (0.5, 1.0), "flip": True}, {"tile": 33, "overlap": 8}, {"tile": 33, "overlap": 8, "flip": True}],
+    [
+        {},
+        {"scales": (0.5, 1.0), "flip": True},
+        {"tile": 33, "overlap": 8},
+        {"tile": 33, "overlap": 8, "flip": True, "rotations": True},
+    ],
     ids=str,
 )
 def test_an_ensemble_averages_the_probabilities_of_different_models(members, image, options):
@@ -92,8 +97,8 @@ def test_labels_without_probabilities_are_those_with_them(members, image):
 
 
 def test_averaging_that_is_asked_for_later_reaches_every_member(members, image):
-    later = Ensemble(members()).with_averaging(scales=(0.5, 1.0), flip=True)
-    sooner = Ensemble(members(scales=(0.5, 1.0), flip=True))
+    later = Ensemble(members()).with_averaging(scales=(0.5, 1.0), flip=True, rotations=True)
+    sooner = Ensemble(members(scales=(0.5, 1.0), flip=True, rotations=True))
     np.testing.assert_array_equal(later(image).probabilities, sooner(image).probabilities)
 
 

@@ -265,7 +265,7 @@ def test_load_takes_the_best_epoch_of_a_run_and_passes_the_options_on(bundle, tm
     monkeypatch.setattr(loading, "load_bundle", lambda directory, **_: asked.append(directory) or bundle)
     predictor = load(tmp_path, device="cpu", scales=(0.5,), flip=True, output_stride=8, batch_size=3)
     assert asked == [tmp_path / "best"]
-    assert predictor.options == InferenceOptions((0.5,), True, 8, 3, "cpu", "float32")
+    assert predictor.options == InferenceOptions((0.5,), True, output_stride=8, batch_size=3, device="cpu")
 
 
 def test_load_of_nothing_is_one_clear_line(tmp_path):

@@ -40,6 +40,7 @@ def evaluate(
     quiet: bool = False,
     scales: Sequence[float] = InferenceOptions.scales,
     flip: bool = InferenceOptions.flip,
+    rotations: bool = InferenceOptions.rotations,
     output_stride: OutputStride | None = InferenceOptions.output_stride,
     batch_size: int = InferenceOptions.batch_size,
     device: str = InferenceOptions.device,

@@ -104,6 +104,7 @@ def evaluate(
     *,
     scales: Sequence[float] | None = None,
     flip: bool | None = None,
+    rotations: bool | None = None,
     metrics: Sequence[MetricSource] = (),
     show: ShowProgress = NO_PROGRESS,
 ) -> Evaluation:
@@ -115,6 +116,7 @@ def evaluate(
         split: train, val or test.
         scales: scales to average over; None for the predictor's own.
         flip: whether to average with mirror images too; None for the predictor's own setting.
+        rotations: whether to average over quarter turns too; None for the predictor's own setting.
         metrics: further metrics besides the registered ones: class paths, classes or objects.
         show: progress display.
 
@@ -128,11 +130,8 @@ def evaluate(
         ShapeError: if the images do not have the model's number of channels.
     """
     _check_fit(predictor, reader)
-    if scales is not None or flip is not None:
-        options = predictor.options
-        predictor = predictor.with_averaging(
-            scales=options.scales if scales is None else scales, flip=options.flip if flip is None else flip
-        )
+    if (scales, flip, rotations) != (None, None, None):
+        predictor = predictor.with_averaging(scales=scales, flip=flip, rotations=rotations)
     start = time.perf_counter()
     classes, ignore_index = len(reader.labels), reader.labels.ignore_index
     measured = create_metrics(metrics, classes=classes, ignore_index=ignore_index)

@@ -1,4 +1,4 @@
-"""Averaging over scales and mirror images.
+"""Averaging over scales, mirror images and quarter turns.
 
 Source: TF DeepLab, `model.py`, `predict_labels_multi_scale`: at each scale, and mirrored, the logits are resized to
 the size of the image, and the softmax probabilities are averaged. Before that, `multi_scale_logits` resizes the logits
@@ -8,6 +8,7 @@ of reduced images to the size of those of the full image.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import product
 
 import torch
 from torch import Tensor
@@ -33,9 +34,10 @@ def averaged_probabilities(
     *,
     scales: Sequence[float] = (1.0,),
     flip: bool = False,
+    rotations: bool = False,
     decision: Decision = PLAIN,
 ) -> Tensor:
-    """Average class probabilities over scales and mirror images, at the size of the images.
+    """Average class probabilities over scales, mirror images and quarter turns, at the size of the images.
 
     Args:
         compute: function that computes the network; see `compute_scores`.
@@ -43,6 +45,7 @@ def averaged_probabilities(
         images: normalised images, (N, C, H, W) float32.
         scales: scales of the images.
         flip: whether to use mirror images too.
+        rotations: whether to use all four quarter turns.
         decision: rule for the probabilities.
 
     Returns:
@@ -50,15 +53,16 @@ def averaged_probabilities(
     """
     height, width = images.shape[-2:]
     total: Tensor | None = None
-    for logits, grid, size, mirrored in _views(compute, network, images, scales, flip):
+    for logits, grid, size, mirrored in _views(compute, network, images, scales, flip, rotations):
         if grid != size:
             logits = resize(logits, *grid)[..., : size[0], : size[1]]
-        logits = logits.flip(-1) if mirrored else logits
+        if any(mirrored):
+            logits = logits.flip([axis for axis, backwards in zip((-2, -1), mirrored, strict=True) if backwards])
         probabilities = decision.batch_probabilities(resize(logits, height, width))
         total = probabilities if total is None else total.add_(probabilities)
     if total is None:
         raise ValueError(f"scales={tuple(scales)}; expected one number above 0, or more")
-    return total.div_(len(scales) * (1 + flip))
+    return total.div_(len(scales) * (1 + flip) * (4 if rotations else 1))
 
 
 def compute_scores(
@@ -68,9 +72,10 @@ def compute_scores(
     *,
     scales: Sequence[float] = (1.0,),
     flip: bool = False,
+    rotations: bool = False,
     decision: Decision = PLAIN,
 ) -> list[WholeImage]:
-    """Run a network on images of one size, at every scale and mirrored.
+    """Run a network on images of one size, at every scale, mirrored and turned.
 
     Args:
         compute: function from the result of `network.pad` to the output of `network`, such as a backend.
@@ -78,6 +83,7 @@ def compute_scores(
         images: normalised images, (N, C, H, W) float32.
         scales: one or more scales; 1.0 is the size of the images.
         flip: whether to use left-right mirror images at each scale too.
+        rotations: whether to use all four quarter turns of each of them.
         decision: rule for probabilities and labels.
 
     Returns:
@@ -85,7 +91,7 @@ def compute_scores(
     """
     height, width = images.shape[-2:]
     views: list[list[View]] = [[] for _ in images]
-    for logits, grid, size, mirrored in _views(compute, network, images, scales, flip):
+    for logits, grid, size, mirrored in _views(compute, network, images, scales, flip, rotations):
         arrays = logits.contiguous().cpu().numpy()
         for looks, array in zip(views, arrays, strict=True):
             looks.append(View(array, grid, size, mirrored))
@@ -98,16 +104,22 @@ def _views(
     images: Tensor,
     scales: Sequence[float],
     flip: bool,
-) -> Iterator[tuple[Tensor, tuple[int, int], tuple[int, int], bool]]:
-    """Yield the logits of each view, its size with and without padding, and whether it is mirrored."""
+    rotations: bool,
+) -> Iterator[tuple[Tensor, tuple[int, int], tuple[int, int], tuple[bool, bool]]]:
+    """Yield the logits of each view, its size with and without padding, and whether rows and columns are reversed.
+
+    A view on its side is transposed, so that its rows are those of the image.
+    """
     height, width = images.shape[-2:]
-    for scale in scales:
-        size = (scaled(height, scale), scaled(width, scale))
-        view = resize(images, *size).contiguous(memory_format=torch.channels_last)
-        for mirrored in (False, True) if flip else (False,):
-            padded = network.pad(view.flip(-1) if mirrored else view)
-            logits = compute(padded)
-            grid = (padded.shape[-2], padded.shape[-1])
-            if scale < 1 and network.stride > 1 and grid == size:
-                logits = resize(logits, (height - 1) // network.stride + 1, (width - 1) // network.stride + 1)
-            yield logits, grid, size, mirrored
+    for scale, turns, mirrored in product(scales, range(4 if rotations else 1), (False, True) if flip else (False,)):
+        view = resize(images, scaled(height, scale), scaled(width, scale)).contiguous(memory_format=torch.channels_last)
+        view = view.flip(-1) if mirrored else view
+        view = torch.rot90(view, turns, (-2, -1)).contiguous(memory_format=torch.channels_last) if turns else view
+        padded = network.pad(view)
+        logits = compute(padded)
+        grid, size = (padded.shape[-2], padded.shape[-1]), (view.shape[-2], view.shape[-1])
+        if turns % 2:
+            logits, grid, size = logits.transpose(-2, -1), grid[::-1], size[::-1]
+        if scale < 1 and network.stride > 1 and grid == size:
+            logits = resize(logits, (height - 1) // network.stride + 1, (width - 1) // network.stride + 1)
+        yield logits, grid, size, (turns in (2, 3), (turns in (1, 2)) != mirrored)

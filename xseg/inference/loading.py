@@ -75,9 +75,12 @@ class Ensemble(Predictor):
         """Number of batches computed at once."""
         return max(member.workers for member in self.members)
 
-    def with_averaging(self, *, scales: Sequence[float], flip: bool) -> Predictor:
-        """Return an ensemble of the same models with other scales and mirror images."""
-        return Ensemble([member.with_averaging(scales=scales, flip=flip) for member in self.members])
+    def with_averaging(
+        self, *, scales: Sequence[float] | None = None, flip: bool | None = None, rotations: bool | None = None
+    ) -> Predictor:
+        """Return an ensemble of the same models with other scales, mirror images and quarter turns."""
+        others = [member.with_averaging(scales=scales, flip=flip, rotations=rotations) for member in self.members]
+        return Ensemble(others)
 
     def run(self, images: NDArray[Any]) -> Tensor:
         """Return the class probabilities of images of one size, averaged over the models; see `Predictor.run`."""
@@ -111,6 +114,7 @@ def load(
     precision: PrecisionOption = InferenceOptions.precision,
     scales: Sequence[float] = InferenceOptions.scales,
     flip: bool = InferenceOptions.flip,
+    rotations: bool = InferenceOptions.rotations,
     output_stride: OutputStride | None = InferenceOptions.output_stride,
     batch_size: int = InferenceOptions.batch_size,
     backend: BackendOption = InferenceOptions.backend,

@@ -23,6 +23,8 @@ class InferenceOptions:
     Args:
         scales: scales of the image over which probabilities are averaged.
         flip: whether to average with the mirrored image too.
+        rotations: whether to average over the four quarter turns of the image, too, as for aerial or microscopic images
+            without up and down.
         output_stride: 4, 8, 16 or 32, instead of the output stride in training; lower is finer and slower.
         batch_size: number of images of the same size per batch.
         device: auto (a GPU if there is one), cpu, cuda, cuda:1, mps.
@@ -45,6 +47,7 @@ class InferenceOptions:
 
     scales: tuple[float, ...] = (1.0,)
     flip: bool = False
+    rotations: bool = False
     output_stride: OutputStride | None = None
     batch_size: int = 1
     device: str = "auto"

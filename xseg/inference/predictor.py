@@ -98,14 +98,17 @@ class Predictor:
             decision=bundle.decision,
         )
 
-    def with_averaging(self, *, scales: Sequence[float], flip: bool) -> Predictor:
-        """Return a predictor with the same model and other scales and mirror images.
+    def with_averaging(
+        self, *, scales: Sequence[float] | None = None, flip: bool | None = None, rotations: bool | None = None
+    ) -> Predictor:
+        """Return a predictor with the same model and other scales, mirror images and quarter turns; None for its own.
 
         Raises:
             ConfigError: if a scale is not above 0.
         """
+        given: dict[str, Any] = {"scales": scales, "flip": flip, "rotations": rotations}
         other = copy.copy(self)  # the same network and backend in the same precision
-        other.options = replace(self.options, scales=tuple(scales), flip=flip)
+        other.options = replace(self.options, **{name: value for name, value in given.items() if value is not None})
         return other
 
     @property
@@ -207,7 +210,7 @@ class Predictor:
         )
 
     def run(self, images: NDArray[Any]) -> Tensor:
-        """Return the class probabilities of images of one size, averaged over scales and mirror images.
+        """Return the class probabilities of images of one size, averaged over scales, mirror images and turns.
 
         Args:
             images: stored values, (N, H, W, C), 0 to `normalization.maximum`, with channels in RGB order.
@@ -220,7 +223,7 @@ class Predictor:
             return averaged_probabilities(self.backend, self._network, batch, **self._averaging)
 
     def whole(self, images: Sequence[NDArray[Any]]) -> list[WholeImage]:
-        """Return the class scores of images of one size at every scale and mirrored; arrays as in `run`."""
+        """Return the class scores of images of one size for every view; arrays as in `run`."""
         batch = to_batch(images, self.normalization, self.device)
         with torch.inference_mode():
             return compute_scores(self.backend, self._network, batch, **self._averaging)
@@ -267,7 +270,8 @@ class Predictor:
 
     @property
     def _averaging(self) -> dict[str, Any]:
-        return {"scales": self.options.scales, "flip": self.options.flip, "decision": self.decision}
+        views = {name: getattr(self.options, name) for name in ("scales", "flip", "rotations")}
+        return {**views, "decision": self.decision}
 
     def _plan(self, height: int, width: int, count: int) -> TilePlan | None:
         """Return the tiles of images, or None for whole images."""

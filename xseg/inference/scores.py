@@ -33,7 +33,7 @@ class Axis:
     weight: Floats
 
     @classmethod
-    def between(cls, coarse: int, grid: int, view: int, size: int, *, mirrored: bool = False) -> Axis:
+    def between(cls, coarse: int, grid: int, view: int, size: int, mirrored: bool = False) -> Axis:
         """Return the positions for an axis.
 
         Args:
@@ -65,19 +65,18 @@ class View:
         logits: logits, (classes, h, w) float32, contiguous.
         grid: height and width of the view with padding, which the logits span with aligned corners.
         size: height and width of the view without padding, its top left part.
-        mirrored: whether the view is the left-right mirror image.
+        mirrored: whether the rows and the columns of the view are in reverse order.
     """
 
     logits: Floats
     grid: tuple[int, int]
     size: tuple[int, int]
-    mirrored: bool = False
+    mirrored: tuple[bool, bool] = (False, False)
 
     def axes(self, height: int, width: int) -> tuple[Axis, Axis]:
         """Return the positions of the rows and columns of an image."""
-        coarse = self.logits.shape
-        rows = Axis.between(coarse[1], self.grid[0], self.size[0], height)
-        return rows, Axis.between(coarse[2], self.grid[1], self.size[1], width, mirrored=self.mirrored)
+        rows, columns = zip(self.logits.shape[1:], self.grid, self.size, (height, width), self.mirrored, strict=True)
+        return Axis.between(*rows), Axis.between(*columns)
 
     def strip(self, rows: Axis, columns: Axis) -> Floats:
         """Return the scores of some rows of the image, (classes, rows, columns)."""
@@ -178,7 +177,7 @@ def _best_classes(view: View, height: int, width: int) -> Labels:
     """Return the best class of every pixel of an image from a single view."""
     rows, columns = view.axes(height, width)
     best = best_class(view.logits)
-    if best.shape == view.size == (height, width) and not view.mirrored:
+    if best.shape == view.size == (height, width) and not any(view.mirrored):
         return best
     below, right = _next(best, 0), _next(best, 1)
     mixed = (best != below) | (best != right) | (best != _next(below, 1))

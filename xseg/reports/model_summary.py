@@ -24,9 +24,9 @@ def summarize_model(predictor: Predictor) -> dict[str, str]:
     summary = {name: value for name, value in summary.items() if value}
     summary["Parameters"] = f"{sum(parameter.numel() for parameter in model.parameters()) / 1e6:.2f} million"
     sizes = ", ".join(f"{scale:g}" for scale in options.scales)
-    summary["Averaged over"] = f"scales {sizes}{' and mirror images' if options.flip else ''}"
-    if options.scales == (1.0,) and not options.flip:
-        del summary["Averaged over"]
+    more = (", mirror images" if options.flip else "") + (", quarter turns" if options.rotations else "")
+    if options.scales != (1.0,) or more:
+        summary["Averaged over"] = f"scales {sizes}{more}"
     summary["Computed in"] = f"{predictor.backend.precision} on {_device_name(predictor.device)}"
     return summary
 
