@@ -92,6 +92,23 @@ def test_the_mask_is_what_python_gives(model, images, tmp_path):
         np.testing.assert_allclose(stored["probabilities"], expected.probabilities, atol=1e-3)
 
 
+def test_the_background_is_clear_in_overlays_and_no_annotation(model, images, tmp_path):
+    options = ["--alpha", "1", "--coco", "--device", "cpu"]  # alpha alone asks for overlays
+    common = load(model)(images / "b.png").mask.ravel()[0]
+    distance = {}
+    for name in ("none", LABELS.names[common]):
+        out = tmp_path / name
+        line = ["predict", str(model), str(images / "b.png"), *options, "--background", name]
+        assert main([*line, "--output_dir", str(out)]) == 0
+        region = np.asarray(Image.open(out / "masks" / "b.png")) == common
+        drawn = np.asarray(Image.open(out / "overlays" / "b.jpg"), np.int64)[: len(region)]
+        distance[name] = np.abs(drawn - LABELS.colors[common]).mean(axis=2)[region].mean()
+        categories = json.loads((out / "coco.json").read_text())["categories"]
+        assert [category["name"] for category in categories] == [n for n in LABELS.names if n != name]
+    tinted, clear = distance.values()
+    assert clear > 2 * tinted, "noise instead of the colour"
+
+
 def test_a_second_run_into_the_folder_of_images_does_not_predict_on_its_own_masks(model, images):
     (images / "broken.png").unlink()
     for _ in range(2):
@@ -105,6 +122,8 @@ def test_a_second_run_into_the_folder_of_images_does_not_predict_on_its_own_mask
         (["--overlays"], "unknown option --overlays; did you mean --overlay?"),
         (["--batch_size", "0"], "batch_size=0; expected 1 or more"),
         (["--device", "cuda:77"], "device='cuda:77'; expected a device of this machine"),
+        (["--alpha", "2"], "alpha=2.0; expected 0 to 1"),
+        (["--background", "skye"], "background 'skye'; expected one of road, sky, tree, none; did you mean sky?"),
         (["nowhere.png"], "nowhere.png does not exist"),
         (["*.nothing"], "*.nothing matches no image or video"),
     ],

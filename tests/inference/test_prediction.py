@@ -72,18 +72,6 @@ def test_pixels_counts_every_class_by_name():
     assert {name: count for name, count in pixels.items() if count} == {"sky": 1, "road": 3}
 
 
-def test_blending_tints_inside_by_alpha_and_outlines_more():
-    image, mask = np.full((6, 6, 3), 100, np.uint8), np.zeros((6, 6), np.uint8)
-    mask[:, 3:] = 1
-    labels = LabelMap(("left", "right"), ((200, 0, 0), (0, 200, 0)))
-    blended = blend(image, mask, labels, alpha=0.5)
-    assert blended[0, 0].tolist() == [150, 50, 50]
-    assert blended[0, 5].tolist() == [50, 150, 50]
-    assert blended[0, 2].tolist() == [180, 20, 20]
-    np.testing.assert_array_equal(blend(image, mask, labels, alpha=0), image)
-    np.testing.assert_array_equal(blend(image, mask, labels, alpha=1), np.asarray(labels.colors)[mask])
-
-
 def test_ignored_pixels_are_not_tinted():
     image, mask = np.full((4, 4, 3), 100, np.uint8), np.full((4, 4), 255, np.uint8)
     np.testing.assert_array_equal(blend(image, mask, STREET, alpha=0.7), image)

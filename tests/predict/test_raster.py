@@ -17,7 +17,8 @@ from xseg.inference.tiling import Tiling
 from xseg.labels.decision import PLAIN
 from xseg.labels.label_map import LabelMap
 from xseg.predict import geotiff
-from xseg.predict.outputs.overlay import raster_overlay
+from xseg.predict.outputs.output import RasterPrediction
+from xseg.predict.outputs.overlay import reduced_prediction
 from xseg.predict.outputs.probabilities import Probabilities
 from xseg.predict.raster import predict_raster
 
@@ -321,7 +322,8 @@ def test_values_that_the_model_does_not_know_are_refused_with_the_place(tmp_path
 
 def test_an_overlay_is_small_and_has_a_legend(source, tmp_path):
     predict_raster(Predictor(), source.path, tmp_path / "mask.tif", TILES)
-    picture = raster_overlay(source.path, tmp_path / "mask.tif", LABELS, side=105)
+    raster = RasterPrediction(source.path, tmp_path / "mask.tif", LABELS)
+    picture = reduced_prediction(raster, side=105).overlay()
     assert picture.dtype == np.uint8
     assert picture.shape[0] > 75
     assert picture.shape[1:] == (105, 3)

@@ -15,7 +15,7 @@ from xseg.cli.arguments import add_options, new_parser, options_of, parse_argume
 from xseg.errors import ConfigError
 from xseg.inference.options import InferenceOptions
 from xseg.predict.options import EngineOptions, FolderOptions
-from xseg.predict.outputs.registry import create_outputs, name_of, option_names, optional_outputs
+from xseg.predict.outputs.registry import OUTPUTS, create_outputs, name_of, option_names, optional_outputs
 
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser
@@ -100,8 +100,9 @@ def _report_runtime(predictor: Predictor, models: int) -> dict[str, Any]:
 
 def _add_outputs(parser: ArgumentParser) -> None:
     """Add one option per output, the outputs' own options, and one for the user's own outputs."""
-    for name, kind in optional_outputs().items():
-        parser.add_argument(f"--{name}", action="store_true", help=kind.description)
+    for name, kind in OUTPUTS.items():
+        if name in optional_outputs():
+            parser.add_argument(f"--{name}", action="store_true", help=kind.description)
         if option_names(kind):
             add_options(parser, kind)
     parser.add_argument(
@@ -122,7 +123,7 @@ def _print_summary(
 
     folder = OutputFolder.named(options.output_dir)
     done = sum(row.status == "ok" for row in rows)
-    folders = ["masks", *(output.folder for output in outputs if output.folder)] if done else []
+    folders = dict.fromkeys(["masks", *(output.folder for output in outputs if output.folder)] if done else [])
     places = [f"{name} in {folder.at(folder.directory / name)}" for name in folders]
     places.append(f"table in {folder.at(folder.directory / 'predictions.csv')}")
     for output in outputs:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -147,7 +147,8 @@ def evaluate(
             progress.advance()
     best, worst = extremes.examples(len(images))
     scores, seconds = compute_scores(measured, counts), time.perf_counter() - start
-    return Evaluation(split, reader.labels, measured, scores, tuple(images), best, worst, seconds)
+    labels = replace(reader.labels, background=predictor.labels.background)
+    return Evaluation(split, labels, measured, scores, tuple(images), best, worst, seconds)
 
 
 def _check_fit(predictor: Predictor, reader: Reader) -> None:

@@ -14,7 +14,7 @@ from xseg.inference.options import InferenceOptions
 from xseg.types import PathArgument, Split
 
 METRICS_FILE = "metrics.json"
-_NO_EFFECT = ("batch_size", "device")  # options that change the speed, not the scores
+_NO_EFFECT = ("batch_size", "device", "background")  # options that change speed or pictures, not the scores
 
 
 @dataclass(frozen=True)

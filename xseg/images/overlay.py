@@ -18,6 +18,7 @@ from xseg.types import RGB
 Pixels: TypeAlias = NDArray[np.uint8]
 Font: TypeAlias = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
+ALPHA = 0.5  # strength of the tint by default
 BACKGROUND: RGB = (255, 255, 255)
 INK: RGB = (32, 33, 36)
 OUTLINE: RGB = (150, 152, 156)
@@ -41,22 +42,25 @@ def displayable(image: NDArray[Any]) -> Pixels:
     return np.ascontiguousarray(np.broadcast_to(image, (*image.shape[:2], 3)))
 
 
-def blend(image: Pixels, mask: NDArray[Any], labels: LabelMap, alpha: float = 0.5) -> Pixels:
-    """Tint the pixels of each class in its colour, and draw the outlines between classes more strongly.
+def blend(
+    image: Pixels, mask: NDArray[Any], labels: LabelMap, *, alpha: float = ALPHA, outlines: bool = False
+) -> Pixels:
+    """Tint the pixels of each class except the background in its colour.
 
     Args:
         image: RGB image, (H, W, 3) uint8.
         mask: train ids, (H, W) integers; `ignore_index` and other values that are not classes leave the image
             unchanged.
-        labels: label map with the colours.
+        labels: label map with the colours and the background.
         alpha: strength of the tint, 0 (none) to 1 (only colour).
+        outlines: whether to draw the outlines of regions in the full colour, within the regions.
 
     Returns:
         RGB image, (H, W, 3) uint8.
     """
-    known = (mask >= 0) & (mask < len(labels))
-    colors = np.asarray(labels.colors, np.float32)[np.where(known, mask, 0)]
-    strength = np.where(_outlines(mask), min(1.0, 1.6 * alpha), alpha) * known
+    tinted = np.isin(mask, labels.objects)
+    colors = np.asarray(labels.colors, np.float32)[np.where(tinted, mask, 0)]
+    strength = np.where(_outlines(mask), 1.0, alpha) * tinted if outlines else alpha * tinted
     blended = image + (colors - image) * strength[..., None].astype(np.float32)
     return blended.round().clip(0, 255).astype(np.uint8)
 
@@ -78,10 +82,11 @@ def hatch_ignored(picture: Pixels, mask: NDArray[Any], ignore_index: int) -> Pix
 
 
 def _outlines(mask: NDArray[Any]) -> NDArray[np.bool_]:
-    """Return the pixels whose right or lower neighbour has another value."""
+    """Return the pixels that have a neighbour with another value at a side."""
+    across, down = mask[:, 1:] != mask[:, :-1], mask[1:] != mask[:-1]
     edges = np.zeros(mask.shape, np.bool_)
-    edges[:, :-1] |= mask[:, 1:] != mask[:, :-1]
-    edges[:-1] |= mask[1:] != mask[:-1]
+    for part, differs in ((edges[:, 1:], across), (edges[:, :-1], across), (edges[1:], down), (edges[:-1], down)):
+        part |= differs
     return edges
 
 
@@ -107,13 +112,14 @@ def add_legend(picture: Pixels, present: list[int], labels: LabelMap) -> Pixels:
 
     Args:
         picture: RGB image, (H, W, 3) uint8.
-        present: train ids to list, in this order.
+        present: train ids to list, in this order; the background and values that are no classes are left out.
         labels: label map with names and colours.
 
     Returns:
         RGB image, (H + strip, W, 3) uint8; the unchanged picture if no class is present.
     """
     height, width = picture.shape[:2]
+    present = [index for index in present if index in labels.objects]
     if not present:
         return picture
     size = font_size(height, width)

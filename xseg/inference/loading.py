@@ -122,6 +122,7 @@ def load(
     overlap: int | None = InferenceOptions.overlap,
     architecture: ArchitectureArgument | None = InferenceOptions.architecture,
     threshold: ThresholdArgument = InferenceOptions.threshold,
+    background: str | None = InferenceOptions.background,
 ) -> Predictor:
     """Load a model for prediction.
 

@@ -40,6 +40,8 @@ class InferenceOptions:
         threshold: lowest probability, 0 to 1, at which a pixel has a class, for a model with two classes (its second
             one) or with overlapping classes (all of them, or each one as NAME=NUMBER); by default the thresholds
             stored with the model.
+        background: class that overlays leave clear and that polygons and COCO leave out; by default the first class if
+            it is named "background". "none" treats all classes alike.
 
     Raises:
         ConfigError: if a value is out of range.
@@ -57,6 +59,7 @@ class InferenceOptions:
     overlap: int | None = None
     architecture: str | None = None
     threshold: tuple[str, ...] = ()
+    background: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "scales", tuple(float(scale) for scale in self.scales))

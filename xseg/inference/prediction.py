@@ -14,7 +14,7 @@ from PIL import Image
 
 from xseg.errors import XsegError
 from xseg.files.atomic import atomic_path
-from xseg.images.overlay import Pixels, add_legend, blend, displayable
+from xseg.images.overlay import ALPHA, Pixels, add_legend, blend, displayable
 from xseg.labels.label_map import LabelMap
 from xseg.types import PathArgument
 
@@ -47,17 +47,18 @@ class Prediction:
         """Number of pixels per class name, for all classes."""
         return dict(zip(self.labels.names, count_pixels(self.mask, len(self.labels)).tolist(), strict=True))
 
-    def overlay(self, alpha: float = 0.5, *, legend: bool = True) -> Pixels:
-        """Draw the classes over the image.
+    def overlay(self, alpha: float = ALPHA, *, outlines: bool = False, legend: bool = True) -> Pixels:
+        """Draw the classes over the image, except the background of the label map.
 
         Args:
             alpha: strength of the colours, 0 (none) to 1 (only colours).
+            outlines: whether to draw the outlines of regions in the full colour.
             legend: whether to add a strip with the names of the classes below the image.
 
         Returns:
             RGB image, (H, W, 3) uint8, plus the height of the legend.
         """
-        picture = blend(displayable(self.image), self.mask, self.labels, alpha)
+        picture = blend(displayable(self.image), self.mask, self.labels, alpha=alpha, outlines=outlines)
         if not legend:
             return picture
         return add_legend(picture, np.unique(self.mask).tolist(), self.labels)

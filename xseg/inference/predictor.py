@@ -56,7 +56,7 @@ class Predictor:
         decision: rule for probabilities and labels, whose thresholds those of the options replace.
 
     Raises:
-        ConfigError: if the device does not exist, or a threshold does not fit the model.
+        ConfigError: if the device or the background does not exist, or a threshold does not fit the model.
     """
 
     def __init__(
@@ -71,7 +71,8 @@ class Predictor:
         self.normalization = normalization
         self.options = options or InferenceOptions()
         overlapping = labels.overlapping or decision.overlapping
-        self.labels = labels if labels.overlapping == overlapping else replace(labels, overlapping=True)
+        background = labels.background if self.options.background is None else self.options.background
+        self.labels = replace(labels, overlapping=overlapping, background=background)
         self.decision = replace(decision, overlapping=overlapping).requested(self.options.threshold, labels)
         self.device = select_device(self.options.device)
         self.model = model.to(self.device).to(memory_format=torch.channels_last).eval()

@@ -8,12 +8,13 @@ from collections.abc import Hashable, Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any, TypeVar
 
-from xseg.errors import ConfigError
+from xseg.errors import ConfigError, unknown_name
 from xseg.files.serialization import from_plain
 from xseg.types import RGB
 
 T = TypeVar("T", bound=Hashable)
 MAX_CLASSES = 65_535  # masks have at most 16 bits, and one value is `ignore_index`
+NO_BACKGROUND = "none"  # `background` of label maps whose classes are all objects
 NO_LABEL = -1  # `ignore_index` of classes that images show as a whole: no image is ignored
 
 
@@ -51,6 +52,8 @@ class LabelMap:
         ignored_raw_ids: other numbers in the files that mean "ignore" (CamVid's void is 11).
         overlapping: whether a pixel may have several classes or none; a mask is then (H, W, classes) of 1 where a pixel
             has the class, 0 where it has not, and `ignore_index`.
+        background: class that is not an object, which overlays leave clear and polygons leave out; empty for the first
+            class if it is named "background"; NO_BACKGROUND for none.
 
     Raises:
         ConfigError: if the lengths differ, a name is repeated, a colour is out of range, an id is claimed twice, or
@@ -63,6 +66,7 @@ class LabelMap:
     raw_ids: tuple[int, ...] = ()
     ignored_raw_ids: tuple[int, ...] = field(default=())
     overlapping: bool = False
+    background: str = ""
 
     def __post_init__(self) -> None:
         colors = self.colors or distinct_colors(len(self.names))
@@ -95,9 +99,24 @@ class LabelMap:
                 expected=f"a value outside 0 to {len(self.names) - 1}",
                 remedy="use 255",
             )
+        if self.background not in ("", NO_BACKGROUND, *self.names):
+            raise unknown_name("background", self.background, (*self.names, NO_BACKGROUND))
 
     def __len__(self) -> int:
         return len(self.names)
+
+    @property
+    def background_id(self) -> int | None:
+        """Train id of the background; None for none."""
+        if self.background in self.names:
+            return self.names.index(self.background)
+        named = self.names[0].strip("_ ").casefold() == "background"
+        return 0 if named and not self.background else None
+
+    @property
+    def objects(self) -> tuple[int, ...]:
+        """Train ids of all classes except the background."""
+        return tuple(index for index in range(len(self)) if index != self.background_id)
 
     def train_ids(self) -> dict[int, int]:
         """Train id of every number in the files; `ignore_index` for ignored numbers."""

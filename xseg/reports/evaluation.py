@@ -95,6 +95,7 @@ def render_report(
         ],
         "classes": list(zip(labels.names, labels.colors, scores.pixels, scores.per_class["iou"], strict=True)),
         "names": labels.names,
+        "background": labels.background_id,
         "outcomes": scores.outcomes,
         "total": total,
         "charts": draw_charts(history) if history else [],
@@ -135,11 +136,11 @@ def _epoch(file: Path) -> str:
 
 
 def _pictures(example: Example, labels: LabelMap) -> ExamplePictures:
-    label = blend(example.image, example.label, labels, 0.6)
+    label = blend(example.image, example.label, labels)
     return ExamplePictures(
         example.score.name,
         example.score.miou,
         image=example.image,
         label=hatch_ignored(label, example.label, labels.ignore_index),
-        prediction=blend(example.image, example.prediction, labels, 0.6),
+        prediction=blend(example.image, example.prediction, labels),
     )

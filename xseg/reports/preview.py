@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from xseg.data.options import DataOptions
 from xseg.data.sample import Array, Reader
 from xseg.doctor.statistics import normalization_of
 from xseg.images.normalization import Normalization
-from xseg.images.overlay import blend, displayable, hatch_ignored
+from xseg.images.overlay import ALPHA, Pixels, blend, displayable, hatch_ignored
 from xseg.labels.label_map import LabelMap
 from xseg.reports.preview_page import Card, Section
 from xseg.types import Split
@@ -86,17 +87,28 @@ def spread(length: int, count: int) -> list[int]:
 
 
 def preview_sections(
-    reader: Reader, options: DataOptions, splits: Sequence[Split], *, count: int, variants: int
+    reader: Reader,
+    options: DataOptions,
+    splits: Sequence[Split],
+    *,
+    labels: LabelMap,
+    count: int,
+    variants: int,
+    alpha: float = ALPHA,
+    outlines: bool = False,
 ) -> list[Section]:
     """Return the samples of each split, and `variants` augmented versions of a third as many training samples.
+
+    They are drawn with `labels`, `alpha` and `outlines`; see `xseg.images.overlay.blend`.
 
     Raises:
         ConfigError: if the augmentation is wrong.
         DataError: if a sample cannot be read.
     """
+    draw = partial(blend, labels=labels, alpha=alpha, outlines=outlines)
     sections = []
     for split in splits:
-        cards = [_card(sample, reader.labels, alone=True) for sample in chosen_samples(reader, split, count)]
+        cards = [_card(sample, labels, draw, alone=True) for sample in chosen_samples(reader, split, count)]
         sections.append(Section(split, split, "image, and image with mask", cards))
     if variants:
         normalization = normalization_of(reader, options)
@@ -105,16 +117,16 @@ def preview_sections(
             f"as in training: augmentation {options.augmentation}, crop {options.crop[0]}x{options.crop[1]}, "
             f"scale {options.scale[0]:g} to {options.scale[1]:g}"
         )
-        cards = [_card(sample, reader.labels, alone=False) for sample in samples]
+        cards = [_card(sample, labels, draw, alone=False) for sample in samples]
         sections.append(Section("augmented", "train, augmented", note, cards))
     return sections
 
 
-def _card(sample: PreviewSample, labels: LabelMap, *, alone: bool) -> Card:
+def _card(sample: PreviewSample, labels: LabelMap, draw: Callable[..., Pixels], *, alone: bool) -> Card:
     """Draw a sample with its mask, optionally beside the image."""
     image = displayable(sample.image)
     if sample.mask is None:
         return Card(f"{sample.name} (no mask)", (image,))
-    overlay = hatch_ignored(blend(image, sample.mask, labels), sample.mask, labels.ignore_index)
+    overlay = hatch_ignored(draw(image, sample.mask), sample.mask, labels.ignore_index)
     classes = tuple(np.flatnonzero(class_pixels(sample.mask, len(labels))).tolist())
     return Card(sample.name, (image, overlay) if alone else (overlay,), classes)

@@ -60,8 +60,11 @@ def render_preview(title: str, summary: Mapping[str, str], labels: LabelMap, sec
     values = {
         "title": title,
         "summary": summary,
-        "classes": list(zip(labels.names, labels.colors, strict=True)),
-        "present": present,
+        "classes": [
+            (name, labels.colors[index], index in present)
+            for index, name in enumerate(labels.names)
+            if index != labels.background_id
+        ],
         "sections": sections,
     }
     return render_page("preview.html", values)

@@ -13,7 +13,7 @@ import yaml
 from PIL import Image
 
 from xseg.cli import main
-from xseg.data.generated.scenes import write_scenes
+from xseg.data.generated.scenes import LABELS, write_scenes
 
 CROP = ["--data.crop", "[48,48]"]
 
@@ -100,6 +100,8 @@ def test_a_corrected_copy_is_written_beside_and_named(street, config, tmp_path, 
         (["check", "--data.reader", "scenes", "--write-fixed", "x"], "a corrected copy of this layout"),
         (["stats", "--data.root", "nowhere"], "nowhere does not exist"),
         (["preview", "--count", "0", "--data.reader", "scenes"], "count=0"),
+        (["preview", "--alpha", "-1", "--data.reader", "scenes"], "alpha=-1.0; expected 0 to 1"),
+        (["preview", "--background", "rod", "--data.reader", "scenes"], "background 'rod'; expected one of"),
         (
             ["preview", "--data.reader", "scenes", "--data.transforms", "[{name: Nothing}]"],
             "'Nothing' is not a transform",
@@ -165,6 +167,22 @@ def test_a_preview_is_a_page_and_contact_sheets(config, tmp_path, capsys):
     assert page.count("<img") == 2 * 9 + 2
     for name in ("sky", "pedestrian", "000007", "epoch 2"):
         assert name in page
+
+
+def test_a_preview_leaves_the_background_clear(config, tmp_path):
+    style = ["--alpha", "1", "--count", "1", "--variants", "0"]
+    sheets = {}
+    for name in ("none", "sky", "road"):
+        assert main(["data", "preview", *config, *style, "--background", name, "--output_dir", str(tmp_path)]) == 0
+        sheets[name] = np.asarray(Image.open(tmp_path / "sheet_train.png"))
+        page = (tmp_path / "preview.html").read_text("utf-8")
+        for other in ("sky", "road"):
+            assert (f"</i>{other}</span>" in page) == (other != name)
+    counts = {
+        name: (sheet == LABELS.colors[LABELS.names.index("sky")]).all(axis=2).sum() for name, sheet in sheets.items()
+    }
+    assert counts["none"] == counts["road"] > 0
+    assert counts["sky"] == 0
 
 
 @pytest.mark.parametrize("action", ["check", "stats", "preview"])

@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -45,20 +46,17 @@ def test_what_is_encoded_decodes_to_the_mask_with_its_area_and_box(mask):
     json.dumps(result)
 
 
-def test_a_geotiff_read_in_strips_gives_the_same(tmp_path, monkeypatch):
+def write_geotiff(path, mask):
     rasterio = pytest.importorskip("rasterio")
-    mask = blobs(61, 83)
-    with rasterio.open(
-        tmp_path / "m.tif",
-        "w",
-        driver="GTiff",
-        height=61,
-        width=83,
-        count=1,
-        dtype="uint8",
-        crs="EPSG:32633",
-    ) as dataset:
+    height, width = mask.shape
+    settings = {"driver": "GTiff", "count": 1, "dtype": "uint8", "crs": "EPSG:32633"}
+    with rasterio.open(path, "w", height=height, width=width, **settings) as dataset:
         dataset.write(mask, 1)
+
+
+def test_a_geotiff_read_in_strips_gives_the_same(tmp_path, monkeypatch):
+    mask = blobs(61, 83)
+    write_geotiff(tmp_path / "m.tif", mask)
     monkeypatch.setattr(annotations, "STRIP_PIXELS", 61 * 10)
     striped, whole = coco_annotations(tmp_path / "m.tif", LABELS), coco_annotations(mask, LABELS)
     for one, other in zip(striped, whole, strict=True):
@@ -92,6 +90,18 @@ def test_a_mask_without_any_class_has_no_coco_annotations(tmp_path):
         "annotations": [],
         "images": [],
     }
+
+
+def test_the_background_has_neither_annotation_nor_category_unless_asked_for(tmp_path):
+    mask = blobs(40, 50, 0)
+    write_geotiff(tmp_path / "m.tif", mask)
+    every = coco_annotations(mask, LABELS)
+    labels = replace(LABELS, background="Straße")
+    for source in (mask, tmp_path / "m.tif"):
+        assert coco_annotations(source, labels) == [entry for entry in every if entry["category_id"] != 2]
+    path = write_coco([], tmp_path / "coco.json", labels)
+    assert [category["id"] for category in json.loads(path.read_text())["categories"]] == [1, 3]
+    assert coco_annotations(mask, replace(labels, background="none")) == every
 
 
 @pytest.mark.parametrize("shape", [(0, 4), (2, 3, 4)])

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -108,6 +109,21 @@ def test_holes_are_holes(tmp_path):
     assert forest[0].equals(shapely.Polygon(shapely.box(6, 5, 12, 10).exterior, [shapely.box(7, 6, 9, 8).exterior]))
     assert shapely.get_num_coordinates(water[0]) == 10
     assert forest[1]["area"] == 30 - 4
+
+
+@pytest.mark.parametrize("block", [2048, 25])
+def test_the_background_is_left_out_unless_asked_for(tmp_path, monkeypatch, block):
+    """The polygons of the other classes are those beside it."""
+    monkeypatch.setattr(geojson, "BLOCK", block)
+    mask = blobs()
+    for name in ("forest", "none"):
+        labels = replace(LABELS, background=name)
+        write_polygons(mask, tmp_path / f"{name}.geojson", labels)
+    few, every = (features(tmp_path / f"{name}.geojson")[0] for name in ("forest", "none"))
+    assert {properties["class"] for _, properties in few} == {"water", "field"}
+    assert {properties["class"] for _, properties in every} == set(LABELS.names)
+    others = [outline.wkt for outline, properties in every if properties["class"] != "forest"]
+    assert sorted(outline.wkt for outline, _ in few) == sorted(others)
 
 
 def write_mask(path, mask, **place):

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from jsonargparse import ArgumentParser
 
 from xseg.cli import EXIT_OK
+from xseg.cli.arguments import add_options, options_of
 from xseg.cli.data.options import parse_data_arguments
 from xseg.data.options import DataOptions
 from xseg.errors import ConfigError
+from xseg.predict.outputs.overlay import Overlay
+from xseg.predict.outputs.registry import option_values
 
 
 def preview(arguments: Sequence[str]) -> int:
@@ -22,6 +26,7 @@ def preview(arguments: Sequence[str]) -> int:
     """
     values = parse_data_arguments("preview", arguments, _add_arguments)
     options: DataOptions = values["data"]
+    style = options_of(Overlay, values)
     count, variants, folder = values["count"], values["variants"], Path(values["output_dir"])
     if count < 1 or variants < 0:
         raise ConfigError(f"count={count}, variants={variants}", expected="count of 1 or more, variants of 0 or more")
@@ -32,8 +37,11 @@ def preview(arguments: Sequence[str]) -> int:
     from xseg.reports.preview_page import write_preview
 
     reader = create_reader(options)
+    labels = replace(reader.labels, background=values["background"])
     counts = existing_splits(reader)
-    sections = preview_sections(reader, options, [*counts], count=count, variants=variants)
+    sections = preview_sections(
+        reader, options, [*counts], labels=labels, count=count, variants=variants, **option_values(style)
+    )
     summary = {
         "Layout": options.reader,
         **({"Folder": options.root} if options.root else {}),
@@ -41,7 +49,7 @@ def preview(arguments: Sequence[str]) -> int:
         "Classes": str(len(reader.labels)),
     }
     title = Path(options.root).resolve().name if options.root else options.reader
-    page = write_preview(folder, title, summary, reader.labels, sections)
+    page = write_preview(folder, title, summary, labels, sections)
     print(f"page: {page}")
     print(f"contact sheets: {', '.join(sorted(path.name for path in folder.glob('sheet_*.png')))} in {folder}")
     return EXIT_OK
@@ -55,3 +63,6 @@ def _add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--variants", type=int, default=4, help="number of augmented versions, for a third of the images"
     )
+    background = 'class that is not tinted; by default the first one if it is named "background"; none for no class'
+    parser.add_argument("--background", type=str, default="", help=background)
+    add_options(parser, Overlay)

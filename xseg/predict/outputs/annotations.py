@@ -6,7 +6,7 @@ Source: COCO data format and `pycocotools/mask.py`: runs go down the columns, st
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -44,12 +44,12 @@ class CocoImage:
 
 
 def coco_annotations(mask: NDArray[Any] | PathArgument, labels: LabelMap) -> list[Annotation]:
-    """Return one annotation per class in a mask.
+    """Return one annotation per class in a mask, except for the background.
 
     Args:
         mask: train ids, (H, W) integers, or a GeoTIFF with train ids, which is read in strips. Values that are not
             classes are left out.
-        labels: label map of the train ids.
+        labels: label map of the train ids and their background.
 
     Returns:
         Dictionaries that JSON can hold, with `category_id` (train id + 1), `segmentation` (`size` and compressed
@@ -62,11 +62,11 @@ def coco_annotations(mask: NDArray[Any] | PathArgument, labels: LabelMap) -> lis
     from pycocotools import mask as encoder  # slow to import, and rarely needed
 
     if not isinstance(mask, np.ndarray):
-        encoded = _encoded_by_strips(mask, len(labels))
+        encoded = _encoded_by_strips(mask, labels.objects)
     elif mask.ndim != 2 or not mask.size:
         raise DataError(f"a mask of shape {mask.shape}", expected="(height, width), at least one pixel")
     else:
-        present = [class_id for class_id in np.unique(mask).tolist() if 0 <= class_id < len(labels)]
+        present = [class_id for class_id in np.unique(mask).tolist() if class_id in labels.objects]
         encoded = {class_id: encoder.encode(np.asfortranarray(mask == class_id, np.uint8)) for class_id in present}
     return [
         {
@@ -96,7 +96,7 @@ def write_coco(images: Iterable[CocoImage], destination: PathArgument, labels: L
     Raises:
         OSError: if the file cannot be written.
     """
-    categories = [{"id": index + FIRST_CATEGORY, "name": name} for index, name in enumerate(labels.names)]
+    categories = [{"id": index + FIRST_CATEGORY, "name": labels.names[index]} for index in labels.objects]
     entries: list[Annotation] = []
     with atomic_path(destination) as temporary, temporary.open("w", encoding="utf-8") as file:
         file.write(f'{{"categories": {json.dumps(categories, ensure_ascii=False)}, "annotations": [')
@@ -112,7 +112,7 @@ def write_coco(images: Iterable[CocoImage], destination: PathArgument, labels: L
     return Path(destination)
 
 
-def _encoded_by_strips(mask: PathArgument, classes: int) -> dict[int, Any]:
+def _encoded_by_strips(mask: PathArgument, classes: Sequence[int]) -> dict[int, Any]:
     """Return the compressed run lengths of each class in a GeoTIFF of train ids, read by strips of columns."""
     from pycocotools import mask as encoder
 
@@ -134,7 +134,7 @@ def _encoded_by_strips(mask: PathArgument, classes: int) -> dict[int, Any]:
             ]
     starts, ends, values = (np.concatenate(parts) for parts in zip(*found, strict=True))
     encoded = {}
-    for class_id in (class_id for class_id in np.unique(values).tolist() if 0 <= class_id < classes):
+    for class_id in (class_id for class_id in np.unique(values).tolist() if class_id in classes):
         edges = np.stack([starts, ends], axis=1)[values == class_id].ravel()
         # outside, inside, outside, …; a seam between strips leaves 0 outside, which is valid
         counts = np.diff(edges, prepend=0, append=height * width)

@@ -65,14 +65,14 @@ def write_polygons(
     """Write the outlines of a mask's classes as GeoJSON, completely or not at all.
 
     Each polygon is a region of one class whose pixels touch at their sides, with its holes, and has the properties
-    `class`, `class_id` (the train id), `area` and `area_unit`. Pixels without class are left out.
+    `class`, `class_id` (the train id), `area` and `area_unit`. Background and pixels without class are left out.
 
     Args:
         mask: train ids, (H, W) integers, outlined in pixels, with x to the right and y downwards from the top left
             corner; or a GeoTIFF with train ids, outlined in its own coordinates, whose system is named for GDAL and
             QGIS.
         destination: path of the file.
-        labels: label map of the train ids.
+        labels: label map of the train ids and their background.
         tolerance: tolerance in pixels: corners that span a triangle smaller than its square are dropped (Visvalingam
             and Whyatt 1993), equally for both neighbours. 1 straightens stairs; 0 keeps the outlines of the pixels.
 
@@ -106,7 +106,8 @@ def _write(
                 rows = slice(top, min(top + BLOCK, size[0]))
                 columns = slice(left, min(left + BLOCK, size[1]))
                 outlines, ids = outline_block(read(rows, columns), (top, left), len(labels), tolerance)
-                joiner.add(outlines, ids, rows, columns)
+                kept = np.isin(ids, labels.objects)
+                joiner.add(outlines[kept], ids[kept], rows, columns)
             joiner.end_row()
         file.write("\n]}\n")
     return features.count, joiner.cut

@@ -7,44 +7,57 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from xseg.errors import ConfigError
 from xseg.predict.options import Medium
 from xseg.predict.outputs.output import Output, RasterPrediction, VideoStream, WriteFrame
-from xseg.types import PathArgument
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from xseg.images.overlay import Pixels
     from xseg.inference.prediction import Prediction
-    from xseg.labels.label_map import LabelMap
 
 LEGEND_CLASSES = 40  # with more classes, the legend would be larger than the image
 CODEC = "mp4v"  # codec for .mp4 in every build of OpenCV
 DISK_RESERVE = 1 << 24  # bytes; a disk with less free space counts as full
 
 
+@dataclass(frozen=True)
 class Overlay(Output):
-    """Classes drawn over the source, with a legend; for a video, a video of overlays, which is always written."""
+    """Classes drawn over the source, with a legend; for a video, a video of overlays, which is always written.
+
+    Args:
+        alpha: strength of the tint of overlays, 0 (none) to 1 (only colour).
+        outlines: whether overlays show the outlines of regions in the full colour; with alpha 0 only these.
+
+    Raises:
+        ConfigError: if alpha is out of range.
+    """
 
     description: ClassVar[str] = "also write overlays/NAME.jpg: classes drawn over the image, with a legend"
     folder: ClassVar[str] = "overlays"
     suffixes: ClassVar[Mapping[Medium, str]] = {"image": ".jpg", "raster": ".jpg", "video": ".mp4"}
     always: ClassVar[frozenset[Medium]] = frozenset({"video"})
 
+    alpha: float = 0.5
+    outlines: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.alpha <= 1:
+            raise ConfigError(f"alpha={self.alpha}", expected="0 to 1")
+
     def write_image(self, prediction: Prediction, path: Path) -> None:
         """Write a JPEG at the size of the image, with a legend below."""
         from xseg.inference.prediction import save_image
 
-        save_image(prediction.overlay(), path)
+        save_image(prediction.overlay(self.alpha, outlines=self.outlines), path)
 
     def write_raster(self, raster: RasterPrediction, path: Path) -> None:
         """Write a JPEG of a reduced copy of the raster."""
-        from xseg.inference.prediction import save_image
-
-        save_image(raster_overlay(raster.path, raster.mask, raster.labels), path)
+        self.write_image(reduced_prediction(raster), path)
 
     @contextmanager
     def stream_video(self, video: VideoStream, path: Path) -> Iterator[WriteFrame]:
@@ -62,7 +75,7 @@ class Overlay(Output):
 
         def write(image: NDArray[Any], mask: NDArray[Any]) -> None:
             nonlocal output, count
-            picture = blend(image, mask, video.labels)
+            picture = blend(image, mask, video.labels, alpha=self.alpha, outlines=self.outlines)
             if len(video.labels) <= LEGEND_CLASSES:
                 picture = add_legend(picture, list(range(len(video.labels))), video.labels)
             if output is None:
@@ -81,39 +94,32 @@ class Overlay(Output):
         _check_written(path, video.path, count)
 
 
-def raster_overlay(source: PathArgument, mask: PathArgument, labels: LabelMap, *, side: int = 2048) -> Pixels:
-    """Draw the classes over a reduced copy of a raster, with a legend.
+def reduced_prediction(raster: RasterPrediction, *, side: int = 2048) -> Prediction:
+    """Return a reduced copy of a raster and its mask.
 
     Args:
-        source: path of the raster.
-        mask: path of the mask from `predict_raster`.
-        labels: label map with names and colours.
-        side: longest side of the overlay without legend, in pixels.
-
-    Returns:
-        RGB image, (h + legend, w, 3) uint8.
+        raster: raster with its complete mask.
+        side: longest side of the copy in pixels.
 
     Raises:
         MissingExtraError: if rasterio is not installed.
     """
     import numpy as np
 
-    from xseg.images.overlay import add_legend, blend, displayable
+    from xseg.inference.prediction import Prediction
     from xseg.predict.geotiff import geo_environment
 
-    with geo_environment(f"an overlay of {source}"):
+    with geo_environment(f"an overlay of {raster.path}"):
         import rasterio
         from rasterio.enums import Resampling
 
-        with rasterio.open(mask, driver="GTiff") as dataset:
+        with rasterio.open(raster.mask, driver="GTiff") as dataset:
             shrink = max(1.0, max(dataset.height, dataset.width) / side)
             size = (max(1, round(dataset.height / shrink)), max(1, round(dataset.width / shrink)))
-            small_mask = dataset.read(1, out_shape=size, resampling=Resampling.nearest)
-        with rasterio.open(source, driver="GTiff") as dataset:
+            mask = dataset.read(1, out_shape=size, resampling=Resampling.nearest)
+        with rasterio.open(raster.path, driver="GTiff") as dataset:
             bands = dataset.read(out_shape=(dataset.count, *size), resampling=Resampling.average)
-    picture = blend(displayable(np.moveaxis(bands, 0, -1)), small_mask, labels)
-    present = [index for index in np.unique(small_mask).tolist() if index < len(labels)]
-    return add_legend(picture, present, labels)
+    return Prediction(mask, np.moveaxis(bands, 0, -1), raster.labels)
 
 
 def _check_written(file: Path, source: Path, count: int) -> None:

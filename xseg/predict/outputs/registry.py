@@ -51,7 +51,7 @@ def option_values(output: Output) -> dict[str, Any]:
 
 
 def create_outputs(values: Mapping[str, Any], own: Sequence[str] = ()) -> tuple[Output, ...]:
-    """Return the requested outputs.
+    """Return the requested outputs; an output is also requested by another value than the default of its own option.
 
     Args:
         values: True for the name of each requested output, and the values of the outputs' own options.
@@ -61,9 +61,10 @@ def create_outputs(values: Mapping[str, Any], own: Sequence[str] = ()) -> tuple[
         ConfigError: if a value is out of range, or a class path is not an output.
     """
     wanted: list[Output] = []
-    for name, kind in optional_outputs().items():
-        if values.get(name):
-            wanted.append(kind(**{option: values[option] for option in option_names(kind) if option in values}))
+    for name, kind in OUTPUTS.items():
+        output = kind(**{option: values[option] for option in option_names(kind) if option in values})
+        if values.get(name) or option_values(output) != option_values(kind()):
+            wanted.append(output)
     return (*wanted, *map(load_output, own))
 
 
@@ -95,7 +96,7 @@ def describe_outputs(outputs: Sequence[Output]) -> dict[str, Any]:
     """Return the outputs and their options for a manifest, as values that JSON can hold."""
     described: dict[str, Any] = {}
     asked = {name_of(output): output for output in outputs}
-    for name, kind in optional_outputs().items():
+    for name, kind in OUTPUTS.items():
         described |= {name: name in asked, **option_values(asked[name] if name in asked else kind())}
     own = {name: option_values(output) for name, output in asked.items() if name not in OUTPUTS}
     return described | ({"output": own} if own else {})

@@ -20,7 +20,6 @@ from xseg.images.overlay import Pixels, blend, displayable
 from xseg.training.segmentation import SegmentationTask
 
 WIDTH = 320  # width of one picture in pixels; three of them fit side by side on a screen
-OPACITY = 0.6
 
 
 def spread(names: Sequence[str], count: int, world: int = 1) -> list[str]:
@@ -85,7 +84,7 @@ def draw_row(
     shrinks = picture.shape[1] > WIDTH
     picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_NEAREST).astype(np.uint8)
     masks = [cv2.resize(mask.astype(np.uint16), size, interpolation=cv2.INTER_NEAREST) for mask in (label, prediction)]
-    return np.concatenate([picture, *(blend(picture, mask, task.labels, OPACITY) for mask in masks)], axis=1)
+    return np.concatenate([picture, *(blend(picture, mask, task.labels) for mask in masks)], axis=1)
 
 
 def stored_pixels(image: NDArray[np.float32], normalization: Normalization) -> NDArray[Any]:
