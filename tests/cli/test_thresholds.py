@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 import xseg
+from xseg.api.evaluation import evaluate
 from xseg.bundles.bundle import Bundle, save_bundle
 from xseg.cli import main
 from xseg.images.normalization import Normalization
@@ -93,7 +94,7 @@ def test_evaluate_scores_the_masks_of_the_threshold(two, data, tmp_path):
     assert vessel["0.6"]["recall"] < vessel["0.3"]["recall"] < 1
     assert found["0.6"]["evaluated"]["options"]["threshold"] == ["0.6"]
     given = {"reader": "folder", "root": str(data), "layout": {"labels": {"classes": list(LABELS.names)}}}
-    evaluation = xseg.evaluate(folder, data=given, output_dir=tmp_path / "python", threshold=0.6, quiet=True)
+    evaluation = evaluate(folder, data=given, output_dir=tmp_path / "python", threshold=0.6, quiet=True)
     assert evaluation.scores.per_class["recall"][1] == vessel["0.6"]["recall"]
 
 
