@@ -50,7 +50,7 @@ def blend(
     Args:
         image: RGB image, (H, W, 3) uint8.
         mask: train ids, (H, W) integers; `ignore_index` and other values that are not classes leave the image
-            unchanged.
+            unchanged. Of overlapping classes, (H, W, classes) of 0 and 1; a pixel has the mean colour of its classes.
         labels: label map with the colours and the background.
         alpha: strength of the tint, 0 (none) to 1 (only colour).
         outlines: whether to draw the outlines of regions in the full colour, within the regions.
@@ -58,11 +58,21 @@ def blend(
     Returns:
         RGB image, (H, W, 3) uint8.
     """
-    tinted = np.isin(mask, labels.objects)
-    colors = np.asarray(labels.colors, np.float32)[np.where(tinted, mask, 0)]
+    colors, tinted = _colors(mask, labels)
     strength = np.where(_outlines(mask), 1.0, alpha) * tinted if outlines else alpha * tinted
     blended = image + (colors - image) * strength[..., None].astype(np.float32)
     return blended.round().clip(0, 255).astype(np.uint8)
+
+
+def _colors(mask: NDArray[Any], labels: LabelMap) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Return the colour of every pixel, (H, W, 3), and whether it has a class other than the background."""
+    colors = np.asarray(labels.colors, np.float32)
+    if mask.ndim == 3:
+        present = (mask[..., labels.objects] == 1).astype(np.float32)
+        count = present.sum(axis=2)
+        return present @ colors[[*labels.objects]] / np.maximum(count, 1)[..., None], count > 0
+    known = np.isin(mask, labels.objects)
+    return colors[np.where(known, mask, 0)], known
 
 
 def hatch_ignored(picture: Pixels, mask: NDArray[Any], ignore_index: int) -> Pixels:
@@ -70,14 +80,15 @@ def hatch_ignored(picture: Pixels, mask: NDArray[Any], ignore_index: int) -> Pix
 
     Args:
         picture: RGB image, (H, W, 3) uint8.
-        mask: train ids, (H, W) integers.
+        mask: train ids, (H, W) integers, or (H, W, classes) if classes overlap: a pixel is ignored if a class is.
         ignore_index: ignored value.
 
     Returns:
         RGB image, (H, W, 3) uint8.
     """
     rows, columns = np.arange(mask.shape[0])[:, None], np.arange(mask.shape[1])
-    stripes = (mask == ignore_index) & ((rows + columns) % 8 < 4)
+    ignored = mask == ignore_index
+    stripes = (ignored.any(axis=2) if mask.ndim == 3 else ignored) & ((rows + columns) % 8 < 4)
     return np.where(stripes[..., None], picture // 2, picture).astype(np.uint8)
 
 
@@ -87,7 +98,7 @@ def _outlines(mask: NDArray[Any]) -> NDArray[np.bool_]:
     edges = np.zeros(mask.shape, np.bool_)
     for part, differs in ((edges[:, 1:], across), (edges[:, :-1], across), (edges[1:], down), (edges[:-1], down)):
         part |= differs
-    return edges
+    return np.logical_or.reduce(edges, axis=2) if mask.ndim == 3 else edges
 
 
 @lru_cache(maxsize=32)

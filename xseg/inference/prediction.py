@@ -12,13 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from xseg.errors import XsegError
+from xseg.errors import ConfigError, XsegError
 from xseg.files.atomic import atomic_path
 from xseg.images.overlay import ALPHA, Pixels, add_legend, blend, displayable
 from xseg.labels.label_map import LabelMap
 from xseg.types import PathArgument
 
 SHOWN = 1024  # largest height and width in a notebook, in pixels
+_PAGE_NAME = 285  # TIFF 6.0, section 12
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,14 +62,13 @@ class Prediction:
         picture = blend(displayable(self.image), self.mask, self.labels, alpha=alpha, outlines=outlines)
         if not legend:
             return picture
-        return add_legend(picture, np.unique(self.mask).tolist(), self.labels)
+        return add_legend(picture, present_classes(self.mask, len(self.labels)), self.labels)
 
     def save(self, path: PathArgument) -> Path:
-        """Write the mask as a PNG of train ids, completely or not at all, and return the path.
-
-        With up to 256 classes it is an indexed PNG that viewers show in the class colours, otherwise 16-bit grey.
+        """Write the mask, completely or not at all, and return the path; see `save_mask`.
 
         Raises:
+            ConfigError: if the mask is of overlapping classes, and the file not a TIFF.
             OSError: if the file cannot be written.
         """
         save_mask(self.mask, self.labels, path)
@@ -107,18 +107,52 @@ def count_pixels(mask: NDArray[Any], classes: int) -> NDArray[np.int64]:
     return np.bincount(mask.ravel(), minlength=classes)[:classes].astype(np.int64)
 
 
+def present_classes(mask: NDArray[Any], classes: int) -> list[int]:
+    """Return the train ids of the classes in a mask."""
+    return np.flatnonzero(count_pixels(mask, classes)).tolist()
+
+
 def save_mask(mask: NDArray[Any], labels: LabelMap, path: PathArgument) -> None:
-    """Write a mask atomically, as an indexed PNG with the label map's palette (uint8) or as 16-bit grey (uint16).
+    """Write a mask atomically.
+
+    Train ids up to 255 become an indexed PNG with the label map's palette, others 16-bit grey. Overlapping classes
+    become a TIFF with one page per class, of 0 and 1 and with the name of the class.
 
     Raises:
+        ConfigError: if the mask is of overlapping classes, and the file not a TIFF.
         OSError: if the file cannot be written.
     """
+    if mask.ndim == 3:
+        _save_pages(mask, labels, Path(path))
+        return
     picture = Image.fromarray(mask)
     if mask.dtype == np.uint8:
         picture.putpalette(labels.palette())
     with atomic_path(path) as temporary:
         # Masks are flat: a higher level hardly compresses more, and takes as long as decoding an image
         picture.save(temporary, format="PNG", compress_level=1)
+
+
+def _save_pages(mask: NDArray[Any], labels: LabelMap, path: Path) -> None:
+    """Write a page per class; tifffile, OpenCV's imreadmulti, Pillow, ImageJ and GDAL read pages."""
+    import tifffile  # slow to import, and rarely needed
+
+    if path.suffix.lower() not in (".tif", ".tiff"):
+        raise ConfigError(f"{path} for a mask of overlapping classes", expected="a name that ends in .tif")
+    with atomic_path(path) as temporary, tifffile.TiffWriter(temporary) as file:
+        for name, page in zip(labels.names, np.moveaxis(mask, -1, 0), strict=True):
+            tags = [(_PAGE_NAME, "s", 0, name.encode(), True)]
+            file.write(page, photometric="minisblack", compression="zlib", extratags=tags, metadata=None)
+
+
+def read_mask(path: PathArgument) -> NDArray[Any]:
+    """Return a mask that `save_mask` wrote, (H, W) train ids or (H, W, classes) of 0 and 1."""
+    if Path(path).suffix == ".png":
+        return np.asarray(Image.open(path))
+    import tifffile
+
+    with tifffile.TiffFile(path) as file:
+        return np.stack([page.asarray() for page in file.pages], axis=-1)
 
 
 def save_image(image: Pixels, path: PathArgument) -> None:

@@ -97,7 +97,9 @@ def geo_environment(purpose: str) -> Iterator[None]:
 
 
 def mask_type(labels: LabelMap) -> tuple[str, int]:
-    """Return the data type for train ids, and the value for "no data": `ignore_index` if it fits."""
+    """Return the data type of masks, and the value for "no data": `ignore_index` if it fits."""
+    if labels.overlapping:
+        return "uint8", labels.ignore_index
     kind, highest = ("uint8", 255) if len(labels) <= 255 else ("uint16", 65535)
     fits = len(labels) <= labels.ignore_index <= highest
     return kind, labels.ignore_index if fits else highest

@@ -61,7 +61,7 @@ class Job:
     outputs: tuple[Output, ...] = ()
 
     def __post_init__(self) -> None:
-        check_outputs(self.outputs, self.sources)
+        check_outputs(self.outputs, self.sources, overlapping=self.predictor.labels.overlapping)
 
     @property
     def folder(self) -> OutputFolder:
@@ -116,7 +116,7 @@ class Job:
     @property
     def writer(self) -> PredictionWriter:
         """Writer for the outputs of a source."""
-        return PredictionWriter(self.directory, self.outputs, self.folder.url)
+        return PredictionWriter(self.directory, self.outputs, self.folder.url, self.predictor.labels.overlapping)
 
     @property
     def manifest(self) -> dict[str, Any]:
@@ -215,7 +215,7 @@ class Job:
                 mask = self.directory / row.mask
                 self.folder.bring(mask)
                 if row.height and row.width and mask.is_file():
-                    yield MaskFile(row.path, row.height, row.width, mask)
+                    yield MaskFile(row.path, row.height, row.width, mask, media[row.path])
                 if self.folder.url:
                     mask.unlink(missing_ok=True)
 

@@ -22,7 +22,7 @@ from xseg.images.normalization import Normalization
 from xseg.inference.accumulator import Region, stream_regions
 from xseg.inference.memory import choose_tiling
 from xseg.inference.options import InferenceOptions
-from xseg.inference.prediction import Failure
+from xseg.inference.prediction import Failure, count_pixels
 from xseg.inference.tiling import TilePlan, Tiling
 from xseg.labels.decision import Decision
 from xseg.labels.label_map import LabelMap
@@ -141,11 +141,12 @@ def predict_raster(
             _written(reader.dataset, predictor.labels, Path(destination), streams) as write,
             show(f"predict {Path(source).name}", plan.count, unit="tiles") as progress,
         ):
+            nodata = 0
             for region in regions:
                 counts += write(region)
+                nodata += 0 if region.valid is None else int(np.count_nonzero(~region.valid))
                 progress.advance()
     pixels = dict(zip(predictor.labels.names, counts.tolist(), strict=True))
-    nodata = plan.height * plan.width - sum(pixels.values())
     seconds = time.perf_counter() - start
     return RasterSummary(plan.height, plan.width, pixels, nodata, tiling, plan.count, seconds)
 
@@ -166,7 +167,7 @@ def _written(
             values = region.labels(nodata).astype(kind, copy=False)
             for write_region in writers:
                 write_region(region, values)
-            return np.bincount(values.ravel(), minlength=nodata + 1)[: len(labels)]
+            return count_pixels(values, len(labels))
 
         yield write
 

@@ -59,7 +59,7 @@ class Actor:
     ) -> None:
         self._predictor = load(models, **asdict(options))
         folder = OutputFolder.named(output_dir)
-        self._writer = PredictionWriter(folder.directory, outputs, folder.url)
+        self._writer = PredictionWriter(folder.directory, outputs, folder.url, self._predictor.labels.overlapping)
 
     def __call__(self, batch: Batch) -> Batch:
         """Predict windows and return their rows."""

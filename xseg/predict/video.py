@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from xseg.errors import DataError
 from xseg.files.atomic import atomic_path
 from xseg.files.progress import ShowProgress
 from xseg.images.overlay import Pixels
 from xseg.inference.pipeline import Computed, Decoded
-from xseg.inference.prediction import Failure, save_mask
+from xseg.inference.prediction import Failure, count_pixels, read_mask, save_mask
 from xseg.inference.prefetch import batches, prefetch
 from xseg.predict.outputs.mask import Mask
 from xseg.predict.outputs.output import VideoStream, WriteFrame
@@ -72,7 +71,7 @@ def predict_video(
         OSError: if a file cannot be written.
     """
     start = time.perf_counter()
-    folder = writer.file(Mask(), source)
+    folder, suffix = writer.file(Mask(), source), Mask().suffix("image", overlapping=writer.overlapping)
     if source.kind == "camera":  # its frames always differ from those of an earlier run
         shutil.rmtree(folder, ignore_errors=True)
     try:
@@ -83,9 +82,11 @@ def predict_video(
         ):
             counts = np.zeros(len(predictor.labels), np.int64)
             try:
-                for image, mask in _masks(predictor, video.frames(folder), reuse=reuse and source.kind == "video"):
+                for image, mask in _masks(
+                    predictor, video.frames(folder, suffix), reuse=reuse and source.kind == "video"
+                ):
                     write(image, mask)
-                    counts += np.bincount(mask.ravel(), minlength=len(counts))
+                    counts += count_pixels(mask, len(counts))
                     progress.advance()
             except KeyboardInterrupt:
                 if source.kind != "camera":
@@ -107,8 +108,8 @@ class _Video:
         self.announced = max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT))) if source.kind == "video" else 0
         self.height = self.width = self.count = 0
 
-    def frames(self, folder: Path) -> Iterator[Frame]:
-        """Yield the rotated frames; those of a camera end with an interruption."""
+    def frames(self, folder: Path, suffix: str) -> Iterator[Frame]:
+        """Yield the rotated frames, with files of a suffix; those of a camera end with an interruption."""
         while True:
             try:
                 there, image = self._capture.read()
@@ -120,7 +121,7 @@ class _Video:
                 return
             self.count += 1
             self.height, self.width = image.shape[:2]
-            yield Frame(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), folder / f"{self.count:06d}.png")
+            yield Frame(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), folder / f"{self.count:06d}{suffix}")
 
     def check(self) -> None:
         """Raise if there was no frame, or far fewer than announced."""
@@ -164,7 +165,7 @@ def _masks(predictor: Predictor, frames: Iterator[Frame], *, reuse: bool) -> Ite
         """Return images and masks of a batch of frames; save new masks."""
         finished = []
         for frame, result in batch:
-            mask = np.asarray(Image.open(frame.file)) if result is None else result.labels()
+            mask = read_mask(frame.file) if result is None else result.labels()
             if result is not None:
                 save_mask(mask, predictor.labels, frame.file)
             finished.append((frame.image, mask))

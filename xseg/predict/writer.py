@@ -31,11 +31,13 @@ class PredictionWriter:
         directory: folder to write to.
         outputs: requested outputs besides those that are always written.
         url: URL to which the files of a source are uploaded when all are complete; None for a local folder.
+        overlapping: whether a pixel may have several classes.
     """
 
     directory: Path
     outputs: tuple[Output, ...] = ()
     url: str | None = None
+    overlapping: bool = False
 
     @property
     def folder(self) -> OutputFolder:
@@ -63,7 +65,7 @@ class PredictionWriter:
             with blaming(output, source), atomic_path(self.file(output, source)) as path:
                 output.write_image(result, path)
         self.folder.send(*self.files(source))
-        height, width = result.mask.shape
+        height, width = result.mask.shape[:2]
         return self.row(source, height, width, result.seconds, result.pixels)
 
     def row(self, source: Source, height: int, width: int, seconds: float, pixels: Mapping[str, int]) -> PredictionRow:
@@ -86,7 +88,11 @@ class PredictionWriter:
     def file(self, output: Output, source: Source) -> Path:
         """Return the path of an output for a source."""
         # Not with_suffix, as names may contain dots, and "a.b" is not "a".
-        return self.directory / output.folder / f"{source.name}{output.suffixes[source.medium]}"
+        return (
+            self.directory
+            / output.folder
+            / f"{source.name}{output.suffix(source.medium, overlapping=self.overlapping)}"
+        )
 
 
 class OutputError(ConfigError):

@@ -6,7 +6,7 @@ Source: COCO data format and `pycocotools/mask.py`: runs go down the columns, st
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from xseg.errors import DataError
 from xseg.files.atomic import atomic_path
+from xseg.inference.prediction import present_classes
 from xseg.labels.label_map import LabelMap
 from xseg.predict.geotiff import geo_environment
 from xseg.types import PathArgument
@@ -48,7 +49,8 @@ def coco_annotations(mask: NDArray[Any] | PathArgument, labels: LabelMap) -> lis
 
     Args:
         mask: train ids, (H, W) integers, or a GeoTIFF with train ids, which is read in strips. Values that are not
-            classes are left out.
+            classes are left out. Of overlapping classes, (H, W, classes) of 0 and 1, or a GeoTIFF with a band of them
+            per class.
         labels: label map of the train ids and their background.
 
     Returns:
@@ -62,12 +64,13 @@ def coco_annotations(mask: NDArray[Any] | PathArgument, labels: LabelMap) -> lis
     from pycocotools import mask as encoder  # slow to import, and rarely needed
 
     if not isinstance(mask, np.ndarray):
-        encoded = _encoded_by_strips(mask, labels.objects)
-    elif mask.ndim != 2 or not mask.size:
+        encoded = _encoded_by_strips(mask, labels)
+    elif mask.ndim != 2 + labels.overlapping or not mask.size:
         raise DataError(f"a mask of shape {mask.shape}", expected="(height, width), at least one pixel")
     else:
-        present = [class_id for class_id in np.unique(mask).tolist() if class_id in labels.objects]
-        encoded = {class_id: encoder.encode(np.asfortranarray(mask == class_id, np.uint8)) for class_id in present}
+        present = [index for index in present_classes(mask, len(labels)) if index in labels.objects]
+        bands = {index: mask[..., index] == 1 if labels.overlapping else mask == index for index in present}
+        encoded = {index: encoder.encode(np.asfortranarray(band, np.uint8)) for index, band in bands.items()}
     return [
         {
             "category_id": class_id + FIRST_CATEGORY,
@@ -112,10 +115,9 @@ def write_coco(images: Iterable[CocoImage], destination: PathArgument, labels: L
     return Path(destination)
 
 
-def _encoded_by_strips(mask: PathArgument, classes: Sequence[int]) -> dict[int, Any]:
-    """Return the compressed run lengths of each class in a GeoTIFF of train ids, read by strips of columns."""
-    from pycocotools import mask as encoder
-
+def _encoded_by_strips(mask: PathArgument, labels: LabelMap) -> dict[int, Any]:
+    """Return the compressed run lengths of each class in a GeoTIFF, read by strips of columns."""
+    encoded: dict[int, Any] = {}
     with geo_environment(f"{mask}, a GeoTIFF,"):
         import rasterio
         from rasterio.errors import RasterioError
@@ -128,17 +130,34 @@ def _encoded_by_strips(mask: PathArgument, classes: Sequence[int]) -> dict[int, 
         with dataset:
             height, width = dataset.shape
             step = max(1, STRIP_PIXELS // height)
-            found = [
-                _runs(dataset.read(1, window=Window(first, 0, min(step, width - first), height)), first * height)
-                for first in range(0, width, step)
-            ]
+            for band in labels.objects if labels.overlapping else (0,):
+                found = [
+                    _runs(
+                        dataset.read(band + 1, window=Window(first, 0, min(step, width - first), height)),
+                        first * height,
+                    )
+                    for first in range(0, width, step)
+                ]
+                classes = {1: band} if labels.overlapping else {index: index for index in labels.objects}
+                encoded |= _encoded_runs(found, classes, (height, width))
+    return encoded
+
+
+def _encoded_runs(
+    found: Sequence[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]],
+    classes: Mapping[int, int],
+    size: tuple[int, int],
+) -> dict[int, Any]:
+    """Return the compressed run lengths of each class, from the runs of strips and the classes of their values."""
+    from pycocotools import mask as encoder
+
     starts, ends, values = (np.concatenate(parts) for parts in zip(*found, strict=True))
     encoded = {}
-    for class_id in (class_id for class_id in np.unique(values).tolist() if class_id in classes):
-        edges = np.stack([starts, ends], axis=1)[values == class_id].ravel()
+    for value in (value for value in np.unique(values).tolist() if value in classes):
+        edges = np.stack([starts, ends], axis=1)[values == value].ravel()
         # outside, inside, outside, …; a seam between strips leaves 0 outside, which is valid
-        counts = np.diff(edges, prepend=0, append=height * width)
-        encoded[class_id] = encoder.frPyObjects({"size": [height, width], "counts": counts.tolist()}, height, width)
+        counts = np.diff(edges, prepend=0, append=size[0] * size[1])
+        encoded[classes[value]] = encoder.frPyObjects({"size": [*size], "counts": counts.tolist()}, *size)
     return encoded
 
 

@@ -25,6 +25,7 @@ class Coco(Output):
     description: ClassVar[str] = "also write coco.json: the masks of all images as COCO annotations (RLE)"
     title: ClassVar[str] = "COCO annotations"
     summary: ClassVar[str] = "coco.json"
+    overlapping: ClassVar[bool] = True
     summarized: ClassVar[frozenset[Medium]] = frozenset({"image", "raster"})
 
     def check(self, sources: Sequence[Source]) -> None:
@@ -44,14 +45,12 @@ class Coco(Output):
 
     def write_summary(self, masks: Iterable[MaskFile], labels: LabelMap, path: Path) -> None:
         """Write images, categories and annotations."""
-        import numpy as np
-        from PIL import Image
-
+        from xseg.inference.prediction import read_mask
         from xseg.predict.outputs.annotations import CocoImage, coco_annotations, write_coco
 
         def images() -> Iterator[CocoImage]:
             for mask in masks:
-                pixels = mask.path if mask.path.suffix == ".tif" else np.asarray(Image.open(mask.path))
+                pixels = mask.path if mask.medium == "raster" else read_mask(mask.path)
                 yield CocoImage(mask.source, mask.height, mask.width, coco_annotations(pixels, labels))
 
         write_coco(images(), path, labels)

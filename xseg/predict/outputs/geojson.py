@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 BLOCK = 2048  # side of the blocks in pixels, which are outlined one by one
 
-ReadBlock: TypeAlias = Callable[[slice, slice], Mask]
+ReadBlock: TypeAlias = Callable[[slice, slice, int], Mask]
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def write_polygons(
     Args:
         mask: train ids, (H, W) integers, outlined in pixels, with x to the right and y downwards from the top left
             corner; or a GeoTIFF with train ids, outlined in its own coordinates, whose system is named for GDAL and
-            QGIS.
+            QGIS. Of overlapping classes, (H, W, classes) of 0 and 1, or a GeoTIFF with a band of them per class.
         destination: path of the file.
         labels: label map of the train ids and their background.
         tolerance: tolerance in pixels: corners that span a triangle smaller than its square are dropped (Visvalingam
@@ -87,7 +87,7 @@ def write_polygons(
     require_shapely()
     with (
         geo_environment("outlining a mask"),
-        _opened(mask) as (read, size, place),
+        _opened(mask, overlapping=labels.overlapping) as (read, size, place),
         atomic_path(destination) as temporary,
     ):
         count, cut = _write(temporary, labels, read, size=size, place=place, tolerance=tolerance)
@@ -98,19 +98,25 @@ def _write(
     path: Path, labels: LabelMap, read: ReadBlock, *, size: tuple[int, int], place: Georeference, tolerance: float
 ) -> tuple[int, int]:
     """Write the file, and return the numbers of features and of joins left out."""
+    cut = 0
     with path.open("w", encoding="utf-8") as file:
         features = _FeatureFile(file, labels, place)
-        joiner = Joiner(size, features.write)
-        for top in range(0, size[0], BLOCK):
-            for left in range(0, size[1], BLOCK):
-                rows = slice(top, min(top + BLOCK, size[0]))
-                columns = slice(left, min(left + BLOCK, size[1]))
-                outlines, ids = outline_block(read(rows, columns), (top, left), len(labels), tolerance)
-                kept = np.isin(ids, labels.objects)
-                joiner.add(outlines[kept], ids[kept], rows, columns)
-            joiner.end_row()
+        for band in labels.objects if labels.overlapping else (0,):
+            joiner = Joiner(size, features.write)
+            for top in range(0, size[0], BLOCK):
+                for left in range(0, size[1], BLOCK):
+                    rows = slice(top, min(top + BLOCK, size[0]))
+                    columns = slice(left, min(left + BLOCK, size[1]))
+                    block = read(rows, columns, band)
+                    if labels.overlapping:
+                        block = np.where(block == 1, band, len(labels))
+                    outlines, ids = outline_block(block, (top, left), len(labels), tolerance)
+                    kept = np.isin(ids, labels.objects)
+                    joiner.add(outlines[kept], ids[kept], rows, columns)
+                joiner.end_row()
+            cut += joiner.cut
         file.write("\n]}\n")
-    return features.count, joiner.cut
+    return features.count, cut
 
 
 def require_shapely() -> None:
@@ -126,12 +132,15 @@ def require_shapely() -> None:
 
 
 @contextmanager
-def _opened(mask: Mask | PathArgument) -> Iterator[tuple[ReadBlock, tuple[int, int], Georeference]]:
-    """Yield a function that reads a block, height and width, and the georeferencing of the mask."""
+def _opened(
+    mask: Mask | PathArgument, *, overlapping: bool
+) -> Iterator[tuple[ReadBlock, tuple[int, int], Georeference]]:
+    """Yield a function that reads a block of a band, height and width, and the georeferencing of the mask."""
     if isinstance(mask, np.ndarray):
-        if mask.ndim != 2:
+        if mask.ndim != 2 + overlapping:
             raise DataError(f"a mask of shape {mask.shape}", expected="(height, width)")
-        yield (lambda rows, columns: mask[rows, columns]), (mask.shape[0], mask.shape[1]), Georeference()
+        bands = np.atleast_3d(mask)
+        yield (lambda rows, columns, band: bands[rows, columns, band]), (mask.shape[0], mask.shape[1]), Georeference()
         return
     import rasterio
     from rasterio.errors import RasterioError
@@ -143,7 +152,7 @@ def _opened(mask: Mask | PathArgument) -> Iterator[tuple[ReadBlock, tuple[int, i
         raise DataError(f"{mask} cannot be read: {error}", expected="a GeoTIFF of train ids") from error
     with dataset:
         yield (
-            lambda rows, columns: dataset.read(1, window=Window.from_slices(rows, columns)),
+            lambda rows, columns, band: dataset.read(band + 1, window=Window.from_slices(rows, columns)),
             dataset.shape,
             _located(dataset),
         )

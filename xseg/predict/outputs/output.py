@@ -20,9 +20,12 @@ if TYPE_CHECKING:
     from xseg.predict.sources import Source
 
 WriteTile: TypeAlias = "Callable[[Region, NDArray[Any]], None]"
-"""Function of a rectangle of a raster and its mask, (h, w) train ids; the rectangles cover the raster."""
+"""Function of a rectangle of a raster and its mask; the rectangles cover the raster.
+
+A mask is (h, w) train ids, or (h, w, classes) of 0 and 1 for overlapping classes, as for images and frames.
+"""
 WriteFrame: TypeAlias = "Callable[[NDArray[Any], NDArray[Any]], None]"
-"""Function of a frame, (H, W, 3) uint8 RGB, and its mask, (H, W) train ids; called in the order of frames."""
+"""Function of a frame, (H, W, 3) uint8 RGB, and its mask; called in the order of frames."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,8 @@ class RasterPrediction:
 
     Args:
         path: path of the GeoTIFF.
-        mask: path of the mask, a GeoTIFF with train ids, and its nodata value where there is no data.
+        mask: path of the mask, a GeoTIFF with train ids, or a band of 0 and 1 per overlapping class, and its nodata
+            value where there is no data.
         labels: label map of the train ids.
     """
 
@@ -63,13 +67,15 @@ class MaskFile:
         source: path of the source, as given by the user.
         height: height of the mask in pixels.
         width: width of the mask in pixels.
-        path: PNG or GeoTIFF with train ids.
+        path: file of the mask; `read_mask` reads those of images.
+        medium: kind of the source; the mask of a "raster" is a GeoTIFF.
     """
 
     source: str
     height: int
     width: int
     path: Path
+    medium: Medium = "image"
 
 
 class Output:
@@ -87,6 +93,7 @@ class Output:
         folder: folder of the files below the output folder; files are FOLDER/NAME.SUFFIX with the name of the source.
         suffixes: suffix of the file for each kind of source: "image", "raster" (a GeoTIFF) or "video" (or a camera).
             Other sources are refused before the run.
+        overlapping: whether it can be written for overlapping classes; otherwise these are refused before the run.
         always: kinds of sources for which the output is always written.
         needs_probabilities: whether `write_image` uses `prediction.probabilities`.
         summary: name of a file for all sources, such as "coco.json", written by `write_summary`; empty for none.
@@ -97,10 +104,15 @@ class Output:
     title: ClassVar[str] = ""
     folder: ClassVar[str] = ""
     suffixes: ClassVar[Mapping[Medium, str]] = {}
+    overlapping: ClassVar[bool] = False
     always: ClassVar[frozenset[Medium]] = frozenset()
     needs_probabilities: ClassVar[bool] = False
     summary: ClassVar[str] = ""
     summarized: ClassVar[frozenset[Medium]] = frozenset()
+
+    def suffix(self, medium: Medium, *, overlapping: bool) -> str:  # noqa: ARG002 - masks differ
+        """Return the suffix of the file for a kind of source, and for exclusive or overlapping classes."""
+        return self.suffixes[medium]
 
     def check(self, sources: Sequence[Source]) -> None:
         """Check the sources and required packages before the run.

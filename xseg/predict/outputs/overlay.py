@@ -40,6 +40,7 @@ class Overlay(Output):
     description: ClassVar[str] = "also write overlays/NAME.jpg: classes drawn over the image, with a legend"
     folder: ClassVar[str] = "overlays"
     suffixes: ClassVar[Mapping[Medium, str]] = {"image": ".jpg", "raster": ".jpg", "video": ".mp4"}
+    overlapping: ClassVar[bool] = True
     always: ClassVar[frozenset[Medium]] = frozenset({"video"})
 
     alpha: float = 0.5
@@ -116,7 +117,8 @@ def reduced_prediction(raster: RasterPrediction, *, side: int = 2048) -> Predict
         with rasterio.open(raster.mask, driver="GTiff") as dataset:
             shrink = max(1.0, max(dataset.height, dataset.width) / side)
             size = (max(1, round(dataset.height / shrink)), max(1, round(dataset.width / shrink)))
-            mask = dataset.read(1, out_shape=size, resampling=Resampling.nearest)
+            mask = dataset.read(out_shape=(dataset.count, *size), resampling=Resampling.nearest)
+            mask = np.moveaxis(mask, 0, -1) if raster.labels.overlapping else mask[0]
         with rasterio.open(raster.path, driver="GTiff") as dataset:
             bands = dataset.read(out_shape=(dataset.count, *size), resampling=Resampling.average)
     return Prediction(mask, np.moveaxis(bands, 0, -1), raster.labels)

@@ -31,6 +31,7 @@ class Polygons(Output):
     description: ClassVar[str] = "also write polygons/NAME.geojson: outlines of the classes, with class and area"
     folder: ClassVar[str] = "polygons"
     suffixes: ClassVar[Mapping[Medium, str]] = {"image": ".geojson", "raster": ".geojson"}
+    overlapping: ClassVar[bool] = True
 
     tolerance: float = 1.0
 

@@ -27,6 +27,7 @@ class Probabilities(Output):
     )
     folder: ClassVar[str] = "probabilities"
     suffixes: ClassVar[Mapping[Medium, str]] = {"image": ".npz", "raster": ".tif"}
+    overlapping: ClassVar[bool] = True
     needs_probabilities: ClassVar[bool] = True
 
     def write_image(self, prediction: Prediction, path: Path) -> None:

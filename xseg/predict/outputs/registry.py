@@ -102,11 +102,11 @@ def describe_outputs(outputs: Sequence[Output]) -> dict[str, Any]:
     return described | ({"output": own} if own else {})
 
 
-def check_outputs(outputs: Sequence[Output], sources: Sequence[Source]) -> None:
-    """Check that outputs fit each other and the sources, before the run.
+def check_outputs(outputs: Sequence[Output], sources: Sequence[Source], *, overlapping: bool = False) -> None:
+    """Check that outputs fit each other, the sources, and classes that may overlap, before the run.
 
     Raises:
-        ConfigError: if an output does not support a kind of source, or is incomplete.
+        ConfigError: if an output does not support a kind of source or overlapping classes, or is incomplete.
         XsegError: as in `Output.check`.
     """
     taken = {kind.folder or kind.summary for kind in OUTPUTS.values()}
@@ -122,6 +122,12 @@ def check_outputs(outputs: Sequence[Output], sources: Sequence[Source]) -> None:
                 f"{name} cannot be written for {refused.place}, which is one of the {MEDIA[refused.medium]}",
                 expected=" or ".join(known),
                 remedy=f"leave out {refused.place}, or predict it without {name}",
+            )
+        if overlapping and not output.overlapping:
+            raise ConfigError(
+                f"{name} cannot be written for overlapping classes",
+                expected=", ".join(known for known, kind in OUTPUTS.items() if kind.overlapping),
+                remedy=f"leave out {name}",
             )
         output.check(sources)
 
