@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import html
+import re
+
 import pytest
 
 from xseg.errors import DataError
@@ -61,3 +64,32 @@ def test_there_is_a_chart_for_what_was_measured_and_none_for_the_rest(table):
 @pytest.mark.filterwarnings("error")
 def test_a_learning_rate_of_zero_does_not_end_the_report(table):
     assert len(draw_charts(read_history(table("epoch,lr,val/miou\n1,0,0.1\n2,0,0.2\n")))) == 2
+
+
+def test_each_class_has_a_curve_with_its_own_look_and_its_name_as_it_is(table):
+    names = ["_background_", "a<b", "$x$ & $y$", "road", "sky", "tree", "car", "bus"]
+    columns = ",".join(f"val/iou/{name}" for name in names)
+    values = ",".join(f"0.{index + 1}" for index in range(len(names)))
+    (chart,) = draw_charts(read_history(table(f"epoch,{columns}\n1,{values}\n2,{values}\n")))
+    assert 'aria-label="Validation IoU"' in chart
+    texts = [html.unescape(text).strip("\u200b") for text in re.findall(r"<text[^>]*>([^<]*)</text>", chart)]
+    assert [text for text in texts if text in names] == names[::-1], "the highest last value comes first"
+    looks = re.findall(r'<path d="M[^"]*L[^"]*" clip-path="[^"]*" style="([^"]*)"', chart)
+    curves = {look for look in looks if "currentColor" not in look}
+    assert len(curves) == len(names)
+
+
+def test_of_many_classes_the_lowest_are_shown(table):
+    columns = ",".join(f"val/iou/class {index}" for index in range(150))
+    values = ",".join(f"{(index * 7 % 150) / 150}" for index in range(150))
+    (chart,) = draw_charts(read_history(table(f"epoch,{columns}\n1,{values}\n")))
+    assert 'aria-label="Validation IoU, 12 lowest classes"' in chart
+    lowest = {f"class {index}" for index in range(150) if index * 7 % 150 < 12}
+    assert set(re.findall(r"class \d+", chart)) == lowest
+
+
+def test_both_losses_the_rate_the_mean_and_the_classes_have_a_chart(table):
+    text = "epoch,train/loss,lr,val/loss,val/miou,val/iou/road,val/iou/sky\n1,2,.1,1.5,.3,.2,.4\n2,1,.05,1.2,.4,.3,.5\n"
+    charts = draw_charts(read_history(table(text)))
+    titles = [re.search(r'aria-label="([^"]*)"', chart)[1] for chart in charts]
+    assert titles == ["Loss", "Validation mIoU", "Validation IoU", "Learning rate"]

@@ -6,7 +6,7 @@ import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -14,6 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 INK = "#010203"  # placeholder for the page's text colour until the SVG is written
+STYLES = ("-", "--", ":")  # for curves beyond the number of colours
+BESIDE = 3  # curves with names inside the axes; those of more are below the chart
 LINES = ("#3b82f6", "#f59e0b", "#10b981", "#ef4444", "#8b5cf6", "#06b6d4")  # readable on white and on near-black
 
 
@@ -53,7 +55,8 @@ def draw_curves(
         axes = figure.add_subplot()
         for number, curve in enumerate(series):
             color = LINES[number % len(LINES)]
-            axes.plot(curve.steps, curve.values, color=color, label=curve.name, linewidth=1.8, marker="o", markersize=3)
+            style = STYLES[number // len(LINES) % len(STYLES)]
+            axes.plot(curve.steps, curve.values, style, color=color, linewidth=1.8, marker="o", markersize=3)
             if curve.low:
                 axes.fill_between(curve.steps, curve.low, curve.high, color=color, alpha=0.16, linewidth=0)
         if logarithmic and all(min(curve.values) > 0 for curve in series):
@@ -61,7 +64,11 @@ def draw_curves(
         style_axes(axes, title, x=x, y=y, ink=INK)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         if len(series) > 1:
-            axes.legend(frameon=False, labelcolor=INK, fontsize=9)
+            # \u200b: matplotlib leaves out names that begin with "_"; \$: others would be formulas
+            names = ["\u200b" + curve.name.replace("$", r"\$") for curve in series]
+            place: dict[str, Any] = {} if len(series) <= BESIDE else {"loc": "outside lower left", "ncols": 2}
+            owner = figure if place else axes
+            owner.legend(axes.lines, names, frameon=False, labelcolor=INK, fontsize=9, **place)
         stream = io.StringIO()
         figure.savefig(stream, format="svg", metadata={"Date": None}, facecolor="none")
     return _for_page(stream.getvalue(), title)
