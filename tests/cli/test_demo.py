@@ -74,3 +74,22 @@ def test_a_mistake_is_one_line(tmp_path, capsys, arguments):
 def test_the_defaults_train_in_about_two_minutes():
     """Two cores take about 0.4 seconds a step of 8 scenes; 256 steps reach the scores that are promised."""
     assert DemoOptions().epochs * DemoOptions().scenes // 8 == 256
+
+
+@pytest.mark.parametrize(
+    ("chosen", "said"),
+    [(["--encoder", "resnet43"], "did you mean resnet34"), (["--architecture", "unnet"], "did you mean unet")],
+)
+def test_an_impossible_model_is_refused_before_anything_is_written(chosen, said, tmp_path, capsys):
+    assert main(["demo", "--output_dir", str(tmp_path / "demo"), *chosen]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "demo").exists()
+
+
+def test_any_encoder_and_architecture_take_the_place_of_xception(tmp_path):
+    chosen = ["--encoder", "resnet18", "--architecture", "linknet", "--epochs", "1", "--scenes", "1"]
+    assert main(["demo", "--output_dir", str(tmp_path / "demo"), *chosen]) == 0
+    model = json.loads((tmp_path / "demo" / "run" / "best" / "config.json").read_text())["model"]
+    assert (model["encoder"], model["architecture"]) == ("resnet18", "linknet")

@@ -26,6 +26,8 @@ class DemoOptions:
         overwrite: whether to replace an older demo.
         epochs: number of passes over the training scenes.
         scenes: number of training scenes; an eighth of it is the number of validation and of test scenes.
+        encoder: another encoder, of this package or of SMP, at full width; empty for a quarter-width Xception.
+        architecture: another architecture; empty for DeepLabV3+.
 
     Raises:
         ConfigError: if a number is not positive.
@@ -35,10 +37,17 @@ class DemoOptions:
     overwrite: bool = False
     epochs: int = 8
     scenes: int = 256
+    encoder: str = ""
+    architecture: str = ""
 
     def __post_init__(self) -> None:
         if min(self.epochs, self.scenes) < 1:
             raise ConfigError(f"epochs={self.epochs}, scenes={self.scenes}", expected="1 or more")
+
+    def model(self) -> list[str]:
+        """Return the training options for the chosen encoder and architecture."""
+        encoder = ["--model.encoder", self.encoder, "--model.width", "1"] if self.encoder else []
+        return encoder + (["--model.architecture", self.architecture] if self.architecture else [])
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -54,10 +63,12 @@ def main(arguments: Sequence[str]) -> int:
     root = Path(options.output_dir)
     data, run, predictions = root / "data", root / "run", root / "predictions"
     _require_free(root, data, overwrite=options.overwrite)
+    if options.encoder or options.architecture:
+        _refuse_impossible(options)
     start = time.monotonic()
     _write_scenes(data, options.scenes)
     with as_file(files("xseg.cli") / "demo.yaml") as config:
-        chosen = ["--data.root", str(data), "--trainer.max_epochs", str(options.epochs)]
+        chosen = ["--data.root", str(data), "--trainer.max_epochs", str(options.epochs), *options.model()]
         train.main(["--config", str(config), "--output_dir", str(run), *chosen, *["--overwrite"] * options.overwrite])
     print("scores on unseen scenes:", flush=True)
     evaluate.main([str(run), "--split", "test", "--output_dir", str(root), *["--overwrite"] * options.overwrite])
@@ -78,6 +89,14 @@ def _require_free(root: Path, data: Path, *, overwrite: bool) -> None:
         raise ConfigError(f"output_dir={root} is not empty", expected="a new folder", remedy=remedy)
     for folder in (data, root / "predictions"):
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _refuse_impossible(options: DemoOptions) -> None:
+    """Build the chosen model once, so that nothing is written if it cannot be built."""
+    from xseg.factory import create_model
+
+    chosen = {"encoder": options.encoder} if options.encoder else {}
+    create_model(options.architecture or "deeplabv3plus", **chosen)
 
 
 def _write_scenes(folder: Path, count: int) -> None:
