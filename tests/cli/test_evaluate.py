@@ -80,7 +80,8 @@ def scores(directory):
 def test_a_run_is_scored_on_the_data_it_was_trained_with(run, data, capsys):
     assert main(["evaluate", str(run)]) == 0
     out = run / "evaluation" / "val"
-    assert sorted(path.name for path in out.iterdir()) == ["metrics.json", "per_image.csv", "report.html"]
+    written = ["counts.json", "metrics.json", "per_image.csv", "report.html"]
+    assert sorted(path.name for path in out.iterdir()) == written
     shown = capsys.readouterr().out
     assert f"report: {out / 'report.html'}" in shown
     assert "3 images in" in shown

@@ -131,7 +131,7 @@ def evaluate_and_report(
     metrics: Sequence[MetricSource] = (),
     show: ShowProgress = show_progress,
 ) -> Evaluation:
-    """Evaluate a model with a progress bar, and write metrics.json, per_image.csv and report.html.
+    """Evaluate a model with a progress bar, and write metrics.json, counts.json, per_image.csv and report.html.
 
     `history` is the metrics.csv of a training, for curves in the report; `summary` is for its head.
 
@@ -140,11 +140,12 @@ def evaluate_and_report(
         OSError: if a file cannot be written.
     """
     from xseg.evaluation.evaluate import evaluate as score
-    from xseg.evaluation.writers import write_metrics, write_per_image
+    from xseg.evaluation.writers import COUNTS_FILE, write_counts, write_metrics, write_per_image
     from xseg.reports.evaluation import write_report
 
     evaluation = score(predictor, reader, split, metrics=metrics, show=show)
     directory = Path(directory)
+    write_counts(evaluation, directory / COUNTS_FILE)
     write_metrics(evaluation, directory / METRICS_FILE, settings)
     write_per_image(evaluation, directory / "per_image.csv")
     write_report(evaluation, directory / "report.html", title=title, summary=summary, history=history)

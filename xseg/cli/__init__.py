@@ -18,6 +18,7 @@ from xseg.version import __version__
 VERBS = {
     "demo": "xseg.cli.demo:main",
     "train": "xseg.cli.train:main",
+    "crossval": "xseg.cli.crossval:main",
     "evaluate": "xseg.cli.evaluate:main",
     "predict": "xseg.cli.predict:main",
     "convert": "xseg.cli.convert:main",

@@ -21,7 +21,7 @@ from xseg.inference.prefetch import batches, prefetch
 from xseg.labels.label_map import LabelMap
 from xseg.metrics.metric import CONFUSION, Counts, Metric
 from xseg.metrics.registry import MetricSource, create_metrics
-from xseg.metrics.scores import Scores, add_counts, compute_scores, count_image
+from xseg.metrics.scores import ImageCounts, Scores, add_counts, compute_scores, count_image
 from xseg.types import Split
 
 EXAMPLES = 4  # best and worst images in the report, each
@@ -85,6 +85,7 @@ class Evaluation:
         best: images with the highest mIoU, the highest first.
         worst: images with the lowest mIoU, the lowest first, without any of the best.
         seconds: wall-clock time of reading, prediction and scoring.
+        counts: counts from which the scores are computed; those of several evaluations can be added.
     """
 
     split: Split
@@ -95,6 +96,7 @@ class Evaluation:
     best: tuple[Example, ...]
     worst: tuple[Example, ...]
     seconds: float
+    counts: ImageCounts
 
 
 def evaluate(
@@ -148,7 +150,7 @@ def evaluate(
     best, worst = extremes.examples(len(images))
     scores, seconds = compute_scores(measured, counts), time.perf_counter() - start
     labels = replace(reader.labels, background=predictor.labels.background)
-    return Evaluation(split, labels, measured, scores, tuple(images), best, worst, seconds)
+    return Evaluation(split, labels, measured, scores, tuple(images), best, worst, seconds, counts)
 
 
 def _check_fit(predictor: Predictor, reader: Reader) -> None:

@@ -1,4 +1,4 @@
-"""Writers for scores: metrics.json and per_image.csv."""
+"""Writers for scores: metrics.json, counts.json and per_image.csv."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from xseg.evaluation.evaluate import Evaluation
 from xseg.evaluation.settings import EvaluationSettings
 from xseg.files.atomic import write_text
 from xseg.types import PathArgument
+
+COUNTS_FILE = "counts.json"
 
 
 def write_metrics(evaluation: Evaluation, path: PathArgument, settings: EvaluationSettings | None = None) -> Path:
@@ -28,6 +30,15 @@ def write_metrics(evaluation: Evaluation, path: PathArgument, settings: Evaluati
     if settings is not None:
         values["evaluated"] = settings.to_dict()
     return write_text(path, json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_counts(evaluation: Evaluation, path: PathArgument) -> Path:
+    """Write the counts from which the scores are computed as JSON, and return the path.
+
+    Raises:
+        OSError: if the file cannot be written.
+    """
+    return write_text(path, json.dumps({name: counts.tolist() for name, counts in evaluation.counts.items()}) + "\n")
 
 
 def write_per_image(evaluation: Evaluation, path: PathArgument) -> Path:

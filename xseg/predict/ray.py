@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from importlib.util import find_spec
 from itertools import groupby
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -86,19 +87,21 @@ def ray_engine(
     Raises:
         MissingExtraError: if Ray is not installed.
     """
-    try:
-        import ray  # noqa: F401
-    except ImportError as error:
-        raise MissingExtraError("ray", extra="ray", purpose="--engine ray") from error
-
+    require_ray()
     models = [str(Path(member).resolve() if Path(member).exists() else member) for member in members_of(model)]
 
     def engine(job: Job, requests: Sequence[Request]) -> Iterator[PredictionRow]:
         """Predict on the cluster."""
-        with _connected(address):
+        with connected(address):
             yield from _rows(job, requests, models, options)
 
     return engine
+
+
+def require_ray() -> None:
+    """Raise MissingExtraError if Ray is not installed."""
+    if find_spec("ray") is None:
+        raise MissingExtraError("ray", extra="ray", purpose="--engine ray")
 
 
 def _rows(
@@ -145,7 +148,7 @@ def _portable(outputs: tuple[Output, ...]) -> tuple[Output, ...]:
 
 
 @contextmanager
-def _connected(address: str | None) -> Iterator[None]:
+def connected(address: str | None) -> Iterator[None]:
     """Connect to a cluster, or start one here; an existing connection is used and kept open."""
     import ray
 
