@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from data_fixtures import folders, make_folders
+from data_fixtures import folders, make_folders, save_fixture
 
-__all__ = ["folders", "make_folders"]
+__all__ = ["folders", "make_folders", "save_fixture"]
 _spec = importlib.util.spec_from_file_location("training_tiny", Path(__file__).with_name("tiny.py"))
 _tiny = importlib.util.module_from_spec(_spec)
 sys.modules["training_tiny"] = _tiny

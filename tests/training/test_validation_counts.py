@@ -5,9 +5,11 @@ import pytest
 import torch
 from torch import distributed
 
+from xseg.metrics.multilabel import combine_classes
 from xseg.metrics.registry import create_metrics
 from xseg.metrics.scores import add_counts, compute_scores, count_image
-from xseg.training.validation_counts import ValidationCounts
+from xseg.metrics.threshold import BestThreshold
+from xseg.training.validation_counts import MultilabelCounts, ValidationCounts
 
 NUMBERS = {"classes": 3, "ignore_index": 255}
 
@@ -54,6 +56,28 @@ def test_metrics_of_probabilities_get_those_of_the_logits():
     found = counts.compute()
     assert found == compute_scores(metrics, total)
     assert 0 < found.overall["auc"] < 1
+
+
+@pytest.mark.parametrize("size", [1, 4, 6])
+def test_batches_of_overlapping_classes_give_the_scores_of_each_class(size):
+    numbers = {"classes": 2, "ignore_index": 255}
+    metrics = create_metrics(("f1", "auc", BestThreshold(ignore_index=255)), names=["iou"], **numbers)
+    logits, label = torch.randn(6, 3, 8, 10), torch.randint(2, (6, 3, 8, 10))
+    label[torch.rand(label.shape) < 0.2] = 255
+    counts = MultilabelCounts(metrics, classes=3, ignore_index=255)
+    for start in range(0, 6, size):
+        part = slice(start, start + size)
+        counts.update(label[part], (logits[part] >= 0).long(), logits[part])
+    each = []
+    for index in range(3):
+        total = {}
+        for truth, z in zip(label[:, index].numpy(), logits[:, index].numpy(), strict=True):
+            probabilities = torch.tensor(np.stack([0 * z, z])).softmax(0).numpy()
+            image = count_image(metrics, truth, (z >= 0).astype(np.uint8), probabilities=probabilities, **numbers)
+            total = add_counts(total, image)
+        each.append(compute_scores(metrics, total))
+    assert counts.compute() == combine_classes(metrics, each)
+    assert counts.compute().pixels == (0, 0, 0), "each validation begins anew"
 
 
 @pytest.mark.parametrize("first", [0, 2, 6])

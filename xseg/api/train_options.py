@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,10 @@ from xseg.training.options.task import ClassifierOptions, TaskOptions
 from xseg.types import Task
 
 PROGRAM = "xseg train"
-DESCRIPTION = """Train a segmentation model on a labelled data set, or with --task classification a classifier on
-folders of classes (then --help lists its options). Later --config files override earlier ones, and options override
-files. In addition, --trainer.NAME sets any argument of Lightning's Trainer (max_epochs, precision, devices, ...):
-`xseg train --help trainer` lists them."""
+DESCRIPTION = """Train a segmentation model on a labelled data set, with --task multilabel for overlapping classes, or
+with --task classification a classifier on folders of classes (then --help lists its options). Later --config files
+override earlier ones, and options override files. In addition, --trainer.NAME sets any argument of Lightning's Trainer
+(max_epochs, precision, devices, ...): `xseg train --help trainer` lists them."""
 USAGE = f"{PROGRAM} --config FILE [--config FILE ...] [--output_dir RUN] [--a.b value ...]"
 AUTO = "auto"
 SPECIAL = ("help", "config", "print_config")
@@ -32,9 +33,10 @@ SPECIAL = ("help", "config", "print_config")
 
 OPTIONS: dict[Task, tuple[type, type]] = {
     "segmentation": (TaskOptions, DataOptions),
+    "multilabel": (TaskOptions, DataOptions),
     "classification": (ClassifierOptions, ClassDataOptions),
 }
-OUTPUT = {"segmentation": "runs/train", "classification": "runs/classify"}
+OUTPUT = {"segmentation": "runs/train", "multilabel": "runs/train", "classification": "runs/classify"}
 
 
 def asked_task(arguments: Sequence[str]) -> Task:
@@ -94,6 +96,9 @@ def parse_request(arguments: Sequence[str]) -> TrainRequest[Any, Any]:
             expected="one of them",
             remedy="a resumed training keeps its batch size",
         )
+    if task == "multilabel":
+        labels = replace(made.data.layout.labels, overlapping=True)
+        made.data = replace(made.data, layout=replace(made.data.layout, labels=labels))
     return TrainRequest(
         task=task,
         model=made.model,

@@ -116,8 +116,16 @@ def _fit(training: TrainingRun[Any, Any, Any, Any], *, in_python: bool) -> None:
 def _find_masks(request: TrainRequest[Any, Any], *, on_message: Callable[[str], None]) -> Reader:
     """Return the reader of a data set with masks, after counting its images."""
     from xseg.data.readers.registry import create_reader
+    from xseg.errors import ConfigError
 
     reader = create_reader(request.data)
+    if reader.labels.overlapping != (request.task == "multilabel"):
+        kind = "overlapping" if reader.labels.overlapping else "exclusive"
+        raise ConfigError(
+            f"task={request.task} with {kind} classes",
+            expected="task multilabel for overlapping classes, and no other",
+            remedy="masks of overlapping classes have layout.labels.encoding bands or files",
+        )
     counts = {split: len(reader.records(split)) for split in ("train", "val")}
     train, val, classes = counts["train"], counts["val"], len(reader.labels)
     on_message(f"data: {train} training and {val} validation images, {classes} classes")

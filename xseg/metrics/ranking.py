@@ -55,7 +55,7 @@ def average_precision(histogram: Counts) -> float | None:
     return float(positives @ precision / right[-1]) if right[-1] else None
 
 
-class _Ranking(Metric):
+class Ranking(Metric):
     """A score of the second of two classes from the histogram of its probabilities."""
 
     needs_probabilities, validated, counted_as, two_classes = True, False, "score_histogram", True
@@ -66,7 +66,7 @@ class _Ranking(Metric):
         return score_histogram(label[known] == 1, prediction[1][known])
 
 
-class Auc(_Ranking):
+class Auc(Ranking):
     """Area under the ROC curve of the second of two classes; None if only one of them is labelled."""
 
     name, overall_title = "auc", "AUC"
@@ -76,7 +76,7 @@ class Auc(_Ranking):
         return area_under_curve(counts)
 
 
-class AveragePrecision(_Ranking):
+class AveragePrecision(Ranking):
     """Average precision of the second of two classes (area under its precision-recall curve); None without labels."""
 
     name: ClassVar[str] = "average_precision"

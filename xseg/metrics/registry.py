@@ -52,7 +52,7 @@ def create_metrics(
     kinds: list[type[Metric] | Metric] = [METRICS[name] for name in (fitting if names is None else names)]
     kinds += [found for found in map(_find, sources) if found not in kinds]
     made: dict[str, Metric] = {}
-    taken = {*_TAKEN, *METRICS, *(kind.overall_key() for kind in METRICS.values())}
+    taken = {*_TAKEN, *METRICS, *(kind.overall_key() for kind in METRICS.values())} - {None}
     for kind in kinds:
         try:
             metric = kind if isinstance(kind, Metric) else kind(classes=classes, ignore_index=ignore_index)

@@ -30,18 +30,20 @@ class Scores:
         overall: scores over all classes by name; see `xseg.metrics.registry.METRICS`.
         per_class: scores of each class in the order of train ids, by name of the metric.
         pixels: number of labelled pixels of each class.
-        confusion: number of pixels, as confusion[label][prediction].
+        confusion: number of pixels, as confusion[label][prediction]; empty if classes overlap.
+        present: outcomes of each class if classes overlap; otherwise empty.
     """
 
     overall: dict[str, float | None]
     per_class: dict[str, tuple[float | None, ...]]
     pixels: tuple[int, ...]
     confusion: tuple[tuple[int, ...], ...]
+    present: tuple[dict[str, int], ...] = ()
 
     @property
     def outcomes(self) -> list[dict[str, int]]:
-        """Numbers of pixels tp, fp, fn and tn of each class, if there are two classes; otherwise empty."""
-        return outcomes(np.asarray(self.confusion)) if len(self.confusion) == 2 else []
+        """Numbers of pixels tp, fp, fn and tn of each of two, or of overlapping, classes; otherwise empty."""
+        return outcomes(np.asarray(self.confusion)) if len(self.confusion) == 2 else [*self.present]
 
     def to_dict(self, names: Sequence[str]) -> dict[str, Any]:
         """Return a dictionary that JSON can hold, with classes by name.

@@ -121,7 +121,13 @@ class BaseTask(LightningModule, ABC):
 
     def bundle(self, model: Network, provenance: Mapping[str, Any]) -> Bundle[Network]:
         """Return the bundle of a model with the weights of this training."""
-        return Bundle(model, self.labels, self.normalization, provenance, self.preprocessing)
+        about = (self.preprocessing, self.task, self.thresholds)
+        return Bundle(model, self.labels, self.normalization, provenance, *about)
+
+    @property
+    def thresholds(self) -> tuple[float, ...]:
+        """Decision thresholds chosen in the last validation; empty for none."""
+        return ()
 
     @property
     def training_means(self) -> dict[str, RunningMean]:

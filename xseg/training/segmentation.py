@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, distributed
 
 from xseg.data.loading.datamodule import SegmentationData
+from xseg.errors import ConfigError
 from xseg.images.normalization import Normalization
 from xseg.labels.label_map import LabelMap
 from xseg.metrics.registry import METRICS, MetricSource, create_metrics
 from xseg.metrics.scores import Scores
+from xseg.metrics.threshold import BestThreshold
 from xseg.models.config import ModelConfig
 from xseg.models.segmentation import SegmentationModel
 from xseg.training.auxiliary import AuxiliaryHead
@@ -20,7 +22,8 @@ from xseg.training.base import BaseTask, Batch
 from xseg.training.construction import construct_model, restored_model
 from xseg.training.objective import Objective
 from xseg.training.options.task import TaskOptions
-from xseg.training.validation_counts import ValidationCounts
+from xseg.training.validation_counts import MultilabelCounts, ValidationCounts
+from xseg.types import Task
 
 
 def mean_over_processes(value: Tensor) -> Tensor:
@@ -47,8 +50,10 @@ class SegmentationTask(BaseTask):
         labels, normalization, batch_size, identity: see `BaseTask`.
     """
 
-    main_score, task, datamodule = "val/miou", "segmentation", SegmentationData
+    main_score, datamodule = "val/miou", SegmentationData
+    task: ClassVar[Task] = "segmentation"
     unit, balancing = "pixel", "set model.loss.class_weights to auto"
+    overlapping: ClassVar[bool] = False
     options: TaskOptions
     model: SegmentationModel
     scores: Scores | None
@@ -66,6 +71,8 @@ class SegmentationTask(BaseTask):
         restored: ModelConfig | None = None,
         identity: Mapping[str, Any] | None = None,
     ) -> None:
+        if self.overlapping and options.binary:
+            raise ConfigError("model.binary=true with overlapping classes", expected="false: one output per class")
         if restored is None:
             model = construct_model(options, labels, in_channels=in_channels)
         else:
@@ -83,13 +90,17 @@ class SegmentationTask(BaseTask):
             options.loss,
             classes=len(labels),
             ignore_index=labels.ignore_index,
+            multilabel=self.overlapping,
             class_weights=None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32),
             across=mean_over_processes,
         )
-        numbers = {"classes": len(labels), "ignore_index": labels.ignore_index}
         always = [name for name, kind in METRICS.items() if kind.validated]
-        self.metrics = create_metrics(metrics, names=always, **numbers)
-        self.counts = ValidationCounts(self.metrics, **numbers)
+        classes, ignore = len(labels), labels.ignore_index
+        self.metrics = create_metrics(
+            metrics, names=always, classes=2 if self.overlapping else classes, ignore_index=ignore
+        )
+        count = MultilabelCounts if self.overlapping else ValidationCounts
+        self.counts = count(self.metrics, classes=classes, ignore_index=ignore)
 
     @property
     def loss_parts(self) -> Mapping[str, Tensor]:
@@ -97,7 +108,7 @@ class SegmentationTask(BaseTask):
         return self.objective.parts
 
     def loss(self, logits: Tensor, mask: Tensor) -> Tensor:
-        """Return the loss over all labelled pixels: logits (N, classes, H, W), mask (N, H, W) int64."""
+        """Return the loss over all labelled pixels, of logits and a mask as in `Objective`."""
         loss: Tensor = self.objective(logits, mask)
         return loss
 
@@ -111,21 +122,22 @@ class SegmentationTask(BaseTask):
         return loss
 
     def trial_batch(self, count: int, size: tuple[int, int], device: torch.device) -> Batch:
-        """Return noise images with every pixel labelled as the first class."""
+        """Return noise images with every pixel labelled as the first class, or as no overlapping class."""
         image = torch.randn(count, self.model.config.in_channels, *size, device=device)
-        return {"image": image, "mask": torch.zeros(count, *size, dtype=torch.int64, device=device)}
+        shape = (count, len(self.labels), *size) if self.overlapping else (count, *size)
+        return {"image": image, "mask": torch.zeros(shape, dtype=torch.int64, device=device)}
 
     def validation_step(self, batch: Batch, _index: int) -> Tensor:
         """Add a batch to the counts of the metrics.
 
         Returns:
-            Predicted classes, (N, H, W) int64.
+            Predicted classes, (N, H, W) int64, or (N, classes, H, W) of 0 and 1 for overlapping classes.
         """
         logits, mask = self(batch["image"]), batch["mask"]
         # per image, as a mean over the pixels of a batch would depend on the images in it
         for index in range(len(mask)):
             self.validation_loss.update(self.loss(logits[index : index + 1], mask[index : index + 1]))
-        prediction: Tensor = logits.argmax(dim=1)
+        prediction: Tensor = (logits >= 0).long() if self.overlapping else logits.argmax(dim=1)
         self.counts.update(mask, prediction, logits)
         return prediction
 
@@ -146,6 +158,23 @@ class SegmentationTask(BaseTask):
         values = [*self.scores.overall.values(), *(each for row in self.scores.per_class.values() for each in row)]
         return dict(zip(self.score_names(), values, strict=True))
 
+    @property
+    def thresholds(self) -> tuple[float, ...]:
+        """Decision thresholds chosen in the last validation, if the metrics include `BestThreshold`."""
+        found = self.scores.per_class.get(BestThreshold.name, ()) if self.scores is not None else ()
+        return tuple(value for value in found if value is not None)
+
     def unloaded_model(self) -> SegmentationModel:
         """Return a model of the same architecture, with other weights."""
         return self.model.rebuilt(self.model.config)
+
+
+class MultilabelTask(SegmentationTask):
+    """A segmentation model of overlapping classes, with masks (N, classes, H, W) of 0, 1 and the ignored value.
+
+    The scores are those of two classes, absent and present, whose means are over the classes. For the arguments, see
+    `SegmentationTask`.
+    """
+
+    task: ClassVar[Task] = "multilabel"
+    overlapping = True

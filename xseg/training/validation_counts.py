@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, distributed
 
 from xseg.metrics.metric import CONFUSION, Counts, Metric
+from xseg.metrics.multilabel import combine_classes
 from xseg.metrics.scores import Scores, add_counts, compute_scores, own_counts
 
 
@@ -62,3 +63,26 @@ class ValidationCounts:
             for each in gathered:
                 counts = add_counts(counts, each)
         return compute_scores(self.metrics, counts)
+
+
+class MultilabelCounts:
+    """Counts of a validation of overlapping classes; the metrics are those of two classes, absent and present."""
+
+    def __init__(self, metrics: Sequence[Metric], *, classes: int, ignore_index: int) -> None:
+        self.metrics = tuple(metrics)
+        self.each = [ValidationCounts(metrics, classes=2, ignore_index=ignore_index) for _ in range(classes)]
+
+    def update(self, label: Tensor, prediction: Tensor, logits: Tensor) -> None:
+        """Add a batch: labels and predictions (N, K, H, W) int64 of 0 and 1, and logits (N, K, H, W).
+
+        Raises:
+            ConfigError: if a metric cannot count it.
+        """
+        for index, counts in enumerate(self.each):
+            present = logits[:, index]
+            both = torch.stack([torch.zeros_like(present), present], dim=1)
+            counts.update(label[:, index], prediction[:, index], both)
+
+    def compute(self) -> Scores:
+        """Return the scores over all processes and reset the counts; all processes must call it together."""
+        return combine_classes(self.metrics, [counts.compute() for counts in self.each])

@@ -1,11 +1,18 @@
-"""A run normalises its images as the encoder's first weights want it, unless the data are measured."""
+"""A run normalises its images as the encoder's first weights want it; overlapping classes train end to end."""
 
 from __future__ import annotations
 
+import json
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
+import torch
 
+from xseg.api.train_options import parse_request
+from xseg.api.trainer_options import parse_trainer
+from xseg.bundles.bundle import load_bundle
+from xseg.cli import main
 from xseg.data.options import DataOptions
 from xseg.data.readers.registry import create_reader
 from xseg.training.options.task import TaskOptions
@@ -43,3 +50,70 @@ def measured(normalization, encoder, weights):
         records=lambda split: reader.records(split)[:2],
     )
     return SegmentationRun.measure_normalization(SimpleNamespace(request=request, reader=few))
+
+
+SHAPES = [
+    *("--data.reader", "scenes", "--data.layout.variant", "overlapping", "--data.layout.scenes.size", "[33,40]"),
+    *("--data.layout.scenes.counts", "[6,4,2]", "--data.crop", "[33,33]", "--data.batch_size", "2"),
+    *("--data.workers", "0", "--model.encoder", "xception", "--model.width", "0.125", "--model.decoder_channels", "8"),
+    *("--model.depth", "3", "--model.output_stride", "8", "--trainer.accelerator", "cpu", "--trainer.logger", "false"),
+]
+
+
+def fit(folder, *more):
+    arguments = [*SHAPES, "--output_dir", str(folder), "--trainer.max_epochs", "2", *more]
+    request = parse_request(arguments)
+    run = SegmentationRun(request, parse_trainer(arguments)[0], create_reader(request.data), on_message=print)
+    run.fit()
+    return run
+
+
+def test_overlapping_classes_are_trained_with_every_option_and_resumed_bit_for_bit(tmp_path):
+    options = [
+        *("--task", "multilabel", "--data.sampling", "class_aware", "--data.augmentation", "medical"),
+        *("--model.loss.auxiliary", "0.4", "--model.loss.dice", "1", "--model.loss.class_weights", "inverse_sqrt"),
+        *("--model.schedule.name", "constant"),
+        *("--run.metrics", "[f1,auc,boundary_iou]", "--run.threshold", "precision:0.9", "--data.cache", "memory"),
+    ]
+    whole = fit(tmp_path / "whole", *options)
+    names = ("disc", "square", "stripe")
+    table = {"val/miou", "val/f1/disc", "val/auc", *(f"val/{n}/{c}" for n in ("iou", "threshold") for c in names)}
+    assert table <= set((tmp_path / "whole" / "metrics.csv").read_text().partition("\n")[0].split(","))
+    assert list((tmp_path / "whole" / "pictures").iterdir())
+    bundle = load_bundle(tmp_path / "whole" / "best", "multilabel")
+    assert (bundle.task, len(bundle.thresholds), bundle.labels.names) == ("multilabel", 3, names)
+    assert bundle.model(torch.zeros(1, 3, 40, 40)).shape == (1, 3, 40, 40)
+    fit(tmp_path / "parts", *options, "--trainer.max_epochs", "1")
+    resumed = fit(tmp_path / "parts", *options, "--resume", str(tmp_path / "parts" / "last.ckpt"))
+    ours, theirs = whole.task.model.state_dict(), resumed.task.model.state_dict()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ((), "task=segmentation with overlapping classes; expected task multilabel for overlapping classes"),
+        (("--task", "multilabel", "--data.layout.variant", "street"), "task=multilabel with exclusive classes"),
+        (("--task", "multilabel", "--model.binary", "true"), "binary=true with overlapping classes; expected false"),
+        (("--task", "multilabel", "--run.threshold", "f1"), "threshold='f1'; expected none, best_f1, or precision"),
+        (("--task", "multilabel", "--run.threshold", "precision:2"), "threshold='precision:2'"),
+        (("--data.layout.variant", "street", "--run.threshold", "best_f1"), "with 8 exclusive classes; expected two"),
+    ],
+)
+def test_what_does_not_fit_the_task_is_one_line(options, said, tmp_path, capsys):
+    assert main(["train", *SHAPES, "--output_dir", str(tmp_path / "run"), *options]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_two_classes_have_one_threshold_and_one_output_if_wanted(tmp_path, save):
+    for split in ("train", "val"):
+        for index in range(4):
+            image = np.random.default_rng(index).integers(0, 256, (33, 40, 3), np.uint8)
+            save(image, tmp_path / split / "images" / f"{index}.png")
+            save((image[..., 0] > 128).astype(np.uint8), tmp_path / split / "masks" / f"{index}.png")
+    data = ["--data.reader", "folder", "--data.root", str(tmp_path), "--data.layout.labels.encoding", "binary"]
+    fit(tmp_path / "run", *data, "--data.layout.variant", "", "--model.binary", "true", "--run.threshold", "best_f1")
+    described = json.loads((tmp_path / "run" / "best" / "config.json").read_text())
+    assert (described["task"], described["model"]["binary"]) == ("segmentation", True)
+    assert len(described["thresholds"]) == 1
+    assert load_bundle(tmp_path / "run" / "best").model.segmentation_head.weight.shape[0] == 1

@@ -75,15 +75,17 @@ def draw_row(
 
     Args:
         image: normalised image, (C, H, W).
-        label: train ids or the ignored value, (H, W); ignored pixels are black.
-        prediction: train ids, (H, W).
+        label: train ids or the ignored value, (H, W), or (classes, H, W) for overlapping classes.
+        prediction: train ids, of the same shape.
         task: task with classes and normalisation.
     """
     picture = displayable(stored_pixels(image, task.normalization))
     size = (WIDTH, max(1, round(picture.shape[0] * WIDTH / picture.shape[1])))
     shrinks = picture.shape[1] > WIDTH
     picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_NEAREST).astype(np.uint8)
-    masks = [cv2.resize(mask.astype(np.uint16), size, interpolation=cv2.INTER_NEAREST) for mask in (label, prediction)]
+    planes = [mask if mask.ndim == 2 else np.moveaxis(mask, 0, 2) for mask in (label, prediction)]
+    masks = [cv2.resize(mask.astype(np.uint16), size, interpolation=cv2.INTER_NEAREST) for mask in planes]
+    masks = [mask.reshape(*size[::-1], *plane.shape[2:]) for mask, plane in zip(masks, planes, strict=True)]
     return np.concatenate([picture, *(blend(picture, mask, task.labels) for mask in masks)], axis=1)
 
 

@@ -144,6 +144,8 @@ class TrainingWatch(Callback):
 
     def _check_collapse(self, task: BaseTask) -> None:
         confusion = torch.tensor(task.confusion_counts(), dtype=torch.float64)
+        if confusion.ndim < 2:  # overlapping classes
+            return
         predicted, labelled = confusion.sum(dim=0), confusion.sum(dim=1)
         share, winner = (predicted / predicted.sum().clamp(min=1)).max(dim=0)
         collapsed = bool(share > COLLAPSED and labelled.max() < COLLAPSED * labelled.sum())

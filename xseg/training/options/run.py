@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -23,6 +24,9 @@ class RunOptions:
         monitor: value that determines the best epoch: "val/miou", "val/loss", "val/iou/CLASS" or another metric such
             as "val/boundary_iou" or "val/f1/CLASS"; for classification "val/accuracy", "val/loss" or "val/top5". Null
             for the first one.
+        threshold: decision threshold stored with the best model, for two classes or the task multilabel: "none" for
+            0.5; "best_f1" for the one with the highest F1 of each class in validation; "precision:0.9" for the one with
+            the highest recall whose precision is at least 0.9.
         mode: whether a higher ("max") or lower ("min") value is better.
         keep_top: number of bundles of the best epochs to keep in top/, in addition to best/.
         patience: number of validations without improvement of the monitored value before stopping; 0 for no limit.
@@ -42,6 +46,7 @@ class RunOptions:
     checkpoint_minutes: float = 10.0
     metrics: tuple[str, ...] = ()
     monitor: str | None = None
+    threshold: str = "none"
     mode: Mode = "max"
     keep_top: int = 0
     patience: int = 0
@@ -55,5 +60,18 @@ class RunOptions:
         object.__setattr__(self, "metrics", tuple(self.metrics))
         for name in ("checkpoint_steps", "checkpoint_minutes", "keep_top", "patience", "pictures"):
             require(getattr(self, name) >= 0, f"{name}={getattr(self, name)}", "0 or more")
+        wanted = self.wanted_precision
+        known = self.threshold in ("none", "best_f1") or (wanted is not None and 0 < wanted <= 1)
+        require(
+            known, f"threshold={self.threshold!r}", "none, best_f1, or precision: and a number, as in precision:0.9"
+        )
         require(self.process_timeout > 0, f"process_timeout={self.process_timeout}", "above 0")
         require(self.memory_gb is None or self.memory_gb > 0, f"memory_gb={self.memory_gb}", "above 0, or null")
+
+    @property
+    def wanted_precision(self) -> float | None:
+        """Precision in `threshold`, if any."""
+        name, _, number = self.threshold.partition(":")
+        with suppress(ValueError):
+            return float(number) if name == "precision" else None
+        return None

@@ -6,15 +6,17 @@ from xseg.data.loading.datamodule import SegmentationData
 from xseg.data.options import DataOptions
 from xseg.data.sample import Reader
 from xseg.doctor.statistics import normalization_of
+from xseg.errors import ConfigError
 from xseg.images.normalization import Normalization
 from xseg.metrics.registry import monitored_metrics
+from xseg.metrics.threshold import BestThreshold
 from xseg.models.config import ModelConfig
 from xseg.training.checkpoints.resumption import Resumption
 from xseg.training.class_weights import class_weights, given_weights
 from xseg.training.construction import normalization_for
 from xseg.training.options.task import TaskOptions
 from xseg.training.run.base import TrainingRun
-from xseg.training.segmentation import SegmentationTask
+from xseg.training.segmentation import MultilabelTask, SegmentationTask
 
 
 class SegmentationRun(TrainingRun[Reader, TaskOptions, DataOptions, ModelConfig]):
@@ -52,17 +54,29 @@ class SegmentationRun(TrainingRun[Reader, TaskOptions, DataOptions, ModelConfig]
     def make_task(self, resumption: Resumption[ModelConfig] | None) -> SegmentationTask:
         """Return the task, without the weights of a checkpoint, which are loaded later."""
         weights = self._class_weights() if resumption is None else resumption.class_weights
-        return SegmentationTask(
+        options = self.request.options
+        kind = MultilabelTask if self.reader.labels.overlapping else SegmentationTask
+        return kind(
             self.request.model,
             self.reader.labels,
             self.normalization,
             in_channels=self.reader.channels,
             class_weights=weights,
-            metrics=(*self.request.options.metrics, *monitored_metrics(self.request.options.monitor)),
+            metrics=(*options.metrics, *monitored_metrics(options.monitor), *self._thresholds()),
             batch_size=self.request.data.batch_size,
             restored=None if resumption is None else resumption.model,
             identity={"data": self.fingerprint},
         )
+
+    def _thresholds(self) -> list[BestThreshold]:
+        """Return the metric that chooses decision thresholds, if requested."""
+        options, labels = self.request.options, self.reader.labels
+        if options.threshold == "none":
+            return []
+        if len(labels) != 2 and not labels.overlapping:
+            got = f"run.threshold={options.threshold} with {len(labels)} exclusive classes"
+            raise ConfigError(got, expected="two classes, or task multilabel")
+        return [BestThreshold(ignore_index=labels.ignore_index, precision=options.wanted_precision)]
 
     def _class_weights(self) -> tuple[float, ...] | None:
         """Return the class weights of the loss; masks are read only if weights are needed."""
