@@ -50,6 +50,7 @@ def evaluate(
     overlap: int | None = InferenceOptions.overlap,
     architecture: ArchitectureArgument | None = InferenceOptions.architecture,
     threshold: ThresholdArgument = InferenceOptions.threshold,
+    background: str | None = InferenceOptions.background,
 ) -> Evaluation:
     """Evaluate a model on a labelled `split`, as `xseg evaluate`, and write metrics.json, per_image.csv and a report.
 
