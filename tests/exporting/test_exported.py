@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import xseg
 from xseg.bundles.bundle import Bundle, save_bundle
@@ -29,14 +30,14 @@ from xseg.models.config import ModelConfig
 NORMALIZATION = Normalization((0.4, 0.5, 0.6), (0.2, 0.25, 0.3))
 
 
-def bundle(settled, waves, classes=3, **settings):
+def bundle(settled, waves, classes=3, normalization=NORMALIZATION, **settings):
     torch.manual_seed(0)
     small = {"encoder": "xception", "width": 0.125, "decoder_channels": 16, "depth": 3, "classes": classes}
     config = ModelConfig(**{**small, **settings})
-    model = settled(build_model(config), waves(2, 3, 65, 65))
+    model = settled(build_model(config), waves(2, config.in_channels, 65, 65))
     head = model.segmentation_head
     torch.nn.init.normal_(head.weight if isinstance(head, torch.nn.Conv2d) else head[0].weight)
-    return Bundle(model, LabelMap(tuple("abcdefghijkl"[:classes])), NORMALIZATION, {"licence": "CC0"})
+    return Bundle(model, LabelMap(tuple("abcdefghijkl"[:classes])), normalization, {"licence": "CC0"})
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +73,16 @@ def test_a_file_predicts_what_the_model_predicts_at_any_size(name, three, image,
     assert (metadata["class_names"], metadata["licence"], metadata["overlap"]) == (["a", "b", "c"], "CC0", 32)
     leftovers = {path.name for path in tmp_path.iterdir()} - {"model.bin"}
     assert leftovers == {file.name, "model.proof.json"}
+
+
+def test_bundle_and_file_read_the_bands_of_the_model(settled, waves, image, tmp_path):
+    green = bundle(settled, waves, normalization=Normalization((0.5,), (0.2,), bands=(2,)), in_channels=1)
+    save_bundle(green, tmp_path / "bundle")
+    export_model(green, tmp_path / "m.torchscript", format="torchscript")
+    Image.fromarray(image).save(tmp_path / "photo.png")
+    expected = xseg.Predictor.from_bundle(green)(image[..., 1]).mask
+    for model in (tmp_path / "bundle", tmp_path / "m.torchscript"):
+        assert np.mean(xseg.load(model)(tmp_path / "photo.png").mask == expected) > 0.999
 
 
 GRAPHS = [
@@ -258,8 +269,6 @@ def test_a_file_of_another_program_is_refused(tmp_path):
 def test_from_the_command_line_to_masks_by_onnx_runtime_alone(three, image, tmp_path, capsys, monkeypatch):
     pytest.importorskip("onnxruntime")
     monkeypatch.setenv("XSEG_CACHE", str(tmp_path / "cache"))
-    from PIL import Image
-
     folder, file = save_bundle(three, tmp_path / "bundle"), tmp_path / "m.onnx"
     Image.fromarray(image).save(tmp_path / "a.png")
     assert main(["export", str(folder), "--output", str(file), "--images", str(tmp_path / "a.png")]) == 0

@@ -421,3 +421,36 @@ def test_one_channel_turns_any_colours_into_grey(kind, suffix, bands, tmp_path):
     assert grey.shape == (32, 48, 1)
     assert grey.dtype == kind
     assert np.allclose(grey[..., 0], array.astype(np.float64) @ weights, atol=0 if bands == 1 else scale)
+
+
+@pytest.mark.parametrize("chosen", [(1,), (2,), (3,), (3, 1), (2, 2, 3, 1)])
+@pytest.mark.parametrize("name", ["a.png", "deep.png", "a.tif", "bands.tif", "a.npy", "palette.png"])
+def test_bands_are_those_of_the_file_counted_from_1(name, chosen, tmp_path):
+    path, array = tmp_path / name, COLORS
+    if name == "deep.png":
+        array = COLORS.astype(np.uint16) * 257
+        cv2.imwrite(str(path), array[..., ::-1])
+    elif name == "bands.tif":
+        array = RNG.integers(0, 60_000, (5, 7, 6), np.uint16)
+        tifffile.imwrite(path, array, photometric="minisblack", planarconfig="contig")
+    elif name == "palette.png":
+        picture = Image.fromarray(SMOOTH).quantize(16)
+        picture.save(path)
+        array = np.asarray(picture.convert("RGB"))
+    elif name == "a.npy":
+        np.save(path, array)
+    else:
+        Image.fromarray(array).save(path)
+    found = read_image(path, chosen)
+    assert found.dtype == array.dtype
+    assert np.array_equal(found, array[..., [band - 1 for band in chosen]])
+
+
+def test_alpha_is_the_fourth_band_and_a_band_too_many_is_refused(tmp_path):
+    array = RNG.integers(0, 256, (5, 7, 4), np.uint8)
+    Image.fromarray(array).save(tmp_path / "a.png")
+    assert np.array_equal(read_image(tmp_path / "a.png", (4, 1)), array[..., [3, 0]])
+    Image.fromarray(array[..., 0]).save(tmp_path / "grey.png")
+    assert np.array_equal(read_image(tmp_path / "grey.png", (1,)), array[..., :1])
+    with pytest.raises(DataError, match=r"grey\.png has 1 bands; expected band 2, as in channels=\[2\]"):
+        read_image(tmp_path / "grey.png", (2,))

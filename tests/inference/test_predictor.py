@@ -197,6 +197,15 @@ def test_one_channel_takes_an_array_without_a_channel_axis(photo):
     assert to_array(photo()[..., 0], normalization).shape == (9, 13, 1)
 
 
+def test_a_model_of_one_band_takes_it_from_a_file_an_array_and_a_pil_image(photo, tmp_path):
+    image, normalization = photo(), Normalization((0.5,), (0.5,), bands=(2,))
+    Image.fromarray(image).save(tmp_path / "photo.png")
+    for argument in (tmp_path / "photo.png", image, Image.fromarray(image), image[..., 1], image[..., 1:2]):
+        np.testing.assert_array_equal(to_array(argument, normalization)[..., 0], image[..., 1])
+    with pytest.raises(ConfigError, match="and 2 bands"):
+        Normalization((0.5,), (0.5,), bands=(1, 2))
+
+
 def test_averaging_is_asked_for_at_the_start_or_later(bundle, photo):
     plain = Predictor.from_bundle(bundle, InferenceOptions(device="cpu"))
     averaging = Predictor.from_bundle(bundle, InferenceOptions(device="cpu", scales=(0.5, 1.0), flip=True))

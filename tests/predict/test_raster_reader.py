@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -21,8 +23,9 @@ def write(path, *, height=20, width=30, count=3, dtype="uint8", **profile):
     return path
 
 
-def open_one(path, channels=3):
-    with geo_environment("a test"), open_raster(path, Normalization.for_channels(channels)) as reader:
+def open_one(path, channels=3, bands=()):
+    normalization = replace(Normalization.for_channels(channels), bands=bands)
+    with geo_environment("a test"), open_raster(path, normalization) as reader:
         return reader.bands, *reader.dataset.shape
 
 
@@ -32,6 +35,14 @@ def test_the_bands_are_the_models_channels(tmp_path):
     assert open_one(write(tmp_path / "rgba.tif", count=4, photometric="rgb", ALPHA="YES"), 3)[0] == (1, 2, 3)
     assert open_one(write(tmp_path / "grey.tif", count=1), 3)[0] == (1,)
     assert open_one(write(tmp_path / "one.tif", count=1), 1)[0] == (1,)
+
+
+def test_a_model_of_some_bands_reads_them_from_a_file_of_more(tmp_path):
+    path = write(tmp_path / "eight.tif", count=8)
+    assert open_one(path, 3, (4, 3, 8))[0] == (4, 3, 8)
+    assert open_one(write(tmp_path / "rgb.tif"), 1, (2,))[0] == (2,)
+    with pytest.raises(DataError, match="has 8 bands; expected bands 9"):
+        open_one(path, 1, (9,))
 
 
 @pytest.mark.parametrize(

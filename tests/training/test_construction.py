@@ -6,6 +6,7 @@ from xseg.errors import ConfigError, WeightsError
 from xseg.factory import create_model
 from xseg.images.normalization import Normalization
 from xseg.labels.label_map import LabelMap
+from xseg.nn.in_channels import repeat_kernels
 from xseg.training.batch_norm import normalization_layers
 from xseg.training.construction import construct_model, normalization_for, restored_model
 from xseg.training.optimizers import encoder_blocks
@@ -36,6 +37,20 @@ def test_another_models_weights_are_gone_on_from_and_classes_keep_their_rows_by_
     assert torch.equal(rows[2], old[0])
     assert model.config.output_stride == 4
     assert model.config.dropout == 0.4
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("channels", [1, 2, 5])
+def test_the_weights_of_a_model_of_other_bands_are_repeated_in_its_first_kernel(tiny, bundle, channels):
+    model = construct_model(tiny.tiny_options(start_from=str(bundle)), LABELS, in_channels=channels).eval()
+    theirs, ours = load_bundle(bundle).model.eval(), model.state_dict()
+    (first,) = (name for name, value in theirs.state_dict().items() if value.shape != ours[name].shape)
+    for name, value in theirs.state_dict().items():
+        assert torch.equal(ours[name], repeat_kernels(value, channels) if name == first else value), name
+    grey = torch.randn(1, 1, 33, 33)
+    assert model(grey.expand(-1, channels, -1, -1)).shape == (1, 3, 33, 33)
+    if channels == 1:
+        torch.testing.assert_close(model(grey), theirs(grey.expand(-1, 3, -1, -1)), atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize(("name", "value"), [("decoder_channels", 16), ("width", 0.25), ("encoder", "xception41")])

@@ -64,7 +64,7 @@ def export(
         bundle = replace(bundle, model=bundle.model.with_output_stride(output_stride))
     arrays = []
     for name in images:
-        image = read_image(name, bundle.normalization.channels).astype("float32")
+        image = read_image(name, bundle.normalization.source).astype("float32")
         arrays.append((str(name), image[: options.size[0], : options.size[1]] if options.size else image))
     overlap = -(-2 * context(bundle.model, bundle.normalization.channels) // ALIGNMENT) * ALIGNMENT
     advice = {"overlap": overlap, "tile": max(options.size, default=max(513, 2 * overlap + 1))}

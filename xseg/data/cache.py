@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from xseg.data.folds import FoldReader
 from xseg.data.options import DataOptions
 from xseg.data.pairs import FileReader
 from xseg.data.readers.scenes import ScenesReader
@@ -129,6 +130,7 @@ def sample_source(
 
 def _fits(options: DataOptions, reader: Reader, records: Sequence[Record], processes: int) -> bool:
     """Return whether samples that never change, estimated from some, take little of the memory, and only once."""
+    reader = reader.reader if isinstance(reader, FoldReader) else reader
     copied = options.workers > 0 and multiprocessing.get_start_method() != "fork"
     if copied or not isinstance(reader, FileReader | ScenesReader):
         return False

@@ -9,14 +9,17 @@ from typing import Any, Literal, TypeAlias, get_args
 from xseg.data.layout import READER_NAMES, LayoutOptions, ReaderName
 from xseg.errors import ConfigError
 from xseg.files.objects import is_class_path
+from xseg.types import Channels
 
 Augmentation: TypeAlias = Literal["paper", "strong", "aerial", "medical"]
 Sampling: TypeAlias = Literal["uniform", "class_aware"]
 Cache: TypeAlias = Literal["auto", "none", "memory", "disk"]
 NormalizationName: TypeAlias = Literal["fixed", "auto"]
+ColorName: TypeAlias = Literal["red", "green", "blue", "grey"]
 FileCheck: TypeAlias = Literal["auto", "pixels", "headers", "none"]
 Fit: TypeAlias = Literal["crop", "stretch"]
 Interpolation: TypeAlias = Literal["nearest", "linear", "cubic", "area"]
+COLORS: dict[str, Channels] = {"red": (1,), "green": (2,), "blue": (3,), "grey": 1}
 CHOICES: dict[str, tuple[str, ...]] = {
     "augmentation": get_args(Augmentation),
     "sampling": get_args(Sampling),
@@ -65,7 +68,8 @@ class DataOptions:
             of the training images, measured once and cached.
         check: whether to check all files before training: equal sizes, and known mask values.
         channels: number of image channels, 1 or more. 3 converts all images to RGB, 1 to grey; any other number must
-            match the files.
+            match the files. Or the bands to use, counted from 1 as in GDAL, as in [1] or [4, 3, 2]; or red, green, blue
+            or grey. A model keeps them, and reads the same bands for prediction.
 
     Raises:
         ConfigError: if a value is out of range.
@@ -90,7 +94,7 @@ class DataOptions:
     cache_folder: str = ""
     normalization: NormalizationName = "fixed"
     check: bool = True
-    channels: int = 3
+    channels: int | ColorName | tuple[int, ...] = 3
     layout: LayoutOptions = field(default_factory=LayoutOptions)
 
     def __post_init__(self) -> None:
@@ -100,11 +104,26 @@ class DataOptions:
             object.__setattr__(self, name, value)
             if len(value) != 2:
                 raise ConfigError(f"{name}={value}", expected="2 numbers")
+        if isinstance(self.channels, str) and self.channels not in COLORS:
+            raise ConfigError(f"channels={self.channels!r}", expected=f"a number, bands, or {', '.join(COLORS)}")
+        if not isinstance(self.channels, int):
+            channels = COLORS[self.channels] if isinstance(self.channels, str) else tuple(self.channels)
+            object.__setattr__(self, "channels", channels)
         if isinstance(self.cache, bool):
             object.__setattr__(self, "cache", "memory" if self.cache else "none")
         object.__setattr__(self, "transforms", tuple(self.transforms))
         self._validate_choices()
         self._validate_ranges()
+
+    @property
+    def bands(self) -> tuple[int, ...]:
+        """Bands of the files to use, counted from 1; empty for all."""
+        return self.channels if isinstance(self.channels, tuple) else ()
+
+    @property
+    def channel_count(self) -> int:
+        """Number of image channels."""
+        return self.channels if isinstance(self.channels, int) else len(self.channels)
 
     def _validate_reader(self) -> None:
         own = is_class_path(self.reader)
@@ -132,7 +151,7 @@ class DataOptions:
             "crop": (1, *self.crop),
             "crops_per_image": (1, self.crops_per_image),
             "steps_per_epoch": (0, self.steps_per_epoch),
-            "channels": (1, self.channels),
+            "channels": (1, self.channel_count, *self.bands),
             "scale_step": (0, self.scale_step),
         }
         for name, (lowest, *values) in least.items():

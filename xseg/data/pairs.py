@@ -37,6 +37,7 @@ class FileReader:
         decode: function that returns the numbers of a record's label.
         splits: train, val and test splits.
         valid: masks of the valid regions; None for those of the listing, if any.
+        bands: bands of the images to read, counted from 1; empty for all, converted to `channels`.
     """
 
     labels: LabelMap
@@ -45,6 +46,7 @@ class FileReader:
     decode: MaskDecoder = read_index_mask
     splits: SplitPlan = field(default_factory=SplitPlan)
     valid: ValidFiles | None = None
+    bands: tuple[int, ...] = ()
 
     def records(self, split: Split) -> tuple[Record, ...]:
         """Return the records of a split, sorted by name."""
@@ -70,7 +72,7 @@ class FileReader:
         Raises:
             DataError: if it cannot be read.
         """
-        return read_image(record.image, self.channels)
+        return read_image(record.image, self.bands or self.channels)
 
     def numbers(self, record: Record) -> Array:
         """Decode the label of a record to numbers, with the ignore index outside its valid region.
@@ -112,7 +114,7 @@ def folder_reader(
         optional: splits whose images need no mask.
     """
     listing = FolderListing(root_folder(options.root), images, masks, optional=optional)
-    return FileReader(labels, options.channels, listing, splits=SplitPlan.of(options.layout.splits, names))
+    return FileReader(labels, options.channel_count, listing, splits=SplitPlan.of(options.layout.splits, names))
 
 
 def root_folder(root: str) -> Path:

@@ -115,6 +115,7 @@ def _describe(bundle: Bundle[SegmentationModel], options: GraphOptions, decision
         "palette": bundle.labels.colors,
         "ignore_index": bundle.labels.ignore_index,
         "channels": bundle.normalization.channels,
+        "bands": [*bundle.normalization.bands],
         "maximum": bundle.normalization.maximum,
         "weights_digest": fingerprint(bundle.model),
         "licence": bundle.provenance.get("licence", bundle.provenance.get("license")),
@@ -231,6 +232,7 @@ def read_export(source: PathArgument) -> Export:
         options = from_plain(GraphOptions, chosen, "options")
         decision = Decision(bool(values.get("overlapping")), tuple(values.get("thresholds", ())))
         channels, maximum = int(values["channels"]), float(values["maximum"])
+        normalization = Normalization((0.0,) * channels, (1.0,) * channels, maximum, tuple(values.get("bands", ())))
     except Exception as error:
         raise WeightsError(
             f"{path} has no readable metadata of xseg ({type(error).__name__}: {str(error).partition(chr(10))[0]})",
@@ -242,4 +244,4 @@ def read_export(source: PathArgument) -> Export:
         raise WeightsError(f"{path} cannot be read: {str(error).partition(chr(10))[0]}") from error
     numbers = {"context": int(values.get("overlap", 0)) // 2, "classes": len(labels)}
     model = ExportedModel(session, maximum=maximum, options=options, overlapping=decision.overlapping, **numbers)
-    return Export(model, labels, decision, Normalization((0.0,) * channels, (1.0,) * channels, maximum), values)
+    return Export(model, labels, decision, normalization, values)

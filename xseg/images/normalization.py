@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from xseg.errors import ConfigError
+from xseg.types import Channels
 
 
 @dataclass(frozen=True)
@@ -15,6 +16,7 @@ class Normalization:
         mean: mean of each channel, for values scaled to [0, 1].
         std: standard deviation of each channel, for values scaled to [0, 1]; above 0.
         maximum: stored value that is scaled to 1: 255 for 8-bit images, 65535 for 16-bit ones, 1 for float images.
+        bands: bands of a file that are the channels, counted from 1; empty for all, in colour or in grey.
 
     The default is that of the Xceptions, x / 127.5 - 1 for 8-bit RGB (Keras `preprocess_input` mode "tf"; TF DeepLab
     `feature_extractor._preprocess_zero_mean_unit_range`).
@@ -26,13 +28,15 @@ class Normalization:
     mean: tuple[float, ...] = (0.5, 0.5, 0.5)
     std: tuple[float, ...] = (0.5, 0.5, 0.5)
     maximum: float = 255.0
+    bands: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "mean", tuple(float(value) for value in self.mean))
         object.__setattr__(self, "std", tuple(float(value) for value in self.std))
-        if len(self.mean) != len(self.std) or not self.mean:
+        object.__setattr__(self, "bands", tuple(self.bands))
+        if len(self.mean) != len(self.std) or not self.mean or len(self.bands) not in (0, len(self.mean)):
             raise ConfigError(
-                f"{len(self.mean)} means and {len(self.std)} standard deviations",
+                f"{len(self.mean)} means, {len(self.std)} standard deviations and {len(self.bands)} bands",
                 expected="one of each per input channel",
             )
         if min(self.std) <= 0 or self.maximum <= 0:
@@ -44,6 +48,11 @@ class Normalization:
     def channels(self) -> int:
         """Number of input channels."""
         return len(self.mean)
+
+    @property
+    def source(self) -> Channels:
+        """Channels to read from a file: bands, or a number."""
+        return self.bands or self.channels
 
     @classmethod
     def for_channels(cls, channels: int, maximum: float = 255.0) -> Normalization:

@@ -16,7 +16,7 @@ from xseg.errors import DataError, XsegError
 from xseg.images.png import checked_png, is_png, require_possible_size
 from xseg.images.quiet import decode_with_opencv, silence_decoders
 from xseg.images.tiff import is_tiff, read_tiff, tiff_size
-from xseg.types import PathArgument
+from xseg.types import Channels, PathArgument
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
@@ -24,19 +24,20 @@ IMAGE_SUFFIXES = frozenset(
     {".bmp", ".gif", ".jpeg", ".jpg", ".jp2", ".npy", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 )
 _ARRAY_START = b"\x93NUMPY"
-_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+_MODES: dict[Channels, str] = {1: "L", 3: "RGB", 4: "RGBA"}
 
 silence_decoders()
 
 
-def read_image(source: PathArgument | bytes, channels: int = 3, *, name: str = "") -> Array:
+def read_image(source: PathArgument | bytes, channels: Channels = 3, *, name: str = "") -> Array:
     """Read an image file with its EXIF orientation applied.
 
     Args:
         source: path or content of a file: PNG, JPEG, WebP or another format of Pillow; a TIFF with any bands, as one
             page or one page per band; or a .npy array (H, W) or (H, W, C).
         channels: number of channels to return. 3 converts grey, palette, CMYK and transparent images to RGB
-            (transparency is dropped); 1 converts colour to grey; any other number must match the file.
+            (transparency is dropped); 1 converts colour to grey; any other number must match the file. Or the bands to
+            return, counted from 1 as in GDAL: (2,) is the green of a colour image.
         name: name of the image in error messages; the path if empty.
 
     Returns:
@@ -68,12 +69,12 @@ def read_image(source: PathArgument | bytes, channels: int = 3, *, name: str = "
         return _fit_channels(oriented(_decode_with_opencv(file, name), orientation), channels, name)
 
 
-def image_array(picture: Image.Image, channels: int = 3, *, name: str = "image") -> Array:
+def image_array(picture: Image.Image, channels: Channels = 3, *, name: str = "image") -> Array:
     """Convert a Pillow image to an array, as `read_image` does for a file.
 
     Args:
         picture: image of any mode; its EXIF orientation is applied.
-        channels: number of channels, as for `read_image`.
+        channels: number of channels or bands, as for `read_image`.
         name: name of the image in error messages.
 
     Returns:
@@ -86,6 +87,8 @@ def image_array(picture: Image.Image, channels: int = 3, *, name: str = "image")
         array = np.asarray(picture)
     elif channels in (1, 3) and picture.mode != _MODES[channels]:
         array = np.asarray(picture.convert(_MODES[channels]))
+    elif isinstance(channels, tuple) and picture.mode not in ("L", "LA", "RGB", "RGBA"):
+        array = np.asarray(picture.convert("L" if picture.mode == "1" else "RGB"))
     else:
         array = np.asarray(picture)
     return _fit_channels(oriented(array, orientation_of(picture)), channels, name)
@@ -165,7 +168,7 @@ def read_array(file: BinaryIO) -> Array:
     return array
 
 
-def _is_plain_tiff(picture: Image.Image, channels: int) -> bool:
+def _is_plain_tiff(picture: Image.Image, channels: Channels) -> bool:
     """Return whether Pillow reads a TIFF completely: one page of 1, 3 or 4 bands of 8 bits, or one band."""
     bits, bands = picture.tag_v2.get(258, (1,)), int(picture.tag_v2.get(277, 1))  # type: ignore[attr-defined]
     if getattr(picture, "n_frames", 1) > 1 or (bands > 1 and channels not in (1, 3)):
@@ -229,12 +232,17 @@ def _require_tiff(file: BinaryIO, name: str) -> None:
         raise DataError(f"{name} is not an image", expected="PNG, JPEG, TIFF or another picture format")
 
 
-def _fit_channels(array: Array, channels: int, name: str) -> Array:
+def _fit_channels(array: Array, channels: Channels, name: str) -> Array:
     """Return a contiguous (H, W, channels) array of a supported type, with grey repeated or colour made grey."""
     array = array[..., None] if array.ndim == 2 else array
     if array.ndim != 3 or 0 in array.shape:
         raise DataError(f"{name} has shape {array.shape}", expected="(height, width) or (height, width, channels)")
     array = _supported(array, name)
+    if isinstance(channels, tuple):
+        if max(channels) > array.shape[2]:
+            got = f"{name} has {array.shape[2]} bands"
+            raise DataError(got, expected=f"band {max(channels)}, as in channels={[*channels]}")
+        return np.require(array[..., [band - 1 for band in channels]], requirements=["C", "W"])
     if channels == 3 and array.shape[2] == 1:
         array = np.repeat(array, 3, axis=2)
     if channels in (1, 3) and array.shape[2] == 4:

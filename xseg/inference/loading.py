@@ -45,7 +45,7 @@ class Ensemble(Predictor):
             for what, a, b in (
                 ("tasks", *("overlapping" if one.decision.overlapping else "exclusive" for one in (first, other))),
                 ("classes", ", ".join(first.labels.names), ", ".join(other.labels.names)),
-                ("image channels", first.normalization.channels, other.normalization.channels),
+                ("image channels", first.normalization.source, other.normalization.source),
                 ("largest image values", first.normalization.maximum, other.normalization.maximum),
             ):
                 if a != b:

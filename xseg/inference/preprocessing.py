@@ -43,14 +43,16 @@ def to_array(image: ImageArgument, normalization: Normalization) -> NDArray[Any]
     channels, where = normalization.channels, "an image"
     if isinstance(image, str | PathLike):
         where = str(Path(image))
-        array: NDArray[Any] = at_depth(read_image(image, channels), normalization.maximum)
+        array: NDArray[Any] = at_depth(read_image(image, normalization.source), normalization.maximum)
     elif isinstance(image, Image.Image):
-        array = image_array(image, channels)
+        array = image_array(image, normalization.source)
     else:
         array = np.asarray(image)
     array = array[..., None] if array.ndim == 2 else array
     if array.ndim == 3 and array.shape[2] == 1 and channels == 3:
         array = np.repeat(array, 3, axis=2)
+    if array.ndim == 3 and array.shape[2] != channels and array.shape[2] >= max(normalization.bands, default=1 << 16):
+        array = array[..., [band - 1 for band in normalization.bands]]
     if array.ndim != 3 or array.shape[2] != channels or not array.size:
         raise ShapeError(
             f"{where} of shape {array.shape}",

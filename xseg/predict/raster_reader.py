@@ -114,7 +114,7 @@ def open_raster(path: PathArgument, normalization: Normalization) -> Iterator[Ra
     except RasterioError as error:
         raise DataError(f"{path} cannot be read: {reason(error)}", expected="a complete GeoTIFF") from error
     with dataset:
-        bands = _bands(dataset, normalization.channels, path)
+        bands = _bands(dataset, normalization, path)
         _check_blocks(dataset, path)
         reader = RasterReader(path, dataset, bands, normalization, _scale(dataset, bands, normalization, path))
         try:
@@ -124,9 +124,10 @@ def open_raster(path: PathArgument, normalization: Normalization) -> Iterator[Ra
                 dataset.close()
 
 
-def _bands(dataset: DatasetReader, channels: int, path: Path) -> tuple[int, ...]:
+def _bands(dataset: DatasetReader, normalization: Normalization, path: Path) -> tuple[int, ...]:
     from rasterio.enums import ColorInterp
 
+    channels, chosen = normalization.channels, normalization.bands
     colors = [color for color in dataset.colorinterp if color != ColorInterp.alpha]
     if ColorInterp.palette in colors:
         raise DataError(
@@ -136,10 +137,12 @@ def _bands(dataset: DatasetReader, channels: int, path: Path) -> tuple[int, ...]
         )
     if any(np.dtype(kind).kind not in "uif" for kind in dataset.dtypes):
         raise DataError(f"{path} has {dataset.dtypes[0]} values", expected="integers or floats")
-    if len(colors) not in {channels, 1 if channels == 3 else channels}:
+    if chosen and max(chosen) <= dataset.count:
+        return chosen
+    if chosen or len(colors) not in {channels, 1 if channels == 3 else channels}:
         raise DataError(
             f"{path} has {len(colors)} bands",
-            expected=f"{channels}",
+            expected=f"bands {', '.join(map(str, chosen))}" if chosen else f"{channels}",
             remedy="select bands with gdal_translate -b 1 -b 2 …",
         )
     return tuple(number for number, color in enumerate(dataset.colorinterp, 1) if color != ColorInterp.alpha)

@@ -23,6 +23,7 @@ from xseg.models.build import build_model
 from xseg.models.classifier import ClassifierConfig, XceptionClassifier
 from xseg.models.config import ModelConfig
 from xseg.models.segmentation import SegmentationModel
+from xseg.nn.in_channels import repeat_kernels
 from xseg.training.batch_norm import normalization_layers
 from xseg.training.options.task import LearningOptions, TaskOptions
 from xseg.weights.adapt import adapt_head
@@ -78,17 +79,29 @@ def restored_model(options: TaskOptions, config: ModelConfig) -> SegmentationMod
 
 
 def _start(options: TaskOptions, source: str, labels: LabelMap, in_channels: int) -> SegmentationModel:
-    """Return the model with the weights of a bundle; its head keeps the rows of classes with the same name."""
+    """Return the model with the weights of a bundle.
+
+    Its head keeps the rows of classes with the same name; for other channels, its first kernels are repeated.
+    """
     decoder = resolve_architecture(options.architecture)[1]
     bundle = load_bundle(locate_bundle(source), architecture=decoder)
     state: Mapping[str, Tensor] = bundle.model.state_dict()
     if bundle.labels.names != labels.names:
         state = adapt_head(state, bundle.model.config, bundle.labels, labels.names).state
     asked = options.model_config(classes=len(labels), in_channels=in_channels)
-    free = (*FROM_WEIGHTS, "output_stride", "atrous_rates", "dropout", "classes")  # the weights do not depend on them
+    free = (
+        *FROM_WEIGHTS,
+        "output_stride",
+        "atrous_rates",
+        "dropout",
+        "classes",
+        "in_channels",
+    )  # the weights do not depend on them
     refuse_difference(asked, bundle.model.config, f"start_from={source}", free)
     model = build_model(replace(asked, **{name: getattr(bundle.model.config, name) for name in FROM_WEIGHTS}), decoder)
-    model.load_state_dict(state)
+    shapes = {name: value.shape for name, value in model.state_dict().items()}
+    first = [name for name, value in state.items() if shapes.get(name, value.shape) != value.shape]
+    model.load_state_dict({**state, **{name: repeat_kernels(state[name], in_channels) for name in first}})
     return model
 
 

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
 from replicas import REPLICAS, write_drive
 
-from xseg.data.cache import file_stamp
+from xseg.data.cache import file_stamp, reader_identity
 from xseg.data.layout import FileOptions
 from xseg.data.options import DataOptions
 from xseg.data.readers.registry import create_reader
 from xseg.doctor.examination import examine, list_splits
 from xseg.doctor.quick_look import check_split
 from xseg.errors import ConfigError, DataError
+from xseg.files.serialization import from_plain
 from xseg.images.reading import image_size
 from xseg.types import SPLITS
 
@@ -124,3 +126,27 @@ def test_a_region_is_named_once():
         FileOptions(valid="fov", valid_column="fov")
     with pytest.raises(ConfigError, match=r"\{class\}"):
         FileOptions(valid="{class}")
+
+
+@pytest.mark.parametrize(("channels", "bands"), [("green", [1]), ([3], [2]), ([3, 1, 1], [2, 0, 0]), ("grey", None)])
+def test_only_some_bands_are_read_by_every_reader_of_files(channels, bands, tmp_path):
+    options = DataOptions(**REPLICAS["folder"](tmp_path / "data"))
+    chosen, whole = replace(options, channels=channels), create_reader(options)
+    reader = create_reader(chosen)
+    assert reader.channels == chosen.channel_count == (1 if bands is None else len(bands))
+    assert reader_identity(chosen, reader) != reader_identity(options, whole)
+    for record in reader.records("train"):
+        image, colors = reader.read(record).image, whole.read(record).image
+        expected = cv2.cvtColor(colors, cv2.COLOR_RGB2GRAY)[..., None] if bands is None else colors[..., bands]
+        assert np.abs(image.astype(int) - expected).max() <= (1 if bands is None else 0)
+    assert from_plain(DataOptions, {"channels": asdict(chosen)["channels"]}, "data").channels == chosen.channels
+
+
+@pytest.mark.parametrize(
+    ("channels", "told"), [([0], "channels=.0,.; expected 1 or more"), ([], "1 or more"), ("pink", "pink")]
+)
+def test_other_channels_are_refused(channels, told):
+    with pytest.raises(ConfigError, match=told):
+        DataOptions(channels=channels)
+    with pytest.raises(ConfigError, match=r"channels=\[3, 2, 1\] with reader='scenes'; expected a reader of"):
+        create_reader(DataOptions(reader="scenes", channels=[3, 2, 1]))

@@ -178,14 +178,14 @@ class SegmentationData(RecordData[DataOptions, SegmentationDataset]):
     def __init__(
         self, options: DataOptions, normalization: Normalization, seed: int = 0, *, reader: Reader | None = None
     ) -> None:
-        if normalization.channels != options.channels:
+        if normalization.channels != options.channel_count:
             raise ConfigError(
-                f"channels={options.channels} with a normalization of {normalization.channels} channels",
+                f"channels={options.channel_count} with a normalization of {normalization.channels} channels",
                 expected="the same number",
                 remedy="set channels to the model's number",
             )
         super().__init__(options, normalization, seed)
-        self.reader = create_reader(options) if reader is None else as_reader(reader, channels=options.channels)
+        self.reader = create_reader(options) if reader is None else as_reader(reader, channels=options.channel_count)
         self.labels = self.reader.labels
         self.checks: dict[Split, SplitCheck] = {}
 

@@ -55,4 +55,4 @@ def create(options: DataOptions) -> FileReader:
     if options.layout.variant in ("", "original") and not splits.fractions:
         listing = partial(_segnet_frames, listing)
     decode = ColorMasks(CAMVID32, (VOID,), options.layout.labels.tolerance)
-    return FileReader(CAMVID32, options.channels, listing, decode, splits)
+    return FileReader(CAMVID32, options.channel_count, listing, decode, splits)

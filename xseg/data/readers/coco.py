@@ -34,7 +34,7 @@ def _instances(options: DataOptions) -> FileReader:
     file = files.list or "annotations/instances_{split}.json"
     known = categories_of(root / file.replace(SPLIT, splits.names[0]), labels.background, labels.ignore_index)
     listing = CocoListing(root, file, files.images or "{split}")
-    return FileReader(known, options.channels, listing, InstanceShapes(known, labels.background), splits)
+    return FileReader(known, options.channel_count, listing, InstanceShapes(known, labels.background), splits)
 
 
 def _panoptic(options: DataOptions) -> FileReader:
@@ -46,7 +46,7 @@ def _panoptic(options: DataOptions) -> FileReader:
     masks = files.masks or "annotations/panoptic_{split}"
     listing = CocoListing(root, file, files.images or "{split}", masks)
     parts = tuple((root / masks.replace(SPLIT, name), root / file.replace(SPLIT, name)) for name in splits.names)
-    return FileReader(known, options.channels, listing, PanopticMasks(known, parts), splits)
+    return FileReader(known, options.channel_count, listing, PanopticMasks(known, parts), splits)
 
 
 def _maps(masks: str, labels: LabelMap) -> Callable[[DataOptions], FileReader]:

@@ -37,4 +37,4 @@ def create(options: DataOptions) -> FileReader:
         )
     listing = NamedFiles(root, f"{LISTS}/{{split}}.txt", "JPEGImages", "SegmentationClass")
     decode = ColorMasks(known, labels.ignored_colors, labels.tolerance)
-    return FileReader(known, options.channels, listing, decode, splits)
+    return FileReader(known, options.channel_count, listing, decode, splits)

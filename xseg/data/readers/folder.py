@@ -38,7 +38,7 @@ def create(options: DataOptions) -> FileReader:
     known = known_classes(root, labels, listing, splits.names[0])
     if labels.encoding == "files":
         listing = replace(listing, classes=known.names)
-    return FileReader(known, options.channels, listing, decoder_of(known, labels), splits)
+    return FileReader(known, options.channel_count, listing, decoder_of(known, labels), splits)
 
 
 def require_division(pattern: str, splits: SplitPlan, what: str) -> None:

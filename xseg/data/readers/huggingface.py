@@ -112,7 +112,7 @@ def create(options: DataOptions) -> HuggingFaceReader:
     return HuggingFaceReader(
         source=options.root,
         labels=known,
-        channels=options.channels,
+        channels=options.channel_count,
         image_column=files.image_column,
         mask_column=files.mask_column,
         options=labels,

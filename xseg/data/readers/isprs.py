@@ -50,4 +50,4 @@ def create_isprs(options: DataOptions, images: str, masks: str, test: Collection
     listing = FolderListing(root, files.images or images, files.masks or masks)
     splits = SplitPlan.of(options.layout.splits, ("train", "test", "test"))
     decode = ColorMasks(ISPRS, (VOID,), options.layout.labels.tolerance)
-    return FileReader(ISPRS, options.channels, partial(_tiles, listing, test), decode, splits)
+    return FileReader(ISPRS, options.channel_count, partial(_tiles, listing, test), decode, splits)

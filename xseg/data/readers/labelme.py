@@ -53,7 +53,7 @@ def create(options: DataOptions) -> FileReader:
     background = options.layout.labels.background
     if background not in known.names and BACKGROUND in known.names:
         background = BACKGROUND
-    return FileReader(known, options.channels, listing, LabelMeShapes(known, background), splits)
+    return FileReader(known, options.channel_count, listing, LabelMeShapes(known, background), splits)
 
 
 def _classes(root: Path, labels: LabelOptions, listing: Listing, train: str) -> LabelMap:

@@ -31,4 +31,4 @@ def create(options: DataOptions) -> FileReader:
             remedy="set layout.splits.fractions, for example [0.8, 0.1, 0.1]",
         )
     known = known_classes(root, labels, listing, splits.names[0])
-    return FileReader(known, options.channels, listing, decoder_of(known, labels), splits)
+    return FileReader(known, options.channel_count, listing, decoder_of(known, labels), splits)

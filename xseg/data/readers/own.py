@@ -39,17 +39,17 @@ def create(options: DataOptions) -> Reader:
     options = replace(options, reader=absolute_class_path(options.reader))
     found, name = load_object(options.reader), f"reader {options.reader}"
     if is_held(options.reader) and not isinstance(found, type) and not inspect.isroutine(found):
-        return as_reader(found, channels=options.channels)
+        return as_reader(found, channels=options.channel_count)
     if all(hasattr(found, method) for method in METHODS):
         if isinstance(found, type):
             with blaming(name):
                 found = found(**_arguments(found, options, name))
         elif options.layout.options:
             raise ConfigError(f"layout.options with {name}, which is an object", expected="a class")
-        reader = CheckedReader(found, name, channels=options.channels, options=options)
-        if reader.channels != options.channels:
+        reader = CheckedReader(found, name, channels=options.channel_count, options=options)
+        if reader.channels != options.channel_count:
             raise ConfigError(
-                f"channels={options.channels} with {name}, whose images have {reader.channels}",
+                f"channels={options.channel_count} with {name}, whose images have {reader.channels}",
                 expected="the same number",
                 remedy=f"set data.channels to {reader.channels}",
             )
@@ -157,7 +157,7 @@ def _dataset_reader(make: Callable[..., Any], options: DataOptions, name: str) -
             raise DataError(f"{name} has no classes", expected="class names", remedy="set layout.labels.classes")
         known = _label_map(classes, name, options)
     return DatasetReader(
-        dataset_of, known, channels=options.channels, splits=plan, name=name, remake=(create, (options,))
+        dataset_of, known, channels=options.channel_count, splits=plan, name=name, remake=(create, (options,))
     )
 
 
@@ -180,7 +180,7 @@ def _arguments(made: Callable[..., Any], options: DataOptions, name: str, *, pos
             expected=f"one of {', '.join(own)}" if own else "none",
             remedy=f"did you mean {near[0]}?" if near else "",
         )
-    shared = {"root": options.root, "channels": options.channels}
+    shared = {"root": options.root, "channels": options.channel_count}
     arguments = {option: value for option, value in shared.items() if option in known and value} | dict(given)
     missing = [
         option

@@ -29,4 +29,4 @@ def create(options: DataOptions) -> FileReader:
         ("trainval", "trainval", "test"),
         fractions=(1 - VALIDATION_SHARE, VALIDATION_SHARE, 0.0),
     )
-    return FileReader(variant_of(options, VARIANTS), options.channels, listing, splits=splits)
+    return FileReader(variant_of(options, VARIANTS), options.channel_count, listing, splits=splits)

@@ -32,8 +32,10 @@ def create_reader(options: DataOptions) -> InspectableReader:
     module = importlib.import_module(READERS.get(options.reader, OWN))
     reader: InspectableReader = module.create(options)
     pattern, splits = options.layout.files.valid, options.layout.splits
-    if pattern:
+    if pattern or options.bands:
         if not isinstance(reader, FileReader):
-            raise ConfigError(f"valid={pattern!r} with reader={options.reader!r}", expected="a reader of image files")
-        reader = replace(reader, valid=ValidFiles(Path(options.root), pattern))
+            got = f"valid={pattern!r}" if pattern else f"channels={[*options.bands]}"
+            raise ConfigError(f"{got} with reader={options.reader!r}", expected="a reader of image files")
+        valid = ValidFiles(Path(options.root), pattern) if pattern else None
+        reader = replace(reader, valid=valid, bands=options.bands)
     return hold_out(reader, Path(splits.folds), splits.fold) if splits.folds else reader

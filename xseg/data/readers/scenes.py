@@ -57,8 +57,8 @@ class ScenesReader:
 
 def create(options: DataOptions) -> ScenesReader:
     """Return the reader for generated scenes."""
-    if options.channels != 3:
-        raise ConfigError(f"channels={options.channels} for generated scenes", expected="3")
+    if options.channel_count != 3:
+        raise ConfigError(f"channels={options.channel_count} for generated scenes", expected="3")
     scenes = options.layout.scenes
     labels = variant_of(options, {"street": LABELS, "overlapping": overlapping.LABELS})
     return ScenesReader(size=scenes.size, counts=scenes.counts, seed=scenes.seed, labels=labels)

@@ -73,4 +73,4 @@ def create(options: DataOptions) -> FileReader:
     layout = variant_of(options, VARIANTS)
     listing = NamedFiles(root, layout.list, layout.images, layout.masks, columns=True, mask_suffixes=layout.suffixes)
     splits = SplitPlan.of(options.layout.splits, (layout.train, "val", "test"))
-    return FileReader(VOC, options.channels, listing, layout.decode, splits)
+    return FileReader(VOC, options.channel_count, listing, layout.decode, splits)

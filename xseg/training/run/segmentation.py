@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from xseg.data.loading.datamodule import SegmentationData
 from xseg.data.options import DataOptions
 from xseg.data.sample import Reader
@@ -45,7 +47,8 @@ class SegmentationRun(TrainingRun[Reader, TaskOptions, DataOptions, ModelConfig]
         """Return the normalisation of the images according to `data.normalization`."""
         data = self.request.data
         found = normalization_of(self.reader, data, workers=data.workers)
-        return found if data.normalization == "auto" else normalization_for(self.request.model, found)
+        chosen = found if data.normalization == "auto" else normalization_for(self.request.model, found)
+        return replace(chosen, bands=data.bands)
 
     def make_data(self) -> SegmentationData:
         """Return the data module."""
