@@ -52,7 +52,7 @@ class Run:
     objects: Any = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "path", Path(self.path))
+        object.__setattr__(self, "path", Path(self.path).absolute())
         if not self._files.config.is_file():
             raise ConfigError(f"{self.path} has no {self._files.config.name}", expected="a run directory")
 

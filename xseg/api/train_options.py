@@ -197,8 +197,9 @@ def trainer_arguments(arguments: Sequence[str]) -> Iterator[str]:
     for argument, (name, value) in zip(arguments, _pairs(arguments), strict=True):
         if argument.startswith("--"):
             is_trainers = argument.startswith("--trainer")
-        if name == "--config" and read_config(value).get("trainer"):
-            yield from ("--trainer", json.dumps(read_config(value)["trainer"]))
+        if name == "--config" and isinstance(read_config(value).get("trainer"), Mapping):
+            for option, chosen in read_config(value)["trainer"].items():
+                yield from (f"--trainer.{option}", chosen if isinstance(chosen, str) else json.dumps(chosen))
         elif is_trainers:
             yield argument
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar, overload
 
@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from xseg.errors import ConfigError, WeightsError, XsegError
-from xseg.files.objects import is_class_path, is_held
+from xseg.files.objects import is_class_path, is_held, object_path
 from xseg.files.serialization import from_plain
 from xseg.images.normalization import Normalization
 from xseg.labels.decision import Decision
@@ -157,6 +157,7 @@ def load_bundle(
     task: Literal["segmentation", "multilabel"] = ...,
     *,
     architecture: ArchitectureArgument | None = ...,
+    encoder: nn.Module | None = ...,
 ) -> Bundle[SegmentationModel]: ...
 
 
@@ -165,7 +166,11 @@ def load_bundle(directory: PathArgument, task: Literal["classification"]) -> Bun
 
 
 def load_bundle(
-    directory: PathArgument, task: Task = "segmentation", *, architecture: ArchitectureArgument | None = None
+    directory: PathArgument,
+    task: Task = "segmentation",
+    *,
+    architecture: ArchitectureArgument | None = None,
+    encoder: nn.Module | None = None,
 ) -> Bundle[SegmentationModel | XceptionClassifier]:
     """Read a bundle without executing anything in it.
 
@@ -174,6 +179,7 @@ def load_bundle(
         task: expected task of the model; "segmentation" includes "multilabel".
         architecture: decoder class or model outside the package, or its class path, for a bundle that has one;
             otherwise the expected name of the architecture, or None for any.
+        encoder: encoder outside the package, for a bundle that has one.
 
     Returns:
         The bundle; its model is on the CPU, in evaluation mode.
@@ -186,7 +192,7 @@ def load_bundle(
     try:
         labels = from_plain(LabelMap, description.get("labels"), "labels")
         normalization = from_plain(Normalization, description.get("normalization"), "normalization")
-        model = _build(description.get("model"), task, architecture)
+        model = _build(description.get("model"), task, architecture, encoder)
     except XsegError as error:
         raise WeightsError(f"{source / CONFIG_FILE}: {error}") from error
     except (RuntimeError, TypeError, OverflowError) as error:  # raised by torch for a size beyond any memory
@@ -199,13 +205,17 @@ def load_bundle(
 
 
 def _build(
-    values: Any, task: Task, architecture: ArchitectureArgument | None
+    values: Any, task: Task, architecture: ArchitectureArgument | None, encoder: nn.Module | None
 ) -> SegmentationModel | XceptionClassifier:
     """Return a model without memory for its weights."""
     if task == "classification":
         with torch.device("meta"):
             return XceptionClassifier(from_plain(ClassifierConfig, values, "model"))
     config = from_plain(ModelConfig, values, "model")
+    if encoder is not None:
+        if not is_held(config.encoder):
+            raise ConfigError(f"an encoder for a model with {config.encoder}", expected="none")
+        config = replace(config, encoder=object_path(encoder))
     if architecture is None and is_held(config.architecture):
         architecture = config.architecture  # an object of this process, so no code is imported
     name, decoder = (config.architecture, None) if architecture is None else resolve_architecture(architecture)

@@ -89,7 +89,7 @@ def _lost(path: str, where: str) -> ConfigError:
     return ConfigError(
         f"{where} names {path}, an object of the Python session that wrote it",
         expected=f"an object that a file holds, {_FORMS}",
-        remedy="continue in Python, with the object as an argument (xseg.train(..., resume='auto') resumes a training)",
+        remedy="in Python, pass it to xseg.train with resume='auto', or to xseg.load as architecture or encoder",
     )
 
 

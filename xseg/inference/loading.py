@@ -121,6 +121,7 @@ def load(
     tile: TileOption = InferenceOptions.tile,
     overlap: int | None = InferenceOptions.overlap,
     architecture: ArchitectureArgument | None = InferenceOptions.architecture,
+    encoder: nn.Module | None = None,
     threshold: ThresholdArgument = InferenceOptions.threshold,
     background: str | None = InferenceOptions.background,
 ) -> Predictor:
@@ -129,7 +130,8 @@ def load(
     The `source` is a run directory, for its best epoch; a bundle directory; a Hugging Face Hub id "owner/name"; or a
     file of `xseg export`, which its own runtime computes in float32 on the CPU. A list of these, "A,B,C", or the folder
     of `xseg crossval` are an `Ensemble`. The other arguments are those of `xseg.inference.options.InferenceOptions`,
-    except that `architecture` may also be a class, and `threshold` a number or a dictionary of class names and numbers.
+    except that `architecture` may also be a class or your own model, and `threshold` a number or a dictionary of class
+    names and numbers; `encoder` is your own encoder, if the model was trained with one.
 
     Raises:
         ConfigError: if a value is out of range, the device does not exist, or the models of an ensemble do not fit.
@@ -141,7 +143,9 @@ def load(
     members = [
         _load_export(member, options)
         if is_export(member)
-        else Predictor.from_bundle(load_bundle(locate_bundle(member), architecture=architecture), options)
+        else Predictor.from_bundle(
+            load_bundle(locate_bundle(member), architecture=architecture, encoder=encoder), options
+        )
         for member in members_of(source)
     ]
     return members[0] if len(members) == 1 else Ensemble(members)
