@@ -12,6 +12,7 @@ Split: TypeAlias = Literal["train", "val", "test"]
 Task: TypeAlias = Literal["segmentation", "multilabel", "classification"]
 Precision: TypeAlias = Literal["float32", "bfloat16", "float16"]
 Channels: TypeAlias = int | tuple[int, ...]  # number of channels to convert to, or the bands of the file, from 1
+MaskValues: TypeAlias = Literal["index", "255", "color", "raw"]
 RGB: TypeAlias = tuple[int, int, int]
 
 OUTPUT_STRIDES: tuple[OutputStride, ...] = (4, 8, 16, 32)

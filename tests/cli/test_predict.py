@@ -123,6 +123,7 @@ def test_a_second_run_into_the_folder_of_images_does_not_predict_on_its_own_mask
         (["--batch_size", "0"], "batch_size=0; expected 1 or more"),
         (["--device", "cuda:77"], "device='cuda:77'; expected a device of this machine"),
         (["--alpha", "2"], "alpha=2.0; expected 0 to 1"),
+        (["--mask_values", "256"], "mask_values=256; expected one of 'index', '255', 'color', 'raw'"),
         (["--background", "skye"], "background 'skye'; expected one of road, sky, tree, none; did you mean sky?"),
         (["nowhere.png"], "nowhere.png does not exist"),
         (["*.nothing"], "*.nothing matches no image or video"),

@@ -7,6 +7,7 @@ from PIL import Image
 from silent import Silent
 
 from xseg.predict import video as module
+from xseg.predict.outputs.registry import create_outputs
 from xseg.predict.sources import Source
 from xseg.predict.video import predict_video
 from xseg.predict.writer import PredictionWriter
@@ -29,8 +30,9 @@ def film(tmp_path):
     return Source(path, "sub/film", "video")
 
 
-def run(predictor, source, directory, *, reuse=False):
-    return predict_video(predictor, source, PredictionWriter(directory), Silent(), reuse=reuse)
+def run(predictor, source, directory, *, reuse=False, **values):
+    writer = PredictionWriter(directory, create_outputs(values))
+    return predict_video(predictor, source, writer, Silent(), reuse=reuse)
 
 
 def test_every_frame_gets_its_mask_and_the_overlays_are_a_video(predictor, film, tmp_path):
@@ -51,12 +53,13 @@ def test_every_frame_gets_its_mask_and_the_overlays_are_a_video(predictor, film,
     assert picture[10, 10].argmax() == 2, "red stays red, in OpenCV's order of channels"
 
 
-def test_a_resumed_video_takes_the_masks_that_are_there(predictor, film, tmp_path):
+@pytest.mark.parametrize("values", ["index", "color", "raw"])
+def test_a_resumed_video_takes_the_masks_that_are_there(predictor, film, tmp_path, values):
     out = tmp_path / "out"
-    run(predictor, film, out)
+    first = run(predictor, film, out, mask_values=values)
     (out / "masks" / "sub" / "film" / "000005.png").unlink()
     predictor.model.seen.clear()
-    run(predictor, film, out, reuse=True)
+    assert run(predictor, film, out, reuse=True, mask_values=values).pixels == first.pixels
     assert [shape for shape, _, _ in predictor.model.seen] == [(2, 3, *SIZE)], "the batch that it belongs to"
     assert len(list((out / "masks" / "sub" / "film").iterdir())) == FRAMES
     predictor.model.seen.clear()

@@ -16,7 +16,8 @@ from xseg.errors import ConfigError, XsegError
 from xseg.files.atomic import atomic_path
 from xseg.images.overlay import ALPHA, Pixels, add_legend, blend, displayable
 from xseg.labels.label_map import LabelMap
-from xseg.types import PathArgument
+from xseg.labels.mask_values import decoded, encoded, value_table
+from xseg.types import MaskValues, PathArgument
 
 SHOWN = 1024  # largest height and width in a notebook, in pixels
 _PAGE_NAME = 285  # TIFF 6.0, section 12
@@ -64,14 +65,14 @@ class Prediction:
             return picture
         return add_legend(picture, present_classes(self.mask, len(self.labels)), self.labels)
 
-    def save(self, path: PathArgument) -> Path:
+    def save(self, path: PathArgument, values: MaskValues = "index") -> Path:
         """Write the mask, completely or not at all, and return the path; see `save_mask`.
 
         Raises:
-            ConfigError: if the mask is of overlapping classes, and the file not a TIFF.
+            ConfigError: if the values or the type of the file do not fit the classes.
             OSError: if the file cannot be written.
         """
-        save_mask(self.mask, self.labels, path)
+        save_mask(self.mask, self.labels, path, values)
         return Path(path)
 
     def _repr_html_(self) -> str:
@@ -112,21 +113,26 @@ def present_classes(mask: NDArray[Any], classes: int) -> list[int]:
     return np.flatnonzero(count_pixels(mask, classes)).tolist()
 
 
-def save_mask(mask: NDArray[Any], labels: LabelMap, path: PathArgument) -> None:
+def save_mask(mask: NDArray[Any], labels: LabelMap, path: PathArgument, values: MaskValues = "index") -> None:
     """Write a mask atomically.
 
-    Train ids up to 255 become an indexed PNG with the label map's palette, others 16-bit grey. Overlapping classes
-    become a TIFF with one page per class, of 0 and 1 and with the name of the class.
+    Train ids ("index") up to 255 become an indexed PNG with the label map's palette, others 16-bit grey. For other
+    values see `value_table`; they become grey or RGB. Overlapping classes become a TIFF with one page per class, of 0
+    and 1 and with the name of the class.
 
     Raises:
-        ConfigError: if the mask is of overlapping classes, and the file not a TIFF.
+        ConfigError: if the values do not fit the classes, or the mask is of overlapping classes, and the file not a
+            TIFF.
         OSError: if the file cannot be written.
     """
-    if mask.ndim == 3:
+    if values != "index":
+        table = value_table(labels, values)
+        mask = encoded(mask, table if table.ndim == 1 else table[:, :3])
+    elif mask.ndim == 3:
         _save_pages(mask, labels, Path(path))
         return
     picture = Image.fromarray(mask)
-    if mask.dtype == np.uint8:
+    if values == "index" and mask.dtype == np.uint8:
         picture.putpalette(labels.palette())
     with atomic_path(path) as temporary:
         # Masks are flat: a higher level hardly compresses more, and takes as long as decoding an image
@@ -145,10 +151,14 @@ def _save_pages(mask: NDArray[Any], labels: LabelMap, path: Path) -> None:
             file.write(page, photometric="minisblack", compression="zlib", extratags=tags, metadata=None)
 
 
-def read_mask(path: PathArgument) -> NDArray[Any]:
-    """Return a mask that `save_mask` wrote, (H, W) train ids or (H, W, classes) of 0 and 1."""
+def read_mask(path: PathArgument, table: NDArray[Any] | None = None) -> NDArray[Any]:
+    """Return a mask that `save_mask` wrote, (H, W) train ids or (H, W, classes) of 0 and 1.
+
+    Other values than train ids are read with their table from `value_table`.
+    """
     if Path(path).suffix == ".png":
-        return np.asarray(Image.open(path))
+        pixels = np.asarray(Image.open(path))
+        return pixels if table is None else decoded(pixels, table)
     import tifffile
 
     with tifffile.TiffFile(path) as file:

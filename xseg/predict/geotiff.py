@@ -106,7 +106,9 @@ def mask_type(labels: LabelMap) -> tuple[str, int]:
 
 
 @contextmanager
-def create_like(path: Path, like: DatasetReader, *, count: int, dtype: str, nodata: float) -> Iterator[DatasetWriter]:
+def create_like(
+    path: Path, like: DatasetReader, *, count: int, dtype: str, nodata: float | None
+) -> Iterator[DatasetWriter]:
     """Create a GeoTIFF with the size and georeferencing of another one, in compressed blocks, for writing by windows.
 
     Args:
@@ -114,7 +116,7 @@ def create_like(path: Path, like: DatasetReader, *, count: int, dtype: str, noda
         like: raster with size, coordinate system and transform or ground control points.
         count: number of bands.
         dtype: data type.
-        nodata: value for "no data".
+        nodata: value for "no data"; None for none.
     """
     import rasterio
 

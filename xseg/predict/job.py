@@ -22,7 +22,6 @@ from xseg.predict.earlier import PLACES, SOURCES, EarlierRun, describe_sources
 from xseg.predict.lock import exclusive
 from xseg.predict.manifest import write_manifest
 from xseg.predict.options import FolderOptions
-from xseg.predict.outputs.mask import Mask
 from xseg.predict.outputs.output import MaskFile, Output
 from xseg.predict.outputs.registry import OUTPUTS, check_outputs
 from xseg.predict.raster import predict_raster_source
@@ -62,6 +61,7 @@ class Job:
 
     def __post_init__(self) -> None:
         check_outputs(self.outputs, self.sources, overlapping=self.predictor.labels.overlapping)
+        self.writer.mask.table(self.predictor.labels)  # refuses values that do not fit the classes
 
     @property
     def folder(self) -> OutputFolder:
@@ -140,7 +140,7 @@ class Job:
             earlier.remove()
             return {}
         rows = earlier.rows()
-        files = {source.place: self.writer.file(Mask(), source) for source in self.sources}
+        files = {source.place: self.writer.file(self.writer.mask, source) for source in self.sources}
         masks = {place: file.relative_to(self.directory).as_posix() for place, file in files.items()}
         earlier.require_sources(rows, masks)
         return self._done(rows)
@@ -215,7 +215,8 @@ class Job:
                 mask = self.directory / row.mask
                 self.folder.bring(mask)
                 if row.height and row.width and mask.is_file():
-                    yield MaskFile(row.path, row.height, row.width, mask, media[row.path])
+                    with self.writer.mask.ids_file(mask, self.predictor.labels) as ids:
+                        yield MaskFile(row.path, row.height, row.width, ids, media[row.path])
                 if self.folder.url:
                     mask.unlink(missing_ok=True)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 StreamRaster: TypeAlias = "Callable[[DatasetReader, LabelMap, Path], AbstractContextManager[WriteTile]]"
 """Function that returns a context for writing a file: see `Output.stream_raster`."""
+MASK = Mask()
 NOTHING: Mapping[Path, StreamRaster] = MappingProxyType({})
 
 
@@ -88,6 +89,7 @@ def predict_raster(
     options: InferenceOptions | None = None,
     *,
     streams: Mapping[Path, StreamRaster] = NOTHING,
+    output: Mask = MASK,
     show: ShowProgress = NO_PROGRESS,
 ) -> RasterSummary:
     """Predict a GeoTIFF and write its mask as a GeoTIFF, with memory that does not depend on its size.
@@ -101,6 +103,7 @@ def predict_raster(
         destination: path of the mask.
         options: tiles, batches and scales; the scales only for the memory.
         streams: further outputs written tile by tile, by path.
+        output: output of the mask, with its options.
         show: progress display, in tiles.
 
     Returns:
@@ -138,7 +141,7 @@ def predict_raster(
         )
         with (
             closing(regions),
-            _written(reader.dataset, predictor.labels, Path(destination), streams) as write,
+            _written(reader.dataset, predictor.labels, Path(destination), streams, output) as write,
             show(f"predict {Path(source).name}", plan.count, unit="tiles") as progress,
         ):
             nodata = 0
@@ -153,7 +156,7 @@ def predict_raster(
 
 @contextmanager
 def _written(
-    like: DatasetReader, labels: LabelMap, mask: Path, streams: Mapping[Path, StreamRaster]
+    like: DatasetReader, labels: LabelMap, mask: Path, streams: Mapping[Path, StreamRaster], output: Mask
 ) -> Iterator[Callable[[Region], NDArray[np.int64]]]:
     """Create the files, and yield a function that writes a region to them and counts its pixels per class."""
     kind, nodata = mask_type(labels)
@@ -161,7 +164,7 @@ def _written(
         # The mask is opened first, so that it is finished last: if it exists, so do the others
         files = {path: stack.enter_context(atomic_path(path)) for path in (mask, *streams)}
         writers = [stack.enter_context(stream(like, labels, files[path])) for path, stream in streams.items()]
-        writers.append(stack.enter_context(Mask().stream_raster(like, labels, files[mask])))
+        writers.append(stack.enter_context(output.stream_raster(like, labels, files[mask])))
 
         def write(region: Region) -> NDArray[np.int64]:
             values = region.labels(nodata).astype(kind, copy=False)
@@ -185,7 +188,7 @@ def predict_raster_source(
         OSError: if a file cannot be written.
     """
     start = time.perf_counter()
-    mask = writer.file(Mask(), source)
+    mask = writer.file(writer.mask, source)
     others = [output for output in writer.wanted("raster") if not isinstance(output, Mask)]
 
     def stream(output: Output, *place: Any) -> AbstractContextManager[WriteTile]:
@@ -195,14 +198,16 @@ def predict_raster_source(
     streamed = [output for output in others if output.overrides("stream_raster")]
     streams = {writer.file(output, source): partial(stream, output) for output in streamed}
     try:
-        summary = predict_raster(predictor, source.path, mask, predictor.options, streams=streams, show=show)
+        summary = predict_raster(
+            predictor, source.path, mask, predictor.options, streams=streams, output=writer.mask, show=show
+        )
     except OutputError:
         raise
     except XsegError as error:
         return failed_row(source, Failure(source.path, error))
-    for output in others:
-        path = writer.file(output, source)
-        if path not in streams:
+    rest = {writer.file(output, source): output for output in others if output not in streamed}
+    with writer.mask.ids_file(mask, predictor.labels) if rest else nullcontext(mask) as ids:
+        for path, output in rest.items():
             with blaming(output, source), atomic_path(path) as temporary:
-                output.write_raster(RasterPrediction(source.path, mask, predictor.labels), temporary)
+                output.write_raster(RasterPrediction(source.path, ids, predictor.labels), temporary)
     return writer.row(source, summary.height, summary.width, time.perf_counter() - start, summary.pixels)

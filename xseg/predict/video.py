@@ -71,7 +71,7 @@ def predict_video(
         OSError: if a file cannot be written.
     """
     start = time.perf_counter()
-    folder, suffix = writer.file(Mask(), source), Mask().suffix("image", overlapping=writer.overlapping)
+    folder, suffix = writer.file(writer.mask, source), writer.mask.suffix("image", overlapping=writer.overlapping)
     if source.kind == "camera":  # its frames always differ from those of an earlier run
         shutil.rmtree(folder, ignore_errors=True)
     try:
@@ -82,9 +82,8 @@ def predict_video(
         ):
             counts = np.zeros(len(predictor.labels), np.int64)
             try:
-                for image, mask in _masks(
-                    predictor, video.frames(folder, suffix), reuse=reuse and source.kind == "video"
-                ):
+                reuses, frames = reuse and source.kind == "video", video.frames(folder, suffix)
+                for image, mask in _masks(predictor, frames, writer.mask, reuse=reuses):
                     write(image, mask)
                     counts += count_pixels(mask, len(counts))
                     progress.advance()
@@ -146,9 +145,11 @@ def _opened(source: Source) -> Iterator[_Video]:
         capture.release()
 
 
-def _masks(predictor: Predictor, frames: Iterator[Frame], *, reuse: bool) -> Iterator[tuple[Pixels, NDArray[Any]]]:
+def _masks(
+    predictor: Predictor, frames: Iterator[Frame], output: Mask, *, reuse: bool
+) -> Iterator[tuple[Pixels, NDArray[Any]]]:
     """Predict frames and write their masks; reading, computing and writing overlap."""
-    computer = predictor.computer()
+    computer, table = predictor.computer(), output.table(predictor.labels)
 
     def compute(batch: list[Frame]) -> list[tuple[Frame, Computed | None]]:
         """Return the scores of frames; None for finished masks."""
@@ -165,9 +166,9 @@ def _masks(predictor: Predictor, frames: Iterator[Frame], *, reuse: bool) -> Ite
         """Return images and masks of a batch of frames; save new masks."""
         finished = []
         for frame, result in batch:
-            mask = read_mask(frame.file) if result is None else result.labels()
+            mask = read_mask(frame.file, table) if result is None else result.labels()
             if result is not None:
-                save_mask(mask, predictor.labels, frame.file)
+                save_mask(mask, predictor.labels, frame.file, output.mask_values)
             finished.append((frame.image, mask))
         return finished
 

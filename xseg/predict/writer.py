@@ -44,6 +44,11 @@ class PredictionWriter:
         """Output folder with its URL."""
         return OutputFolder(self.directory, self.url)
 
+    @property
+    def mask(self) -> Mask:
+        """Output of masks with its options."""
+        return next((output for output in self.outputs if isinstance(output, Mask)), Mask())
+
     def wanted(self, medium: Medium) -> list[Output]:
         """Return the outputs with a file for a kind of source, the mask last: if it exists, so do the others."""
         asked = {type(output) for output in self.outputs}
@@ -78,7 +83,7 @@ class PredictionWriter:
             height=height,
             seconds=round(seconds, 4),
             pixels=json.dumps(present, ensure_ascii=False),
-            mask=self.file(Mask(), source).relative_to(self.directory).as_posix(),
+            mask=self.file(self.mask, source).relative_to(self.directory).as_posix(),
         )
 
     def files(self, source: Source) -> list[Path]:
