@@ -15,6 +15,7 @@ import xseg
 from xseg.api.evaluation import default_directory
 from xseg.bundles.bundle import Bundle, save_bundle
 from xseg.cli import main
+from xseg.exporting.formats import FORMATS
 from xseg.images.normalization import Normalization
 from xseg.labels.label_map import LabelMap
 from xseg.metrics.confusion import confusion_matrix
@@ -281,3 +282,25 @@ def test_without_an_output_folder_a_run_keeps_its_scores_and_others_go_to_runs(r
     assert default_directory(run, "test") == run / "evaluation" / "test"
     assert default_directory("owner/name", "val").as_posix() == "runs/evaluate/name/val"
     assert default_directory(bundle, "val").as_posix() == "runs/evaluate/best/val"
+
+
+@pytest.mark.parametrize("name", ["onnx", "openvino", pytest.param("pt2", marks=pytest.mark.slow), "torchscript"])
+def test_an_exported_file_is_evaluated_like_its_model(bundle, data, tmp_path, name, capsys):
+    form = FORMATS[name]
+    if form.missing_packages():
+        pytest.skip(f"needs {form.missing_packages()}")
+    file = tmp_path / f"model{form.suffix}"
+    assert main(["export", str(bundle), "--format", name, "--output", str(file)]) == 0
+    lines = ["--data.reader", "folder", "--data.root", str(data), "--batch_size", "2"]
+    for source, out in ((file, "file"), (bundle, "bundle")):
+        capsys.readouterr()
+        assert main(["evaluate", str(source), *lines, "--output_dir", str(tmp_path / out)]) == 0
+        assert "report:" in capsys.readouterr().out
+    ours, theirs = scores(tmp_path / "bundle"), scores(tmp_path / "file")
+    pixels = np.array(ours["confusion"])
+    assert np.abs(pixels - np.array(theirs["confusion"])).sum() <= 2e-3 * pixels.sum()
+    assert theirs["miou"] == pytest.approx(ours["miou"], abs=2e-3)
+    assert theirs["evaluated"]["model"] == str(file)
+    assert {path.name for path in (tmp_path / "file").iterdir()} == {"metrics.json", "per_image.csv", "report.html"}
+    page = (tmp_path / "file" / "report.html").read_text()
+    assert str(file) in page

@@ -20,6 +20,7 @@ from xseg.inference.predictor import Predictor
 from xseg.inference.prefetch import batches, prefetch
 from xseg.labels.label_map import LabelMap
 from xseg.metrics.metric import CONFUSION, Counts, Metric
+from xseg.metrics.multilabel import combine_classes
 from xseg.metrics.registry import MetricSource, create_metrics
 from xseg.metrics.scores import ImageCounts, Scores, add_counts, compute_scores, count_image
 from xseg.types import Split
@@ -62,8 +63,8 @@ class Example:
     Args:
         score: scores of the image at full size.
         image: RGB image, (h, w, 3) uint8.
-        label: train ids or `ignore_index`, (h, w).
-        prediction: train ids, (h, w).
+        label: train ids or `ignore_index`, (h, w), or (h, w, classes) if classes overlap.
+        prediction: train ids, (h, w), or (h, w, classes).
     """
 
     score: ImageScore
@@ -135,20 +136,20 @@ def evaluate(
     if (scales, flip, rotations) != (None, None, None):
         predictor = predictor.with_averaging(scales=scales, flip=flip, rotations=rotations)
     start = time.perf_counter()
-    classes, ignore_index = len(reader.labels), reader.labels.ignore_index
-    measured = create_metrics(metrics, classes=classes, ignore_index=ignore_index)
-    counts: dict[str, Counts] = {CONFUSION: np.zeros((classes, classes), np.int64)}
+    classes, problems = _problems(reader.labels)
+    measured = create_metrics(metrics, classes=classes, ignore_index=reader.labels.ignore_index)
+    counts: list[dict[str, Counts]] = [{CONFUSION: np.zeros((classes, classes), np.int64)} for _ in range(problems)]
     images: list[ImageScore] = []
     extremes = _Extremes()
     pairs = _predictions(predictor, reader, split, any(metric.needs_probabilities for metric in measured))
     with show(f"evaluate {split}", len(reader.records(split))) as progress:
         for image_counts, example in prefetch(lambda pair: _score(*pair, reader.labels, measured), pairs, prompt=True):
-            counts = add_counts(counts, image_counts)
+            counts = [add_counts(total, more) for total, more in zip(counts, image_counts, strict=True)]
             images.append(example.score)
             extremes.add(example)
             progress.advance()
     best, worst = extremes.examples(len(images))
-    scores, seconds = compute_scores(measured, counts), time.perf_counter() - start
+    scores, seconds = _scores(measured, counts, reader.labels), time.perf_counter() - start
     labels = replace(reader.labels, background=predictor.labels.background)
     return Evaluation(split, labels, measured, scores, tuple(images), best, worst, seconds, counts)
 
@@ -161,6 +162,15 @@ def _check_fit(predictor: Predictor, reader: Reader) -> None:
         raise ConfigError(
             f"the model has {len(model)} classes and the data set {len(data)} (model / data: {detail})",
             expected="the same names in the same order",
+        )
+    if predictor.labels.overlapping != reader.labels.overlapping:
+        exclusive, overlap = "the data set", "the model"
+        if reader.labels.overlapping:
+            exclusive, overlap = overlap, exclusive
+        raise ConfigError(
+            f"the classes of {overlap} may overlap, those of {exclusive} not",
+            expected="both or neither",
+            remedy="see data.layout.labels.overlapping",
         )
     if predictor.normalization.channels != reader.channels:
         raise ShapeError(
@@ -180,23 +190,36 @@ def _predictions(
         yield from zip(chunk, predictions, strict=True)
 
 
+def _problems(labels: LabelMap) -> tuple[int, int]:
+    """Return the number of classes of a problem and of problems: each overlapping class is one, absent or present."""
+    return (2, len(labels)) if labels.overlapping else (len(labels), 1)
+
+
 def _score(
     sample: Sample, prediction: Prediction, labels: LabelMap, metrics: Sequence[Metric]
-) -> tuple[dict[str, Counts], Example]:
+) -> tuple[list[dict[str, Counts]], Example]:
     if sample.mask is None:
         raise DataError(f"{sample.name} has no label", expected="a labelled split")
     pair = (sample.mask, prediction.mask)
-    counts = count_image(
-        metrics,
-        *pair,
-        classes=len(labels),
-        ignore_index=labels.ignore_index,
-        probabilities=prediction.probabilities,
-    )
-    scores = compute_scores(metrics, counts)
-    height, width = sample.mask.shape
+    classes, problems = _problems(labels)
+    counts = []
+    for index in range(problems):
+        label, mask, probabilities = *pair, prediction.probabilities
+        if labels.overlapping:
+            label, mask = label[..., index], mask[..., index]
+            if probabilities is not None:
+                probabilities = np.stack([1 - probabilities[index], probabilities[index]])
+        numbers = {"classes": classes, "ignore_index": labels.ignore_index}
+        counts.append(count_image(metrics, label, mask, probabilities=probabilities, **numbers))
+    scores = _scores(metrics, counts, labels)
+    height, width = sample.mask.shape[:2]
     score = ImageScore(sample.name, width, height, prediction.seconds, scores.overall, scores.per_class["iou"])
     return counts, _example(score, sample.image, *pair)
+
+
+def _scores(metrics: Sequence[Metric], counts: Sequence[dict[str, Counts]], labels: LabelMap) -> Scores:
+    each = [compute_scores(metrics, problem) for problem in counts]
+    return combine_classes(metrics, each) if labels.overlapping else each[0]
 
 
 def _example(score: ImageScore, image: NDArray[Any], label: NDArray[Any], prediction: NDArray[Any]) -> Example:
@@ -204,7 +227,10 @@ def _example(score: ImageScore, image: NDArray[Any], label: NDArray[Any], predic
     if score.width > EXAMPLE_WIDTH:
         size = (EXAMPLE_WIDTH, max(1, round(score.height * EXAMPLE_WIDTH / score.width)))
         picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA).astype(np.uint8)
-        label, prediction = (cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST) for mask in (label, prediction))
+        label, prediction = (
+            cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST).reshape(*size[::-1], *mask.shape[2:])
+            for mask in (label, prediction)
+        )
     return Example(score, picture, label, prediction)
 
 

@@ -115,12 +115,13 @@ def _compared(
     """Return difference and agreement of a file's outputs for one image."""
     scale = max(float(logits.max() - logits.min()), 1e-30)
     result, probabilities = outputs[0][0], decision.batch_probabilities(logits[None])[0]
-    wanted_labels = _labels(probabilities, decision)
+    wanted_labels = _labels(logits if decision.plain else probabilities, decision)
     if options.result in ("logits", "probabilities"):
         if result.shape != logits.shape or not bool(result.isfinite().all()):
             return float("inf"), 0.0
         wanted, scale = (logits, scale) if options.result == "logits" else (probabilities, 1.0)
-        given = decision.batch_probabilities(result[None])[0] if options.result == "logits" else result
+        decided = decision.plain or options.result == "probabilities"
+        given = result if decided else decision.batch_probabilities(result[None])[0]
         labels, difference = _labels(given, decision), float((result - wanted).abs().max()) / scale
     else:
         labels = result.long()
@@ -133,8 +134,9 @@ def _compared(
     return difference, float((labels == wanted_labels).float().mean())
 
 
-def _labels(probabilities: Tensor, decision: Decision) -> Tensor:
-    return torch.from_numpy(decision.labels(probabilities.numpy()).astype(np.int64))
+def _labels(scores: Tensor, decision: Decision) -> Tensor:
+    """Return labels from probabilities; without thresholds also from logits, which are more exact."""
+    return torch.from_numpy(decision.labels(scores.numpy()).astype(np.int64))
 
 
 def _distance(logits: Tensor, labels: Tensor, decision: Decision) -> Tensor:

@@ -73,6 +73,7 @@ def render_report(
     """Return the report as HTML; see `write_report`."""
     scores, labels = evaluation.scores, evaluation.labels
     total = sum(scores.pixels)
+    wholes = [sum(numbers.values()) for numbers in scores.outcomes] or [total] * len(labels)
     columns = [metric for metric in evaluation.metrics if metric.has_classes() and metric.shown]
     images = format_count(len(evaluation.images))
     values = {
@@ -98,6 +99,7 @@ def render_report(
         "background": labels.background_id,
         "outcomes": scores.outcomes,
         "total": total,
+        "shares": [pixels / whole if whole else None for pixels, whole in zip(scores.pixels, wholes, strict=True)],
         "charts": draw_charts(history) if history else [],
         "learning": [(_epoch(file), read_picture(file)) for file in pictures],
         "confusion": confusion_cells(scores.confusion, labels.names, "pixels"),
