@@ -29,8 +29,9 @@ from xseg.evaluation.settings import METRICS_FILE, difference
 from xseg.evaluation.writers import COUNTS_FILE
 from xseg.files.atomic import write_table, write_text
 from xseg.metrics.metric import CONFUSION
+from xseg.metrics.multilabel import compute_mask_scores
 from xseg.metrics.registry import create_metrics
-from xseg.metrics.scores import ImageCounts, add_counts, compute_scores
+from xseg.metrics.scores import ImageCounts, add_counts
 from xseg.predict.options import EngineOptions
 from xseg.training.checkpoints.run_directory import RunDirectory
 from xseg.training.options.crossval import CrossvalOptions
@@ -86,8 +87,9 @@ def cross_validate(
             write_table(folder / FOLDS_FILE, [dict(zip(("name", "group", "fold"), row, strict=True)) for row in named])
         _train_missing(folder, options, engine, say)
         names, ignore_index = reader.labels.names, reader.labels.ignore_index
-        metrics = create_metrics(request.options.metrics, classes=len(names), ignore_index=ignore_index)
-        return _write_results(folder, settings, lambda counts: compute_scores(metrics, counts).to_dict(names))
+        classes = 2 if reader.labels.overlapping else len(names)
+        metrics = create_metrics(request.options.metrics, classes=classes, ignore_index=ignore_index)
+        return _write_results(folder, settings, lambda counts: compute_mask_scores(metrics, counts).to_dict(names))
 
 
 def _claim(folder: Path, options: CrossvalOptions, settings: Mapping[str, Any], stack: ExitStack) -> None:

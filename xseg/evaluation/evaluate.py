@@ -20,9 +20,9 @@ from xseg.inference.predictor import Predictor
 from xseg.inference.prefetch import batches, prefetch
 from xseg.labels.label_map import LabelMap
 from xseg.metrics.metric import CONFUSION, Counts, Metric
-from xseg.metrics.multilabel import combine_classes
+from xseg.metrics.multilabel import compute_mask_scores, count_mask
 from xseg.metrics.registry import MetricSource, create_metrics
-from xseg.metrics.scores import ImageCounts, Scores, add_counts, compute_scores, count_image
+from xseg.metrics.scores import ImageCounts, Scores, add_counts
 from xseg.types import Split
 
 EXAMPLES = 4  # best and worst images in the report, each
@@ -136,21 +136,22 @@ def evaluate(
     if (scales, flip, rotations) != (None, None, None):
         predictor = predictor.with_averaging(scales=scales, flip=flip, rotations=rotations)
     start = time.perf_counter()
-    classes, problems = _problems(reader.labels)
-    measured = create_metrics(metrics, classes=classes, ignore_index=reader.labels.ignore_index)
-    counts: list[dict[str, Counts]] = [{CONFUSION: np.zeros((classes, classes), np.int64)} for _ in range(problems)]
+    labels = replace(reader.labels, background=predictor.labels.background)
+    classes = 2 if labels.overlapping else len(labels)
+    measured = create_metrics(metrics, classes=classes, ignore_index=labels.ignore_index)
+    shape = (len(labels),) * labels.overlapping + (classes, classes)
+    counts: dict[str, Counts] = {CONFUSION: np.zeros(shape, np.int64)}
     images: list[ImageScore] = []
     extremes = _Extremes()
     pairs = _predictions(predictor, reader, split, any(metric.needs_probabilities for metric in measured))
     with show(f"evaluate {split}", len(reader.records(split))) as progress:
-        for image_counts, example in prefetch(lambda pair: _score(*pair, reader.labels, measured), pairs, prompt=True):
-            counts = [add_counts(total, more) for total, more in zip(counts, image_counts, strict=True)]
+        for image_counts, example in prefetch(lambda pair: _score(*pair, labels, measured), pairs, prompt=True):
+            counts = add_counts(counts, image_counts)
             images.append(example.score)
             extremes.add(example)
             progress.advance()
     best, worst = extremes.examples(len(images))
-    scores, seconds = _scores(measured, counts, reader.labels), time.perf_counter() - start
-    labels = replace(reader.labels, background=predictor.labels.background)
+    scores, seconds = compute_mask_scores(measured, counts), time.perf_counter() - start
     return Evaluation(split, labels, measured, scores, tuple(images), best, worst, seconds, counts)
 
 
@@ -190,36 +191,23 @@ def _predictions(
         yield from zip(chunk, predictions, strict=True)
 
 
-def _problems(labels: LabelMap) -> tuple[int, int]:
-    """Return the number of classes of a problem and of problems: each overlapping class is one, absent or present."""
-    return (2, len(labels)) if labels.overlapping else (len(labels), 1)
-
-
 def _score(
     sample: Sample, prediction: Prediction, labels: LabelMap, metrics: Sequence[Metric]
-) -> tuple[list[dict[str, Counts]], Example]:
+) -> tuple[dict[str, Counts], Example]:
     if sample.mask is None:
         raise DataError(f"{sample.name} has no label", expected="a labelled split")
     pair = (sample.mask, prediction.mask)
-    classes, problems = _problems(labels)
-    counts = []
-    for index in range(problems):
-        label, mask, probabilities = *pair, prediction.probabilities
-        if labels.overlapping:
-            label, mask = label[..., index], mask[..., index]
-            if probabilities is not None:
-                probabilities = np.stack([1 - probabilities[index], probabilities[index]])
-        numbers = {"classes": classes, "ignore_index": labels.ignore_index}
-        counts.append(count_image(metrics, label, mask, probabilities=probabilities, **numbers))
-    scores = _scores(metrics, counts, labels)
+    counts = count_mask(
+        metrics,
+        *pair,
+        classes=len(labels),
+        ignore_index=labels.ignore_index,
+        probabilities=prediction.probabilities,
+    )
+    scores = compute_mask_scores(metrics, counts)
     height, width = sample.mask.shape[:2]
     score = ImageScore(sample.name, width, height, prediction.seconds, scores.overall, scores.per_class["iou"])
     return counts, _example(score, sample.image, *pair)
-
-
-def _scores(metrics: Sequence[Metric], counts: Sequence[dict[str, Counts]], labels: LabelMap) -> Scores:
-    each = [compute_scores(metrics, problem) for problem in counts]
-    return combine_classes(metrics, each) if labels.overlapping else each[0]
 
 
 def _example(score: ImageScore, image: NDArray[Any], label: NDArray[Any], prediction: NDArray[Any]) -> Example:

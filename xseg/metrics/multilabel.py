@@ -3,9 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from xseg.metrics.metric import Metric, mean
-from xseg.metrics.scores import Scores
+import numpy as np
+from numpy.typing import NDArray
+
+from xseg.metrics.metric import CONFUSION, Counts, Metric, mean
+from xseg.metrics.scores import ImageCounts, Scores, compute_scores, count_image
+
+
+def count_mask(
+    metrics: Sequence[Metric],
+    label: NDArray[Any],
+    prediction: NDArray[Any],
+    *,
+    classes: int,
+    ignore_index: int,
+    probabilities: NDArray[Any] | None = None,
+) -> dict[str, Counts]:
+    """Count one image as `count_image`, or each of its overlapping classes along a new first axis of all counts.
+
+    Args:
+        metrics: metrics from `create_metrics`, of 2 classes for overlapping classes.
+        label: train ids, (H, W), or 0, 1 and `ignore_index`, (H, W, classes) for overlapping classes.
+        prediction: train ids, or 0 and 1, in the shape of the label.
+        classes: number of classes.
+        ignore_index: label of pixels that are not counted.
+        probabilities: probabilities, (classes, H, W), if a metric needs them.
+    """
+    if label.ndim == 2:
+        return count_image(
+            metrics, label, prediction, classes=classes, ignore_index=ignore_index, probabilities=probabilities
+        )
+    each = []
+    for index in range(classes):
+        pair = label[..., index], prediction[..., index]
+        both = None if probabilities is None else np.stack([1 - probabilities[index], probabilities[index]])
+        each.append(count_image(metrics, *pair, classes=2, ignore_index=ignore_index, probabilities=both))
+    return {name: np.stack([counts[name] for counts in each]) for name in each[0]}
+
+
+def compute_mask_scores(metrics: Sequence[Metric], counts: ImageCounts) -> Scores:
+    """Return the scores from the counts of `count_mask`."""
+    if counts[CONFUSION].ndim == 2:
+        return compute_scores(metrics, counts)
+    each = [{name: values[index] for name, values in counts.items()} for index in range(len(counts[CONFUSION]))]
+    return combine_classes(metrics, [compute_scores(metrics, single) for single in each])
 
 
 def combine_classes(metrics: Sequence[Metric], each: Sequence[Scores]) -> Scores:
