@@ -34,19 +34,20 @@ class GivenFiles:
         return self.records[split]
 
 
-class GivenPairs:
-    """A data set of the items of two sequences of equal length."""
+class BinaryPairs:
+    """A data set of images and masks in which every number above 0 is the second class."""
 
-    def __init__(self, images: Sequence[Any], masks: Sequence[Any]) -> None:
-        self.images, self.masks = images, masks
+    def __init__(self, pairs: PairDataset) -> None:
+        self._pairs = pairs
 
     def __len__(self) -> int:
         """Return the number of pairs."""
-        return len(self.images)
+        return len(self._pairs)
 
     def __getitem__(self, index: int) -> tuple[Any, Any]:
         """Return a pair."""
-        return self.images[index], self.masks[index]
+        image, mask = self._pairs[index]
+        return image, (np.asarray(mask) > 0).astype(np.uint8)
 
 
 def given_reader(
@@ -80,9 +81,17 @@ def given_reader(
         return FileReader(labels, channels or 3, listing, decoder_of(labels, options), splits=plan)
     sets: dict[str, PairDataset] = {}
     for split, part in parts.items():
-        sets[split] = GivenPairs(*part) if isinstance(part, tuple) else part
+        pairs = list(zip(*part, strict=True)) if isinstance(part, tuple) else part
+        sets[split] = BinaryPairs(pairs) if options.encoding == "binary" else pairs
+    image, mask = next(iter(sets.values()))[0]
+    if len(labels) == 2 and labels.ignore_index == 255 and {*np.unique(mask).tolist()} == {0, 255}:
+        raise DataError(
+            "data has masks of 0 and 255, and 255 means ignored",
+            expected="0 and 1",
+            remedy='add "layout": {"labels": {"encoding": "binary"}} to data',
+        )
     if channels is None:
-        shape = np.shape(next(iter(sets.values()))[0][0])
+        shape = np.shape(image)
         channels = shape[2] if len(shape) == 3 else 1
     return DatasetReader(sets, labels, channels=channels, splits=plan, name="data")
 
