@@ -112,6 +112,23 @@ def aerial(folder: Path) -> None:
     (folder / "classes.txt").write_text("field\nforest\nwater\nbuilding\n")
 
 
+def shapes(folder: Path) -> None:
+    """Overlapping shapes: train/images/NAME.png, train/masks/NAME_CLASS.png, the same for val and test."""
+    from xseg.data.generated.overlapping import LABELS, overlapping_scene
+    from xseg.data.generated.scenes import scene_key
+    from xseg.types import SPLITS
+
+    for split, count in zip(SPLITS, (160, 24, 12), strict=True):
+        for part in ("images", "masks"):
+            (folder / split / part).mkdir(parents=True, exist_ok=True)
+        for index in range(count):
+            image, mask = overlapping_scene(scene_key(0, split, index), 64, 64)
+            Image.fromarray(image).save(folder / split / "images" / f"{index:03}.png")
+            for band, name in enumerate(LABELS.names):
+                if band == 0 or mask[..., band].any():
+                    Image.fromarray(mask[..., band] * 255).save(folder / split / "masks" / f"{index:03}_{name}.png")
+
+
 def film(path: Path) -> None:
     """Write a video of 24 frames in which the camera pans over a street."""
     from xseg.data.generated.scenes import scene
@@ -124,7 +141,7 @@ def film(path: Path) -> None:
     video.release()
 
 
-KINDS: dict[str, Callable[[Path], None]] = {kind.__name__: kind for kind in (streets, retina, bands, aerial, film)}
+KINDS: dict[str, Callable[[Path], None]] = {kind.__name__: kind for kind in (streets, retina, bands, aerial, shapes, film)}
 
 
 def main() -> None:

@@ -60,7 +60,7 @@ class BaseTask(LightningModule, ABC):
     """
 
     main_score: ClassVar[str]
-    task: ClassVar[Task]
+    task: Task
     unit: ClassVar[str]
     balancing: ClassVar[str]
     datamodule: ClassVar[type[RecordData[Any, Any]]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, distributed
@@ -23,7 +23,6 @@ from xseg.training.construction import construct_model, restored_model
 from xseg.training.objective import Objective
 from xseg.training.options.task import TaskOptions
 from xseg.training.validation_counts import MultilabelCounts, ValidationCounts
-from xseg.types import Task
 
 
 def mean_over_processes(value: Tensor) -> Tensor:
@@ -38,8 +37,10 @@ def mean_over_processes(value: Tensor) -> Tensor:
 class SegmentationTask(BaseTask):
     """A segmentation model with its loss, optimiser and validation scores.
 
-    Batches are `{"image": float32 (N, C, H, W), normalised; "mask": int64 (N, H, W), "name": one per image}`. The
-    scores are val/NAME and val/NAME/CLASS of the metrics, val/miou and val/iou/CLASS among them.
+    Batches are `{"image": float32 (N, C, H, W), normalised; "mask": int64 (N, H, W), "name": one per image}`; for
+    overlapping classes, masks are (N, classes, H, W) of 0, 1 and the ignored value. The scores are val/NAME and
+    val/NAME/CLASS of the metrics, val/miou and val/iou/CLASS among them; for overlapping classes, they are those of two
+    classes, absent and present, and their means are over the classes.
 
     Args:
         options: options of the model and its training.
@@ -51,9 +52,7 @@ class SegmentationTask(BaseTask):
     """
 
     main_score, datamodule = "val/miou", SegmentationData
-    task: ClassVar[Task] = "segmentation"
     unit, balancing = "pixel", "set model.loss.class_weights to auto"
-    overlapping: ClassVar[bool] = False
     options: TaskOptions
     model: SegmentationModel
     scores: Scores | None
@@ -71,6 +70,8 @@ class SegmentationTask(BaseTask):
         restored: ModelConfig | None = None,
         identity: Mapping[str, Any] | None = None,
     ) -> None:
+        self.overlapping = labels.overlapping
+        self.task = "multilabel" if self.overlapping else "segmentation"
         if self.overlapping and options.binary:
             raise ConfigError("model.binary=true with overlapping classes", expected="false: one output per class")
         if restored is None:
@@ -167,14 +168,3 @@ class SegmentationTask(BaseTask):
     def unloaded_model(self) -> SegmentationModel:
         """Return a model of the same architecture, with other weights."""
         return self.model.rebuilt(self.model.config)
-
-
-class MultilabelTask(SegmentationTask):
-    """A segmentation model of overlapping classes, with masks (N, classes, H, W) of 0, 1 and the ignored value.
-
-    The scores are those of two classes, absent and present, whose means are over the classes. For the arguments, see
-    `SegmentationTask`.
-    """
-
-    task: ClassVar[Task] = "multilabel"
-    overlapping = True

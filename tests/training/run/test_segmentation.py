@@ -13,6 +13,8 @@ from xseg.api.train_options import parse_request
 from xseg.api.trainer_options import parse_trainer
 from xseg.bundles.bundle import load_bundle
 from xseg.cli import main
+from xseg.data.generated.overlapping import overlapping_scene
+from xseg.data.generated.scenes import scene_key
 from xseg.data.options import DataOptions
 from xseg.data.readers.registry import create_reader
 from xseg.training.options.task import TaskOptions
@@ -52,11 +54,13 @@ def measured(normalization, encoder, weights):
     return SegmentationRun.measure_normalization(SimpleNamespace(request=request, reader=few))
 
 
-SHAPES = [
-    *("--data.reader", "scenes", "--data.layout.variant", "overlapping", "--data.layout.scenes.size", "[33,40]"),
-    *("--data.layout.scenes.counts", "[6,4,2]", "--data.crop", "[33,33]", "--data.batch_size", "2"),
+NETWORK = [
     *("--data.workers", "0", "--model.encoder", "xception", "--model.width", "0.125", "--model.decoder_channels", "8"),
     *("--model.depth", "3", "--model.output_stride", "8", "--trainer.accelerator", "cpu", "--trainer.logger", "false"),
+]
+SHAPES = [
+    *("--data.reader", "scenes", "--data.layout.variant", "overlapping", "--data.layout.scenes.size", "[33,40]"),
+    *("--data.layout.scenes.counts", "[6,4,2]", "--data.crop", "[33,33]", "--data.batch_size", "2", *NETWORK),
 ]
 
 
@@ -117,3 +121,32 @@ def test_two_classes_have_one_threshold_and_one_output_if_wanted(tmp_path, save)
     assert (described["task"], described["model"]["binary"]) == ("segmentation", True)
     assert len(described["thresholds"]) == 1
     assert load_bundle(tmp_path / "run" / "best").model.segmentation_head.weight.shape[0] == 1
+
+
+@pytest.mark.slow
+def test_overlapping_classes_that_no_exclusive_prediction_fits_are_learned(tmp_path, save):
+    """Bands of three classes and one that never occurs, with images without any class and an ignored band."""
+    covered = labelled = 0
+    for split, count in (("train", 256), ("val", 32)):
+        for index in range(count):
+            image, mask = overlapping_scene(scene_key(0, split, index), 64, 64)
+            bands = np.concatenate([mask, np.zeros_like(mask[..., :1])], axis=2)
+            covered, labelled = covered + mask.any(axis=2).sum(), labelled + mask.sum()
+            bands[:, :20, index % 3] = 255 if index % 4 == 0 else bands[:, :20, index % 3]
+            save(image, tmp_path / "data" / split / "images" / f"{index}.png")
+            save(bands, tmp_path / "data" / split / "masks" / f"{index}.png")
+    assert covered / labelled < 0.8, "for one class per pixel, the mean share of found pixels is at most this"
+    arguments = [
+        *("train", "--task", "multilabel", *NETWORK, "--output_dir", str(tmp_path / "run")),
+        *("--data.reader", "folder", "--data.root", str(tmp_path / "data"), "--data.layout.labels.encoding", "bands"),
+        *("--data.layout.labels.classes", "[disc, square, stripe, never]", "--data.crop", "[64,64]"),
+        *("--data.scale", "[1,1]", "--data.batch_size", "8", "--model.width", "0.25", "--model.decoder_channels", "32"),
+        *("--model.optimizer.lr", "5e-3", "--model.batch_norm_momentum", "0.1", "--trainer.max_epochs", "9"),
+        *("--run.threshold", "best_f1"),
+    ]
+    assert main(arguments) == 0
+    scores = json.loads((tmp_path / "run" / "metrics.json").read_text())["classes"]
+    assert min(scores[name]["iou"] for name in ("disc", "square", "stripe")) > 0.8
+    assert scores["never"]["iou"] is None
+    assert scores["never"]["pixels"] == 0
+    assert load_bundle(tmp_path / "run" / "best").thresholds[3] == 0.5

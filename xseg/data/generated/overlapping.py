@@ -37,9 +37,10 @@ def overlapping_scene(seed: int, height: int, width: int) -> tuple[Array, Array]
 
 
 def _place(band: Array, rng: np.random.Generator) -> tuple[int, int, int]:
-    """Return column and row of a centre, and a radius."""
+    """Return column and row of a centre, not at the edge, and a radius."""
     height, width = band.shape
-    return int(rng.integers(width)), int(rng.integers(height)), int(rng.uniform(0.12, 0.3) * min(height, width))
+    x, y = rng.uniform(0.2, 0.8, 2) * (width, height)
+    return int(x), int(y), int(rng.uniform(0.15, 0.35) * min(height, width))
 
 
 def _disc(band: Array, rng: np.random.Generator) -> None:
@@ -54,4 +55,4 @@ def _square(band: Array, rng: np.random.Generator) -> None:
 
 def _stripe(band: Array, rng: np.random.Generator) -> None:
     (x, y, radius), (x_end, y_end, _) = _place(band, rng), _place(band, rng)
-    cv2.line(band, (x, y), (x_end, y_end), 1, max(3, radius // 2))
+    cv2.line(band, (x, y), (x_end, y_end), 1, radius)

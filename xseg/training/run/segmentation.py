@@ -18,7 +18,7 @@ from xseg.training.class_weights import class_weights, given_weights
 from xseg.training.construction import normalization_for
 from xseg.training.options.task import TaskOptions
 from xseg.training.run.base import TrainingRun
-from xseg.training.segmentation import MultilabelTask, SegmentationTask
+from xseg.training.segmentation import SegmentationTask
 
 
 class SegmentationRun(TrainingRun[Reader, TaskOptions, DataOptions, ModelConfig]):
@@ -58,8 +58,7 @@ class SegmentationRun(TrainingRun[Reader, TaskOptions, DataOptions, ModelConfig]
         """Return the task, without the weights of a checkpoint, which are loaded later."""
         weights = self._class_weights() if resumption is None else resumption.class_weights
         options = self.request.options
-        kind = MultilabelTask if self.reader.labels.overlapping else SegmentationTask
-        return kind(
+        return SegmentationTask(
             self.request.model,
             self.reader.labels,
             self.normalization,
