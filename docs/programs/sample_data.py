@@ -141,7 +141,9 @@ def film(path: Path) -> None:
     video.release()
 
 
-KINDS: dict[str, Callable[[Path], None]] = {kind.__name__: kind for kind in (streets, retina, bands, aerial, shapes, film)}
+KINDS: dict[str, Callable[[Path], None]] = {
+    kind.__name__: kind for kind in (streets, retina, bands, aerial, shapes, film)
+}
 
 
 def main() -> None:
