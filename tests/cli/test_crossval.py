@@ -112,11 +112,12 @@ def test_killed_in_a_fold_and_resumed_it_gives_the_same_table_and_weights(config
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
+        start_new_session=True,
     )
     while not (folder / "fold-2" / "last.ckpt").is_file():
         assert process.poll() is None
         time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
+    os.killpg(process.pid, signal.SIGKILL)  # the training, too, wherever it is
     process.wait()
     first = (folder / "fold-1" / "best" / "model.safetensors").stat().st_mtime_ns
     with pytest.raises(xseg.XsegError, match=r"is a cross-validation without crossval\.csv"):
@@ -142,6 +143,9 @@ def test_the_folder_is_an_ensemble_for_predict_evaluate_and_python(finished, tmp
         confusion += confusion_matrix(sample.mask, mean.argmax(axis=0), classes=8, ignore_index=255)
     assert main(["evaluate", str(folder), "--split", "test"]) == 0
     scores = json.loads((folder / "evaluation" / "test" / "metrics.json").read_text("utf-8"))
+    assert "note" not in capsys.readouterr().err
+    assert main(["evaluate", str(folder)]) == 0
+    assert "note: most folds were trained on the val images" in capsys.readouterr().err
     assert np.abs(np.array(scores["confusion"]) - confusion).sum() <= 4, "rounding may decide a tie"
 
 

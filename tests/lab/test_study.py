@@ -81,7 +81,7 @@ def test_a_further_seed_is_added_to_those_that_are_there(pretend, tmp_path):
 def test_other_settings_are_not_mixed_in(pretend, tmp_path):
     run_study(STUDIES["residual"], TINY, tmp_path)
     other = StudySettings(**{**vars(TINY), "lr": 0.5})
-    with pytest.raises(ConfigError, match=r"holds a study with lr=0.002; expected lr=0.5"):
+    with pytest.raises(ConfigError, match=r"holds another study \(lr: 0.002, now 0.5\); pass another"):
         run_study(STUDIES["residual"], other, tmp_path)
 
 

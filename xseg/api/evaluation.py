@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from os import PathLike
@@ -73,12 +74,16 @@ def evaluate(
     if not overwrite:
         settings.require_same(directory)
 
-    from xseg.bundles.locate import locate_bundle, locate_run, members_of
+    from xseg.bundles.locate import FOLDS_FILE, locate_bundle, locate_run, members_of
     from xseg.data.readers.registry import create_reader
     from xseg.exporting.exported import is_export
     from xseg.inference.loading import load
     from xseg.reports.model_summary import summarize_model
 
+    if split != "test" and Path(model, FOLDS_FILE).is_file():
+        print(
+            f"note: most folds were trained on the {split} images; see crossval.csv for held-out ones", file=sys.stderr
+        )
     for member in members_of(model):
         if not is_export(member):
             locate_bundle(member)  # otherwise a mistyped run would give an error about its data options

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from xseg.errors import ConfigError
+from xseg.evaluation.settings import difference
 from xseg.files.atomic import write_text
 from xseg.lab.budget import Network, solve
 from xseg.lab.settings import StudySettings
@@ -145,10 +146,8 @@ def _require_same(path: Path, description: dict[str, Any]) -> None:
         earlier = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path} cannot be read: {error}", remedy="pass another --output_dir") from error
-    differing = [name for name in description if earlier.get(name) != description[name]]
+    differing = difference(earlier, json.loads(json.dumps(description)))
     if differing:
-        was = ", ".join(f"{name}={earlier.get(name)!r}" for name in differing)
-        now = ", ".join(f"{name}={description[name]!r}" for name in differing)
         raise ConfigError(
-            f"{path.parent} holds a study with {was}", expected=now, remedy="pass another --output_dir, or --overwrite"
+            f"{path.parent} holds another study ({differing})", remedy="pass another --output_dir, or --overwrite"
         )
