@@ -1,10 +1,14 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from xseg.images.normalization import Normalization
+from xseg.images.overlay import blend
+from xseg.labels.label_map import LabelMap
 from xseg.training.callbacks.assembly import run_callbacks
-from xseg.training.callbacks.pictures import WIDTH, spread, stored_pixels
+from xseg.training.callbacks.pictures import WIDTH, draw_row, spread, stored_pixels
 from xseg.training.checkpoints.run_directory import RunDirectory
 from xseg.training.options.run import RunOptions
 
@@ -20,6 +24,18 @@ def test_a_picture_per_epoch_of_the_same_images(tiny, tmp_path):
     assert (first[:, WIDTH : 2 * WIDTH] == second[:, WIDTH : 2 * WIDTH]).all(), "the label"
     image = first[:WIDTH, :WIDTH].astype(int)
     assert image[:, 20:140].mean() < image[:, 180:300].mean() - 50, "the first image's right half is the brighter one"
+
+
+def test_they_have_the_style_of_overlays_which_leaves_the_background_clear():
+    labels = LabelMap(("background", "cell"), ((0, 0, 0), (0, 255, 0)))
+    task = SimpleNamespace(labels=labels, normalization=Normalization())
+    mask = np.zeros((WIDTH, WIDTH), np.int64)
+    mask[:, 100:] = 1
+    row = draw_row(np.zeros((3, WIDTH, WIDTH), np.float32), mask, 1 - mask, task)
+    image, label, prediction = np.split(row, 3, axis=1)
+    np.testing.assert_array_equal(label, blend(image, mask, labels))
+    np.testing.assert_array_equal(label[:, :100], image[:, :100])
+    np.testing.assert_array_equal(prediction[:, 100:], image[:, 100:])
 
 
 @pytest.mark.parametrize(
