@@ -81,13 +81,19 @@ def train(
         XsegError: if an option, the data or the weights are wrong, before training starts.
         KeyboardInterrupt: if it is interrupted; the same call with `resume="auto"` resumes it.
     """
+    names = [each for each in loggers if isinstance(each, str)]
+    others = tuple(each for each in loggers if not isinstance(each, str))
     values = {
         "task": task,
         "output_dir": output_dir,
         "seed_everything": seed,
         "model": _model_values(model, encoder, loss, optimizer),
         "data": _data_values(data, augmentation),
-        "run": {**(run or {}), **({"metrics": [*metrics]} if metrics else {})},
+        "run": {
+            **(run or {}),
+            **({"metrics": [*metrics]} if metrics else {}),
+            **({"logger": ["tensorboard", *names]} if names else {}),
+        },
         "trainer": {**(trainer or {}), **({} if max_epochs is None else {"max_epochs": max_epochs})},
         "resume": resume,
         "overwrite": overwrite or None,
@@ -95,7 +101,7 @@ def train(
     given = plain_values({name: value for name, value in values.items() if value not in (None, {})})
     files = [config] if isinstance(config, str | os.PathLike) else config
     arguments = [argument for file in [*map(str, files), json.dumps(given)] for argument in ("--config", file)]
-    request = run_training(arguments, PythonObjects(tuple(callbacks), tuple(loggers), quiet))
+    request = run_training(arguments, PythonObjects(tuple(callbacks), others, quiet))
     architecture = getattr(request.model, "architecture", "")
     return Run(request.run.path, architecture if is_class_path(architecture) else None, objects=values)
 

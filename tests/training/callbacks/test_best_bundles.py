@@ -106,6 +106,8 @@ def test_a_model_that_is_spread_over_processes_is_put_together(tiny):
 
 
 def test_patience_comes_by_option(tmp_path):
-    callbacks = run_callbacks(RunDirectory(tmp_path), RunOptions(patience=5, monitor="val/loss", mode="min"), seed=0)
+    callbacks = run_callbacks(
+        RunDirectory(tmp_path), RunOptions(early_stopping=5, monitor="val/loss", mode="min"), seed=0
+    )
     (patience,) = (each for each in callbacks if isinstance(each, Patience))
     assert (patience.patience, patience.monitor, patience.mode) == (5, "val/loss", "min")

@@ -71,7 +71,8 @@ def run_callbacks(
     drawn = options.pictures and len(validation_names) > 0
     pictures = [ValidationPictures(run.pictures, validation_names, options.pictures)] if drawn else []
     monitor = options.monitor or main_score
-    patience = [Patience(monitor, mode=options.mode, patience=options.patience)] if options.patience else []
+    limit = options.early_stopping
+    patience = [Patience(monitor, mode=options.mode, patience=limit)] if limit else []
     last = LastCheckpoint(
         run.last_checkpoint,
         steps=options.checkpoint_steps,

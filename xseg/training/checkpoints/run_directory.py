@@ -29,6 +29,7 @@ class RunDirectory:
         self.metrics = path / "metrics.csv"  # table with one row per epoch
         self.environment = path / "environment.json"  # versions, commit, hardware, seed and data
         self.tensorboard = path / "tensorboard"  # logs for TensorBoard
+        self.csv = path / "csv"  # logs of Lightning's CSVLogger, if requested
         self.report = path / "report.html"  # page with curves, tables and images
 
     def require_free(self, *, resume: bool, overwrite: bool) -> None:
@@ -60,7 +61,7 @@ class RunDirectory:
     def clear(self) -> None:
         """Remove the files of an earlier training, and no others."""
         self.sweep()
-        for folder in (self.best, self.top, self.pictures, self.tensorboard):
+        for folder in (self.best, self.top, self.pictures, self.tensorboard, self.csv):
             shutil.rmtree(folder, ignore_errors=True)
         files = (self.last_checkpoint, self.previous_checkpoint, self.metrics, self.environment, self.report)
         for file in (*files, self.bad_batch, self.config):

@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias
 
 from xseg.training.options.recipe import require
 
+LoggerName: TypeAlias = Literal["tensorboard", "csv", "wandb", "mlflow"]
 Mode: TypeAlias = Literal["max", "min"]
 
 
@@ -29,7 +30,10 @@ class RunOptions:
             the highest recall whose precision is at least 0.9.
         mode: whether a higher ("max") or lower ("min") value is better.
         keep_top: number of bundles of the best epochs to keep in top/, in addition to best/.
-        patience: number of validations without improvement of the monitored value before stopping; 0 for no limit.
+        early_stopping: number of validations without improvement of the monitored value after which the training stops;
+            0 for no limit.
+        logger: loggers of the measured values, one or a list: tensorboard, csv, wandb or mlflow; trainer.logger adds
+            others. The project, server and keys of W&B and MLflow come from their own environment variables.
         pictures: number of validation images to draw after every validation; only for segmentation.
         find_batch_size: whether to search the largest batch size before training, by doubling data.batch_size; a tenth
             of the memory stays free.
@@ -49,7 +53,8 @@ class RunOptions:
     threshold: str = "none"
     mode: Mode = "max"
     keep_top: int = 0
-    patience: int = 0
+    early_stopping: int = 0
+    logger: LoggerName | tuple[LoggerName, ...] = ("tensorboard",)
     pictures: int = 4
     find_batch_size: bool = False
     memory_gb: float | None = None
@@ -58,7 +63,7 @@ class RunOptions:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "metrics", tuple(self.metrics))
-        for name in ("checkpoint_steps", "checkpoint_minutes", "keep_top", "patience", "pictures"):
+        for name in ("checkpoint_steps", "checkpoint_minutes", "keep_top", "early_stopping", "pictures"):
             require(getattr(self, name) >= 0, f"{name}={getattr(self, name)}", "0 or more")
         wanted = self.wanted_precision
         known = self.threshold in ("none", "best_f1") or (wanted is not None and 0 < wanted <= 1)

@@ -15,7 +15,6 @@ from typing import Any, ClassVar, Generic, TypeVar
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, Trainer, seed_everything
 from lightning.pytorch.callbacks import RichProgressBar
-from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy, FSDPStrategy
 
 from xseg.data.loading.datamodule import RecordData
@@ -36,6 +35,7 @@ from xseg.training.checkpoints.resumption import Batching, Resumption, read_resu
 from xseg.training.environment import data_fingerprint
 from xseg.training.options.request import TrainRequest
 from xseg.training.options.task import LearningOptions
+from xseg.training.run.loggers import named_loggers
 
 LOST_PROCESS = re.compile(r"gloo|nccl|connection (closed|reset)|timed out", re.IGNORECASE)  # messages of the back ends
 NO_ACCELERATOR = re.compile(r"No supported|can not run on your system|torch_xla")
@@ -136,8 +136,9 @@ class TrainingRun(ABC, Generic[Samples, Model, Data, Config]):
         return []
 
     def _make_trainer(self, options: Mapping[str, Any]) -> Trainer:
+        given = {**options, **self._trainer_options(options)}
         try:
-            trainer = Trainer(**{**options, **self._trainer_options(options)})
+            trainer = Trainer(**given)
         except (MisconfigurationException, ImportError, ValueError, RuntimeError) as error:
             accelerator = options["accelerator"]
             if isinstance(accelerator, str) and NO_ACCELERATOR.search(str(error)):
@@ -182,15 +183,12 @@ class TrainingRun(ABC, Generic[Samples, Model, Data, Config]):
         }
 
     def _loggers(self, chosen: Any) -> Any:
-        """Return TensorBoard's logger and those of the user; none if the user disabled logging."""
+        """Return the loggers by name and those of the Trainer's arguments; none if these disable logging."""
         if chosen is False:
             return False
-        # steps after the last checkpoint of a killed training are logged again: TensorBoard drops the first values
-        begin = None if self.resumption is None else self.resumption.step
-        run = self.request.run
-        ours = TensorBoardLogger(run.path, name=run.tensorboard.name, version="", purge_step=begin)
+        step: int | None = None if self.resumption is None else self.resumption.step
         others: list[Any] = [] if chosen in (None, True) else chosen if isinstance(chosen, list) else [chosen]
-        return [ours, *others]
+        return [*named_loggers(self.request.options, self.request.run, step=step), *others]
 
     def _freeze_statistics(self) -> StatisticsChoice:
         """Decide whether to freeze the normalisation statistics of the encoder, and set it in the task."""

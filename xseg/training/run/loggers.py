@@ -1,0 +1,51 @@
+"""Lightning's loggers by the names of `run.logger`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+
+from lightning.pytorch.loggers import CSVLogger, Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
+
+from xseg.errors import ConfigError
+from xseg.training.checkpoints.run_directory import RunDirectory
+from xseg.training.options.run import LoggerName, RunOptions
+
+PACKAGES: dict[LoggerName, str] = {"wandb": "wandb", "mlflow": "mlflow"}
+LOGGERS: dict[LoggerName, Callable[[RunDirectory, int | None], Logger]] = {
+    # steps after the last checkpoint of a killed training are logged again: TensorBoard drops the first values
+    "tensorboard": lambda run, step: TensorBoardLogger(run.path, run.tensorboard.name, version="", purge_step=step),
+    # Lightning's file is replaced, so that a resumed training has another one
+    "csv": lambda run, step: CSVLogger(
+        run.path, name=run.csv.name, version="" if step is None else f"from_step_{step}"
+    ),
+    "wandb": lambda run, _: WandbLogger(
+        run.path.name, run.path, project=os.environ.get("WANDB_PROJECT", "xseg"), group=run.path.name
+    ),
+    "mlflow": lambda run, _: MLFlowLogger(
+        os.environ.get("MLFLOW_EXPERIMENT_NAME", "xseg"),
+        run.path.name,
+        os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{run.path.absolute()}/mlflow.db"),
+    ),
+}
+
+
+def named_loggers(options: RunOptions, run: RunDirectory, *, step: int | None = None) -> Iterator[Logger]:
+    """Yield the loggers in the options.
+
+    Args:
+        options: options with the names.
+        run: folder of the run.
+        step: number of steps before a resumed training; None for a new one.
+
+    Raises:
+        ConfigError: if the package of a logger is missing.
+    """
+    for name in [options.logger] if isinstance(options.logger, str) else options.logger:
+        package = PACKAGES.get(name)
+        if package is not None and find_spec(package) is None:
+            raise ConfigError(
+                f"run.logger={name} needs {package}, which is not installed", remedy=f"pip install {package}"
+            )
+        yield LOGGERS[name](run, step)
