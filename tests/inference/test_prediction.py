@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import base64
+import re
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -132,3 +135,13 @@ def test_any_image_can_be_displayed(channels, dtype):
         assert shown.min() == 0
         assert shown.max() == 255
     displayable(np.zeros((3, 3, 1), np.float32))  # nothing to stretch
+
+
+def test_a_notebook_shows_the_overlay():
+    prediction = prediction_of(random_mask())
+    encoded = re.fullmatch(r'<img alt="overlay" src="data:image/png;base64,([^"]+)">', prediction._repr_html_())
+    with Image.open(BytesIO(base64.b64decode(encoded[1]))) as shown:
+        np.testing.assert_array_equal(np.asarray(shown), prediction.overlay())
+    large = prediction_of(np.zeros((50, 3000), np.uint8))._repr_html_()
+    with Image.open(BytesIO(base64.b64decode(large.split("base64,")[1].rstrip('">')))) as shown:
+        assert max(shown.size) == 1024
