@@ -37,7 +37,7 @@ def test_a_large_picture_is_made_smaller_and_a_small_one_is_left():
 
 def test_every_page_extends_the_one_base_and_has_no_style_of_its_own():
     pages = [file for file in TEMPLATES.glob("*.html") if file.name not in PARTS]
-    assert len(pages) == 5
+    assert len(pages) == 6
     for page in pages:
         text = page.read_text("utf-8")
         assert text.startswith('{% extends "base.html" %}\n'), page.name
