@@ -5,8 +5,9 @@ import re
 import pytest
 
 from xseg.errors import ConfigError
-from xseg.labels.decision import Decision, threshold_texts
+from xseg.labels.decision import Decision
 from xseg.labels.label_map import LabelMap
+from xseg.labels.threshold import threshold_texts
 
 TWO = LabelMap(("background", "vessel"))
 THREE = LabelMap(("tumor", "edema", "a=b"))

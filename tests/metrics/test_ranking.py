@@ -8,11 +8,12 @@ from hypothesis import strategies as st
 from torchmetrics.functional.classification import binary_auroc, binary_average_precision
 
 from xseg.errors import ConfigError, ShapeError
-from xseg.metrics.ranking import BINS, area_under_curve, average_precision, score_histogram
+from xseg.metrics.ranking import BINS, Auc, AveragePrecision, score_histogram
 from xseg.metrics.registry import METRICS, create_metrics
 from xseg.metrics.scores import add_counts, compute_scores, count_image
 
 TWO = {"classes": 2, "ignore_index": 255}
+area_under_curve, average_precision = Auc(**TWO).overall, AveragePrecision(**TWO).overall
 
 
 def drawn(seed, pixels=3000, skill=1.0, share=0.3):

@@ -18,7 +18,7 @@ from xseg.files.objects import plain_values
 from xseg.files.progress import NO_PROGRESS, ShowProgress
 from xseg.inference.options import BackendOption, InferenceOptions, PrecisionOption
 from xseg.inference.tiling import TileOption
-from xseg.labels.decision import ThresholdArgument
+from xseg.labels.threshold import ThresholdArgument
 from xseg.models.architectures import ArchitectureArgument
 from xseg.types import OutputStride, PathArgument, Split
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from xseg.exporting.options import FormatName, GraphOptions, InputKind, Layout, Result
 from xseg.files.description import described_by
-from xseg.labels.decision import ThresholdArgument
+from xseg.labels.threshold import ThresholdArgument
 from xseg.types import OutputStride, PathArgument
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
 from xseg.errors import ConfigError
-from xseg.labels.decision import threshold_texts
+from xseg.labels.threshold import threshold_texts
 
 FormatName: TypeAlias = Literal["onnx", "openvino", "pt2", "torchscript"]
 InputKind: TypeAlias = Literal["uint8", "float", "unit"]

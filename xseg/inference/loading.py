@@ -21,7 +21,8 @@ from xseg.inference.options import BackendOption, InferenceOptions, PrecisionOpt
 from xseg.inference.predictor import Predictor
 from xseg.inference.scores import WholeImage
 from xseg.inference.tiling import TileOption
-from xseg.labels.decision import Decision, ThresholdArgument
+from xseg.labels.decision import Decision
+from xseg.labels.threshold import ThresholdArgument
 from xseg.models.architectures import ArchitectureArgument, resolve_architecture
 from xseg.types import OutputStride, PathArgument
 

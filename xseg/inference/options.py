@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias, get_args
 
 from xseg.errors import ConfigError
 from xseg.inference.tiling import TileOption, check_tiling
-from xseg.labels.decision import threshold_texts
+from xseg.labels.threshold import threshold_texts
 from xseg.types import OUTPUT_STRIDES, OutputStride
 
 BackendName: TypeAlias = Literal["torch", "openvino", "onnxruntime"]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -12,14 +11,13 @@ from numpy.typing import NDArray
 
 from xseg.errors import ConfigError
 from xseg.labels.label_map import LabelMap
+from xseg.labels.threshold import parsed_threshold
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 Floats: TypeAlias = NDArray[np.float32]
 Labels: TypeAlias = NDArray[Any]
-ThresholdArgument: TypeAlias = float | str | Mapping[str, float] | Sequence[str]
-"""One number from 0 to 1, or numbers by class name; as texts, "0.4" or "NAME=0.4"."""
 
 DEFAULT = 0.5  # threshold of overlapping classes without others
 
@@ -56,7 +54,7 @@ class Decision:
         """
         if not texts:
             return self
-        given = dict(map(_parsed, texts))
+        given = dict(map(parsed_threshold, texts))
         names = labels.names if self.overlapping else labels.names[1:]
         if not self.overlapping and len(names) != 1:
             raise ConfigError(
@@ -134,31 +132,3 @@ def best_class(scores: Floats) -> Labels:
         np.copyto(labels, kind(index), where=better)
         np.maximum(best, scores[index], out=best)
     return labels
-
-
-def threshold_texts(threshold: ThresholdArgument) -> tuple[str, ...]:
-    """Return thresholds as texts, "0.4" or "NAME=0.4".
-
-    Raises:
-        ConfigError: if one is not a number from 0 to 1, or two are given for one class.
-    """
-    if isinstance(threshold, Mapping):
-        texts = tuple(f"{name}={value}" for name, value in threshold.items())
-    else:
-        texts = (str(threshold),) if isinstance(threshold, float | int | str) else tuple(map(str, threshold))
-    names = [_parsed(text)[0] for text in texts]
-    if len(set(names)) < len(names):
-        raise ConfigError(f"threshold={' '.join(texts)}", expected="one number, or one per class")
-    return texts
-
-
-def _parsed(text: str) -> tuple[str, float]:
-    """Return the class name, "" for none, and the number."""
-    name, _, number = text.rpartition("=")
-    try:
-        value = float(number)
-    except ValueError:
-        value = math.nan
-    if not 0 <= value <= 1:
-        raise ConfigError(f"threshold={text}", expected="a number from 0 to 1, or NAME=NUMBER for each class")
-    return name, value

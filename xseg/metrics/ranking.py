@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xseg.errors import ShapeError
-from xseg.metrics.metric import Counts, Metric
+from xseg.metrics.metric import Counts, Metric, ratio
 
 BINS = 4096
 
@@ -36,25 +36,6 @@ def score_histogram(positive: NDArray[np.bool_], scores: NDArray[Any]) -> NDArra
     return np.bincount(places.ravel(), minlength=2 * BINS).reshape(2, BINS).astype(np.int64)
 
 
-def area_under_curve(histogram: Counts) -> float | None:
-    """Return the probability that a positive pixel scores higher than a negative one, where ties count half.
-
-    It is None if one of them is missing.
-    """
-    negatives, positives = histogram.astype(np.float64)
-    pairs = negatives.sum() * positives.sum()
-    below = negatives.cumsum() - negatives / 2
-    return float(positives @ below / pairs) if pairs else None
-
-
-def average_precision(histogram: Counts) -> float | None:
-    """Return the mean precision at the thresholds of all positive pixels; None without positive pixels."""
-    negatives, positives = histogram[:, ::-1].astype(np.float64)
-    right = positives.cumsum()
-    precision = right / np.maximum(right + negatives.cumsum(), 1)
-    return float(positives @ precision / right[-1]) if right[-1] else None
-
-
 class Ranking(Metric):
     """A score of the second of two classes from the histogram of its probabilities."""
 
@@ -67,20 +48,26 @@ class Ranking(Metric):
 
 
 class Auc(Ranking):
-    """Area under the ROC curve of the second of two classes; None if only one of them is labelled."""
+    """Area under the ROC curve of the second of two classes; None if only one of them is labelled.
+
+    It is the probability that a pixel of the class scores higher than one of the other, where ties count half.
+    """
 
     name, overall_title = "auc", "AUC"
 
     def overall(self, counts: Counts) -> float | None:
         """Return the area."""
-        return area_under_curve(counts)
+        negatives, positives = counts.astype(np.float64)
+        return ratio(positives @ (negatives.cumsum() - negatives / 2), negatives.sum() * positives.sum())
 
 
 class AveragePrecision(Ranking):
-    """Average precision of the second of two classes (area under its precision-recall curve); None without labels."""
+    """Mean precision at the thresholds of all pixels of the second of two classes; None without such pixels."""
 
     name: ClassVar[str] = "average_precision"
 
     def overall(self, counts: Counts) -> float | None:
         """Return the average precision."""
-        return average_precision(counts)
+        negatives, positives = counts[:, ::-1].astype(np.float64)
+        right = positives.cumsum()
+        return ratio(positives @ (right / np.maximum(right + negatives.cumsum(), 1)), right[-1])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
@@ -16,7 +15,7 @@ from xseg.data.options import DataOptions
 from xseg.data.sample import Array, Reader
 from xseg.doctor.statistics import normalization_of
 from xseg.images.normalization import Normalization
-from xseg.images.overlay import ALPHA, Pixels, blend, displayable, hatch_ignored
+from xseg.images.overlay import Pixels, displayable, hatch_ignored
 from xseg.labels.label_map import LabelMap
 from xseg.reports.preview_page import Card, Section
 from xseg.types import Split
@@ -92,20 +91,18 @@ def preview_sections(
     splits: Sequence[Split],
     *,
     labels: LabelMap,
+    draw: Callable[..., Pixels],
     count: int,
     variants: int,
-    alpha: float = ALPHA,
-    outlines: bool = False,
 ) -> list[Section]:
     """Return the samples of each split, and `variants` augmented versions of a third as many training samples.
 
-    They are drawn with `labels`, `alpha` and `outlines`; see `xseg.images.overlay.blend`.
+    They are drawn with `draw(image, mask, labels)`; see `xseg.images.overlay.blend`.
 
     Raises:
         ConfigError: if the augmentation is wrong.
         DataError: if a sample cannot be read.
     """
-    draw = partial(blend, labels=labels, alpha=alpha, outlines=outlines)
     sections = []
     for split in splits:
         cards = [_card(sample, labels, draw, alone=True) for sample in chosen_samples(reader, split, count)]
@@ -127,6 +124,6 @@ def _card(sample: PreviewSample, labels: LabelMap, draw: Callable[..., Pixels], 
     image = displayable(sample.image)
     if sample.mask is None:
         return Card(f"{sample.name} (no mask)", (image,))
-    overlay = hatch_ignored(draw(image, sample.mask), sample.mask, labels.ignore_index)
+    overlay = hatch_ignored(draw(image, sample.mask, labels), sample.mask, labels.ignore_index)
     classes = tuple(np.flatnonzero(class_pixels(sample.mask, len(labels))).tolist())
     return Card(sample.name, (image, overlay) if alone else (overlay,), classes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from jsonargparse import ArgumentParser
@@ -14,7 +15,6 @@ from xseg.cli.data.options import parse_data_arguments
 from xseg.data.options import DataOptions
 from xseg.errors import ConfigError
 from xseg.predict.outputs.overlay import Overlay
-from xseg.predict.outputs.registry import option_values
 
 
 def preview(arguments: Sequence[str]) -> int:
@@ -33,15 +33,15 @@ def preview(arguments: Sequence[str]) -> int:
 
     from xseg.data.readers.registry import create_reader
     from xseg.doctor.statistics import existing_splits
+    from xseg.images.overlay import blend
     from xseg.reports.preview import preview_sections
     from xseg.reports.preview_page import write_preview
 
     reader = create_reader(options)
+    draw = partial(blend, alpha=style.alpha, outlines=style.outlines)
     labels = replace(reader.labels, background=values["background"])
     counts = existing_splits(reader)
-    sections = preview_sections(
-        reader, options, [*counts], labels=labels, count=count, variants=variants, **option_values(style)
-    )
+    sections = preview_sections(reader, options, [*counts], labels=labels, draw=draw, count=count, variants=variants)
     summary = {
         "Layout": options.reader,
         **({"Folder": options.root} if options.root else {}),
