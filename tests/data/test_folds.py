@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pickle
 from collections import Counter, defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from xseg.data.cache import MemoryCache, sample_source
 from xseg.data.folds import assign_folds, hold_out, pooled
 from xseg.data.layout import LayoutOptions, SceneOptions, SplitOptions
 from xseg.data.options import DataOptions
@@ -127,6 +129,15 @@ def test_every_image_is_held_out_once_and_read_as_without_folds(scenes):
                 original = next(r for r in whole.records(part or split) if r.name == name)
                 np.testing.assert_array_equal(sample.image, whole.read(original).image)
                 assert fold.inspect(found).size == (32, 32)
+
+
+def test_the_images_of_a_fold_are_kept_in_memory_if_they_fit(scenes):
+    reader = create_reader(scenes(1))
+    records = reader.records("train")
+    source = sample_source(replace(scenes(1), workers=0), reader, records)
+    assert isinstance(source, MemoryCache)
+    for record in records:
+        np.testing.assert_array_equal(source.read(record).image, reader.read(record).image)
 
 
 def test_folds_of_other_images_and_unknown_folds_are_refused(scenes):

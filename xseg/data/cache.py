@@ -130,9 +130,9 @@ def sample_source(
 
 def _fits(options: DataOptions, reader: Reader, records: Sequence[Record], processes: int) -> bool:
     """Return whether samples that never change, estimated from some, take little of the memory, and only once."""
-    reader = reader.reader if isinstance(reader, FoldReader) else reader
+    whole = reader.reader if isinstance(reader, FoldReader) else reader
     copied = options.workers > 0 and multiprocessing.get_start_method() != "fork"
-    if copied or not isinstance(reader, FileReader | ScenesReader):
+    if copied or not isinstance(whole, FileReader | ScenesReader):
         return False
     some = [reader.read(record) for record in records[:: -(-len(records) // _MEASURED)]]
     size = sum(sample.image.nbytes + (0 if sample.mask is None else sample.mask.nbytes) for sample in some) / len(some)
