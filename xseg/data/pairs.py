@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
@@ -12,7 +12,7 @@ from PIL import Image
 from xseg.data.masks.binary import without_invalid
 from xseg.data.masks.numbers import check_values, count_values, read_index_mask, to_train_ids
 from xseg.data.options import DataOptions
-from xseg.data.patterns import FolderListing, ValidFiles
+from xseg.data.patterns import FolderListing
 from xseg.data.sample import Array, Inspection, Record, Sample
 from xseg.data.splits import OWN_NAMES, Listing, SplitPlan
 from xseg.errors import DataError
@@ -36,7 +36,7 @@ class FileReader:
         listing: listing of the records of each split.
         decode: function that returns the numbers of a record's label.
         splits: train, val and test splits.
-        valid: masks of the valid regions; None for those of the listing, if any.
+        valid: function that adds the valid regions to records of a split; None for those of the listing, if any.
         bands: bands of the images to read, counted from 1; empty for all, converted to `channels`.
     """
 
@@ -45,7 +45,7 @@ class FileReader:
     listing: Listing
     decode: MaskDecoder = read_index_mask
     splits: SplitPlan = field(default_factory=SplitPlan)
-    valid: ValidFiles | None = None
+    valid: Callable[[Sequence[Record], str], tuple[Record, ...]] | None = None
     bands: tuple[int, ...] = ()
 
     def records(self, split: Split) -> tuple[Record, ...]:
@@ -55,7 +55,7 @@ class FileReader:
     def planned(self, split: Split, listing: Listing) -> tuple[Record, ...]:
         """Return the records of a split of another listing, with their valid regions."""
         valid = self.valid
-        return self.splits.records(split, listing if valid is None else lambda name: valid.added(listing(name), name))
+        return self.splits.records(split, listing if valid is None else lambda name: valid(listing(name), name))
 
     def read(self, record: Record) -> Sample:
         """Decode a pair; the mask holds train ids."""

@@ -120,41 +120,35 @@ def without_masks(images: dict[str, Path], masks: Iterable[dict[str, Path]]) -> 
     return {name: path for name, path in images.items() if path not in taken}
 
 
-@dataclass(frozen=True)
-class ValidFiles:
-    """Masks of the valid regions of images.
+def with_valid(root: Path, pattern: str, records: Sequence[Record], split: str) -> tuple[Record, ...]:
+    """Return the records of a split with the masks of their valid regions.
 
     Args:
         root: folder of the data set.
-        pattern: folder or glob of the masks below root, with {split} and {name}; or one file for all images.
+        pattern: folder or glob of the masks below root, found by the name of the record or its last part; or one file.
+        records: records of the split.
+        split: name of the split in the data set.
+
+    Raises:
+        DataError: if a record has none.
     """
-
-    root: Path
-    pattern: str
-
-    def added(self, records: Sequence[Record], split: str) -> tuple[Record, ...]:
-        """Return the records of a split with their valid regions, found by name or the last part of the name.
-
-        Raises:
-            DataError: if a record has none.
-        """
-        place = self.root / self.pattern.replace(SPLIT, split)
-        if place.is_file():
-            return tuple(replace(record, valid=place) for record in records)
-        files = find_files(self.root, self.pattern.replace(SPLIT, split), split)
-        names = [record.name for record in records]
-        last = [name.rpartition("/")[2] for name in names]
-        if len(set(last)) == len(last) and not any(name in files for name in names):
-            names = last
-        alone = [record.image for name, record in zip(names, records, strict=True) if name not in files]
-        if alone:
-            raise DataError(
-                f"{len(alone)} of {len(records)} images of the {split} split have no mask of the valid region: "
-                + _first(alone),
-                expected=f"a file of the same name in {place}",
-                remedy="add the files or change layout.files.valid",
-            )
-        return tuple(replace(record, valid=files[name]) for name, record in zip(names, records, strict=True))
+    place = root / pattern.replace(SPLIT, split)
+    if place.is_file():
+        return tuple(replace(record, valid=place) for record in records)
+    files = find_files(root, pattern.replace(SPLIT, split), split)
+    names = [record.name for record in records]
+    last = [name.rpartition("/")[2] for name in names]
+    if len(set(last)) == len(last) and not any(name in files for name in names):
+        names = last
+    alone = [record.image for name, record in zip(names, records, strict=True) if name not in files]
+    if alone:
+        raise DataError(
+            f"{len(alone)} of {len(records)} images of the {split} split have no mask of the valid region: "
+            + _first(alone),
+            expected=f"a file of the same name in {place}",
+            remedy="add the files or change layout.files.valid",
+        )
+    return tuple(replace(record, valid=files[name]) for name, record in zip(names, records, strict=True))
 
 
 def find_files(

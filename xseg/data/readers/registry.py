@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from xseg.data.folds import hold_out
 from xseg.data.layout import READER_NAMES
 from xseg.data.options import DataOptions
 from xseg.data.pairs import FileReader
-from xseg.data.patterns import ValidFiles
+from xseg.data.patterns import with_valid
 from xseg.data.sample import InspectableReader
 from xseg.errors import ConfigError
 
@@ -36,6 +37,6 @@ def create_reader(options: DataOptions) -> InspectableReader:
         if not isinstance(reader, FileReader):
             got = f"valid={pattern!r}" if pattern else f"channels={[*options.bands]}"
             raise ConfigError(f"{got} with reader={options.reader!r}", expected="a reader of image files")
-        valid = ValidFiles(Path(options.root), pattern) if pattern else None
+        valid = partial(with_valid, Path(options.root), pattern) if pattern else None
         reader = replace(reader, valid=valid, bands=options.bands)
     return hold_out(reader, Path(splits.folds), splits.fold) if splits.folds else reader

@@ -12,7 +12,7 @@ from xseg.errors import ConfigError
 from xseg.training.checkpoints.run_directory import RunDirectory
 from xseg.training.options.run import LoggerName, RunOptions
 
-PACKAGES: dict[LoggerName, str] = {"wandb": "wandb", "mlflow": "mlflow"}
+PACKAGES = ("wandb", "mlflow")  # optional, with the names of their loggers
 LOGGERS: dict[LoggerName, Callable[[RunDirectory, int | None], Logger]] = {
     # steps after the last checkpoint of a killed training are logged again: TensorBoard drops the first values
     "tensorboard": lambda run, step: TensorBoardLogger(run.path, run.tensorboard.name, version="", purge_step=step),
@@ -32,20 +32,12 @@ LOGGERS: dict[LoggerName, Callable[[RunDirectory, int | None], Logger]] = {
 
 
 def named_loggers(options: RunOptions, run: RunDirectory, *, step: int | None = None) -> Iterator[Logger]:
-    """Yield the loggers in the options.
-
-    Args:
-        options: options with the names.
-        run: folder of the run.
-        step: number of steps before a resumed training; None for a new one.
+    """Yield the loggers in the options, for a training that resumes after `step` steps, or a new one.
 
     Raises:
         ConfigError: if the package of a logger is missing.
     """
     for name in [options.logger] if isinstance(options.logger, str) else options.logger:
-        package = PACKAGES.get(name)
-        if package is not None and find_spec(package) is None:
-            raise ConfigError(
-                f"run.logger={name} needs {package}, which is not installed", remedy=f"pip install {package}"
-            )
+        if name in PACKAGES and find_spec(name) is None:
+            raise ConfigError(f"run.logger={name} needs {name}, which is not installed", remedy=f"pip install {name}")
         yield LOGGERS[name](run, step)
