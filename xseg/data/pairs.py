@@ -18,7 +18,7 @@ from xseg.data.splits import OWN_NAMES, Listing, SplitPlan
 from xseg.errors import DataError
 from xseg.images.reading import image_size, read_image
 from xseg.labels.label_map import LabelMap
-from xseg.types import Split
+from xseg.types import PathArgument, Split
 
 MaskDecoder: TypeAlias = Callable[[Record], Array]
 """Function from a record to the numbers of its label, (H, W) uint8 or uint16, before conversion to train ids.
@@ -38,6 +38,7 @@ class FileReader:
         splits: train, val and test splits.
         valid: function that adds the valid regions to records of a split; None for those of the listing, if any.
         bands: bands of the images to read, counted from 1; empty for all, converted to `channels`.
+        content: function that returns the content or the path of a record's image; None for `record.image`.
     """
 
     labels: LabelMap
@@ -47,6 +48,7 @@ class FileReader:
     splits: SplitPlan = field(default_factory=SplitPlan)
     valid: Callable[[Sequence[Record], str], tuple[Record, ...]] | None = None
     bands: tuple[int, ...] = ()
+    content: Callable[[Record], PathArgument | bytes] | None = None
 
     def records(self, split: Split) -> tuple[Record, ...]:
         """Return the records of a split, sorted by name."""
@@ -72,7 +74,8 @@ class FileReader:
         Raises:
             DataError: if it cannot be read.
         """
-        return read_image(record.image, self.bands or self.channels)
+        source = record.image if self.content is None else self.content(record)
+        return read_image(source, self.bands or self.channels, name=str(record.image))
 
     def numbers(self, record: Record) -> Array:
         """Decode the label of a record to numbers, with the ignore index outside its valid region.
@@ -84,7 +87,8 @@ class FileReader:
 
     def inspect(self, record: Record) -> Inspection:
         """Inspect a pair without decoding its image."""
-        size = image_size(record.image)
+        source = record.image if self.content is None else self.content(record)
+        size = image_size(source, name=str(record.image))
         if record.mask is None:
             return Inspection(size, {})
         mask = self.numbers(record)
@@ -141,7 +145,7 @@ def root_folder(root: str) -> Path:
 def _check_sizes(record: Record, image: tuple[int, int], mask: tuple[int, int]) -> None:
     if image == mask:
         return
-    turned = image == mask[::-1] and _has_orientation(record.image)
+    turned = image == mask[::-1] and record.image.is_file() and _has_orientation(record.image)
     raise DataError(
         f"mask {record.mask} is {mask[0]}x{mask[1]} and its image {record.image} is {image[0]}x{image[1]}",
         expected="the same height and width",

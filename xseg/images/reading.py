@@ -94,21 +94,22 @@ def image_array(picture: Image.Image, channels: Channels = 3, *, name: str = "im
     return _fit_channels(oriented(array, orientation_of(picture)), channels, name)
 
 
-def image_size(path: PathArgument) -> tuple[int, int]:
-    """Return height and width of an image in pixels after EXIF orientation, from the header of the file.
+def image_size(source: PathArgument | bytes, *, name: str = "") -> tuple[int, int]:
+    """Return height and width of an image in pixels after EXIF orientation, from the header of the file or content.
 
     Raises:
         DataError: if the file is missing, empty, too large or no image.
     """
-    with decoding(str(path)), opened(path) as file:
+    name = name or str(source)
+    with decoding(name), opened(source) as file:
         if is_array_file(file):
-            height, width = np.load(path, mmap_mode="r", allow_pickle=False).shape[:2]
-            return int(height), int(width)
+            array = read_array(file) if isinstance(source, bytes) else np.load(source, "r", allow_pickle=False)
+            return int(array.shape[0]), int(array.shape[1])
         try:
             picture = Image.open(file)
         except UnidentifiedImageError:
-            _require_tiff(file, str(path))
-            return tiff_size(file, str(path))
+            _require_tiff(file, name)
+            return tiff_size(file, name)
         with picture:
             width, height = picture.size
             return (width, height) if orientation_of(picture, header_only=True) >= 5 else (height, width)

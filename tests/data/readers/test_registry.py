@@ -19,12 +19,9 @@ from xseg.doctor.examination import examine, list_splits
 from xseg.doctor.quick_look import check_split
 from xseg.errors import ConfigError, DataError
 from xseg.files.serialization import from_plain
-from xseg.images.reading import image_size
 from xseg.types import SPLITS
 
-FILES = [
-    name for name in REPLICAS if name not in ("scenes", "huggingface", "folder/drive", "folder/beside", "list/valid")
-]
+FILES = [name for name in REPLICAS if name not in ("scenes", "folder/drive", "folder/beside", "list/valid")]
 
 
 def with_valid(options, pattern):
@@ -47,7 +44,7 @@ def test_only_the_valid_region_counts_with_every_reader(name, tmp_path):
             for record in whole.records(split):
                 path = root / "fov" / whole.splits.names[SPLITS.index(split)] / f"{record.name}.png"
                 path.parent.mkdir(parents=True, exist_ok=True)
-                Image.fromarray(region(record, image_size(record.image))).save(path)
+                Image.fromarray(region(record, whole.inspect(record).size)).save(path)
     options = with_valid(options, "fov/{split}")
     reader = create_reader(options)
     ignored, pixels = reader.labels.ignore_index, 0
@@ -115,10 +112,9 @@ def test_faults_of_regions_are_one_line(tmp_path, save):
         create_reader(options).records("train")
 
 
-@pytest.mark.parametrize(("name", "expected"), [("scenes", "a reader of image files"), ("huggingface", "image files")])
-def test_readers_without_files_refuse_regions(name, expected, tmp_path):
-    with pytest.raises(ConfigError, match=expected):
-        create_reader(with_valid(DataOptions(**REPLICAS[name](tmp_path / "data")), "fov"))
+def test_a_reader_without_files_refuses_regions(tmp_path):
+    with pytest.raises(ConfigError, match="a reader of image files"):
+        create_reader(with_valid(DataOptions(**REPLICAS["scenes"](tmp_path / "data")), "fov"))
 
 
 def test_a_region_is_named_once():
@@ -128,9 +124,10 @@ def test_a_region_is_named_once():
         FileOptions(valid="{class}")
 
 
+@pytest.mark.parametrize("name", ["folder", "huggingface"])
 @pytest.mark.parametrize(("channels", "bands"), [("green", [1]), ([3], [2]), ([3, 1, 1], [2, 0, 0]), ("grey", None)])
-def test_only_some_bands_are_read_by_every_reader_of_files(channels, bands, tmp_path):
-    options = DataOptions(**REPLICAS["folder"](tmp_path / "data"))
+def test_only_some_bands_are_read_by_readers_of_files(channels, bands, name, tmp_path):
+    options = DataOptions(**REPLICAS[name](tmp_path / "data"))
     chosen, whole = replace(options, channels=channels), create_reader(options)
     reader = create_reader(chosen)
     assert reader.channels == chosen.channel_count == (1 if bands is None else len(bands))
