@@ -98,10 +98,8 @@ class Run:
         output_dir: PathArgument | None = None,
         overwrite: bool = False,
         quiet: bool = False,
-        scales: Sequence[float] = (1.0,),
-        flip: bool = False,
     ) -> Evaluation:
-        """Evaluate the best epoch on a split; see `xseg.evaluate`. By default with the metrics of the training."""
+        """Evaluate the best epoch on a split, by default with the training's metrics; see also `xseg.evaluate`."""
         from xseg.api.evaluation import evaluate
 
         return evaluate(
@@ -112,16 +110,14 @@ class Run:
             output_dir=output_dir,
             overwrite=overwrite,
             quiet=quiet,
-            scales=scales,
-            flip=flip,
             architecture=self.architecture,
         )
 
-    def predictor(self, *, device: str = "auto", scales: Sequence[float] = (1.0,), flip: bool = False) -> Predictor:
-        """Return the predictor of the best epoch; `xseg.load` has further options."""
+    def predictor(self, *, device: str = "auto") -> Predictor:
+        """Return the predictor of the best epoch; see also `xseg.load`."""
         from xseg.inference.loading import load
 
-        return load(self.path, device=device, scales=scales, flip=flip, architecture=self.architecture)
+        return load(self.path, device=device, architecture=self.architecture)
 
     def _repr_html_(self) -> str:
         """Return the table of the epochs."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from xseg.api.data import DataSource, data_values
 from xseg.api.run import Run
-from xseg.api.training import PythonObjects, run_training
+from xseg.api.training import run_training
 from xseg.data.options import Augmentation
 from xseg.files.objects import is_class_path, plain_values
 from xseg.training.options.recipe import LossOptions
@@ -101,7 +101,8 @@ def train(
     given = plain_values({name: value for name, value in values.items() if value not in (None, {})})
     files = [config] if isinstance(config, str | os.PathLike) else config
     arguments = [argument for file in [*map(str, files), json.dumps(given)] for argument in ("--config", file)]
-    request = run_training(arguments, PythonObjects(tuple(callbacks), others, quiet))
+    again = "the same call and resume='auto'"
+    request = run_training(arguments, callbacks=callbacks, loggers=others, quiet=quiet, again=again)
     architecture = getattr(request.model, "architecture", "")
     return Run(request.run.path, architecture if is_class_path(architecture) else None, objects=values)
 
@@ -112,10 +113,9 @@ def _model_values(model: Any, encoder: Any, loss: Any, optimizer: Any) -> dict[s
         values["encoder"] = encoder
     if isinstance(loss, Mapping):
         known = {field.name for field in fields(LossOptions)}
-        terms = {source: weight for source, weight in loss.items() if source not in known}
-        values["loss"] = {name: value for name, value in loss.items() if name in known} | (
-            {"terms": terms} if terms else {}
-        )
+        values["loss"] = {name: value for name, value in loss.items() if name in known}
+        own = {source: weight for source, weight in loss.items() if source not in known}
+        values["loss"] |= {"terms": own} if own else {}
     elif loss is not None:
         named = isinstance(loss, str) and not is_class_path(loss)
         values["loss"] = {"cross_entropy": 0.0, **({loss: 1.0} if named else {"terms": {loss: 1.0}})}

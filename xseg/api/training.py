@@ -6,7 +6,6 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import yaml
@@ -35,36 +34,30 @@ EPOCH_LINE = (
 )
 
 
-@dataclass(frozen=True)
-class PythonObjects:
-    """What a training in Python has besides options.
-
-    Args:
-        callbacks: further callbacks of Lightning.
-        loggers: further loggers of Lightning.
-        quiet: whether to print nothing.
-    """
-
-    callbacks: tuple[Any, ...] = ()
-    loggers: tuple[Any, ...] = ()
-    quiet: bool = False
-
-
-def run_training(arguments: Sequence[str], python: PythonObjects | None = None) -> TrainRequest[Any, Any]:
+def run_training(
+    arguments: Sequence[str],
+    *,
+    callbacks: Sequence[Any] = (),
+    loggers: Sequence[Any] = (),
+    quiet: bool = False,
+    again: str = "xseg train --config {config} --resume {checkpoint}",
+) -> TrainRequest[Any, Any]:
     """Train as the arguments of `xseg train` say, and return them parsed.
 
     Args:
         arguments: arguments of the command line.
-        python: what a call in Python adds; None on the command line.
+        callbacks: further callbacks of Lightning.
+        loggers: further loggers of Lightning.
+        quiet: whether to print nothing.
+        again: how to resume an interrupted training, for the user.
 
     Raises:
         XsegError: if an option, the data or the weights are wrong, before training starts.
         KeyboardInterrupt: if the user stops it.
     """
     request = parse_request(arguments)
-    given = python or PythonObjects()
     first = is_first_process()
-    speaks = first and not given.quiet
+    speaks = first and not quiet
     say, note = (_say, _note) if speaks else (_silent, _silent)
     if first:
         request.run.require_free(resume=request.resume is not None, overwrite=request.overwrite)
@@ -77,8 +70,8 @@ def run_training(arguments: Sequence[str], python: PythonObjects | None = None) 
     from xseg.training.run.warnings import quiet_lightning
 
     quiet_lightning()
-    trainer, trainer_config = with_objects(*parse_trainer(arguments), callbacks=given.callbacks, loggers=given.loggers)
-    if given.quiet:
+    trainer, trainer_config = with_objects(*parse_trainer(arguments), callbacks=callbacks, loggers=loggers)
+    if quiet:
         trainer["enable_progress_bar"] = False
     elif speaks and in_notebook():
         from xseg.api.notebook import NotebookEpoch
@@ -87,7 +80,7 @@ def run_training(arguments: Sequence[str], python: PythonObjects | None = None) 
     kind: Any = ClassificationRun if request.task == "classification" else SegmentationRun
     run = kind(request, trainer, reader, on_epoch=_print_epoch if speaks else None, on_message=note)
     _describe(run, trainer_config, say, note)
-    _fit(run, in_python=python is not None)
+    _fit(run, again)
     if run.trainer.is_global_zero:
         (_report_classifier if request.task == "classification" else _report)(run, say)
     return request
@@ -98,7 +91,7 @@ def is_first_process() -> bool:
     return all(os.environ.get(name, "0") == "0" for name in ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID"))
 
 
-def _fit(training: TrainingRun[Any, Any, Any, Any], *, in_python: bool) -> None:
+def _fit(training: TrainingRun[Any, Any, Any, Any], again: str) -> None:
     from xseg.training.callbacks.stop_signals import TrainingStopped
 
     run = training.request.run
@@ -107,9 +100,7 @@ def _fit(training: TrainingRun[Any, Any, Any, Any], *, in_python: bool) -> None:
     except (KeyboardInterrupt, TrainingStopped) as stop:
         if training.trainer.is_global_zero and run.last_checkpoint.is_file():
             when = f"after step {stop.step}" if isinstance(stop, TrainingStopped) else "at once"
-            command = f"xseg train --config {run.config} --resume {run.last_checkpoint}"
-            again = "the same call and resume='auto'" if in_python else command
-            print(f"stopped {when}; resume with: {again}", file=sys.stderr)
+            _note(f"stopped {when}; resume with: {again.format(config=run.config, checkpoint=run.last_checkpoint)}")
         raise KeyboardInterrupt from stop
 
 

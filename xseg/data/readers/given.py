@@ -75,7 +75,7 @@ def given_reader(
         options = replace(options, classes=tuple(classes))
     plan = SplitPlan.of(layout.splits)
     files = all(isinstance(part, tuple) and len(part[0]) and _is_path(part[0][0]) for part in parts.values())
-    listing = GivenFiles({split: tuple(map(_record, *part)) for split, part in parts.items()} if files else {})
+    listing = GivenFiles({split: _records(*part) for split, part in parts.items()} if files else {})
     labels = classes if isinstance(classes, LabelMap) else known_classes(Path(), options, listing, plan.names[0])
     if files:
         return FileReader(labels, channels or 3, listing, decoder_of(labels, options), splits=plan)
@@ -100,5 +100,9 @@ def _is_path(value: Any) -> bool:
     return isinstance(value, str | os.PathLike)
 
 
-def _record(image: PathArgument, mask: PathArgument) -> Record:
-    return Record(Path(image).with_suffix("").as_posix().lstrip("/"), Path(image), Path(mask))
+def _records(images: Sequence[PathArgument], masks: Sequence[PathArgument]) -> tuple[Record, ...]:
+    """Return records with names relative to the common folder of the images."""
+    paths = [Path(image).absolute() for image in images]
+    folder = os.path.commonpath([path.parent for path in paths])
+    names = [path.relative_to(folder).with_suffix("").as_posix() for path in paths]
+    return tuple(Record(*each) for each in zip(names, paths, map(Path, masks), strict=True))
