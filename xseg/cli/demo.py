@@ -95,8 +95,7 @@ def _refuse_impossible(options: DemoOptions) -> None:
     """Build the chosen model once, so that nothing is written if it cannot be built."""
     from xseg.factory import create_model
 
-    chosen = {"encoder": options.encoder} if options.encoder else {}
-    create_model(options.architecture or "deeplabv3plus", **chosen)
+    create_model(options.architecture or "deeplabv3plus", encoder=options.encoder or "xception")
 
 
 def _write_scenes(folder: Path, count: int) -> None:

@@ -33,6 +33,7 @@ from xseg.types import PathArgument
 from xseg.version import __version__
 
 CERTAIN = 30.0  # logit of a label whose probability is not known: e^-30 is nothing beside 1
+_LABEL_FIELDS = ("ignore_index", "raw_ids", "ignored_raw_ids", "background")
 
 
 def export_model(
@@ -113,7 +114,7 @@ def _describe(bundle: Bundle[SegmentationModel], options: GraphOptions, decision
         "output_stride": config.output_stride,
         "class_names": bundle.labels.names,
         "palette": bundle.labels.colors,
-        "ignore_index": bundle.labels.ignore_index,
+        **{name: getattr(bundle.labels, name) for name in _LABEL_FIELDS},
         "channels": bundle.normalization.channels,
         "bands": [*bundle.normalization.bands],
         "maximum": bundle.normalization.maximum,
@@ -227,7 +228,8 @@ def read_export(source: PathArgument) -> Export:
     try:
         values = {name: json.loads(text) for name, text in form.metadata(path).items()}
         names, colors = tuple(values["class_names"]), tuple(tuple(color) for color in values["palette"])
-        labels = LabelMap(names, colors, values["ignore_index"])
+        more = {name: values[name] for name in _LABEL_FIELDS if name in values}  # an older file has only the first
+        labels = LabelMap.from_dict({"names": names, "colors": colors, **more})
         chosen = {name: values[name] for name in GraphOptions.__dataclass_fields__ if name != "threshold"}
         options = from_plain(GraphOptions, chosen, "options")
         decision = Decision(bool(values.get("overlapping")), tuple(values.get("thresholds", ())))
