@@ -263,6 +263,8 @@ def test_a_shell_cannot_resume_with_objects_that_it_does_not_have(tmp_path, caps
         ),
         ({"metrics": [nn.ReLU]}, ConfigError, "expected a subclass of xseg.metrics.metric.Metric"),
         ({"data": {"train": ([], [1])}}, DataError, r"data\['train'\] is a tuple of 0 and 1 items"),
+        ({"data": {"train": ([], []), "classes": ["a"]}}, DataError, "the first item of data raised IndexError"),
+        ({"data": {"train": [1], "classes": ["a"]}}, DataError, "the first item of data raised TypeError"),
         ({"data": {"train": arrays(2), "classes": ["a", "b"]}}, DataError, "has no split 'val'; expected one of train"),
         ({"data": {"train": arrays(2), "val": arrays(2)}}, DataError, "class names"),
         ({"resume": "auto", "overwrite": True}, ConfigError, "both resume and overwrite"),

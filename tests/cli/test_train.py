@@ -22,7 +22,7 @@ TINY = [
     "--trainer.accelerator", "cpu",
 ]  # fmt: skip
 RUN_FILES = {
-    "best", "last.ckpt", "previous.ckpt", "config.yaml", "metrics.csv", "metrics.json", "per_image.csv",
+    "best", "last.ckpt", "previous.ckpt", "config.yaml", "counts.json", "metrics.csv", "metrics.json", "per_image.csv",
     "environment.json", "report.html", "tensorboard", "pictures",
 }  # fmt: skip
 

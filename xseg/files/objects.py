@@ -9,9 +9,11 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
+import json
 import os
+import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from itertools import count
 from pathlib import Path
 from types import ModuleType
@@ -72,17 +74,10 @@ def refuse_lost_objects(values: Any, where: str) -> None:
     Raises:
         ConfigError: for the first that is missing.
     """
-    for text in _texts(values):
-        if is_held(text) and text not in _held:
-            raise _lost(text, where)
-
-
-def _texts(values: Any) -> Iterator[str]:
-    if isinstance(values, str):
-        yield values
-    elif isinstance(values, Mapping | list | tuple):
-        for inner in [*values, *(values.values() if isinstance(values, Mapping) else ())]:
-            yield from _texts(inner)
+    text = json.dumps(values, ensure_ascii=False, default=str)
+    for path in re.findall(f'"({_HELD}[^"]+)"', text):
+        if path not in _held:
+            raise _lost(path, where)
 
 
 def _lost(path: str, where: str) -> ConfigError:

@@ -12,7 +12,7 @@ import numpy as np
 
 from xseg.data.layout import LayoutOptions
 from xseg.data.pairs import FileReader
-from xseg.data.readers.dataset import DatasetReader, PairDataset
+from xseg.data.readers.dataset import DatasetReader, PairDataset, blaming
 from xseg.data.readers.folder import decoder_of, known_classes
 from xseg.data.sample import Record
 from xseg.data.splits import SplitPlan
@@ -83,7 +83,8 @@ def given_reader(
     for split, part in parts.items():
         pairs = list(zip(*part, strict=True)) if isinstance(part, tuple) else part
         sets[split] = BinaryPairs(pairs) if options.encoding == "binary" else pairs
-    image, mask = next(iter(sets.values()))[0]
+    with blaming("the first item of data"):
+        image, mask = next(iter(sets.values()))[0]
     if len(labels) == 2 and labels.ignore_index == 255 and {*np.unique(mask).tolist()} == {0, 255}:
         raise DataError(
             "data has masks of 0 and 255, and 255 means ignored",
