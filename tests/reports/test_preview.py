@@ -55,6 +55,12 @@ def test_a_contact_sheet_holds_every_picture_at_its_place():
         assert (sheet == 40 * index).all(axis=2).sum() >= 40 * 20
 
 
+def test_captions_on_a_sheet_have_any_letters():
+    picture = np.zeros((8, 60, 3), np.uint8)
+    sheets = [contact_sheet([(name, picture)], columns=1, width=60) for name in ("Straße", "Stra?e", "улица", "?????")]
+    assert len({sheet.tobytes() for sheet in sheets}) == 4
+
+
 def test_a_page_needs_nothing_else_and_escapes_names():
     labels = LabelMap(("<b>road</b>", "sky"))
     picture = np.zeros((8, 8, 3), np.uint8)

@@ -102,7 +102,8 @@ def _outlines(mask: NDArray[Any]) -> NDArray[np.bool_]:
 
 
 @lru_cache(maxsize=32)
-def _font(size: int) -> Font:
+def font(size: int) -> Font:
+    """Return the font of captions and legends, by its size in pixels."""
     # matplotlib contains DejaVu Sans, with Latin, Greek and Cyrillic letters. The path is found without importing
     # matplotlib, which is slow. The fallback, Pillow's own font, has Latin letters only.
     package = find_spec("matplotlib")
@@ -142,7 +143,7 @@ def add_legend(picture: Pixels, present: list[int], labels: LabelMap) -> Pixels:
         draw.rectangle((left, height + top, left + size - 1, height + top + size - 1), fill=color, outline=OUTLINE)
         # "lm": aligns the middle of the text with the middle of the swatch for all letters
         middle = (left + size + size // 2, height + top + size // 2)
-        draw.text(middle, text, fill=INK, font=_font(size), anchor="lm")
+        draw.text(middle, text, fill=INK, font=font(size), anchor="lm")
     return np.asarray(canvas)
 
 
@@ -152,8 +153,8 @@ def _lay_out(
     """Return text, colour, left and top of entries in equal columns, row by row, and the height of the strip."""
     gap, row_height = size // 2, size + size // 2
     room = width - 2 * gap
-    texts = [_shortened(labels.names[index], room - size - gap, size) for index in present]
-    widest = max(math.ceil(_font(size).getlength(text)) for text in texts) + size + 3 * gap
+    texts = [shortened(labels.names[index], room - size - gap, size) for index in present]
+    widest = max(math.ceil(font(size).getlength(text)) for text in texts) + size + 3 * gap
     columns = max(1, min(len(present), (room + 2 * gap) // widest))
     pitch = max(widest, room // columns) if columns > 1 else widest
     pitch = min(pitch, 2 * widest)  # few entries stay together on a wide picture
@@ -164,11 +165,10 @@ def _lay_out(
     return entries, math.ceil(len(present) / columns) * row_height + gap
 
 
-def _shortened(text: str, room: int, size: int) -> str:
-    """Return the text, shortened with an ellipsis if it is wider than `room` pixels."""
-    text = " ".join(text.split())
-    if _font(size).getlength(text) <= room:
-        return text
-    while text and _font(size).getlength(f"{text}…") > room:
-        text = text[:-1]
-    return f"{text}…"
+def shortened(text: str, room: int, size: int, *, keep_end: bool = False) -> str:
+    """Return the text, shortened at its end (or its start) with an ellipsis if it is wider than `room` pixels."""
+    text = shown = " ".join(text.split())
+    while text and font(size).getlength(shown) > room:
+        text = text[1:] if keep_end else text[:-1]
+        shown = f"…{text}" if keep_end else f"{text}…"
+    return shown

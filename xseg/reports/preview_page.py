@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from xseg.files.atomic import atomic_path, write_text
-from xseg.images.overlay import add_legend
+from xseg.images.overlay import INK, add_legend, font, shortened
 from xseg.labels.label_map import LabelMap
 from xseg.reports.pages import render_page
 
-_GAP, _CAPTION = 10, 20  # pixels
+_GAP, _CAPTION, _SIZE = 10, 20, 12  # pixels; the last one is the size of the font
 _COLUMNS = 4  # pictures in a row of a contact sheet
 
 
@@ -91,14 +91,14 @@ def contact_sheet(
         (columns * (width + _GAP) + _GAP, sum(heights) + len(rows) * (_GAP + _CAPTION) + _GAP),
         (255, 255, 255),
     )
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(12)
+    draw = ImageDraw.Draw(sheet)
     top = _GAP
     for number, row in enumerate(rows):
         for place, picture in enumerate(row):
             left = _GAP + place * (width + _GAP)
             sheet.paste(picture, (left, top))
-            text = _shortened(tiles[number * columns + place][0], width, font)
-            draw.text((left, top + heights[number] + 3), text, fill=(32, 33, 36), font=font)
+            text = shortened(tiles[number * columns + place][0], width, _SIZE, keep_end=True)  # paths differ there
+            draw.text((left, top + heights[number] + 3), text, fill=INK, font=font(_SIZE))
         top += heights[number] + _CAPTION + _GAP
     return np.asarray(sheet)
 
@@ -106,13 +106,3 @@ def contact_sheet(
 def _fitted(picture: NDArray[np.uint8], width: int) -> Image.Image:
     height = max(1, round(picture.shape[0] * width / picture.shape[1]))
     return Image.fromarray(picture).resize((width, height), Image.Resampling.LANCZOS)
-
-
-def _shortened(text: str, width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
-    """Return the end of a text, at most `width` pixels wide; paths usually differ at the end."""
-    text = text.encode("ascii", "replace").decode()
-    if font.getlength(text) <= width:
-        return text
-    while len(text) > 1 and font.getlength(f"...{text}") > width:
-        text = text[1:]
-    return f"...{text}"
