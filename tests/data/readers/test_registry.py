@@ -76,6 +76,23 @@ def test_one_file_may_hold_the_region_of_all_images_and_numbers_may_be_anything_
             assert (mask[:40] != 255).any()
 
 
+def test_regions_count_for_overlapping_classes_too(tmp_path, save):
+    root = tmp_path / "data"
+    options = DataOptions(**REPLICAS["folder/files"](root))
+    labels = replace(options.layout.labels, overlapping=True)
+    options = replace(options, layout=replace(options.layout, labels=labels))
+    hood = np.zeros((60, 84), np.uint8)
+    hood[:40] = 1
+    save(hood, root / "hood.png")
+    whole, reader = create_reader(options), create_reader(with_valid(options, "hood.png"))
+    for record, before in zip(reader.records("train"), whole.records("train"), strict=True):
+        mask = reader.read(record).mask
+        assert mask.shape == (60, 84, 3)
+        assert (mask[40:] == reader.labels.ignore_index).all()
+        assert np.array_equal(mask[:40], whole.read(before).mask[:40])
+    assert (check_split(reader, "train").class_pixels < check_split(whole, "train").class_pixels).any()
+
+
 def test_a_region_is_found_by_the_last_part_of_a_name_unless_two_images_share_it(tmp_path, save):
     root = tmp_path / "data"
     options = DataOptions(**REPLICAS["list"](root))
