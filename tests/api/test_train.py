@@ -153,6 +153,27 @@ def test_everything_of_ones_own_is_an_object(tmp_path):
     assert config["trainer"]["logger"] == ["python:CSVLogger"]
 
 
+def test_masks_with_a_band_per_class_train_overlapping_classes_with_ones_own_loss(tmp_path):
+    shapes = []
+
+    def loss(logits, mask, ignore_index):
+        shapes.append((logits.shape, mask.shape))
+        known = mask != ignore_index
+        return nn.functional.binary_cross_entropy_with_logits(logits[known], mask[known].float())
+
+    def bands(count, seed):
+        images, masks = arrays(count, seed=seed)
+        return images, [np.stack([mask, np.roll(mask, 9, 1), 255 * mask], axis=2) for mask in masks]
+
+    data = {"train": bands(4, 0), "val": bands(2, 1), "classes": ["a", "b", "c"], "crop": [33, 40], "batch_size": 2}
+    run = train(tmp_path / "run", data={**data, "workers": 0}, model=SMALL, task="multilabel", loss=loss)
+    assert shapes[0] == ((2, 3, 33, 40), (2, 3, 33, 40))
+    assert run.history[-1]["val/iou/a"] is not None
+    assert run.history[-1]["val/iou/c"] in (None, 0)
+    with pytest.raises(ConfigError, match="task=segmentation with overlapping classes; expected task multilabel"):
+        train(tmp_path / "other", data=data, model=SMALL)
+
+
 def test_a_single_loss_is_the_only_one(tmp_path):
     for name, loss in {"named": "dice", "own": half_dice}.items():
         options = train(tmp_path / name, data=halves(), model=SMALL, loss=loss).config["model"]["loss"]

@@ -291,6 +291,38 @@ def test_a_mistake_in_its_form_is_one_line(here, content, message):
     assert str(here / "own.py:value") in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("mask", "message"),
+    [
+        (np.zeros((8, 9), np.uint8), r"has shape \(8, 9\); expected \(height, width, 2\), one band per class"),
+        (np.zeros((2, 8, 9), np.uint8), r"has shape \(2, 8, 9\); expected \(height, width, 2\)"),
+        (np.full((8, 9, 2), 2, np.uint8), r"values \[2\]; expected \(height, width, 2\) of 0, 1 and 255 \(ignored\)"),
+        (np.zeros((8, 8, 2), np.uint8), "is 8x8 and its image 8x9"),
+        (np.zeros((8, 9, 2)), "float64 values; expected integers"),
+    ],
+)
+def test_a_mistake_in_a_mask_of_overlapping_classes_is_one_line(mask, message):
+    pairs = [(np.zeros((8, 9, 3), np.uint8), mask)]
+    reader = DatasetReader({"train": pairs}, LabelMap(("a", "b"), overlapping=True))
+    record = reader.records("train")[0]
+    for look in (reader.read, reader.inspect):
+        with pytest.raises(DataError, match=message):
+            look(record)
+
+    class Own:
+        labels = LabelMap(("a", "b"), overlapping=True)
+        channels = 3
+
+        def records(self, split):  # noqa: ARG002 - the interface of readers
+            return [record]
+
+        def read(self, record):
+            return Sample(record.name, *pairs[0])
+
+    with pytest.raises(DataError, match=message):
+        as_reader(Own(), channels=3).read(record)
+
+
 def test_records_are_sorted_and_their_names_are_unique():
     from pathlib import Path
 

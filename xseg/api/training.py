@@ -115,7 +115,7 @@ def _find_masks(request: TrainRequest[Any, Any], *, on_message: Callable[[str], 
         raise ConfigError(
             f"task={request.task} with {kind} classes",
             expected="task multilabel for overlapping classes, and no other",
-            remedy="masks of overlapping classes have layout.labels.encoding bands or files",
+            remedy="set data.layout.labels.overlapping, and its encoding for files: bands or files",
         )
     counts = {split: len(reader.records(split)) for split in ("train", "val")}
     train, val, classes = counts["train"], counts["val"], len(reader.labels)

@@ -57,7 +57,7 @@ def given_reader(
 
     Args:
         parts: data set of each split: a map-style data set of (image, mask), or a tuple of two sequences of images and
-            masks, as arrays or as paths.
+            masks, as arrays or as paths. Classes overlap if masks are arrays with a band per class.
         classes: class names, or label map of the mask numbers; empty for those in the layout.
         layout: splits and mask encoding.
         channels: number of image channels; None for that of the first array.
@@ -85,7 +85,9 @@ def given_reader(
         sets[split] = BinaryPairs(pairs) if options.encoding == "binary" else pairs
     with blaming("the first item of data"):
         image, mask = next(iter(sets.values()))[0]
-    if len(labels) == 2 and labels.ignore_index == 255 and {*np.unique(mask).tolist()} == {0, 255}:
+    if np.ndim(mask) == 3 and np.shape(mask)[2] == len(labels):
+        labels = replace(labels, overlapping=True)
+    elif len(labels) == 2 and labels.ignore_index == 255 and {*np.unique(mask).tolist()} == {0, 255}:
         raise DataError(
             "data has masks of 0 and 255, and 255 means ignored",
             expected="0 and 1",
