@@ -18,6 +18,7 @@ from xseg.errors import ConfigError
 from xseg.images.normalization import Normalization
 from xseg.images.reading import read_image
 from xseg.inference.options import InferenceOptions
+from xseg.inference.pipeline import Request
 from xseg.inference.prediction import read_mask
 from xseg.inference.predictor import Predictor
 from xseg.labels.decision import Decision
@@ -209,3 +210,24 @@ def test_a_mask_of_overlapping_classes_is_no_png(predictor, folder, tmp_path):
         ConfigError, match=r"m.png for a mask of overlapping classes; expected a name that ends in .tif"
     ):
         predictor(folder / "a.png").save(tmp_path / "m.png")
+
+
+def test_other_values_in_masks_are_refused_before_the_run(predictor, folder, tmp_path):
+    sources = expand_sources([str(folder / "a.png")])
+    with pytest.raises(ConfigError, match=r"mask_values=255 for overlapping classes; expected index"):
+        run(predictor, sources, tmp_path / "out", create_outputs({"mask_values": "255"}))
+    assert not list((tmp_path / "out" / "masks").glob("*"))
+
+
+def test_a_machine_of_a_cluster_writes_the_same_masks(predictor, folder, tmp_path, monkeypatch):
+    pytest.importorskip("ray")
+    from xseg.predict import ray as module
+
+    monkeypatch.setattr(module, "load", lambda *_, **__: predictor)
+    sources = expand_sources([str(folder / "a.png")])
+    run(predictor, sources, tmp_path / "here")
+    actor = module.Actor(["model"], predictor.options, str(tmp_path / "there"), ())
+    ((requests, found),) = module._windows(sources, [Request(0, sources[0].path)], 2)
+    (row,) = actor({"window": [(requests, found)]})["row"]
+    assert row.mask == "masks/a.tif"
+    assert (tmp_path / "there" / row.mask).read_bytes() == (tmp_path / "here" / row.mask).read_bytes()

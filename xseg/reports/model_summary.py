@@ -23,6 +23,10 @@ def summarize_model(predictor: Predictor) -> dict[str, str]:
     }
     summary = {name: value for name, value in summary.items() if value}
     summary["Parameters"] = f"{sum(parameter.numel() for parameter in model.parameters()) / 1e6:.2f} million"
+    limits = predictor.decision.thresholds
+    if limits:
+        names = predictor.labels.names if predictor.labels.overlapping else predictor.labels.names[1:]
+        summary["Thresholds"] = ", ".join(f"{name} {limit:.3g}" for name, limit in zip(names, limits, strict=True))
     sizes = ", ".join(f"{scale:g}" for scale in options.scales)
     more = (", mirror images" if options.flip else "") + (", quarter turns" if options.rotations else "")
     if options.scales != (1.0,) or more:
