@@ -58,10 +58,18 @@ def folder(tmp_path):
     return path
 
 
+class FirstTwo(BrightestChannel):
+    """Leaves out the last channel."""
+
+    def forward(self, images):
+        return super().forward(images)[:, :2]
+
+
 def run(labels, sources, out, values, **options):
     settings = InferenceOptions(device="cpu", batch_size=2, tile=64, overlap=16)
     normalization = Normalization((0.5,) * 3, (0.5,) * 3)
-    predictor = Predictor(BrightestChannel(), labels=labels, normalization=normalization, options=settings)
+    model = FirstTwo() if len(labels) == 2 else BrightestChannel()
+    predictor = Predictor(model, labels=labels, normalization=normalization, options=settings)
     outputs = create_outputs({**EVERYTHING, "mask_values": values, **options})
     described = describe_run("", settings, outputs, device="cpu", backend="torch", precision="float32")
     places = expand_sources([str(path) for path in sorted(sources.iterdir())])
@@ -95,8 +103,21 @@ def test_only_the_masks_change(folder, tmp_path, values):
             assert [dataset.colormap(1)[raw][:3] for raw in RAW.raw_ids] == list(RAW.colors)
 
 
-def test_two_classes_are_0_and_255_with_0_for_the_background(folder, tmp_path):
-    (folder / "map.tif").unlink()
+def test_two_classes_of_a_raster_are_0_and_255_with_127_for_no_data(folder, tmp_path):
+    for values in ("index", "255"):
+        run(TWO, folder, tmp_path / values, values)
+    with (
+        rasterio.open(tmp_path / "index" / "masks" / "map.tif") as index,
+        rasterio.open(tmp_path / "255" / "masks" / "map.tif") as dataset,
+    ):
+        assert (dataset.nodata, dataset.colormap(1)[255][:3]) == (127, TWO.colors[1])
+        np.testing.assert_array_equal(dataset.read(1), np.array([0, 255, 127])[np.minimum(index.read(1), 2)])
+        assert set(np.unique(dataset.read(1))) == {0, 127, 255}
+    polygons = [tmp_path / values / "polygons" / "map.geojson" for values in ("index", "255")]
+    assert polygons[0].read_bytes() == polygons[1].read_bytes()
+
+
+def test_two_classes_are_0_and_255_with_0_for_the_background(tmp_path):
     image, classes = picture()
     mask = (classes == 1).astype(np.uint8)
     for labels, foreground in ((TWO, 1), (LabelMap(("vessel", "rest")), 1), (replace(TWO, background="vessel"), 0)):
