@@ -94,7 +94,10 @@ def test_the_run_knows_its_epochs_and_its_best_one(tmp_path):
     scores = [row["val/miou"] for row in run.history]
     assert run.best.score == max(scores)
     assert run.best.epoch == 1 + scores.index(max(scores))
-    assert xseg.Run(tmp_path / "run").best == run.best
+    assert xseg.Run(str(tmp_path / "run")).best == run.best
+    with pytest.raises(ConfigError, match="has no config.yaml; expected a run directory"):
+        xseg.Run(tmp_path)
+    assert str(tmp_path / "run") in repr(run)
     evaluation = run.evaluate("test", quiet=True)
     assert len(evaluation.images) == 2
     written = json.loads((run.path / "evaluation" / "test" / "metrics.json").read_text())

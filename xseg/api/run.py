@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +34,6 @@ class BestEpoch:
     path: Path
 
 
-@dataclass(frozen=True)
 class Run:
     """A training, finished or not, in its run directory.
 
@@ -47,18 +46,14 @@ class Run:
         ConfigError: if the folder is not a run.
     """
 
-    path: Path
-    architecture: str | None = None
-    objects: Any = field(default=None, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "path", Path(self.path).absolute())
+    def __init__(self, path: PathArgument, *, architecture: str | None = None, objects: Any = None) -> None:
+        self.path, self.architecture, self._objects = Path(path).absolute(), architecture, objects
+        self._files = RunDirectory(self.path)
         if not self._files.config.is_file():
             raise ConfigError(f"{self.path} has no {self._files.config.name}", expected="a run directory")
 
-    @property
-    def _files(self) -> RunDirectory:
-        return RunDirectory(self.path)
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r})"
 
     @property
     def config(self) -> dict[str, Any]:

@@ -104,7 +104,8 @@ def train(
     again = "the same call and resume='auto'"
     request = run_training(arguments, callbacks=callbacks, loggers=others, quiet=quiet, again=again)
     architecture = getattr(request.model, "architecture", "")
-    return Run(request.run.path, architecture if is_class_path(architecture) else None, objects=values)
+    own_path = architecture if is_class_path(architecture) else None
+    return Run(request.run.path, architecture=own_path, objects=values)
 
 
 def _model_values(model: Any, encoder: Any, loss: Any, optimizer: Any) -> dict[str, Any]:
