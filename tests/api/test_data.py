@@ -170,3 +170,29 @@ def test_functions_take_every_option_of_their_verb():
     assert {field.name for field in fields(InferenceOptions)} <= inspect.signature(xseg.evaluate).parameters.keys()
     assert {field.name for field in fields(InferenceOptions)} <= inspect.signature(xseg.load).parameters.keys()
     assert {field.name for field in fields(GraphOptions)} <= inspect.signature(xseg.export).parameters.keys()
+
+
+def test_overlapping_classes_train_from_arrays(tmp_path):
+    def part(count):
+        images = pairs(count)[0]
+        return images, [(image[..., :2] > 127).astype(np.uint8) for image in images]
+
+    run = xseg.train(
+        task="multilabel",
+        data={
+            "train": part(4),
+            "val": part(2),
+            "classes": ["a", "b"],
+            "crop": [10, 12],
+            "batch_size": 2,
+            "workers": 0,
+            "layout": {"labels": {"overlapping": True}},
+        },
+        model={"encoder": "xception", "width": 0.125, "decoder_channels": 8, "depth": 3, "output_stride": 8},
+        loss=lambda logits, mask: (logits.sigmoid() - (mask == 1).float()).square().mean(),
+        output_dir=tmp_path / "run",
+        max_epochs=1,
+        trainer={"accelerator": "cpu"},
+        quiet=True,
+    )
+    assert run.predictor()(pairs(1)[0][0]).mask.shape == (10, 12, 2)

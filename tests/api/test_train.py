@@ -95,7 +95,7 @@ def test_the_run_knows_its_epochs_and_its_best_one(tmp_path):
     assert run.best.score == max(scores)
     assert run.best.epoch == 1 + scores.index(max(scores))
     assert xseg.Run(str(tmp_path / "run")).best == run.best
-    with pytest.raises(ConfigError, match="has no config.yaml; expected a run directory"):
+    with pytest.raises(ConfigError, match=r"has no config\.yaml; expected a run directory"):
         xseg.Run(tmp_path)
     assert str(tmp_path / "run") in repr(run)
     evaluation = run.evaluate("test", quiet=True)
