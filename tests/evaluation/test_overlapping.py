@@ -135,10 +135,12 @@ def test_the_files_and_the_report_name_every_class(reader, tmp_path):
 
 def test_exclusive_and_overlapping_classes_do_not_fit(reader):
     exclusive = predictor(replace(LABELS, overlapping=False))
-    with pytest.raises(ConfigError, match="the classes of the data set may overlap, those of the model not"):
+    with pytest.raises(ConfigError, match="a data set of overlapping classes; expected exclusive ones"):
         evaluate(exclusive, reader, "val")
     reader.labels = exclusive.labels
-    with pytest.raises(ConfigError, match=r"the classes of the model may overlap, those of the data set not; expected"):
+    with pytest.raises(
+        ConfigError, match=r"a data set of exclusive classes; expected overlapping ones, as the model has"
+    ):
         evaluate(predictor(), reader, "val")
 
 

@@ -165,14 +165,9 @@ def _check_fit(predictor: Predictor, reader: Reader) -> None:
             expected="the same names in the same order",
         )
     if predictor.labels.overlapping != reader.labels.overlapping:
-        exclusive, overlap = "the data set", "the model"
-        if reader.labels.overlapping:
-            exclusive, overlap = overlap, exclusive
-        raise ConfigError(
-            f"the classes of {overlap} may overlap, those of {exclusive} not",
-            expected="both or neither",
-            remedy="see data.layout.labels.overlapping",
-        )
+        kind, wanted = ("overlapping" if one.labels.overlapping else "exclusive" for one in (reader, predictor))
+        remedy = "see data.layout.labels.overlapping"
+        raise ConfigError(f"a data set of {kind} classes", expected=f"{wanted} ones, as the model has", remedy=remedy)
     if predictor.normalization.channels != reader.channels:
         raise ShapeError(
             f"the data set's images have {reader.channels} channels",

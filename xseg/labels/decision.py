@@ -70,13 +70,10 @@ class Decision:
         return replace(self, thresholds=found)
 
     def probabilities(self, logits: Floats) -> Floats:
-        """Convert logits (classes, ...) to probabilities, in place."""
-        if self.overlapping:  # 1 / (1 + e^-z), which for very negative z is 1 / inf
-            np.negative(logits, out=logits)
-            with np.errstate(over="ignore"):
-                np.exp(logits, out=logits)
-            logits += 1
-            return np.reciprocal(logits, out=logits)
+        """Return the probabilities of logits (classes, ...), which are overwritten."""
+        if self.overlapping:
+            with np.errstate(over="ignore"):  # for very negative logits, 1 / inf
+                return np.reciprocal(np.exp(-logits) + np.float32(1))
         logits -= logits.max(axis=0)
         np.exp(logits, out=logits)
         logits /= logits.sum(axis=0)
@@ -102,15 +99,12 @@ class Decision:
         limits = self.limits(len(probabilities))
         if not self.overlapping:
             return np.asarray(probabilities[1] >= limits[0], np.uint8)
-        reached = probabilities >= limits[:, None, None]
-        labels: Labels = np.ascontiguousarray(np.moveaxis(reached, 0, -1)).astype(np.uint8)
-        return labels
+        return np.ascontiguousarray(np.moveaxis(probabilities >= limits[:, None, None], 0, -1), np.uint8)
 
     def empty(self, classes: int, height: int, width: int) -> Labels:
         """Return an array for the labels of an image."""
-        if self.overlapping:
-            return np.empty((height, width, classes), np.uint8)
-        return np.empty((height, width), label_type(classes))
+        size = (height, width)
+        return np.empty((*size, classes), np.uint8) if self.overlapping else np.empty(size, label_type(classes))
 
 
 PLAIN = Decision()

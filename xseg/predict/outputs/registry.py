@@ -124,11 +124,8 @@ def check_outputs(outputs: Sequence[Output], sources: Sequence[Source], *, overl
                 remedy=f"leave out {refused.place}, or predict it without {name}",
             )
         if overlapping and not output.overlapping:
-            raise ConfigError(
-                f"{name} cannot be written for overlapping classes",
-                expected=", ".join(known for known, kind in OUTPUTS.items() if kind.overlapping),
-                remedy=f"leave out {name}",
-            )
+            able = ", ".join(known for known, kind in OUTPUTS.items() if kind.overlapping)
+            raise ConfigError(f"{name} cannot be written for overlapping classes", expected=able)
         output.check(sources)
 
 
