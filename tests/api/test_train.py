@@ -12,6 +12,7 @@ import torch
 import yaml
 from lightning.pytorch import Callback
 from lightning.pytorch.loggers import CSVLogger
+from PIL import Image
 from torch import nn
 
 import xseg
@@ -105,7 +106,21 @@ def test_the_run_knows_its_epochs_and_its_best_one(tmp_path):
     assert run.predictor().labels.names == evaluation.labels.names
     page = run._repr_html_()
     assert page.count("<tr>") == 3
-    assert f"best epoch {run.best.epoch}" in page
+    assert f"epochs 2, best {run.best.epoch}" in page
+
+
+def test_a_classifier_trains_too(tmp_path):
+    for split in ("train", "val"):
+        for name, value in {"dark": 40, "bright": 200}.items():
+            (tmp_path / "data" / split / name).mkdir(parents=True)
+            for index in range(2):
+                image = np.full((40, 40, 3), value + index, np.uint8)
+                Image.fromarray(image).save(tmp_path / "data" / split / name / f"{index}.png")
+    data = {"root": str(tmp_path / "data"), "size": 33, "batch_size": 2, "workers": 0}
+    run = train(tmp_path / "run", task="classification", data=data, model={"encoder": "xception", "width": 0.125})
+    assert run.best.score == run.history[0]["val/accuracy"]
+    with pytest.raises(ConfigError, match="is the run of a classifier; expected segmentation"):
+        run.evaluate()
 
 
 def half_dice(logits, mask):

@@ -97,11 +97,15 @@ class Run:
         """Evaluate the best epoch on a split, by default with the training's metrics; see also `xseg.evaluate`."""
         from xseg.api.evaluation import evaluate
 
+        config = self.config
+        if config["task"] == "classification":
+            remedy = f"its scores are in history and {self._files.report.name}"
+            raise ConfigError(f"{self.path} is the run of a classifier", expected="segmentation", remedy=remedy)
         return evaluate(
             self.path,
             data=data,
             split=split,
-            metrics=self.config["run"]["metrics"] if metrics is None else metrics,
+            metrics=config["run"]["metrics"] if metrics is None else metrics,
             output_dir=output_dir,
             overwrite=overwrite,
             quiet=quiet,
@@ -118,7 +122,7 @@ class Run:
         """Return the table of the epochs."""
         rows = self.history
         names = [name for name in SHOWN if any(row.get(name) is not None for row in rows)]
-        found = f", best epoch {self.best.epoch}" if (self._files.best / "config.json").is_file() else ""
+        found = f", best {self.best.epoch}" if (self._files.best / "config.json").is_file() else ""
         return html_table(
             f"{self.path}: {len(rows)} epochs{found}", names, [[row[name] for name in names] for row in rows]
         )
