@@ -28,31 +28,22 @@ def overlapping_scene(seed: int, height: int, width: int) -> tuple[Array, Array]
     image = np.full((height, width, 3), rng.uniform(90, 170), np.float32)
     bands = np.zeros((len(LABELS), height, width), np.uint8)
     most = 0 if rng.random() < _EMPTY else 2
-    for band, draw, color in zip(bands, (_disc, _square, _stripe), LABELS.colors, strict=True):
+    for index, (band, color) in enumerate(zip(bands, LABELS.colors, strict=True)):
         for _ in range(int(rng.integers(0, most + 1))):
-            draw(band, rng)
+            _draw(band, index, rng)
         image += _OPACITY * band[..., None] * (np.array(color, np.float32) - image)
     image += rng.normal(0, 8, image.shape)
     return image.clip(0, 255).astype(np.uint8), np.ascontiguousarray(np.moveaxis(bands, 0, 2))
 
 
-def _place(band: Array, rng: np.random.Generator) -> tuple[int, int, int]:
-    """Return column and row of a centre, not at the edge, and a radius."""
+def _draw(band: Array, index: int, rng: np.random.Generator) -> None:
+    """Draw a disc, square or stripe, by the index of the class, whose centre or ends are not at the edge."""
     height, width = band.shape
-    x, y = rng.uniform(0.2, 0.8, 2) * (width, height)
-    return int(x), int(y), int(rng.uniform(0.15, 0.35) * min(height, width))
-
-
-def _disc(band: Array, rng: np.random.Generator) -> None:
-    x, y, radius = _place(band, rng)
-    cv2.circle(band, (x, y), radius, 1, -1)
-
-
-def _square(band: Array, rng: np.random.Generator) -> None:
-    x, y, radius = _place(band, rng)
-    cv2.rectangle(band, (x - radius, y - radius), (x + radius, y + radius), 1, -1)
-
-
-def _stripe(band: Array, rng: np.random.Generator) -> None:
-    (x, y, radius), (x_end, y_end, _) = _place(band, rng), _place(band, rng)
-    cv2.line(band, (x, y), (x_end, y_end), 1, radius)
+    x, y, x_end, y_end = (rng.uniform(0.2, 0.8, 4) * (width, height, width, height)).astype(int).tolist()
+    radius = int(rng.uniform(0.15, 0.35) * min(height, width))
+    if index == 0:
+        cv2.circle(band, (x, y), radius, 1, -1)
+    elif index == 1:
+        cv2.rectangle(band, (x - radius, y - radius), (x + radius, y + radius), 1, -1)
+    else:
+        cv2.line(band, (x, y), (x_end, y_end), 1, radius)
