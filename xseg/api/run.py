@@ -124,5 +124,5 @@ class Run:
         names = [name for name in SHOWN if any(row.get(name) is not None for row in rows)]
         found = f", best {self.best.epoch}" if (self._files.best / "config.json").is_file() else ""
         return html_table(
-            f"{self.path}: {len(rows)} epochs{found}", names, [[row[name] for name in names] for row in rows]
+            f"{self.path}: epochs {len(rows)}{found}", names, [[row[name] for name in names] for row in rows]
         )
