@@ -32,9 +32,13 @@ class ConfigError(XsegError, ValueError):
 def unknown_name(what: str, name: str, known: Iterable[str]) -> ConfigError:
     """Return the error for a name that is not one of the known ones, with the nearest of these."""
     names = list(known)
-    near = difflib.get_close_matches(name, names, n=1)
-    remedy = f"did you mean {near[0]}?" if near else ""
-    return ConfigError(f"{what} {name!r}", expected=f"one of {', '.join(names)}", remedy=remedy)
+    return ConfigError(f"{what} {name!r}", expected=f"one of {', '.join(names)}", remedy=did_you_mean(name, names))
+
+
+def did_you_mean(name: str, known: Iterable[str], otherwise: str = "") -> str:
+    """Return the remedy for an unknown name: the most similar known one, or another text if none is similar."""
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f"did you mean {near[0]}?" if near else otherwise
 
 
 class ShapeError(XsegError, ValueError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import types
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
@@ -12,7 +11,7 @@ from docstring_parser import parse as parse_docstring
 from jsonargparse import ArgumentParser, Namespace
 
 from xseg.api.parsing import parse
-from xseg.errors import ConfigError
+from xseg.errors import ConfigError, did_you_mean
 
 Options = TypeVar("Options")
 
@@ -61,8 +60,7 @@ def parse_arguments(parser: ArgumentParser, arguments: Sequence[str]) -> Namespa
     for argument in arguments:
         name = argument.partition("=")[0]
         if name.startswith("--") and name != "--" and name not in known and name.rpartition(".")[0] not in free:
-            near = difflib.get_close_matches(name, known, n=1)
-            remedy = f"did you mean {near[0]}?" if near else f"{parser.prog} --help lists the options"
+            remedy = did_you_mean(name, known, f"{parser.prog} --help lists the options")
             raise ConfigError(f"unknown option {name}", remedy=remedy)
     return parse(parser, arguments, remedy=f"{parser.prog} --help lists the options")
 

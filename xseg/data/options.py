@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, get_args
 
 from xseg.data.layout import READER_NAMES, LayoutOptions, ReaderName
-from xseg.errors import ConfigError
+from xseg.errors import ConfigError, did_you_mean
 from xseg.files.objects import is_class_path
 from xseg.types import Channels
 
@@ -128,11 +127,10 @@ class DataOptions:
     def _validate_reader(self) -> None:
         own = is_class_path(self.reader)
         if self.reader not in READER_NAMES and not own:
-            near = difflib.get_close_matches(self.reader, READER_NAMES, n=1)
             raise ConfigError(
                 f"reader={self.reader!r}",
                 expected=f"one of {', '.join(READER_NAMES)}, or the class path of your own",
-                remedy=f"did you mean {near[0]}?" if near else "",
+                remedy=did_you_mean(self.reader, READER_NAMES),
             )
         if self.layout.options and not own:
             raise ConfigError(

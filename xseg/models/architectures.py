@@ -20,11 +20,10 @@ A bundle stores the name of the class or object but never imports it: it must be
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from xseg.errors import ConfigError
+from xseg.errors import ConfigError, did_you_mean
 from xseg.files.objects import is_class_path, load_object, object_path
 from xseg.types import OutputStride
 
@@ -106,11 +105,10 @@ def find_architecture(name: str) -> Architecture:
     if is_class_path(name):
         return OWN_DECODER
     if name not in ARCHITECTURES:
-        near = difflib.get_close_matches(name, ARCHITECTURES, n=1)
         raise ConfigError(
             f"architecture={name!r}",
             expected=f"one of {', '.join(ARCHITECTURES)}, or a class path",
-            remedy=f"did you mean {near[0]}?" if near else "",
+            remedy=did_you_mean(name, ARCHITECTURES),
         )
     return ARCHITECTURES[name]
 

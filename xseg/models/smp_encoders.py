@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import difflib
 import math
 import re
 from collections.abc import Sequence
@@ -18,7 +17,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from xseg.encoders.variants import list_encoders
-from xseg.errors import ConfigError
+from xseg.errors import ConfigError, did_you_mean
 from xseg.files.objects import is_held, load_object
 from xseg.nn.initialization import off_the_meta_device
 from xseg.types import OUTPUT_STRIDES, OutputStride
@@ -144,11 +143,10 @@ def _refusal(config: ModelConfig, error: Exception) -> ConfigError:
     """Return the error for an encoder that cannot be built, with the alternatives."""
     known = config.encoder in smp_registry or config.encoder.startswith((TIMM, "timm-"))
     if not is_held(config.encoder) and not (known and NAME.fullmatch(config.encoder)):
-        near = difflib.get_close_matches(config.encoder, [*list_encoders(), *smp_registry], n=1)
         return ConfigError(
             f"encoder {config.encoder!r}",
             expected=f"one of {', '.join(list_encoders())}, or an encoder of SMP, such as resnet34 or tu-convnext_tiny",
-            remedy=f"did you mean {near[0]}?" if near else "",
+            remedy=did_you_mean(config.encoder, [*list_encoders(), *smp_registry]),
         )
     able = [stride for stride in OUTPUT_STRIDES if stride != config.output_stride and _can_have(config, stride)]
     if able:

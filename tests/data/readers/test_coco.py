@@ -165,5 +165,5 @@ def test_a_segment_whose_number_is_no_colour_is_refused(number, tmp_path):
 
 
 def test_an_unknown_variant_is_told(coco):
-    with pytest.raises(ConfigError, match=r"variant='panoptik' of reader 'coco'; expected one of instances, panoptic"):
+    with pytest.raises(ConfigError, match=r"reader 'coco': layout\.variant 'panoptik'; expected one of instances"):
         create_reader(DataOptions(**{**coco.options, "layout": LayoutOptions(variant="panoptik")}))

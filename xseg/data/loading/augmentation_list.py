@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,7 +11,7 @@ import numpy as np
 
 from xseg.data.loading.own_transform import own_transform
 from xseg.data.loading.transforms import known_arguments_only
-from xseg.errors import ConfigError
+from xseg.errors import ConfigError, did_you_mean
 from xseg.files.objects import is_class_path, load_object
 
 _CHOICES = ("OneOf", "SomeOf", "Sequential", "RandomOrder")  # contain other transforms
@@ -89,8 +88,7 @@ def _kind(name: str) -> Any:
     if name in _REFUSED:
         raise ConfigError(f"transforms: {name} cannot be listed: {_REFUSED[name]}")
     if name not in kinds:
-        near = difflib.get_close_matches(name, kinds, n=1)
-        remedy = f"did you mean {near[0]}?" if near else "its documentation lists them"
+        remedy = did_you_mean(name, kinds, "its documentation lists them")
         raise ConfigError(f"transforms: {name!r} is not a transform of albumentations", remedy=remedy)
     return kinds[name]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -16,7 +15,7 @@ from xseg.data.options import DataOptions
 from xseg.data.readers.dataset import DatasetReader, blaming, checked_image, checked_mask
 from xseg.data.sample import InspectableReader, Inspection, Reader, Record, Sample
 from xseg.data.splits import SplitPlan
-from xseg.errors import ConfigError, DataError
+from xseg.errors import ConfigError, DataError, did_you_mean
 from xseg.files.objects import absolute_class_path, is_held, load_object
 from xseg.labels.label_map import LabelMap
 from xseg.types import Split
@@ -173,12 +172,11 @@ def _arguments(made: Callable[..., Any], options: DataOptions, name: str, *, pos
     anything = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters)
     unknown = [option for option in given if option not in known and not anything]
     if unknown:
-        near = difflib.get_close_matches(unknown[0], known, n=1)
         own = [option for option in known if option not in ("root", "channels")]
         raise ConfigError(
             f"layout.options: {name} has no option {unknown[0]!r}",
             expected=f"one of {', '.join(own)}" if own else "none",
-            remedy=f"did you mean {near[0]}?" if near else "",
+            remedy=did_you_mean(unknown[0], known),
         )
     shared = {"root": options.root, "channels": options.channel_count}
     arguments = {option: value for option, value in shared.items() if option in known and value} | dict(given)

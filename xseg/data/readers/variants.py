@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 from xseg.data.options import DataOptions
-from xseg.errors import ConfigError
+from xseg.errors import unknown_name
 
 Variant = TypeVar("Variant")
 
@@ -19,9 +19,5 @@ def variant_of(options: DataOptions, variants: Mapping[str, Variant]) -> Variant
     """
     name = options.layout.variant or next(iter(variants))
     if name not in variants:
-        raise ConfigError(
-            f"variant={name!r} of reader {options.reader!r}",
-            expected=f"one of {', '.join(variants)}",
-            remedy="set layout.variant",
-        )
+        raise unknown_name(f"reader {options.reader!r}: layout.variant", name, variants)
     return variants[name]

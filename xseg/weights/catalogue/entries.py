@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 
-from xseg.errors import WeightsError
+from xseg.errors import WeightsError, did_you_mean
 
 DEEPLAB = "http://download.tensorflow.org/models/"
 KERAS = "https://storage.googleapis.com/tensorflow/keras-applications/xception/"
@@ -256,10 +255,9 @@ def names_for(encoder: str | None) -> list[str]:
 def unknown(name: str, encoder: str | None, kinds: str) -> WeightsError:
     """Return the error for a name that is neither a path nor in the catalogue, with the nearest name."""
     names = names_for(encoder)
-    near = difflib.get_close_matches(name, names, n=1)
     listed = ", ".join(names) if encoder else "a name from the catalogue, such as xception65/imagenet"
     return WeightsError(
         f"weights {name!r} do not exist" + (f" for {encoder}" if encoder else ""),
         expected=f"{listed}, or the path of {kinds}",
-        remedy=f"did you mean {near[0]}?" if near else "",
+        remedy=did_you_mean(name, names),
     )
