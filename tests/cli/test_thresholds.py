@@ -14,7 +14,9 @@ import xseg
 from xseg.api.evaluation import evaluate
 from xseg.bundles.bundle import Bundle, save_bundle
 from xseg.cli import main
+from xseg.data.generated import overlapping
 from xseg.images.normalization import Normalization
+from xseg.inference.prediction import read_mask
 from xseg.labels.label_map import LabelMap
 from xseg.models.build import build_model
 from xseg.models.config import ModelConfig
@@ -110,3 +112,43 @@ def test_thresholds_of_three_exclusive_classes_are_refused_before_anything_is_wr
     assert main(["export", str(folder), "--output", str(tmp_path / "m.torchscript"), "--threshold", "0.4"]) == 2
     assert not (tmp_path / "out").exists()
     assert not list(tmp_path.glob("m.*"))
+
+
+def test_overlapping_classes_by_every_backend_and_as_an_export(settled, data, tmp_path, capsys):
+    torch.manual_seed(1)
+    network = build_model(ModelConfig(encoder="xception", classes=3, width=0.125, depth=3, decoder_channels=16))
+    torch.nn.init.normal_(network.segmentation_head.weight, std=0.3)
+    settled(network, torch.from_numpy(np.stack(IMAGES)).permute(0, 3, 1, 2) / 127.5 - 1)
+    model = Bundle(network, overlapping.LABELS, Normalization(), task="multilabel", thresholds=(0.3, 0.5, 0.7))
+    folder, file = save_bundle(model, tmp_path / "model"), tmp_path / "m.torchscript"
+    limits = np.array(model.thresholds)
+    values = [np.moveaxis(xseg.load(folder)(image).probabilities, 0, -1) for image in IMAGES]
+    assert {(tuple(each)) for each in (values[0] >= limits).reshape(-1, 3).tolist()} > {(True, True, False)}
+    assert main(["export", str(folder), "--format", "torchscript", "--output", str(file)]) == 0
+    for backend in ("torch", "openvino", "onnxruntime", "export"):
+        source, options = (file, []) if backend == "export" else (folder, ["--backend", backend])
+        line = ["predict", str(source), str(data / "val" / "images"), "--output_dir", str(tmp_path / backend)]
+        assert main([*line, "--precision", "float32", *options]) == 0
+        for index, probabilities in enumerate(values):
+            clear = np.abs(probabilities - limits) > 1e-3
+            mask = read_mask(tmp_path / backend / "masks" / f"{index}.tif")
+            np.testing.assert_array_equal(mask[clear], (probabilities >= limits)[clear])
+    scenes = [
+        "--data.reader",
+        "scenes",
+        "--data.layout.variant",
+        "overlapping",
+        "--data.layout.scenes.counts",
+        "[1,2,1]",
+    ]
+    found = []
+    for source in (folder, file):
+        out = tmp_path / f"scores-{source.name}"
+        capsys.readouterr()
+        assert main(["evaluate", str(source), *scenes, "--output_dir", str(out)]) == 0
+        shown = capsys.readouterr().out
+        assert all(word in shown for word in ("disc", "square", "stripe", "TP", "FN", "mIoU"))
+        assert "Thresholds" in (out / "report.html").read_text()
+        found.append(json.loads((out / "metrics.json").read_text()))
+    assert found[0]["classes"]["disc"].keys() >= {"iou", "f1", "precision", "recall", "tp", "fp", "fn", "tn"}
+    assert found[1]["miou"] == pytest.approx(found[0]["miou"], abs=2e-3)
