@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from PIL import Image
 
@@ -15,11 +15,12 @@ from xseg.data.options import DataOptions
 from xseg.data.patterns import FolderListing
 from xseg.data.sample import Array, Inspection, Record, Sample
 from xseg.data.splits import OWN_NAMES, Listing, SplitPlan
-from xseg.errors import DataError
+from xseg.errors import DataError, unknown_name
 from xseg.images.reading import image_size, read_image
 from xseg.labels.label_map import LabelMap
 from xseg.types import PathArgument, Split
 
+Variant = TypeVar("Variant")
 MaskDecoder: TypeAlias = Callable[[Record], Array]
 """Function from a record to the numbers of its label, (H, W) uint8 or uint16, before conversion to train ids.
 
@@ -119,6 +120,18 @@ def folder_reader(
     """
     listing = FolderListing(root_folder(options.root), images, masks, optional=optional)
     return FileReader(labels, options.channel_count, listing, splits=SplitPlan.of(options.layout.splits, names))
+
+
+def variant_of(options: DataOptions, variants: Mapping[str, Variant]) -> Variant:
+    """Return the variant in the options, or else the first one.
+
+    Raises:
+        ConfigError: if the variant is unknown.
+    """
+    name = options.layout.variant or next(iter(variants))
+    if name not in variants:
+        raise unknown_name(f"reader {options.reader!r}: layout.variant", name, variants)
+    return variants[name]
 
 
 def root_folder(root: str) -> Path:

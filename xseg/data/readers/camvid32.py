@@ -7,9 +7,8 @@ from functools import partial
 
 from xseg.data.masks.colors import ColorMasks
 from xseg.data.options import DataOptions
-from xseg.data.pairs import FileReader, root_folder
+from xseg.data.pairs import FileReader, root_folder, variant_of
 from xseg.data.patterns import FolderListing
-from xseg.data.readers.variants import variant_of
 from xseg.data.sample import Record
 from xseg.data.splits import Listing, SplitPlan
 from xseg.errors import DataError

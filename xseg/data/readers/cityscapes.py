@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from xseg.data.options import DataOptions
-from xseg.data.pairs import FileReader, folder_reader
-from xseg.data.readers.variants import variant_of
+from xseg.data.pairs import FileReader, folder_reader, variant_of
 from xseg.labels.known import CITYSCAPES
 
 _TRAIN_IDS = replace(CITYSCAPES, raw_ids=tuple(range(len(CITYSCAPES))), ignored_raw_ids=())

@@ -8,9 +8,8 @@ from pathlib import Path
 from xseg.data.masks.coco import CocoListing, InstanceShapes, PanopticMasks
 from xseg.data.masks.coco_json import categories_of
 from xseg.data.options import DataOptions
-from xseg.data.pairs import FileReader, folder_reader, root_folder
+from xseg.data.pairs import FileReader, folder_reader, root_folder, variant_of
 from xseg.data.patterns import SPLIT
-from xseg.data.readers.variants import variant_of
 from xseg.data.splits import SplitPlan
 from xseg.labels.known import COCO_STUFF, COCO_STUFF_ONLY
 from xseg.labels.label_map import LabelMap

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from xseg.data.options import DataOptions
-from xseg.data.pairs import FileReader, folder_reader
-from xseg.data.readers.variants import variant_of
+from xseg.data.pairs import FileReader, folder_reader, variant_of
 from xseg.labels.known import LOVEDA
 
 VARIANTS = {"all": "*", "rural": "Rural", "urban": "Urban"}

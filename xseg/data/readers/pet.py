@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from xseg.data.lists import NamedFiles
 from xseg.data.options import DataOptions
-from xseg.data.pairs import FileReader, root_folder
-from xseg.data.readers.variants import variant_of
+from xseg.data.pairs import FileReader, root_folder, variant_of
 from xseg.data.splits import SplitPlan
 from xseg.labels.known import PET, PET_WITH_BORDER
 

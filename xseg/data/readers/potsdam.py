@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from xseg.data.options import DataOptions
-from xseg.data.pairs import FileReader
+from xseg.data.pairs import FileReader, variant_of
 from xseg.data.readers.isprs import create_isprs
-from xseg.data.readers.variants import variant_of
 
 TEST_TILES = frozenset(
     ("2_13", "2_14", "3_13", "3_14", "4_13", "4_14", "4_15", "5_13", "5_14", "5_15", "6_13", "6_14", "6_15", "7_13")

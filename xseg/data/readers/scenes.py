@@ -10,7 +10,7 @@ from xseg.data.generated import overlapping
 from xseg.data.generated.overlapping import overlapping_scene
 from xseg.data.generated.scenes import LABELS, scene, scene_key
 from xseg.data.options import DataOptions
-from xseg.data.readers.variants import variant_of
+from xseg.data.pairs import variant_of
 from xseg.data.sample import Inspection, Record, Sample
 from xseg.errors import ConfigError
 from xseg.labels.label_map import LabelMap

@@ -9,8 +9,7 @@ import numpy as np
 from xseg.data.lists import NamedFiles
 from xseg.data.masks.numbers import mask_of, read_index_mask
 from xseg.data.options import DataOptions
-from xseg.data.pairs import FileReader, MaskDecoder, root_folder
-from xseg.data.readers.variants import variant_of
+from xseg.data.pairs import FileReader, MaskDecoder, root_folder, variant_of
 from xseg.data.sample import Array, Record
 from xseg.data.splits import SplitPlan
 from xseg.errors import DataError
