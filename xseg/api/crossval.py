@@ -138,13 +138,16 @@ def _train_missing(folder: Path, options: CrossvalOptions, engine: EngineOptions
                 fold, place = waiting.pop(0), folder.absolute()
                 log = place / f"fold-{fold}.log"
                 log.touch()
-                shown = stack.enter_context(log.open(encoding="utf-8", errors="replace"))
+                shown = stack.enter_context(log.open("rb"))
                 shown.seek(0, os.SEEK_END)
                 running[fold] = (start(place / f".fold-{fold}.lock", _arguments(place, fold), log), shown)
             for fold, (poll, shown) in [*running.items()]:
                 status = poll()  # first, so that all lines of an ended training are shown
-                for line in shown.read().splitlines():
-                    say(f"fold {fold}: {line}")
+                while line := shown.readline():
+                    if status is None and not line.endswith(b"\n"):  # the rest is still to be written
+                        shown.seek(-len(line), os.SEEK_CUR)
+                        break
+                    say(f"fold {fold}: {line.decode(errors='replace').rstrip()}")
                 if status is not None:
                     del running[fold]
                     failed += [fold] * (status != 0)
