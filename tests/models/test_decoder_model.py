@@ -138,7 +138,7 @@ def test_the_command_line_takes_it(path, tmp_path, capsys):
     Image.new("RGB", (40, 35), (200, 30, 60)).save(tmp_path / "image.png")
     arguments = ["predict", "bundle", "image.png", "--output_dir", "out", "--device", "cpu", "--backend", "torch"]
     assert main(arguments) == 2
-    assert "architecture 'mine.py:Sum' is a class outside this package" in capsys.readouterr().err
+    assert "architecture 'mine.py:Sum' is outside this package" in capsys.readouterr().err
     assert main([*arguments, "--architecture", path]) == 0
     assert (tmp_path / "out" / "masks" / "image.png").is_file()
 

@@ -129,5 +129,5 @@ def resolve_architecture(architecture: ArchitectureArgument) -> tuple[str, type[
         return name, None
     found: Any = load_object(architecture) if isinstance(architecture, str) else architecture
     if not isinstance(found, type) and not hasattr(found, "forward"):
-        raise ConfigError(f"architecture={name!r} is {found!r}", expected="a torch.nn.Module: its class or an object")
+        raise ConfigError(f"architecture={name!r} is not a class", expected="a decoder class, or a torch.nn.Module")
     return name, found
