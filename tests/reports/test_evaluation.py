@@ -17,8 +17,8 @@ from xseg.evaluation.evaluate import evaluate
 from xseg.inference.options import InferenceOptions
 from xseg.inference.predictor import Predictor
 from xseg.labels.label_map import LabelMap
-from xseg.reports.confusion import NUMBERED_CLASSES
 from xseg.reports.evaluation import render_report, select_pictures, write_report
+from xseg.reports.pages import NUMBERED_CLASSES
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 

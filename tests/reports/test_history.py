@@ -6,8 +6,7 @@ import re
 import pytest
 
 from xseg.errors import DataError
-from xseg.reports.history import read_history
-from xseg.reports.training_charts import draw_charts
+from xseg.reports.history import draw_charts, read_history
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 import xseg.reports
-from xseg.reports.pages import format_count, format_percent, format_score, jpeg_address, render_page
+from xseg.reports.pages import confusion_cells, format_count, format_percent, format_score, jpeg_address, render_page
 
 TEMPLATES = Path(xseg.reports.__file__).parent / "templates"
 PARTS = {"base.html", "parts.html", "diagram.html"}
@@ -71,3 +71,13 @@ def test_numbers_for_people():
     assert [format_score(value) for value in (None, 0.12345)] == ["–", "0.123"]
     assert [format_percent(value) for value in (None, 0.12345)] == ["–", "12.3 %"]
     assert format_count(1234567) == "1\u202f234\u202f567"
+
+
+def test_the_confusion_matrix_shows_shares_of_the_labelled_pixels():
+    cells = confusion_cells(((3, 1, 0), (0, 0, 0), (0, 1, 999)), ("a", "b", "c"), "pixels")
+    assert [[cell.percent for cell in row] for row in cells] == [["75", "25", ""], ["", "", ""], ["", "", "100"]]
+    assert cells[0][1].share == 0.25
+    assert cells[0][1].hint == "a predicted as b: 25.0 % (1 pixels)"
+    assert [[cell.count for cell in row] for row in cells] == [[3, 1, 0], [0, 0, 0], [0, 1, 999]]
+    assert [cell.share for cell in cells[1]] == [None, None, None]
+    assert [cell.diagonal for cell in cells[2]] == [False, False, True]

@@ -10,8 +10,15 @@ from xseg.data.options import DataOptions
 from xseg.data.readers.registry import create_reader
 from xseg.images.normalization import Normalization
 from xseg.labels.label_map import LabelMap
-from xseg.reports.preview import augmented_samples, chosen_samples, spread
-from xseg.reports.preview_page import Card, Section, contact_sheet, render_preview
+from xseg.reports.preview import (
+    Card,
+    Section,
+    augmented_samples,
+    chosen_samples,
+    contact_sheet,
+    render_preview,
+    spread,
+)
 
 
 def scenes(**values):

@@ -78,7 +78,7 @@ def evaluate(
     from xseg.data.readers.registry import create_reader
     from xseg.exporting.exported import is_export
     from xseg.inference.loading import load
-    from xseg.reports.model_summary import summarize_model
+    from xseg.reports.evaluation import summarize_model
 
     if split != "test" and Path(model, FOLDS_FILE).is_file():
         print(

@@ -225,7 +225,7 @@ def _report(training: SegmentationRun, say: Say) -> None:
     """Evaluate the best bundle on the validation split, and write and print the results."""
     from xseg.evaluation.settings import EvaluationSettings
     from xseg.inference.loading import load
-    from xseg.reports.model_summary import summarize_model
+    from xseg.reports.evaluation import summarize_model
 
     request, run = training.request, training.request.run
     predictor = load(run.best, architecture=request.model.architecture)

@@ -10,10 +10,8 @@ from xseg.data.sample import Array
 from xseg.evaluation.classification import Mistake
 from xseg.files.atomic import write_text
 from xseg.metrics.classification import TOP, ClassificationScores
-from xseg.reports.confusion import NUMBERED_CLASSES, confusion_cells
-from xseg.reports.history import read_history
-from xseg.reports.pages import render_page
-from xseg.reports.training_charts import CLASSIFICATION_CHARTS, draw_charts
+from xseg.reports.history import CLASSIFICATION_CHARTS, draw_charts, read_history
+from xseg.reports.pages import NUMBERED_CLASSES, confusion_cells, render_page
 
 
 def write_report(
@@ -43,15 +41,14 @@ def write_report(
         "top": TOP,
         "charts": draw_charts(measured, CLASSIFICATION_CHARTS),
         "confusion": confusion_cells(scores.confusion, classes, "images") if len(classes) <= NUMBERED_CLASSES else [],
-        "mistakes": [_mistake(*pair, classes) for pair in mistakes],
+        "mistakes": [
+            {
+                "picture": picture,
+                "target": classes[mistake.target],
+                "predicted": classes[mistake.predicted],
+                "probability": f"{100 * mistake.probability:.0f}\u00a0%",
+            }
+            for mistake, picture in mistakes
+        ],
     }
     write_text(path, render_page("classification.html", values))
-
-
-def _mistake(mistake: Mistake, picture: Array, classes: Sequence[str]) -> dict[str, object]:
-    return {
-        "picture": picture,
-        "target": classes[mistake.target],
-        "predicted": classes[mistake.predicted],
-        "probability": f"{100 * mistake.probability:.0f}\u00a0%",
-    }

@@ -64,14 +64,6 @@ class Diagram:
     notes: tuple[Note, ...] = ()
 
 
-@dataclass(frozen=True)
-class _Slot:
-    """One box in the row of an operation; an operation with segments has several."""
-
-    text: str
-    kind: Kind
-
-
 def draw_inception(table: Inception) -> Diagram:
     """Draw a module as in the papers: input below, parallel towers, concatenation above."""
     rows = [[_slots(operation) for operation in tower] for tower in table.towers]
@@ -89,7 +81,7 @@ def draw_inception(table: Inception) -> Diagram:
         for level, slots in enumerate(tower):
             y = bottom - (level + 1) * step_y
             centres = [middle + (place - (len(slots) - 1) / 2) * step_x for place in range(len(slots))]
-            boxes += [_centred(x, y, slot.text, slot.kind) for x, slot in zip(centres, slots, strict=True)]
+            boxes += [_centred(x, y, *slot) for x, slot in zip(centres, slots, strict=True)]
             for x in centres:
                 starts = [_leave(box, x) for box in before] or [(_spread(total / 2, x, total), bottom)]
                 arrows += [Arrow((start, (x, y + BOX[1]))) for start in starts]
@@ -99,19 +91,16 @@ def draw_inception(table: Inception) -> Diagram:
     return Diagram(total, bottom + BOX[1], tuple(boxes), tuple(arrows))
 
 
-def _slots(operation: Operation) -> list[_Slot]:
-    """Return the boxes of one operation."""
+def _slots(operation: Operation) -> list[tuple[str, Kind]]:
+    """Return texts and kinds of the boxes of one operation; one with segments has several."""
     if not isinstance(operation, Convolution):
-        return [_Slot(f"3×3 {operation.kind} pool", "pool")]
+        return [(f"3×3 {operation.kind} pool", "pool")]
     height, width = operation.kernel
-    kernel = f"{height}×{width}"
     kind: Kind = "conv" if operation.kernel == (1, 1) else "spatial"
-    if operation.segments == 1:
-        return [_Slot(f"{kernel} conv, {operation.channels}", kind)]
-    each = operation.channels // operation.segments
-    drawn = [_Slot(f"{kernel} conv, {each}", kind)] * min(operation.segments, DRAWN_SEGMENTS)
+    text = f"{height}×{width} conv, {operation.channels // operation.segments}"
+    drawn = [(text, kind)] * min(operation.segments, DRAWN_SEGMENTS)
     if operation.segments > DRAWN_SEGMENTS:
-        drawn[-1] = _Slot(f"… {operation.segments} in all", kind)
+        drawn[-1] = (f"… {operation.segments} in all", kind)
     return drawn
 
 
@@ -139,86 +128,58 @@ def draw_encoder(spec: EncoderSpec, classes: int = 1000) -> Diagram:
     entry = [stage for stage, _ in groups[:middle]]
     stride = STEM_STRIDE * prod(stage.stride for stage in entry)
     between = f"{entry[-1].widths[-1]} channels, stride {stride}"
-    columns = [
-        _Column("entry flow").heads("images").plain(stem, "conv").stages(groups[:middle], spec).heads(between),
-        _Column("middle flow").heads(between).stages(groups[middle : middle + 1], spec).heads(between),
-        _Column("exit flow")
-        .heads(between)
-        .stages(groups[middle + 1 :], spec)
-        .plain(["global average pooling", "optional fully connected layers"], "pool")
-        .heads(f"logistic regression, {classes}"),
-    ]
     step = WIDE_BOX + 2 * SKIP
-    placed = [column.at(index * step) for index, column in enumerate(columns)]
+    columns = [
+        _Column("entry flow", 0).add("join", "images").add("conv", *stem).stages(groups[:middle], spec),
+        _Column("middle flow", step).add("join", between).stages(groups[middle : middle + 1], spec),
+        _Column("exit flow", 2 * step)
+        .add("join", between)
+        .stages(groups[middle + 1 :], spec)
+        .add("pool", "global average pooling", "optional fully connected layers"),
+    ]
+    for column, text in zip(columns, (between, between, f"logistic regression, {classes}"), strict=True):
+        column.add("join", text)
     return Diagram(
-        width=len(columns) * step,
-        height=max(part.height for part in placed),
-        boxes=tuple(box for part in placed for box in part.boxes),
-        arrows=tuple(arrow for part in placed for arrow in part.arrows),
-        notes=tuple(note for part in placed for note in part.notes),
+        len(columns) * step,
+        max(column.y for column in columns) + 12,
+        tuple(box for column in columns for box in column.boxes),
+        tuple(arrow for column in columns for arrow in column.arrows),
+        tuple(note for column in columns for note in column.notes),
     )
 
 
 class _Column:
-    """One flow, filled from the top; positions are relative to the left edge of the column.
+    """One flow with a title, filled from the top; `left` is its left edge."""
 
-    Args:
-        title: text above the column.
-    """
-
-    def __init__(self, title: str) -> None:
+    def __init__(self, title: str, left: float) -> None:
+        self.left, self.middle, self.y = left, left + SKIP + WIDE_BOX / 2, 30.0
         self.boxes: list[Box] = []
         self.arrows: list[Arrow] = []
-        self.notes = [Note(SKIP + WIDE_BOX / 2, 16, title)]
-        self.y = 30.0
+        self.notes = [Note(self.middle, 16, title)]
 
-    def heads(self, text: str) -> _Column:
-        """Add a box for input or output."""
-        return self._box(text, "join")
-
-    def plain(self, texts: Sequence[str], kind: Kind) -> _Column:
+    def add(self, kind: Kind, *texts: str) -> _Column:
         """Add a sequence of boxes."""
         for text in texts:
-            self._box(text, kind)
+            if self.boxes:
+                self.arrows.append(Arrow(((self.middle, self.boxes[-1].y + BOX[1]), (self.middle, self.y))))
+            self.boxes.append(Box(self.left + SKIP, self.y, WIDE_BOX, BOX[1], text, kind))
+            self.y += BOX[1] + 16
         return self
 
     def stages(self, groups: Sequence[tuple[Stage, int]], spec: EncoderSpec) -> _Column:
-        """Add blocks with their shortcuts; consecutive equal blocks are drawn once."""
+        """Add blocks with their shortcuts on the left; consecutive equal blocks are drawn once."""
         for stage, times in groups:
             top = self.y
             for text, kind in _stage_texts(stage, spec):
-                self._box(text, kind)
-            if stage.skip != "none":
-                self._skip(stage, top)
+                self.add(kind, text)
+            if stage.skip != "none":  # from above the block to below it
+                x, begin, end = self.left + SKIP * 0.45, top - 6, self.y - 10
+                self.arrows.append(Arrow(((self.middle, begin), (x, begin), (x, end), (self.middle, end))))
+                text = f"1×1, /{stage.stride}" if stage.skip == "conv" else "+"
+                self.notes.append(Note(x, (begin + end) / 2, text))
             if times > 1:
-                self.notes.append(Note(SKIP + WIDE_BOX + SKIP * 0.5, (top + self.y) / 2, f"× {times}"))
+                self.notes.append(Note(self.left + WIDE_BOX + SKIP * 1.5, (top + self.y) / 2, f"× {times}"))
         return self
-
-    def _box(self, text: str, kind: Kind) -> _Column:
-        if self.boxes:
-            middle = SKIP + WIDE_BOX / 2
-            self.arrows.append(Arrow(((middle, self.boxes[-1].y + BOX[1]), (middle, self.y))))
-        self.boxes.append(Box(SKIP, self.y, WIDE_BOX, BOX[1], text, kind))
-        self.y += BOX[1] + 16
-        return self
-
-    def _skip(self, stage: Stage, top: float) -> None:
-        """Draw the residual connection on the left, from above the block to below it."""
-        x, begin, end = SKIP * 0.45, top - 6, self.y - 10
-        middle = SKIP + WIDE_BOX / 2
-        self.arrows.append(Arrow(((middle, begin), (x, begin), (x, end), (middle, end))))
-        text = f"1×1, /{stage.stride}" if stage.skip == "conv" else "+"
-        self.notes.append(Note(x, (begin + end) / 2, text))
-
-    def at(self, left: float) -> Diagram:
-        """Return the column moved to `left`."""
-        return Diagram(
-            WIDE_BOX + 2 * SKIP,
-            self.y + 12,
-            tuple(Box(box.x + left, box.y, box.width, box.height, box.text, box.kind) for box in self.boxes),
-            tuple(Arrow(tuple((x + left, y) for x, y in arrow.points)) for arrow in self.arrows),
-            tuple(Note(note.x + left, note.y, note.text) for note in self.notes),
-        )
 
 
 def _stage_texts(stage: Stage, spec: EncoderSpec) -> list[tuple[str, Kind]]:

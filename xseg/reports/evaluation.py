@@ -3,36 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
+from torch import nn
 
 from xseg.errors import DataError
 from xseg.evaluation.evaluate import Evaluation, Example
 from xseg.files.atomic import write_text
 from xseg.images.overlay import Pixels, blend, hatch_ignored
+from xseg.inference.predictor import Predictor
 from xseg.labels.label_map import LabelMap
-from xseg.reports.confusion import NUMBERED_CLASSES, confusion_cells
-from xseg.reports.history import History, read_history
-from xseg.reports.pages import format_count, render_page
-from xseg.reports.training_charts import draw_charts
+from xseg.models.segmentation import SegmentationModel
+from xseg.reports.history import History, draw_charts, read_history
+from xseg.reports.pages import NUMBERED_CLASSES, confusion_cells, format_count, render_page
 from xseg.types import PathArgument
 
 LEARNING_PICTURES = 4  # pictures of the same images over a training
-
-
-@dataclass(frozen=True, eq=False)
-class ExamplePictures:
-    """Pictures of one image of the split, each (H, W, 3) uint8, and its mean IoU; None without labelled pixels."""
-
-    name: str
-    score: float | None
-    image: Pixels
-    label: Pixels
-    prediction: Pixels
 
 
 def write_report(
@@ -137,12 +128,43 @@ def _epoch(file: Path) -> str:
     return f"epoch {int(file.stem.rpartition('_')[2])}"
 
 
-def _pictures(example: Example, labels: LabelMap) -> ExamplePictures:
+def _pictures(example: Example, labels: LabelMap) -> dict[str, Any]:
+    """Return name, mean IoU, None without labelled pixels, and pictures, (H, W, 3) uint8, of one image of the split."""
     label = blend(example.image, example.label, labels)
-    return ExamplePictures(
-        example.score.name,
-        example.score.miou,
-        image=example.image,
-        label=hatch_ignored(label, example.label, labels.ignore_index),
-        prediction=blend(example.image, example.prediction, labels),
-    )
+    return {
+        "name": example.score.name,
+        "score": example.score.miou,
+        "image": example.image,
+        "label": hatch_ignored(label, example.label, labels.ignore_index),
+        "prediction": blend(example.image, example.prediction, labels),
+    }
+
+
+def summarize_model(predictor: Predictor) -> dict[str, str]:
+    """Return properties of the model and its inference settings by readable name."""
+    model, options = predictor.model, predictor.options
+    models = [*model] if isinstance(model, nn.ModuleList) else [model]
+    configs = [one.config for one in models if isinstance(one, SegmentationModel)]
+    encoders = [each.encoder if each.width == 1 else f"{each.encoder}, width {each.width:g}" for each in configs]
+    summary = {
+        "Models": str(len(models)) if len(models) > 1 else "",
+        "Architecture": " / ".join(dict.fromkeys(each.architecture for each in configs)),
+        "Encoder": " / ".join(dict.fromkeys(encoders)),
+        "Output stride": " / ".join(dict.fromkeys(str(each.output_stride) for each in configs)),
+    }
+    summary = {name: value for name, value in summary.items() if value}
+    summary["Parameters"] = f"{sum(parameter.numel() for parameter in model.parameters()) / 1e6:.2f} million"
+    limits = predictor.decision.thresholds
+    if limits:
+        names = predictor.labels.names if predictor.labels.overlapping else predictor.labels.names[1:]
+        summary["Thresholds"] = ", ".join(f"{name} {limit:.3g}" for name, limit in zip(names, limits, strict=True))
+    sizes = ", ".join(f"{scale:g}" for scale in options.scales)
+    more = (", mirror images" if options.flip else "") + (", quarter turns" if options.rotations else "")
+    if options.scales != (1.0,) or more:
+        summary["Averaged over"] = f"scales {sizes}{more}"
+    summary["Computed in"] = f"{predictor.backend.precision} on {_device_name(predictor.device)}"
+    return summary
+
+
+def _device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

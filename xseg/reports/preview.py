@@ -1,44 +1,60 @@
-"""Samples of a preview, drawn with their masks."""
+"""Preview of a data set: samples with their masks, as one self-contained HTML page and as contact sheets."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
 
 from xseg.data.loading.augmentation import training_transform
 from xseg.data.loading.sampler import class_rarity
 from xseg.data.loading.transforms import transform_sample
 from xseg.data.masks.numbers import class_pixels
 from xseg.data.options import DataOptions
-from xseg.data.sample import Array, Reader
+from xseg.data.sample import Reader, Sample
 from xseg.doctor.statistics import normalization_of
+from xseg.files.atomic import atomic_path, write_text
 from xseg.images.normalization import Normalization
-from xseg.images.overlay import Pixels, displayable, hatch_ignored
+from xseg.images.overlay import INK, Pixels, add_legend, displayable, font, hatch_ignored, shortened
 from xseg.labels.label_map import LabelMap
-from xseg.reports.preview_page import Card, Section
+from xseg.reports.pages import render_page
 from xseg.types import Split
+
+_GAP, _CAPTION, _SIZE = 10, 20, 12  # pixels; the last one is the size of the font
+_COLUMNS = 4  # pictures in a row of a contact sheet
 
 
 @dataclass(frozen=True, eq=False)
-class PreviewSample:
-    """One sample of a preview: (H, W, C) uint8, uint16 or float32, and train ids (H, W); None without a label."""
+class Card:
+    """One sample on the page: its name, pictures side by side, each (H, W, 3) uint8, and train ids in its mask."""
 
     name: str
-    image: Array
-    mask: Array | None
+    pictures: tuple[NDArray[np.uint8], ...]
+    classes: tuple[int, ...] = ()
 
 
-def chosen_samples(reader: Reader, split: Split, count: int) -> list[PreviewSample]:
+@dataclass(frozen=True)
+class Section:
+    """Samples under one heading."""
+
+    name: str
+    title: str
+    note: str
+    cards: Sequence[Card]
+
+
+def chosen_samples(reader: Reader, split: Split, count: int) -> list[Sample]:
     """Return samples spread evenly over a split.
 
     Raises:
         DataError: if the split cannot be listed or a sample cannot be read.
     """
     records = reader.records(split)
-    samples = [reader.read(records[index]) for index in spread(len(records), count)]
-    return [PreviewSample(sample.name, sample.image, sample.mask) for sample in samples]
+    return [reader.read(records[index]) for index in spread(len(records), count)]
 
 
 def augmented_samples(
@@ -49,7 +65,7 @@ def augmented_samples(
     count: int,
     variants: int,
     seed: int = 0,
-) -> list[PreviewSample]:
+) -> list[Sample]:
     """Return augmented training samples as in the first epochs of a training.
 
     Raises:
@@ -74,7 +90,7 @@ def augmented_samples(
             continue
         for epoch in range(variants):
             image, mask = transform_sample(transform, sample.image, sample.mask, seed=seed, epoch=epoch, index=index)
-            shown.append(PreviewSample(f"{sample.name}, epoch {epoch + 1}", image, mask))
+            shown.append(Sample(f"{sample.name}, epoch {epoch + 1}", image, mask))
     return shown
 
 
@@ -119,7 +135,7 @@ def preview_sections(
     return sections
 
 
-def _card(sample: PreviewSample, labels: LabelMap, draw: Callable[..., Pixels], *, alone: bool) -> Card:
+def _card(sample: Sample, labels: LabelMap, draw: Callable[..., Pixels], *, alone: bool) -> Card:
     """Draw a sample with its mask, optionally beside the image."""
     image = displayable(sample.image)
     if sample.mask is None:
@@ -127,3 +143,73 @@ def _card(sample: PreviewSample, labels: LabelMap, draw: Callable[..., Pixels], 
     overlay = hatch_ignored(draw(image, sample.mask, labels), sample.mask, labels.ignore_index)
     classes = tuple(np.flatnonzero(class_pixels(sample.mask, len(labels))).tolist())
     return Card(sample.name, (image, overlay) if alone else (overlay,), classes)
+
+
+def write_preview(
+    folder: Path, title: str, summary: Mapping[str, str], labels: LabelMap, sections: Sequence[Section]
+) -> Path:
+    """Write preview.html and a contact sheet per section, each completely or not at all.
+
+    Raises:
+        OSError: if a file cannot be written.
+    """
+    for section in sections:
+        tiles = [(card.name, picture) for card in section.cards for picture in card.pictures]
+        present = sorted({index for card in section.cards for index in card.classes})
+        with atomic_path(folder / f"sheet_{section.name}.png") as temporary:
+            Image.fromarray(add_legend(contact_sheet(tiles, columns=_COLUMNS), present, labels)).save(temporary)
+    return write_text(folder / "preview.html", render_preview(title, summary, labels, sections))
+
+
+def render_preview(title: str, summary: Mapping[str, str], labels: LabelMap, sections: Sequence[Section]) -> str:
+    """Return the page as HTML; see `write_preview`."""
+    present = {index for section in sections for card in section.cards for index in card.classes}
+    values = {
+        "title": title,
+        "summary": summary,
+        "classes": [
+            (name, labels.colors[index], index in present)
+            for index, name in enumerate(labels.names)
+            if index != labels.background_id
+        ],
+        "sections": sections,
+    }
+    return render_page("preview.html", values)
+
+
+def contact_sheet(
+    tiles: Sequence[tuple[str, NDArray[np.uint8]]], *, columns: int, width: int = 300
+) -> NDArray[np.uint8]:
+    """Arrange pictures in a grid, each with its name below.
+
+    Args:
+        tiles: names and pictures of any sizes, (H, W, 3) uint8.
+        columns: number of pictures per row.
+        width: width of each picture on the sheet in pixels.
+
+    Returns:
+        The sheet on white, (H, W, 3) uint8.
+    """
+    pictures = [_fitted(picture, width) for _, picture in tiles]
+    rows = [pictures[start : start + columns] for start in range(0, len(pictures), columns)]
+    heights = [max(picture.height for picture in row) for row in rows]
+    sheet = Image.new(
+        "RGB",
+        (columns * (width + _GAP) + _GAP, sum(heights) + len(rows) * (_GAP + _CAPTION) + _GAP),
+        (255, 255, 255),
+    )
+    draw = ImageDraw.Draw(sheet)
+    top = _GAP
+    for number, row in enumerate(rows):
+        for place, picture in enumerate(row):
+            left = _GAP + place * (width + _GAP)
+            sheet.paste(picture, (left, top))
+            text = shortened(tiles[number * columns + place][0], width, _SIZE, keep_end=True)  # paths differ there
+            draw.text((left, top + heights[number] + 3), text, fill=INK, font=font(_SIZE))
+        top += heights[number] + _CAPTION + _GAP
+    return np.asarray(sheet)
+
+
+def _fitted(picture: NDArray[np.uint8], width: int) -> Image.Image:
+    height = max(1, round(picture.shape[0] * width / picture.shape[1]))
+    return Image.fromarray(picture).resize((width, height), Image.Resampling.LANCZOS)

@@ -34,8 +34,7 @@ def preview(arguments: Sequence[str]) -> int:
     from xseg.data.readers.registry import create_reader
     from xseg.doctor.statistics import existing_splits
     from xseg.images.overlay import blend
-    from xseg.reports.preview import preview_sections
-    from xseg.reports.preview_page import write_preview
+    from xseg.reports.preview import preview_sections, write_preview
 
     reader = create_reader(options)
     draw = partial(blend, alpha=style.alpha, outlines=style.outlines)
