@@ -147,7 +147,7 @@ def test_folds_of_other_images_and_unknown_folds_are_refused(scenes):
         create_reader(scenes(1, counts=(5, 2, 2)))
     with pytest.raises(ConfigError, match=r"fold=3 of .*folds\.csv; expected one of 1, 2"):
         create_reader(scenes(3))
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match=r"missing\.csv does not exist; expected the folds of xseg crossval"):
         hold_out(create_reader(scenes()), Path("missing.csv"), 1)
     for wrong in ({"folds": "folds.csv"}, {"fold": 1}):
         with pytest.raises(ConfigError, match="expected both or none of them"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from xseg.data.layout import FileOptions
 from xseg.data.lists import ListedPairs, NamedFiles, lines_of
 from xseg.errors import DataError
 
@@ -18,8 +19,7 @@ def root(tmp_path):
 
 
 def pairs(root, file, **columns):
-    names = {"image_column": "image", "mask_column": "mask", "split_column": "split", **columns}
-    return ListedPairs(root, file, **names)
+    return ListedPairs(root, file, FileOptions(**columns))
 
 
 @pytest.mark.parametrize(

@@ -21,9 +21,9 @@ from filelock import FileLock, Timeout
 from xseg.api.train_options import AUTO, parse_request
 from xseg.bundles.locate import CROSSVAL_FILE, FOLDS_FILE
 from xseg.data.folds import assign_folds, pooled
+from xseg.data.lists import read_table
 from xseg.data.readers.registry import create_reader
 from xseg.data.splits import group_of
-from xseg.data.text_files import read_table
 from xseg.errors import ConfigError, XsegError
 from xseg.evaluation.settings import METRICS_FILE, difference
 from xseg.evaluation.writers import COUNTS_FILE

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from xseg.data.lists import read_table
 from xseg.data.sample import InspectableReader, Inspection, Reader, Record, Sample
-from xseg.data.text_files import read_table
 from xseg.errors import ConfigError, DataError
 from xseg.labels.label_map import LabelMap
 from xseg.types import Split

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from xseg.data.layout import LabelOptions
-from xseg.data.text_files import read_lines, read_table, read_text
+from xseg.data.lists import lines_of, read_table, read_text
 from xseg.errors import ConfigError, DataError
 from xseg.labels.label_map import LabelMap
 from xseg.types import RGB
@@ -22,36 +22,23 @@ _NAME_THEN_COLOR = re.compile(r"([^:]+):(\d{1,3}),(\d{1,3}),(\d{1,3}):[^:]*:[^:]
 
 
 def classes_of(root: Path, options: LabelOptions) -> LabelMap:
-    """Return the classes from the options, or else from a file of the data set; see `_exclusive_classes`."""
-    found = _exclusive_classes(root, options)
-    return replace(found, overlapping=True) if options.overlapping else found
-
-
-def _exclusive_classes(root: Path, options: LabelOptions) -> LabelMap:
     """Return the classes from the options, or else from a file of the data set.
 
     Raises:
         ConfigError: if the options contradict each other.
         DataError: if there are no classes, or the file cannot be read.
     """
-    if options.classes:
-        if options.encoding == "color" and not options.colors:
-            raise ConfigError("encoding='color' with classes but without colors", expected="both")
-        return LabelMap(
-            names=options.classes,
-            colors=options.colors,
-            ignore_index=options.ignore_index,
-            raw_ids=options.raw_ids,
-            ignored_raw_ids=options.ignored_raw_ids,
-        )
-    path = label_file(root, options)
-    if path is None:
-        raise DataError(
-            f"{root} has none of {', '.join(LABEL_FILES)}",
-            expected="class names",
-            remedy="set layout.labels.classes, or write classes.txt with one name per line",
-        )
-    return read_labels(path, options)
+    path = None if options.classes else label_file(root, options)
+    if path is not None:
+        found = read_labels(path, options)
+        return replace(found, overlapping=found.overlapping or options.overlapping)
+    if not options.classes:
+        remedy = "set layout.labels.classes, or write classes.txt with one name per line"
+        raise DataError(f"{root} has none of {', '.join(LABEL_FILES)}", expected="class names", remedy=remedy)
+    if options.encoding == "color" and not options.colors:
+        raise ConfigError("encoding='color' with classes but without colors", expected="both")
+    ids = (options.ignore_index, options.raw_ids, options.ignored_raw_ids)
+    return LabelMap(options.classes, options.colors, *ids, overlapping=options.overlapping)
 
 
 def label_file(root: Path, options: LabelOptions) -> Path | None:
@@ -76,7 +63,10 @@ def read_labels(path: Path, options: LabelOptions | None = None) -> LabelMap:
     """
     options = options or LabelOptions()
     if path.suffix.lower() in (".yaml", ".yml"):
-        return _from_values(path, _yaml(path))
+        try:
+            return _from_values(path, yaml.safe_load(read_text(path)))
+        except yaml.YAMLError as error:
+            raise DataError(f"{path} is not YAML ({error})", expected="names, and optionally colors and ids") from error
     if path.suffix.lower() == ".json":
         return _from_numbers(path, options.ignore_index)
     rows = _csv_rows(path) if path.suffix.lower() == ".csv" else _text_rows(path)
@@ -92,7 +82,7 @@ def read_labels(path: Path, options: LabelOptions | None = None) -> LabelMap:
 
 def _text_rows(path: Path) -> list[tuple[str, RGB | None]]:
     """Return names and colours from the lines of a text, which must all have the same form."""
-    lines = [line.strip() for line in read_lines(path, "one class per line")]
+    lines = lines_of(path, "one class per line")
     led = [_COLOR_THEN_NAME.fullmatch(line) for line in lines]
     if all(led):
         return [(found[4].strip(), _color(path, found.groups()[:3])) for found in led if found]
@@ -104,15 +94,13 @@ def _text_rows(path: Path) -> list[tuple[str, RGB | None]]:
 
 def _csv_rows(path: Path) -> list[tuple[str, RGB | None]]:
     """Return names and colours from a table with a name column and optionally r, g and b."""
-    columns, rows = read_table(path, "name, r, g, b")
-    rows = [{column.lower(): cell for column, cell in row.items()} for row in rows]
-    header = [column.lower() for column in columns]
+    columns, table = read_table(path, "name, r, g, b")
+    header, rows = [column.lower() for column in columns], [{key.lower(): row[key] for key in row} for row in table]
     if "name" not in header:
         raise DataError(f"{path} has columns {', '.join(header)}", expected="name, r, g, b")
     colored = {"r", "g", "b"} <= set(header)
-    return [
-        (row["name"], _color(path, tuple(row.get(channel) for channel in "rgb")) if colored else None) for row in rows
-    ]
+    colors = [_color(path, tuple(map(row.get, "rgb"))) if colored else None for row in rows]
+    return [(row["name"], color) for row, color in zip(rows, colors, strict=True)]
 
 
 def _color(path: Path, values: tuple[Any, ...]) -> RGB:
@@ -128,20 +116,10 @@ def _from_numbers(path: Path, ignore_index: int) -> LabelMap:
     try:
         values = {int(number): str(name) for number, name in json.loads(read_text(path)).items()}
     except (ValueError, AttributeError) as error:
-        raise DataError(
-            f"{path} is not a JSON file of numbers and names ({error})", expected='{"0": "road", ...}'
-        ) from error
-    numbers = sorted(values)
-    return _from_values(
-        path, {"names": [values[number] for number in numbers], "raw_ids": numbers, "ignore_index": ignore_index}
-    )
-
-
-def _yaml(path: Path) -> Any:
-    try:
-        return yaml.safe_load(read_text(path))
-    except yaml.YAMLError as error:
-        raise DataError(f"{path} is not YAML ({error})", expected="names, and optionally colors and ids") from error
+        got = f"{path} is not a JSON file of numbers and names ({error})"
+        raise DataError(got, expected='{"0": "road", ...}') from error
+    names = [name for _, name in sorted(values.items())]
+    return _from_values(path, {"names": names, "raw_ids": sorted(values), "ignore_index": ignore_index})
 
 
 def _from_values(path: Path, values: Any) -> LabelMap:

@@ -1,16 +1,17 @@
-"""Text files and tables with the images of a split."""
+"""Text files and tables of a data set, such as those with the images of a split."""
 
 from __future__ import annotations
 
+import csv
 import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from xseg.data.layout import FileOptions
 from xseg.data.patterns import SPLIT, contents, find_files
 from xseg.data.sample import Record
-from xseg.data.text_files import read_lines, read_table
 from xseg.errors import DataError
 from xseg.images.reading import IMAGE_SUFFIXES
 
@@ -69,27 +70,21 @@ class ListedPairs:
     Args:
         root: folder of the data set, to which paths are relative unless they are absolute.
         list: file below root, with {split} in its name if each split has its own. Text: an image and its mask per
-            line, separated by a tab, a comma or a space. Table (.csv, .tsv): a header and one row per image.
-        image_column: column of the images in the table.
-        mask_column: column of the masks in the table; an empty cell stands for an image without label.
-        split_column: column of the split names in the table, if it holds all splits.
-        valid_column: column of the masks of the valid region in the table; empty for none.
+            line, separated by a tab, a comma or a space. Table (.csv, .tsv): a header and one row per image; an empty
+            cell stands for an image without label.
+        files: options with the columns of a table.
     """
 
     root: Path
     list: str
-    image_column: str
-    mask_column: str
-    split_column: str
-    valid_column: str = ""
+    files: FileOptions
 
     def __call__(self, split: str) -> tuple[Record, ...]:
         """Return the records of a split, by its name in the data set."""
         path = self.root / self.list.replace(SPLIT, split)
-        table = path.suffix.lower() in (".csv", ".tsv")
-        if self.valid_column and not table:
-            raise DataError(f"valid_column={self.valid_column!r} with {path}", expected="a table (.csv, .tsv)")
-        rows = self._rows(path, split) if table else [_pair(path, line) for line in lines_of(path)]
+        if self.files.valid_column and not _is_table(path):
+            raise DataError(f"valid_column={self.files.valid_column!r} with {path}", expected="a table (.csv, .tsv)")
+        rows = self._rows(path, split) if _is_table(path) else [_pair(path, line) for line in lines_of(path)]
         if not rows:
             raise DataError(f"{path} lists no image of the {split} split", expected="at least one")
         files = [self.root / file for row in rows for file in row if file]
@@ -110,14 +105,13 @@ class ListedPairs:
         Raises:
             DataError: if it cannot be read.
         """
-        if SPLIT in self.list:
-            return True
         path = self.root / self.list
-        return path.suffix.lower() in (".csv", ".tsv") and self.split_column in _table(path)[0]
+        return SPLIT in self.list or (_is_table(path) and self.files.split_column in read_table(path, _LIST)[0])
 
     def _rows(self, path: Path, split: str) -> Sequence[tuple[str, ...]]:
-        header, rows = _table(path)
-        columns = [column for column in (self.image_column, self.mask_column, self.valid_column) if column]
+        header, rows = read_table(path, _LIST)
+        named = (self.files.image_column, self.files.mask_column, self.files.valid_column)
+        columns = [column for column in named if column]
         missing = [column for column in columns if column not in header]
         if missing:
             raise DataError(
@@ -125,33 +119,60 @@ class ListedPairs:
                 expected="a column of images and one of masks",
                 remedy="set layout.files.image_column, mask_column and valid_column",
             )
-        chosen = SPLIT not in self.list and self.split_column in header
-        return [
-            tuple(row.get(column, "") for column in columns)
-            for row in rows
-            if not chosen or row.get(self.split_column) == split
-        ]
+        if SPLIT not in self.list and self.files.split_column in header:
+            rows = [row for row in rows if row.get(self.files.split_column) == split]
+        return [tuple(row.get(column, "") for column in columns) for row in rows]
 
 
-def lines_of(path: Path) -> list[str]:
-    """Return the stripped lines of a list, without empty lines and comments (#).
+def read_text(path: Path) -> str:
+    """Return the content of a text file in UTF-8.
 
     Raises:
-        DataError: if it is missing or empty.
+        DataError: if it cannot be read.
     """
-    _require_list(path)
-    return [line.strip() for line in read_lines(path, _LIST)]
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} cannot be read ({error})", expected="UTF-8 text") from error
 
 
-def _table(path: Path) -> tuple[list[str], list[dict[str, str]]]:
-    _require_list(path)
-    return read_table(path, _LIST)
+def lines_of(path: Path, expected: str = _LIST) -> list[str]:
+    """Return the stripped lines of a text file without empty lines and comments (#).
+
+    Args:
+        path: path of the file.
+        expected: expected content of the file, for the error.
+
+    Raises:
+        DataError: if the file is missing, cannot be read, or has no such line.
+    """
+    return [line.strip() for line in _lines(path, expected)]
 
 
-def _require_list(path: Path) -> None:
+def _lines(path: Path, expected: str) -> list[str]:
     if not is_file(path):
         near = contents(path.parent) if path.parent.is_dir() else "nothing"
-        raise DataError(f"{path} does not exist", expected=_LIST, remedy=f"its folder holds {near}")
+        raise DataError(f"{path} does not exist", expected=expected, remedy=f"its folder holds {near}")
+    lines = [line for line in read_text(path).splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    if not lines:
+        raise DataError(f"{path} is empty", expected=expected)
+    return lines
+
+
+def read_table(path: Path, expected: str) -> tuple[list[str], list[dict[str, str]]]:
+    """Return the columns and rows of a table, .csv or .tsv, with stripped names and cells; a short row lacks cells.
+
+    Raises:
+        DataError: as `lines_of`.
+    """
+    delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
+    header, *rows = csv.reader(_lines(path, expected), delimiter=delimiter, skipinitialspace=True)
+    columns = [column.strip() for column in header]
+    return columns, [dict(zip(columns, map(str.strip, row), strict=False)) for row in rows]
+
+
+def _is_table(path: Path) -> bool:
+    return path.suffix.lower() in (".csv", ".tsv")
 
 
 def is_file(path: Path) -> bool:

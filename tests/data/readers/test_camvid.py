@@ -10,7 +10,7 @@ from encoders import write_class_files, write_colors, write_polygons
 
 from xseg.data.layout import FileOptions, LabelOptions, LayoutOptions, SplitOptions
 from xseg.data.options import DataOptions
-from xseg.data.readers.camvid32 import segnet_part
+from xseg.data.readers.camvid import segnet_part
 from xseg.data.readers.registry import create_reader
 from xseg.doctor.quick_look import check_split
 from xseg.types import SPLITS

@@ -23,9 +23,8 @@ from replicas import (
 
 from xseg.data.layout import FileOptions, LabelOptions, LayoutOptions, SplitOptions
 from xseg.data.options import DataOptions
-from xseg.data.readers.potsdam import TEST_TILES as POTSDAM_TEST
+from xseg.data.readers.isprs import TEST_TILES
 from xseg.data.readers.registry import create_reader
-from xseg.data.readers.vaihingen import TEST_TILES as VAIHINGEN_TEST
 from xseg.errors import ConfigError, DataError, MissingExtraError
 from xseg.types import SPLITS
 
@@ -72,7 +71,7 @@ def test_loveda_can_be_read_by_domain(tmp_path):
 
 
 def test_the_isprs_test_tiles_are_the_benchmarks(tmp_path):
-    assert (len(POTSDAM_TEST), len(VAIHINGEN_TEST)) == (14, 17)
+    assert {city: len(tiles) for city, tiles in TEST_TILES.items()} == {"potsdam": 14, "vaihingen": 17}
     options = write_potsdam(tmp_path / "p")
     found = reader(options)
     assert names(found, "train") == ["2_10", "7_12"]

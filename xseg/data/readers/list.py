@@ -16,14 +16,7 @@ def create(options: DataOptions) -> FileReader:
     files, labels, splits = options.layout.files, options.layout.labels, SplitPlan.of(options.layout.splits)
     if labels.encoding == "files":
         raise ConfigError("encoding='files' with reader='list'", expected="one mask per image", remedy="use 'folder'")
-    listing = ListedPairs(
-        root,
-        files.list or "{split}.txt",
-        image_column=files.image_column,
-        mask_column=files.mask_column,
-        split_column=files.split_column,
-        valid_column=files.valid_column,
-    )
+    listing = ListedPairs(root, files.list or "{split}.txt", files)
     if not splits.fractions and not listing.has_splits():
         raise ConfigError(
             f"list={listing.list!r} does not assign images to train, val and test",

@@ -1,4 +1,4 @@
-"""Registry of readers. A new reader is a module with `create(options)` and a name in `xseg.data.layout.ReaderName`."""
+"""Registry of readers. A new reader is a module with `create(options)`, named in `xseg.data.layout.ReaderName`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from xseg.data.patterns import with_valid
 from xseg.data.sample import InspectableReader
 from xseg.errors import ConfigError
 
-READERS: dict[str, str] = {name: f"xseg.data.readers.{name}" for name in READER_NAMES}
+_SHARED = {"camvid32": "camvid", "potsdam": "isprs", "vaihingen": "isprs"}
+READERS: dict[str, str] = {name: f"xseg.data.readers.{_SHARED.get(name, name)}" for name in READER_NAMES}
 """Module of each reader."""
 OWN = "xseg.data.readers.own"
 
