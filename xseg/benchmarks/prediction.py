@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import statistics
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from xseg.benchmarks.train_step import Run, in_turns
 from xseg.errors import DataError
 from xseg.factory import create_model
 from xseg.images.normalization import Normalization
@@ -66,19 +66,10 @@ def overlap(predictor: Predictor, files: Sequence[Path], *, rounds: int = ROUNDS
             list(pool.map(lambda _: resize(backend(batch), *image.shape[:2]), range(batches)))
 
     with tempfile.TemporaryDirectory() as directory:
-        sources = [Source(path, str(index)) for index, path in enumerate(files)]
-        requests = [Request(index, path) for index, path in enumerate(files)]
         writer = PredictionWriter(Path(directory))
-
-        def whole() -> None:
-            """Predict files to masks."""
-            for row in predict_images(predictor, sources, writer, requests):
-                if row.status != "ok":
-                    raise RuntimeError(row.error)
-
-        return _in_turns(
+        return _compared(
             "complete run / bare model",
-            (whole, len(files)),
+            (lambda: _predict(predictor, files, writer), len(files)),
             (bare, batches * size),
             rounds,
             f"{backend.name} {backend.precision}, batch {size}, {len(files)} files of "
@@ -104,16 +95,23 @@ def against_smp(files: Sequence[Path], options: InferenceOptions, *, rounds: int
     predictor = Predictor(own, labels=labels, normalization=Normalization(), options=options)
     with tempfile.TemporaryDirectory() as directory:
         writer = PredictionWriter(Path(directory))
-        sources = [Source(path, str(index)) for index, path in enumerate(files)]
-        requests = [Request(index, path) for index, path in enumerate(files)]
-        return _in_turns(
+        return _compared(
             "xseg / SMP's DeepLabV3Plus tu-xception65",
-            (lambda: list(predict_images(predictor, sources, writer, requests)), len(files)),
+            (lambda: _predict(predictor, files, writer), len(files)),
             (lambda: _loop(peer, files, Path(directory)), len(files)),
             rounds,
             f"{predictor.backend.name} {predictor.backend.precision}, {len(files)} files, "
             f"{torch.get_num_threads()} threads",
         )
+
+
+def _predict(predictor: Predictor, files: Sequence[Path], writer: PredictionWriter) -> None:
+    """Predict files to masks."""
+    sources = [Source(path, str(index)) for index, path in enumerate(files)]
+    requests = [Request(index, path) for index, path in enumerate(files)]
+    for row in predict_images(predictor, sources, writer, requests):
+        if row.status != "ok":
+            raise RuntimeError(row.error)
 
 
 @torch.no_grad()
@@ -127,22 +125,10 @@ def _loop(model: nn.Module, files: Sequence[Path], directory: Path) -> None:
         cv2.imwrite(str(directory / path.name), mask)
 
 
-def _in_turns(
-    name: str,
-    ours: tuple[Callable[[], object], int],
-    other: tuple[Callable[[], object], int],
-    rounds: int,
-    details: str,
-) -> Comparison:
-    """Measure two implementations in turns, after one uncounted run of each."""
-    speeds: tuple[list[float], list[float]] = ([], [])
-    for index in range(rounds + 1):
-        for (run, count), found in zip((ours, other), speeds, strict=True):
-            start = time.perf_counter()
-            run()
-            if index:
-                found.append(count / (time.perf_counter() - start))
-    return Comparison(name, tuple(speeds[0]), tuple(speeds[1]), details)
+def _compared(name: str, ours: tuple[Run, int], other: tuple[Run, int], rounds: int, details: str) -> Comparison:
+    """Measure the images per second of two implementations in turns."""
+    own, peer = in_turns((ours[0], other[0]), rounds)
+    return Comparison(name, tuple(ours[1] / each for each in own), tuple(other[1] / each for each in peer), details)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from xseg.files.atomic import write_table, write_text
-from xseg.lab.budget import count_multiply_adds
+from xseg.lab.budget import costs
 from xseg.models.classifier import ClassifierConfig, XceptionClassifier
 
 TABLE_1 = "Chollet 2017, Table 1"
@@ -43,24 +43,10 @@ class System:
     implementation: str
 
 
-def _vgg16() -> nn.Module:
-    from torchvision.models import vgg16
+def _torchvision(name: str, **settings: bool) -> nn.Module:
+    from torchvision.models import get_model
 
-    model: nn.Module = vgg16(weights=None)
-    return model
-
-
-def _resnet152() -> nn.Module:
-    from torchvision.models import resnet152
-
-    model: nn.Module = resnet152(weights=None)
-    return model
-
-
-def _inception_v3() -> nn.Module:
-    from torchvision.models import inception_v3
-
-    model: nn.Module = inception_v3(weights=None, aux_logits=False, init_weights=False)
+    model: nn.Module = get_model(name, weights=None, **settings)
     return model
 
 
@@ -97,17 +83,15 @@ def papers_inception_v3() -> nn.Module:
     return model
 
 
-def _xception() -> nn.Module:
-    return XceptionClassifier(ClassifierConfig())
-
-
 _INCEPTION = Published(0.782, 0.941, 23_626_728, 31.0, f"{TABLE_1} and 3")
+_XCEPTION = Published(0.790, 0.945, 22_855_952, 28.0, f"{TABLE_1} and 3")
+_PLAIN_INCEPTION = partial(_torchvision, "inception_v3", aux_logits=False, init_weights=False)
 SYSTEMS = (
-    System("VGG-16", _vgg16, 224, Published(0.715, 0.901), "torchvision"),
-    System("ResNet-152", _resnet152, 224, Published(0.770, 0.933), "torchvision"),
-    System("Inception V3", _inception_v3, 299, _INCEPTION, "torchvision, without its auxiliary tower"),
+    System("VGG-16", partial(_torchvision, "vgg16"), 224, Published(0.715, 0.901), "torchvision"),
+    System("ResNet-152", partial(_torchvision, "resnet152"), 224, Published(0.770, 0.933), "torchvision"),
+    System("Inception V3", _PLAIN_INCEPTION, 299, _INCEPTION, "torchvision, without its auxiliary tower"),
     System("Inception V3, as in the paper", papers_inception_v3, 299, _INCEPTION, "as in the first Keras port"),
-    System("Xception", _xception, 299, Published(0.790, 0.945, 22_855_952, 28.0, f"{TABLE_1} and 3"), "xseg"),
+    System("Xception", partial(XceptionClassifier, ClassifierConfig()), 299, _XCEPTION, "xseg"),
 )
 
 
@@ -129,12 +113,7 @@ class SystemRow:
     source: str
 
 
-def measure_systems(
-    systems: Sequence[System] = SYSTEMS,
-    *,
-    batch_size: int = 2,
-    steps: int = 3,
-) -> list[SystemRow]:
+def measure_systems(systems: Sequence[System] = SYSTEMS, *, batch_size: int = 2, steps: int = 3) -> list[SystemRow]:
     """Count the parameters and multiply-adds of classifiers, and time their training steps.
 
     Args:
@@ -144,15 +123,11 @@ def measure_systems(
     """
     rows = []
     for system in systems:
-        with torch.device("meta"):
-            model = system.build().eval()
-            adds = count_multiply_adds(model, torch.empty(1, 3, system.size, system.size))
         row = SystemRow(
             system.name,
             system.implementation,
             system.size,
-            sum(parameter.numel() for parameter in model.parameters()),
-            adds,
+            *costs(system.build, (1, 3, system.size, system.size)),
             steps_per_second(system, batch_size=batch_size, steps=steps) if steps else None,
             batch_size,
             system.published.parameters,
@@ -183,8 +158,7 @@ def steps_per_second(system: System, *, batch_size: int, steps: int) -> float:
 
 def table_lines(rows: Sequence[SystemRow]) -> list[str]:
     """Return the table for a terminal, with published numbers marked."""
-    head = f"{'':<34}{'size':>5}{'parameters':>13}{'multiply-adds':>15}{'steps/s':>9}   published: top-1 / top-5"
-    lines = [head]
+    lines = [f"{'':<34}{'size':>5}{'parameters':>13}{'multiply-adds':>15}{'steps/s':>9}   published: top-1 / top-5"]
     for row in rows:
         speed = "" if row.steps_per_second is None else f"{row.steps_per_second:.3f}"
         lines.append(

@@ -7,13 +7,15 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
 
 from xseg.errors import ConfigError
 from xseg.factory import create_model
-from xseg.lab.budget import count_multiply_adds
+from xseg.lab.budget import costs
 from xseg.losses.cross_entropy import labelled_cross_entropy
 from xseg.training.optimizers import build_optimizer
 from xseg.training.options.recipe import OptimizerOptions
@@ -23,6 +25,7 @@ ENCODER, PEER_ENCODER = "xception65", "tu-xception65"
 OUTPUT_STRIDE: OutputStride = 16
 MIDDLE_CHANNELS = 728  # channels of the convolutions that take most of the time
 RATE_REPEATS = 20
+Run: TypeAlias = Callable[[], object]
 
 
 @dataclass(frozen=True)
@@ -90,15 +93,8 @@ def measure_train_step(*, size: int = 320, batch_size: int = 8, rounds: int = 3,
         autocast=True,
     )
     theirs = _step(peer, torch.optim.Adam(peer.parameters(), lr=1e-4), images, mask, autocast=False)
-    times: tuple[list[float], list[float]] = ([], [])
-    for turn in range(rounds + 1):
-        for step, found in zip((ours, theirs), times, strict=True):
-            seconds = _seconds(step)
-            if turn:
-                found.append(seconds)
-    return StepTimes(
-        size, batch_size, torch.get_num_threads(), tuple(times[0]), tuple(times[1]), forward_floor(size, batch_size) * 3
-    )
+    times = in_turns((ours, theirs), rounds)
+    return StepTimes(size, batch_size, torch.get_num_threads(), *times, forward_floor(size, batch_size) * 3)
 
 
 def _step(
@@ -119,9 +115,8 @@ def _step(
 
 def forward_floor(size: int, batch_size: int) -> float:
     """Return the seconds of a forward pass at the speed of the middle flow's pointwise convolution, in bfloat16."""
-    with torch.device("meta"):
-        model = create_model("deeplabv3plus", encoder=ENCODER, output_stride=OUTPUT_STRIDE).eval()
-        adds = count_multiply_adds(model, torch.empty(batch_size, 3, size, size))
+    build = partial(create_model, "deeplabv3plus", encoder=ENCODER, output_stride=OUTPUT_STRIDE)
+    _, adds = costs(build, (batch_size, 3, size, size))
     convolution = nn.Conv2d(MIDDLE_CHANNELS, MIDDLE_CHANNELS, 1, bias=False).bfloat16()
     convolution = convolution.to(memory_format=torch.channels_last)
     side = size // OUTPUT_STRIDE
@@ -132,7 +127,13 @@ def forward_floor(size: int, batch_size: int) -> float:
     return adds * fastest / (batch_size * side**2 * MIDDLE_CHANNELS**2)
 
 
-def _seconds(run: Callable[[], object]) -> float:
+def in_turns(runs: tuple[Run, Run], rounds: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return the seconds of two implementations, run in turns, after one untimed run of each."""
+    times = [[_seconds(run) for run in runs] for _ in range(rounds + 1)][1:]
+    return tuple(own for own, _ in times), tuple(other for _, other in times)
+
+
+def _seconds(run: Run) -> float:
     start = time.perf_counter()
     run()
     return time.perf_counter() - start

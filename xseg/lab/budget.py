@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from math import sqrt
 
 import torch
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from xseg.encoders.spec import EncoderSpec, Stage
+from xseg.encoders.spec import EncoderSpec
 from xseg.encoders.variants import encoder_spec
 from xseg.errors import ConfigError
 from xseg.lab.studies import FULLY_CONNECTED, Study, Variant
@@ -47,28 +50,18 @@ class Network:
 
     def counted(self, size: int) -> Network:
         """Return the same network with counted parameters, and multiply-adds for images of `size` x `size`."""
-        with torch.device("meta"):
-            model = self.build().eval()
-            images = torch.empty(1, 3, size, size)
-        return replace(self, parameters=_parameters(model), multiply_adds=count_multiply_adds(model, images))
+        parameters, multiply_adds = costs(self.build, (1, 3, size, size))
+        return replace(self, parameters=parameters, multiply_adds=multiply_adds)
 
 
 def to_single_channels(spec: EncoderSpec, width: float) -> EncoderSpec:
     """Return a table with `width` times the channels, rounded to integers; multiples of 8 would miss the budget."""
 
-    def scaled(stage: Stage) -> Stage:
-        return replace(stage, widths=tuple(_scaled(channels, width) for channels in stage.widths))
+    def scaled(channels: int) -> int:
+        return max(1, int(channels * width + 0.5))
 
-    first, second = spec.stem
-    return replace(
-        spec,
-        stages=tuple(scaled(stage) for stage in spec.stages),
-        stem=(_scaled(first, width), _scaled(second, width)),
-    )
-
-
-def _scaled(channels: int, width: float) -> int:
-    return max(1, int(channels * width + 0.5))
+    stages = tuple(replace(stage, widths=tuple(map(scaled, stage.widths))) for stage in spec.stages)
+    return replace(spec, stages=stages, stem=(scaled(spec.stem[0]), scaled(spec.stem[1])))
 
 
 @cache
@@ -103,7 +96,9 @@ def _solved(network: Network, parameters: int) -> Network:
     """
     best = network
     for _ in range(_STEPS):
-        network = replace(network, parameters=_size(network))
+        with suppress(ConfigError), torch.device("meta"):
+            network = replace(network, parameters=0)
+            network = replace(network, parameters=count_parameters(network.build()))
         if abs(network.parameters - parameters) < abs(best.parameters - parameters):
             best = network
         if network.parameters == parameters:
@@ -114,19 +109,19 @@ def _solved(network: Network, parameters: int) -> Network:
     return best
 
 
-def _size(network: Network) -> int:
-    try:
-        with torch.device("meta"):
-            return _parameters(network.build())
-    except ConfigError:
-        return 0
-
-
-def _parameters(model: torch.nn.Module) -> int:
+def count_parameters(model: nn.Module) -> int:
+    """Return the number of values of all parameters."""
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-def count_multiply_adds(model: torch.nn.Module, images: torch.Tensor) -> int:
+def costs(build: Callable[[], nn.Module], shape: tuple[int, ...]) -> tuple[int, int]:
+    """Return the parameters of a network and its multiply-adds for a batch of a shape, without memory for either."""
+    with torch.device("meta"):
+        model = build().eval()
+        return count_parameters(model), count_multiply_adds(model, torch.empty(shape))
+
+
+def count_multiply_adds(model: nn.Module, images: torch.Tensor) -> int:
     """Return the multiply-adds of convolutions and dense layers for a batch; works on the meta device."""
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         model(images)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-import torch
+from torch import nn
 
 from xseg.encoders.variants import encoder_spec
 from xseg.files.atomic import write_text
-from xseg.lab.budget import count_multiply_adds
+from xseg.lab.budget import costs
 from xseg.lab.studies import STUDIES
 from xseg.models.classifier import ClassifierConfig, XceptionClassifier
 from xseg.nn import inception
@@ -26,11 +27,11 @@ IMAGE = 299
 
 @dataclass(frozen=True)
 class Module:
-    """A module on the page."""
+    """A module on the page; an empty line in the text starts a paragraph."""
 
     title: str
     table: Inception
-    paragraphs: tuple[str, ...]
+    text: str
 
     @property
     def diagram(self) -> Diagram:
@@ -52,79 +53,63 @@ MODULES = (
     Module(
         "The naive module",
         inception.naive(TOWER),
-        (
-            "The best kernel size is not known in advance, so kernels of several sizes read the same input and their "
-            "outputs are concatenated. A pooling tower keeps all channels of the input: the output has more channels "
-            "than the input, and the next module becomes more expensive.",
-        ),
+        "The best kernel size is not known in advance, so kernels of several sizes read the same input and their "
+        "outputs are concatenated. A pooling tower keeps all channels of the input: the output has more channels "
+        "than the input, and the next module becomes more expensive.",
     ),
     Module(
         "With 1×1 reductions",
         inception.reduced(TOWER),
-        (
-            "GoogLeNet adds 1×1 convolutions before the large kernels. They combine channels only, and leave fewer "
-            "channels for the spatial kernels.",
-        ),
+        "GoogLeNet adds 1×1 convolutions before the large kernels. They combine channels only, and leave fewer "
+        "channels for the spatial kernels.",
     ),
     Module(
         "Factorised",
         inception.factorised(TOWER),
-        (
-            "Two 3×3 convolutions have the same receptive field as a 5×5 one, with 18 instead of 25 weights per pair "
-            "of channels and one more non-linearity.",
-        ),
+        "Two 3×3 convolutions have the same receptive field as a 5×5 one, with 18 instead of 25 weights per pair "
+        "of channels and one more non-linearity.",
     ),
     Module(
         "Asymmetric",
         inception.asymmetric(TOWER),
-        (
-            "An n×n kernel becomes a 1×n and an n×1 kernel: 2n instead of n² weights. On maps of medium size, 12 to 20 "
-            "pixels, n = 7 worked best in Inception V3.",
-        ),
+        "An n×n kernel becomes a 1×n and an n×1 kernel: 2n instead of n² weights. On maps of medium size, 12 to 20 "
+        "pixels, n = 7 worked best in Inception V3.",
     ),
     Module(
         "The canonical module of Inception V3",
         inception.canonical(TOWER),
-        (
-            "A convolution maps correlations across channels and across space at once, with one kernel. This module "
-            "separates them: 1×1 convolutions map the input into a few smaller spaces, and 3×3 or 5×5 convolutions "
-            "then map each of these. The hypothesis of Inception, in the paper's words: both kinds of correlations "
-            "“are sufficiently decoupled that it is preferable not to map them jointly”.",
-        ),
+        "A convolution maps correlations across channels and across space at once, with one kernel. This module "
+        "separates them: 1×1 convolutions map the input into a few smaller spaces, and 3×3 or 5×5 convolutions "
+        "then map each of these. The hypothesis of Inception, in the paper's words: both kinds of correlations "
+        "“are sufficiently decoupled that it is preferable not to map them jointly”.",
     ),
     Module(
         "Simplified",
         inception.simplified(TOWER),
-        ("With towers of one size and without pooling, three parallel towers of 1×1 and 3×3 remain.",),
+        "With towers of one size and without pooling, three parallel towers of 1×1 and 3×3 remain.",
     ),
     Module(
         "A strictly equivalent module",
         inception.equivalent(TOWER),
-        (
-            "All 1×1 convolutions read the same input, so they form one large 1×1 convolution; each 3×3 convolution "
-            "then reads its own segment of the output. With the same weights, both modules give the same values, as a "
-            "test of this project shows.",
-            "This view raises a question: how many segments should there be, and how large? Is the stronger hypothesis "
-            "reasonable that both kinds of correlations can be mapped entirely separately?",
-        ),
+        "All 1×1 convolutions read the same input, so they form one large 1×1 convolution; each 3×3 convolution "
+        "then reads its own segment of the output. With the same weights, both modules give the same values, as a "
+        "test of this project shows.\n\n"
+        "This view raises a question: how many segments should there be, and how large? Is the stronger hypothesis "
+        "reasonable that both kinds of correlations can be mapped entirely separately?",
     ),
     Module(
         "Extreme",
         inception.extreme(CHANNELS),
-        (
-            "One segment per channel: the 1×1 convolution maps correlations across channels, and each output channel "
-            "then has its own spatial kernel.",
-        ),
+        "One segment per channel: the 1×1 convolution maps correlations across channels, and each output channel "
+        "then has its own spatial kernel.",
     ),
     Module(
         "The separable convolution",
         separable_module(CHANNELS, CHANNELS),
-        (
-            "This operation is almost the same and had been known for years. Two differences remain. The order: a "
-            "separable convolution starts with the depthwise half. The non-linearity: both halves of an Inception "
-            "module are followed by a ReLU, while a separable convolution has none between its halves. The first "
-            "difference should not matter, as modules are stacked; the second does, as the paper's Figure 10 shows.",
-        ),
+        "This operation is almost the same and had been known for years. Two differences remain. The order: a "
+        "separable convolution starts with the depthwise half. The non-linearity: both halves of an Inception "
+        "module are followed by a ReLU, while a separable convolution has none between its halves. The first "
+        "difference should not matter, as modules are stacked; the second does, as the paper's Figure 10 shows.",
     ),
 )
 SEGMENTS = (1, 2, 3, 4, 8, 16, 64, CHANNELS)
@@ -143,25 +128,18 @@ class Knob:
 def knobs() -> list[Knob]:
     """Return the costs of the layer by number of segments, from a full to a depthwise convolution."""
     names = {1: "full convolution", 3: "Inception", 4: "Inception", CHANNELS: "Xception"}
-    found = []
-    for segments in SEGMENTS:
-        with torch.device("meta"):
-            spatial = SegmentedConv2d(CHANNELS, segments=segments)
-            pointwise = torch.nn.Conv2d(CHANNELS, CHANNELS, 1, bias=False)
-            layer = torch.nn.Sequential(spatial, pointwise)
-            count = sum(parameter.numel() for parameter in layer.parameters())
-            adds = count_multiply_adds(layer, torch.empty(1, CHANNELS, SIZE, SIZE))
-        found.append(Knob(segments, names.get(segments, ""), count, adds))
-    return found
+    shape = (1, CHANNELS, SIZE, SIZE)
+    return [Knob(each, names.get(each, ""), *costs(partial(_separable, each), shape)) for each in SEGMENTS]
+
+
+def _separable(segments: int) -> nn.Module:
+    return nn.Sequential(SegmentedConv2d(CHANNELS, segments=segments), nn.Conv2d(CHANNELS, CHANNELS, 1, bias=False))
 
 
 def classifier_counts(*, fully_connected: Sequence[int] = (), ablation: Ablation | None = None) -> dict[str, str]:
     """Return the parameters and multiply-adds of an Xception for 1000 classes."""
     config = ClassifierConfig(fully_connected=tuple(fully_connected), ablation=ablation or Ablation())
-    with torch.device("meta"):
-        model = XceptionClassifier(config).eval()
-        adds = count_multiply_adds(model, torch.empty(1, 3, IMAGE, IMAGE))
-    parameters = sum(parameter.numel() for parameter in model.parameters())
+    parameters, adds = costs(partial(XceptionClassifier, config), (1, 3, IMAGE, IMAGE))
     return {"parameters": f"{parameters:,}", f"multiply-adds, {IMAGE}×{IMAGE}": f"{adds / 1e9:.2f} G"}
 
 

@@ -43,18 +43,11 @@ def rows(trained: Trained) -> list[NetworkResult]:
     table = []
     for network, curves in zip(trained.networks, trained.curves, strict=True):
         finals = [curve.accuracy[-1] for curve in curves]
-        row = NetworkResult(
-            network.variant.name,
-            network.parameters,
-            network.multiply_adds,
-            round(network.width, 4),
-            len(curves),
-            round(fmean(finals), 4),
-            round(min(finals), 4),
-            round(max(finals), 4),
-            round(fmean(fmean(curve.accuracy) for curve in curves), 4),
-            round(fmean(curve.seconds for curve in curves), 1),
-        )
+        means = fmean(finals), min(finals), max(finals), fmean(fmean(curve.accuracy) for curve in curves)
+        width, final, low, high, mean = (round(value, 4) for value in (network.width, *means))
+        seconds = round(fmean(curve.seconds for curve in curves), 1)
+        costs = network.parameters, network.multiply_adds
+        row = NetworkResult(network.variant.name, *costs, width, len(curves), final, low, high, mean, seconds)
         table.append(row)
     return table
 
@@ -78,54 +71,40 @@ def verdict(table: Sequence[NetworkResult]) -> str:
         return f"{first.variant} ended at {first.final:.3f}."
     fastest = max(table, key=lambda row: row.mean)
     said = [f"{first.variant} ended highest, at {first.final:.3f}."]
-    said += [f"{other.variant} ended at {other.final:.3f}: {_apart(first, other)}." for other in others]
+    for other in others:
+        difference = "no clear difference (the ranges of the seeds overlap)"
+        if first.final_low > other.final_high:
+            difference = "lower (the ranges of the seeds do not overlap)"
+        said.append(f"{other.variant} ended at {other.final:.3f}: {difference}.")
     said.append(f"Averaged over the whole training, {fastest.variant} was highest ({fastest.mean:.3f}).")
     return " ".join(said)
 
 
-def _apart(first: NetworkResult, other: NetworkResult) -> str:
-    if first.final_low > other.final_high:
-        return "lower (the ranges of the seeds do not overlap)"
-    return "no clear difference (the ranges of the seeds overlap)"
-
-
 def write_results(trained: Trained, folder: Path) -> None:
     """Write table.csv, results.json, figure.svg and report.html, each completely or not at all."""
-    table = rows(trained)
-    write_table(folder / TABLE_FILE, [asdict(row) for row in table])
+    table, study, settings = rows(trained), trained.study, asdict(trained.settings)
+    plain = [asdict(row) for row in table]
+    write_table(folder / TABLE_FILE, plain)
     values = {
-        "study": trained.study.name,
-        "settings": asdict(trained.settings),
+        "study": study.name,
+        "settings": settings,
         "root": trained.root,
-        "table": [asdict(row) for row in table],
+        "table": plain,
         "verdict": verdict(table),
         "curves": [asdict(curve) for curves in trained.curves for curve in curves],
     }
     write_text(folder / JSON_FILE, json.dumps(values, indent=2) + "\n")
-    figure = draw_curves(
-        trained.study.title,
-        [
-            series(network.variant.name, curves)
-            for network, curves in zip(trained.networks, trained.curves, strict=True)
-        ],
-        x="gradient steps",
-        y="validation accuracy",
-        size=(4.0, 6.4),
-    )
-    write_text(
-        folder / FIGURE_FILE, figure.replace("currentColor", "#1c2128")
-    )  # outside a page there is no text colour
-    write_text(folder / PAGE_FILE, _page(trained, table, figure))
-
-
-def _page(trained: Trained, table: Sequence[NetworkResult], figure: str) -> str:
-    data = trained.root or "generated images of ten shapes in clutter"
-    values = {
-        "title": trained.study.title,
-        "study": trained.study,
-        "settings": {"data": data, **asdict(trained.settings)},
+    pairs = zip(trained.networks, trained.curves, strict=True)
+    lines = [series(network.variant.name, curves) for network, curves in pairs]
+    figure = draw_curves(study.title, lines, x="gradient steps", y="validation accuracy", size=(4.0, 6.4))
+    # outside a page there is no text colour
+    write_text(folder / FIGURE_FILE, figure.replace("currentColor", "#1c2128"))
+    page = {
+        "title": study.title,
+        "study": study,
+        "settings": {"data": trained.root or "generated images of ten shapes in clutter", **settings},
         "rows": table,
         "figure": Markup(figure),  # noqa: S704 - drawn here
         "verdict": verdict(table),
     }
-    return render_page("study.html", values)
+    write_text(folder / PAGE_FILE, render_page("study.html", page))

@@ -51,12 +51,10 @@ class StudySettings:
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name}={getattr(self, name)}", expected="1 or more")
         if self.size < 33 or self.width <= 0:
-            raise ConfigError(
-                f"size={self.size}, width={self.width}", expected="a size of at least 33 and a width above 0"
-            )
+            got = f"size={self.size}, width={self.width}"
+            raise ConfigError(got, expected="a size of at least 33 and a width above 0")
         if min(self.seeds, default=-1) < 0 or len(set(self.seeds)) < len(self.seeds):
             raise ConfigError(f"seeds={self.seeds}", expected="one or more different seeds of at least 0")
         if min(self.images, self.val_images) < 2 * 10:
-            raise ConfigError(
-                f"{self.images} and {self.val_images} images", expected="at least 20 each, for ten classes"
-            )
+            got = f"{self.images} and {self.val_images} images"
+            raise ConfigError(got, expected="at least 20 each, for ten classes")

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
+from itertools import starmap
 from pathlib import Path
 from typing import Any
 
@@ -61,14 +62,12 @@ def run_study(
         study, width=settings.width, classes=len(reader.labels.names), dropout=settings.dropout, size=settings.size
     )
     _require_same(folder / SETTINGS_FILE, _description(study, settings, root))
-    wanted = [(network, seed) for seed in settings.seeds for network in networks]
-    missing = [pair for pair in wanted if load_curve(_file(folder, pair[0].variant.name, pair[1])) is None]
-    for curve in _trained(missing, settings, root, folder, jobs):
+    files = {(n, seed): _file(folder, n.variant.name, seed) for seed in settings.seeds for n in networks}
+    missing = [(network, settings, seed, root, path) for (network, seed), path in files.items() if not load_curve(path)]
+    for curve in _trained(missing, jobs):
         if on_curve is not None:
             on_curve(curve)
-    curves = tuple(
-        tuple(_saved(_file(folder, network.variant.name, seed)) for seed in settings.seeds) for network in networks
-    )
+    curves = tuple(tuple(_saved(files[network, seed]) for seed in settings.seeds) for network in networks)
     return Trained(study, settings, root, networks, curves)
 
 
@@ -78,26 +77,15 @@ def remaining(study: Study, settings: StudySettings, folder: Path) -> int:
     return sum(load_curve(_file(folder, *pair)) is None for pair in names)
 
 
-def _trained(
-    pairs: Sequence[tuple[Network, int]], settings: StudySettings, root: str, folder: Path, jobs: int
-) -> Iterator[Curve]:
+def _trained(missing: Sequence[tuple[Network, StudySettings, int, str, Path]], jobs: int) -> Iterator[Curve]:
     """Train, with several jobs in parallel, and yield each curve when it is saved."""
     if jobs == 1:
-        for network, seed in pairs:
-            yield _train_and_save(network, settings, seed, root, _file(folder, network.variant.name, seed))
+        yield from starmap(_train_and_save, missing)
         return
     # spawn: PyTorch's threads do not survive a fork
-    pool = ProcessPoolExecutor(
-        min(jobs, max(1, len(pairs))),
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=_share_cores,
-        initargs=(jobs,),
-    )
-    with pool:
-        tasks = [
-            pool.submit(_train_and_save, network, settings, seed, root, _file(folder, network.variant.name, seed))
-            for network, seed in pairs
-        ]
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(jobs, max(1, len(missing))), context, _share_cores, (jobs,)) as pool:
+        tasks = [pool.submit(_train_and_save, *arguments) for arguments in missing]
         try:
             for task in as_completed(tasks):
                 yield task.result()

@@ -90,17 +90,10 @@ def train(network: Network, settings: StudySettings, *, seed: int, root: str = "
     quiet_lightning()
     reader, normalization = data_of(settings, root, check="none")  # a study checks the files once, before the trainings
     seed_everything(seed, verbose=False)
-    options = ClassDataOptions(
-        batch_size=settings.batch_size,
-        workers=0,
-        size=settings.size,
-        resize=settings.size,
-        scale=(0.6, 1.0),
-        cache=True,
-    )
+    batch, size = settings.batch_size, settings.size
+    options = ClassDataOptions(batch_size=batch, workers=0, size=size, resize=size, scale=(0.6, 1.0), cache=True)
     data = ClassificationData(reader, options, normalization, seed)
-    batches = len(data.train_dataloader())
-    steps = settings.epochs * batches
+    steps = settings.epochs * len(data.train_dataloader())
     recipe = ClassifierOptions(
         optimizer=OptimizerOptions(
             name=settings.optimizer,
@@ -113,9 +106,7 @@ def train(network: Network, settings: StudySettings, *, seed: int, root: str = "
         ema_decay=None,
         batch_norm_momentum=0.1,
     )
-    task = ClassificationTask(
-        recipe, reader.labels, normalization, model=network.build(), batch_size=settings.batch_size
-    )
+    task = ClassificationTask(recipe, reader.labels, normalization, model=network.build(), batch_size=batch)
     noted = _Validations()
     start = time.perf_counter()
     _trainer(seed, noted, steps=steps, every=max(1, steps // settings.points)).fit(task, datamodule=data)
