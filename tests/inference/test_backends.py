@@ -11,9 +11,8 @@ from xseg.exporting.format import Format
 from xseg.exporting.formats import FORMATS
 from xseg.exporting.verify import compare, verify
 from xseg.images.normalization import Normalization
-from xseg.inference.backends import selection
-from xseg.inference.backends.backend import FORMAT_OF, TorchBackend
-from xseg.inference.backends.selection import create_backend, select_backend, select_precision
+from xseg.inference import backends
+from xseg.inference.backends import FORMAT_OF, TorchBackend, create_backend, select_backend, select_precision
 from xseg.inference.options import InferenceOptions
 from xseg.inference.predictor import Predictor
 from xseg.labels.label_map import LabelMap
@@ -118,7 +117,7 @@ def test_a_backend_that_computes_something_else_is_refused_or_left_by_auto(model
     with pytest.raises(ConfigError, match=r"backend=openvino in float32 differs from .*; use it not"):
         verify(wrong, network, 3, precision="float32", what="backend=openvino", remedy="use it not")
 
-    monkeypatch.setattr(selection, "ConvertedBackend", lambda *_, **__: wrong)
+    monkeypatch.setattr(backends, "ConvertedBackend", lambda *_, **__: wrong)
     monkeypatch.setattr(Format, "missing_packages", lambda _: [])
     with pytest.warns(UserWarning, match=r"openvino is not used: .* differs from torch"):
         assert create(model, "auto").name == "torch"
@@ -140,11 +139,11 @@ def test_auto_takes_the_fastest_that_is_installed(model, monkeypatch):
 
 
 def test_auto_is_bfloat16_only_where_hardware_and_backend_have_it(monkeypatch):
-    monkeypatch.setattr(selection, "native_bfloat16", lambda _: True)
+    monkeypatch.setattr(backends, "native_bfloat16", lambda _: True)
     assert select_precision("auto", "auto", CPU) == "bfloat16"
     assert select_precision("auto", "onnxruntime", CPU) == "float32"
     assert select_precision("float32", "auto", CPU) == "float32"
-    monkeypatch.setattr(selection, "native_bfloat16", lambda _: False)
+    monkeypatch.setattr(backends, "native_bfloat16", lambda _: False)
     assert select_precision("auto", "auto", CPU) == "float32"
 
 

@@ -35,13 +35,7 @@ def fingerprint(network: nn.Module) -> str:
 def cached_file(name: str, format: Format, network: CoarseNetwork, channels: int) -> Path:  # noqa: A002 - the field's word
     """Return the path of a network in a format, and write the file if it does not exist.
 
-    Above `SIZE_LIMIT`, the least recently used networks are removed.
-
-    Args:
-        name: name of the format.
-        format: export format.
-        network: network, on the CPU.
-        channels: number of image channels.
+    The network is on the CPU. Above `SIZE_LIMIT`, the least recently used networks are removed.
     """
     folder = cache_folder() / f"{name}-{format.version().split('-')[0]}-{fingerprint(network)}"
     file = folder / f"network{format.suffix}"

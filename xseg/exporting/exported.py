@@ -74,17 +74,13 @@ def export_model(
     form.require_packages(f"--format {format}")
     model = bundle.model.cpu().eval()
     decision = bundle.decision.requested(options.threshold, bundle.labels)
-    graph = ImageGraph(
-        CoarseNetwork(model), bundle.normalization, decision, classes=len(bundle.labels), options=options
-    )
-    count, height, width = (1, *options.size) if options.size else EXAMPLE
-    example = graph_input(
-        torch.zeros(count, height, width, bundle.normalization.channels), bundle.normalization, options
-    )
+    scale = bundle.normalization
+    graph = ImageGraph(CoarseNetwork(model), scale, decision, classes=len(bundle.labels), options=options)
+    shape = (1, *options.size) if options.size else EXAMPLE
+    example = graph_input(torch.zeros(*shape, scale.channels), scale, options)
     free = () if options.size else (0, 1, 2) if options.layout == "nhwc" else (0, 2, 3)
-    metadata = {
-        name: json.dumps(value) for name, value in {**_describe(bundle, options, decision), **(advice or {})}.items()
-    }
+    described = {**_describe(bundle, options, decision), **(advice or {})}
+    metadata = {name: json.dumps(value) for name, value in described.items()}
     program = Program(graph, example, free, options.outputs, computes_sizes=not options.size, metadata=metadata)
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".export-", dir=target.parent) as folder:
@@ -97,7 +93,7 @@ def export_model(
                 f"{type(error).__name__}: {str(error).partition(chr(10))[0]}",
                 remedy="try another --format, or a fixed --size",
             ) from error
-        cases = prove(form.read(fresh, "float32"), model, bundle.normalization, options, images, decision=decision)
+        cases = prove(form.read(fresh, "float32"), model, scale, options, images, decision=decision)
         proof = {"xseg_version": __version__, "format": format, "cases": [asdict(case) for case in cases]}
         write_text(target.with_suffix(".proof.json"), json.dumps(proof, indent=2) + "\n")
         for file in sorted(Path(folder).iterdir(), key=lambda file: file.suffix == form.suffix):
@@ -134,13 +130,8 @@ def is_export(source: PathArgument) -> bool:
 class ExportedModel(nn.Module):
     """An exported file as a model: images as shares of their maximum to scores at the images' size.
 
-    Args:
-        session: program of the file.
-        maximum: stored value that stands for 1.
-        classes: number of classes.
-        options: what the graph takes and gives.
-        context: radius of the effective receptive field of the network in pixels.
-        overlapping: whether a pixel may have several classes.
+    The stored value `maximum` stands for 1; `context` is the radius of the network's effective receptive field in
+    pixels.
     """
 
     def __init__(
@@ -169,11 +160,8 @@ class ExportedModel(nn.Module):
         if self._options.size:
             rows, columns = self._options.size
             if height > rows or width > columns:
-                raise ShapeError(
-                    f"an image of {height}x{width} pixels for an export of {rows}x{columns}",
-                    expected="no larger one",
-                    remedy=f"use --tile {min(rows, columns)}",
-                )
+                got, remedy = f"an image of {height}x{width} pixels for", f"use --tile {min(rows, columns)}"
+                raise ShapeError(f"{got} an export of {rows}x{columns}", expected="no larger one", remedy=remedy)
             images = nn.functional.pad(images, [0, columns - width, 0, rows - height], mode="replicate")
         stored = images.permute(0, 2, 3, 1).float() * self._stored.maximum
         batches = torch.split(stored, 1) if self._options.size else (stored,)
@@ -198,15 +186,7 @@ class ExportedModel(nn.Module):
 
 @dataclass(frozen=True, eq=False)
 class Export:
-    """What was read from an exported file.
-
-    Args:
-        model: the model.
-        labels: its classes.
-        decision: its rule for labels.
-        normalization: scale of the stored values.
-        metadata: values that the file stores.
-    """
+    """What was read from an exported file: the model, the scale of its stored values, and the file's own `metadata`."""
 
     model: ExportedModel
     labels: LabelMap

@@ -43,12 +43,7 @@ class Program:
 
 
 def coarse_program(network: CoarseNetwork, channels: int) -> Program:
-    """Return the program of a network up to its coarse scores, for any number and size of padded images.
-
-    Args:
-        network: network, on the CPU.
-        channels: number of image channels.
-    """
+    """Return the program of a network on the CPU up to its coarse scores, for any number and size of padded images."""
     count, height, width = EXAMPLE
     example = network.pad(torch.zeros(count, channels, height, width))
     return Program(network, example, free=(0, 2, 3), outputs=("scores",))
@@ -87,28 +82,17 @@ class Format(ABC):
         return [package for package in self.packages if find_spec(package) is None]
 
     def require_packages(self, purpose: str) -> None:
-        """Check that all packages are installed.
-
-        Args:
-            purpose: use of the format, for the message.
-
-        Raises:
-            MissingExtraError: if a package is missing.
-        """
+        """Raise MissingExtraError, which names the `purpose` of the format, if a package is not installed."""
         for package in self.missing_packages():
             raise MissingExtraError(package, extra=self.extra, purpose=purpose)
 
-    @abstractmethod
     def version(self) -> str:
-        """Return the version of the exporter; another version writes cached files again."""
+        """Return the version of the exporter, by default torch's; another version writes cached files again."""
+        return str(torch.__version__)
 
     @abstractmethod
     def write(self, program: Program, path: Path) -> None:
-        """Write a program.
-
-        Args:
-            program: program to write.
-            path: path of the file; further files may have the same name with another suffix.
+        """Write a program to a file; further files may have the same name with another suffix.
 
         Raises:
             Exception: any exception of the exporter for an unsupported module.

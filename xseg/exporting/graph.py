@@ -42,9 +42,8 @@ class ImageGraph(nn.Module):
     ) -> None:
         super().__init__()
         if options.input == "uint8" and normalization.maximum > 255:
-            raise ConfigError(
-                f"input=uint8 for a model of images up to {normalization.maximum:g}", expected="input=float or unit"
-            )
+            got = f"input=uint8 for a model of images up to {normalization.maximum:g}"
+            raise ConfigError(got, expected="input=float or unit")
         if options.result == "confidence" and decision.overlapping:
             raise ConfigError("result=confidence for overlapping classes", expected="labels, probabilities or logits")
         self.network = network
@@ -57,12 +56,9 @@ class ImageGraph(nn.Module):
         maximum = 1.0 if options.input == "unit" else normalization.maximum
         mean = torch.tensor(normalization.mean, dtype=torch.float64)
         std = torch.tensor(normalization.std, dtype=torch.float64)
-        self.scale: Tensor
-        self.shift: Tensor
-        self.limits: Tensor
-        self.register_buffer("limits", torch.from_numpy(decision.limits(classes))[:, None, None])
-        self.register_buffer("scale", (1 / (std * maximum)).float()[:, None, None])
-        self.register_buffer("shift", (-mean / std).float()[:, None, None])
+        self.limits = nn.Buffer(torch.from_numpy(decision.limits(classes))[:, None, None])
+        self.scale = nn.Buffer((1 / (std * maximum)).float()[:, None, None])
+        self.shift = nn.Buffer((-mean / std).float()[:, None, None])
         self.eval()
 
     def forward(self, images: Tensor) -> list[Tensor]:
@@ -95,11 +91,8 @@ class ImageGraph(nn.Module):
             return [self._cropped(scores.sigmoid() if self.overlapping else scores.softmax(1), height, width)]
         if self.overlapping:
             return [self._cropped(self._bands(coarse, rows, columns), height, width).permute(0, 2, 3, 1)]
-        labels, confidence = self._labels(coarse, rows, columns)
-        labels = self._cropped(labels, height, width)
-        if self.result == "confidence":
-            return [labels, self._cropped(confidence, height, width)]
-        return [labels]
+        labels_and_confidence = [self._cropped(maps, height, width) for maps in self._labels(coarse, rows, columns)]
+        return labels_and_confidence[: 1 + (self.result == "confidence")]
 
     def _padded(self, size: int) -> int:
         if self.fixed:

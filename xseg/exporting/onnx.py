@@ -23,10 +23,6 @@ class Onnx(Format):
     packages = ("onnx", "onnxruntime", "onnxscript")
     extra = "onnx"
 
-    def version(self) -> str:
-        """Return the version of torch, which has the exporter."""
-        return str(torch.__version__)
-
     def write(self, program: Program, path: Path) -> None:
         """Write a program; see `Format`."""
         with _silence(), torch.no_grad():
@@ -54,11 +50,7 @@ class Onnx(Format):
 
 
 class OnnxSession:
-    """A program in ONNX Runtime on the CPU.
-
-    Args:
-        path: path of the .onnx file.
-    """
+    """A program in ONNX Runtime on the CPU, from an .onnx file."""
 
     workers = 1
 

@@ -61,12 +61,7 @@ class OpenVino(Format):
 
 
 class OpenVinoSession:
-    """A program in OpenVINO on the CPU.
-
-    Args:
-        path: path of the .xml file.
-        precision: number type of the computation.
-    """
+    """A program in OpenVINO on the CPU, from an .xml file, computed with a precision."""
 
     def __init__(self, path: Path, precision: Precision) -> None:
         import openvino
@@ -94,9 +89,7 @@ def _traced(program: Program) -> Any:
 
     shape = [-1 if axis in program.free else size for axis, size in enumerate(program.example.shape)]
     with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter(
-            "ignore"
-        )  # torch's tracer warns about every branch on a size; `verify` tests several sizes
+        warnings.simplefilter("ignore")  # the tracer warns about branches on a size; `verify` tests several sizes
         return openvino.convert_model(program.module, example_input=program.example, input=shape)
 
 

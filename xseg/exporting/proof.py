@@ -64,13 +64,7 @@ def prove(
 ) -> list[Case]:
     """Compare what was read from a file with the model itself, in float32.
 
-    Args:
-        session: program of the file.
-        model: model that was exported, on the CPU, in evaluation mode.
-        normalization: normalisation of the model's input.
-        options: options of the export.
-        images: names and stored values (H, W, C) of further images.
-        decision: rule for probabilities and labels.
+    The model is on the CPU, in evaluation mode; `images` are names and stored values (H, W, C) of further images.
 
     Raises:
         ConfigError: if the file differs by more than rounding.

@@ -16,14 +16,21 @@ from xseg.types import Precision
 _METADATA = "xseg.json"  # name of the metadata in the file
 
 
-class TorchExport(Format):
+class TorchFormat(Format):
+    """A file of torch, a ZIP archive."""
+
+    def metadata(self, path: Path) -> dict[str, str]:
+        """Return the texts that the file stores, without loading the rest."""
+        with zipfile.ZipFile(path) as archive:
+            names = [name for name in archive.namelist() if name.endswith(f"extra/{_METADATA}")]
+            values = json.loads(archive.read(names[0])) if names else {}
+        return {str(key): str(value) for key, value in values.items()}
+
+
+class TorchExport(TorchFormat):
     """The graph of `torch.export`, for torch in Python and in C++."""
 
     suffix = ".pt2"
-
-    def version(self) -> str:
-        """Return torch's version."""
-        return str(torch.__version__)
 
     def write(self, program: Program, path: Path) -> None:
         """Write a program; see `Format`."""
@@ -37,19 +44,11 @@ class TorchExport(Format):
         """Load a file; see `Format`."""
         return TorchSession(torch.export.load(path).module())
 
-    def metadata(self, path: Path) -> dict[str, str]:
-        """Return the texts that the file stores."""
-        return _metadata(path)
 
-
-class TorchScript(Format):
+class TorchScript(TorchFormat):
     """TorchScript, for torch in C++ and on mobile devices."""
 
     suffix = ".torchscript"
-
-    def version(self) -> str:
-        """Return torch's version."""
-        return str(torch.__version__)
 
     def write(self, program: Program, path: Path) -> None:
         """Write a program; see `Format`."""
@@ -62,17 +61,9 @@ class TorchScript(Format):
         """Load a file; see `Format`."""
         return TorchSession(torch.jit.load(str(path)))  # type: ignore[no-untyped-call]
 
-    def metadata(self, path: Path) -> dict[str, str]:
-        """Return the texts that the file stores."""
-        return _metadata(path)
-
 
 class TorchSession:
-    """A program in torch on the CPU.
-
-    Args:
-        module: module of the program.
-    """
+    """A program in torch on the CPU."""
 
     workers = 1
 
@@ -84,11 +75,3 @@ class TorchSession:
         """Compute the outputs; see `Session`."""
         outputs = self._module(images)
         return tuple(outputs) if isinstance(outputs, tuple | list) else (outputs,)
-
-
-def _metadata(path: Path) -> dict[str, str]:
-    """Return the texts in a file without loading the rest."""
-    with zipfile.ZipFile(path) as archive:
-        names = [name for name in archive.namelist() if name.endswith(f"extra/{_METADATA}")]
-        values = json.loads(archive.read(names[0])) if names else {}
-    return {str(key): str(value) for key, value in values.items()}

@@ -33,17 +33,10 @@ class Agreement:
 
 @torch.inference_mode()
 def compare(session: Callable[[Tensor], Tensor], network: CoarseNetwork, channels: int) -> Agreement:
-    """Compare a converted network with the original on test images.
-
-    Args:
-        session: converted network.
-        network: original network.
-        channels: number of image channels.
-    """
+    """Compare a converted network with the original on test images of `channels` channels."""
     differences, agreeing, pixels = [0.0], 0, 0
     for height, width in SIZES:
-        images = network.pad(_waves(channels, height, width))
-        images = images.contiguous(memory_format=torch.channels_last)
+        images = network.pad(_waves(channels, height, width)).contiguous(memory_format=torch.channels_last)
         expected, got = network(images), session(images)
         if got.shape != expected.shape or not got.isfinite().all():
             return Agreement(float("inf"), 0.0)
@@ -63,15 +56,9 @@ def verify(
     what: str,
     remedy: str = "",
 ) -> Agreement:
-    """Check that a converted network agrees with the original.
+    """Check that a converted network agrees with the original; `precision` determines the tolerance.
 
-    Args:
-        session: converted network.
-        network: original network.
-        channels: number of image channels.
-        precision: number type of the computation, which determines the tolerance.
-        what: name of the converted network for the message.
-        remedy: remedy for the message.
+    `what` is the name of the converted network in the message.
 
     Raises:
         ConfigError: if the difference exceeds the tolerance.

@@ -16,7 +16,7 @@ from xseg.bundles.locate import locate_bundle, members_of
 from xseg.errors import ConfigError
 from xseg.exporting.exported import ExportedModel, is_export, read_export
 from xseg.files.description import described_by
-from xseg.inference.backends.backend import Backend
+from xseg.inference.backends import Backend
 from xseg.inference.options import BackendOption, InferenceOptions, PrecisionOption
 from xseg.inference.predictor import Predictor
 from xseg.inference.scores import WholeImage

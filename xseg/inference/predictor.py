@@ -22,9 +22,7 @@ from xseg.errors import DataError, ShapeError, XsegError
 from xseg.images.normalization import Normalization
 from xseg.inference.accumulator import tiled
 from xseg.inference.averaging import averaged_probabilities, compute_scores
-from xseg.inference.backends.backend import Backend
-from xseg.inference.backends.selection import create_backend
-from xseg.inference.device import select_device
+from xseg.inference.backends import Backend, create_backend, select_device
 from xseg.inference.memory import choose_tiling
 from xseg.inference.options import InferenceOptions
 from xseg.inference.pipeline import Computed, Computer, Decoded, Request, in_order, run_pipeline

@@ -1,1 +1,0 @@
-"""Backends for inference: torch, OpenVINO and ONNX Runtime."""
