@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -28,8 +29,7 @@ class BinaryMasks:
 
     def __call__(self, record: Record) -> Array:
         """Return the raw ids of a record's mask, (H, W) uint8 or uint16."""
-        path = mask_of(record)
-        return self.numbers(read_binary(path, self.tolerance))
+        return self.numbers(read_binary(mask_of(record), self.tolerance))
 
     def numbers(self, white: Array) -> Array:
         """Return the raw ids for a mask (H, W) of zeros and ones."""
@@ -56,13 +56,7 @@ class BandMasks:
         if not record.parts:
             name = str(mask_of(record))
             return self._bands(read_image(name, len(self.labels), name=f"mask {name}"), name)
-        found = {path: _grey(path, str(path)) for path in record.parts if path is not None}
-        sizes = {path: f"{array.shape[0]}x{array.shape[1]}" for path, array in found.items()}
-        for path, size in sizes.items():
-            if size != sizes[mask_of(record)]:
-                got = f"mask {path} is {size} and {record.mask} {sizes[mask_of(record)]}"
-                raise DataError(got, expected="the same size for every class")
-        parts = {path: self._bands(array, str(path), white=True) for path, array in found.items()}
+        parts = {path: self._bands(array, str(path), white=True) for path, array in _class_files(record).items()}
         absent = np.zeros_like(parts[mask_of(record)])
         return np.stack([absent if path is None else parts[path] for path in record.parts], axis=-1)
 
@@ -93,20 +87,28 @@ class ClassFileMasks:
 
     def __call__(self, record: Record) -> Array:
         """Return the raw ids of a record's classes, (H, W) uint8 or uint16."""
-        numbers: Array | None = None
-        for raw_id, path in zip(self.labels.raw_ids, record.parts, strict=True):
-            if path is None:
-                continue
-            part = read_binary(path, self.tolerance)
-            if numbers is None:
-                numbers = empty_label(self.labels, self.background, (part.shape[0], part.shape[1]))
-            if part.shape != numbers.shape:
-                sizes = f"{part.shape[0]}x{part.shape[1]} and {record.mask} {numbers.shape[0]}x{numbers.shape[1]}"
-                raise DataError(f"mask {path} is {sizes}", expected="the same size for every class")
-            numbers[part > 0] = raw_id
-        if numbers is None:
+        parts = _class_files(record)
+        if not parts:
             raise DataError(f"{record.image} has no class file", expected="one file per class in the image")
+        numbers = empty_label(self.labels, self.background, parts[mask_of(record)].shape)
+        for raw_id, path in zip(self.labels.raw_ids, record.parts, strict=True):
+            if path is not None:
+                numbers[black_or_white(parts[path], self.tolerance, str(path)) > 0] = raw_id
         return numbers
+
+
+def _class_files(record: Record) -> dict[Path, Array]:
+    """Return the grey values in the files of a record's classes, which must have the same size."""
+    found = {path: _grey(path, str(path)) for path in record.parts if path is not None}
+    for path, array in found.items():
+        _require_size(f"mask {path}", array, record, found[mask_of(record)], "the same size for every class")
+    return found
+
+
+def _require_size(what: str, array: Array, record: Record, label: Array, expected: str) -> None:
+    if array.shape[:2] != label.shape[:2]:
+        sizes = f"{array.shape[0]}x{array.shape[1]} and {record.mask} {label.shape[0]}x{label.shape[1]}"
+        raise DataError(f"{what} is {sizes}", expected=expected)
 
 
 def read_binary(source: PathArgument | bytes, tolerance: int = 0, *, name: str = "") -> Array:
@@ -156,9 +158,7 @@ def without_invalid(numbers: Array, record: Record, ignore_index: int) -> Array:
     if record.valid is None:
         return numbers
     valid = _grey(record.valid, str(record.valid))
-    if valid.shape != numbers.shape[:2]:
-        sizes = f"{valid.shape[0]}x{valid.shape[1]} and {record.mask} {numbers.shape[0]}x{numbers.shape[1]}"
-        raise DataError(f"valid region {record.valid} is {sizes}", expected="the same height and width")
+    _require_size(f"valid region {record.valid}", valid, record, numbers, "the same height and width")
     kept = numbers.astype(np.result_type(numbers, smallest_type((ignore_index,))))
     kept[valid == 0] = ignore_index
     return kept

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from xseg.data.lists import is_file, require_files
-from xseg.data.masks.coco_json import RunLengths, Shape, load_coco
+from xseg.data.masks.coco_json import RunLengths, Segmentation, load_coco
 from xseg.data.masks.colors import read_colors
 from xseg.data.masks.numbers import empty_label, mask_of, raw_id_of, smallest_type
 from xseg.data.patterns import SPLIT
@@ -73,13 +73,12 @@ class InstanceShapes:
         picture = coco.pictures[record.name]
         height, width = picture.size if all(picture.size) else image_size(record.image)
         numbers = empty_label(self.labels, self.background, (height, width))
-        objects = [
-            (_object_pixels(shape, height, width, f"{path}, image {picture.file}"), shape) for shape in picture.shapes
-        ]
+        name = f"{path}, image {picture.file}"
+        objects = [(category, *_object_pixels(shape, height, width, name)) for category, shape in picture.shapes]
         # equal areas stay in the order of the file, as sorting is stable
-        for pixels, shape in sorted(objects, key=lambda found: -found[0].area):
-            raw_id = raw_id_of(self.labels, coco.categories[shape.category], path)
-            pixels.draw(numbers, raw_id)
+        for category, pixels, top, left in sorted(objects, key=lambda found: -np.count_nonzero(found[1])):
+            box = numbers[top : top + pixels.shape[0], left : left + pixels.shape[1]]
+            box[pixels] = raw_id_of(self.labels, coco.categories[category], path)
         return numbers
 
 
@@ -121,35 +120,13 @@ class PanopticMasks:
         return table[places]
 
 
-@dataclass(frozen=True)
-class ObjectPixels:
-    """Pixels of one object, (h, w) bool, within its bounding box, which starts at row `top` and column `left`."""
-
-    pixels: Array
-    top: int
-    left: int
-
-    @property
-    def area(self) -> int:
-        """Number of pixels."""
-        return int(np.count_nonzero(self.pixels))
-
-    def draw(self, numbers: Array, raw_id: int) -> None:
-        """Write a number to the pixels of the object."""
-        height, width = self.pixels.shape
-        numbers[self.top : self.top + height, self.left : self.left + width][self.pixels] = raw_id
-
-
-def _object_pixels(shape: Shape, height: int, width: int, name: str) -> ObjectPixels:
-    """Return the pixels of an object within its bounding box."""
-    segmentation = shape.segmentation
-    if isinstance(segmentation, RunLengths):
-        return ObjectPixels(_from_runs(segmentation, height, width, name), 0, 0)
-    if not segmentation:
-        raise DataError(
-            f"{name} has an object without a shape", expected="polygons or run lengths instead of only a box"
-        )
-    points = np.concatenate(segmentation)
+def _object_pixels(shape: Segmentation, height: int, width: int, name: str) -> tuple[Array, int, int]:
+    """Return the pixels of an object within its bounding box, (h, w) bool, and the box's first row and column."""
+    if isinstance(shape, RunLengths):
+        return _from_runs(shape, height, width, name), 0, 0
+    if not shape:
+        raise DataError(f"{name} has an object without a shape", expected="polygons or run lengths, not only a box")
+    points = np.concatenate(shape)
     far = (np.abs(points) > _FARTHEST * max(height, width)) | ~np.isfinite(points)
     if far.any():  # pycocotools would go there pixel by pixel and fill the memory
         point = points[int(np.nonzero(far)[0][0])].tolist()
@@ -159,10 +136,10 @@ def _object_pixels(shape: Shape, height: int, width: int, name: str) -> ObjectPi
     left, top = (int(value) for value in np.clip(np.floor(points.min(axis=0)) - 1, 0, (width, height)))
     right, bottom = (int(value) for value in np.clip(np.ceil(points.max(axis=0)) + 1, 0, (width, height)))
     if right <= left or bottom <= top:
-        return ObjectPixels(np.zeros((0, 0), bool), 0, 0)
-    polygons = [(polygon - (left, top)).ravel().tolist() for polygon in segmentation]
+        return np.zeros((0, 0), bool), 0, 0
+    polygons = [(polygon - (left, top)).ravel().tolist() for polygon in shape]
     encoded = rle.merge(rle.frPyObjects(polygons, bottom - top, right - left))
-    return ObjectPixels(rle.decode(encoded).astype(bool), top, left)
+    return rle.decode(encoded).astype(bool), top, left
 
 
 def _from_runs(runs: RunLengths, height: int, width: int, name: str) -> Array:

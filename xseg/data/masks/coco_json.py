@@ -35,27 +35,19 @@ Segmentation: TypeAlias = tuple[Array, ...] | RunLengths
 
 
 @dataclass(frozen=True)
-class Shape:
-    """One annotated object, with the index of its category in the list sorted by id."""
-
-    category: int
-    segmentation: Segmentation
-
-
-@dataclass(frozen=True)
 class CocoImage:
     """One image of a JSON file with its annotations.
 
     Args:
         file: file name of the image.
         size: height and width in pixels; (0, 0) if not in the JSON file.
-        shapes: annotated objects.
+        shapes: annotated objects, each with the index of its category in the list sorted by id.
         segments: for a panoptic file, the file name of the mask, and the category index of each segment id.
     """
 
     file: str
     size: tuple[int, int]
-    shapes: tuple[Shape, ...] = ()
+    shapes: tuple[tuple[int, Segmentation], ...] = ()
     segments: tuple[str, tuple[tuple[int, int], ...]] | None = None
 
 
@@ -113,9 +105,8 @@ def _load(path: Path, changed: int) -> CocoFile:  # noqa: ARG001 - part of the c
             return _parsed(json.load(file), path)
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError) as error:
         reason = f"lacks {error}" if isinstance(error, KeyError) else str(error)
-        raise DataError(
-            f"{path} is not in COCO's format ({reason})", expected="images, annotations and categories"
-        ) from error
+        got = f"{path} is not in COCO's format ({reason})"
+        raise DataError(got, expected="images, annotations and categories") from error
 
 
 def _parsed(content: dict[str, Any], path: Path) -> CocoFile:
@@ -129,9 +120,8 @@ def _parsed(content: dict[str, Any], path: Path) -> CocoFile:
         file = str(image["file_name"])
         name = Path(file).with_suffix("").as_posix()
         if name in pictures:
-            raise DataError(
-                f"{path} has {pictures[name].file} and {file} with the same name", expected="one image per name"
-            )
+            got = f"{path} has {pictures[name].file} and {file} with the same name"
+            raise DataError(got, expected="one image per name")
         pictures[name] = _picture(image, by_image[image["id"]], places)
     named = tuple(str(category["name"]) for category in categories)
     colored = all(category.get("color") for category in categories)
@@ -145,17 +135,14 @@ def _picture(image: dict[str, Any], annotations: list[dict[str, Any]], places: d
         raise ValueError(f"{image['file_name']} of {height}x{width} pixels")
     picture = CocoImage(str(image["file_name"]), (height, width))
     if annotations and "segments_info" in annotations[0]:
-        segments = tuple(
-            (int(part["id"]), places[int(part["category_id"])]) for part in annotations[0]["segments_info"]
-        )
+        parts = annotations[0]["segments_info"]
+        segments = tuple((int(part["id"]), places[int(part["category_id"])]) for part in parts)
         strange = [number for number, _ in segments if not 0 <= number < 2**24]
         if strange:
             raise ValueError(f"segment {strange[0]} of {image['file_name']}, not within 0 to {2**24 - 1}")
         return replace(picture, segments=(str(annotations[0]["file_name"]), segments))
-    shapes = tuple(
-        Shape(places[int(one["category_id"])], _segmentation(one.get("segmentation"))) for one in annotations
-    )
-    return replace(picture, shapes=shapes)
+    found = ((places[int(one["category_id"])], _segmentation(one.get("segmentation"))) for one in annotations)
+    return replace(picture, shapes=tuple(found))
 
 
 def _segmentation(value: Any) -> Segmentation:
