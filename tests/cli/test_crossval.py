@@ -20,7 +20,7 @@ import xseg
 from xseg.api.parsing import parse_data
 from xseg.cli import main
 from xseg.data.readers.registry import create_reader
-from xseg.metrics.confusion import confusion_matrix
+from xseg.metrics.metric import confusion_matrix
 from xseg.metrics.overlap import Iou
 
 FOLDS = 2

@@ -18,7 +18,7 @@ from xseg.cli import main
 from xseg.exporting.formats import FORMATS
 from xseg.images.normalization import Normalization
 from xseg.labels.label_map import LabelMap
-from xseg.metrics.confusion import confusion_matrix
+from xseg.metrics.metric import confusion_matrix
 from xseg.metrics.overlap import Iou
 from xseg.models.build import build_model
 from xseg.models.config import ModelConfig

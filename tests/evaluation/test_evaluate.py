@@ -12,7 +12,7 @@ from xseg.errors import ConfigError, DataError, ShapeError
 from xseg.evaluation.evaluate import EXAMPLE_WIDTH, EXAMPLES, evaluate
 from xseg.labels.label_map import LabelMap
 from xseg.metrics.boundary import boundary_counts
-from xseg.metrics.confusion import confusion_matrix
+from xseg.metrics.metric import confusion_matrix
 from xseg.metrics.registry import create_metrics
 from xseg.metrics.scores import compute_scores
 

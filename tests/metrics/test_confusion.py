@@ -9,7 +9,7 @@ from hypothesis.extra import numpy as hnp
 from torchmetrics.classification import MulticlassConfusionMatrix
 
 from xseg.errors import DataError, ShapeError
-from xseg.metrics.confusion import confusion_matrix
+from xseg.metrics.metric import confusion_matrix
 
 QUICK = settings(max_examples=40, deadline=None)
 

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xseg.metrics.confusion import confusion_matrix
+from xseg.metrics.metric import confusion_matrix
 from xseg.metrics.registry import METRICS as REGISTRY
 from xseg.training.validation_counts import count_pairs
 

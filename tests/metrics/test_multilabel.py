@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 
 from xseg.metrics.metric import mean
-from xseg.metrics.multilabel import combine_classes
 from xseg.metrics.overlap import Iou
 from xseg.metrics.registry import create_metrics
-from xseg.metrics.scores import compute_scores, count_image
+from xseg.metrics.scores import combine_classes, compute_scores, count_image
 
 RNG = np.random.default_rng(0)
 LABEL = RNG.integers(0, 2, (12, 14, 3)).astype(np.uint8)

@@ -19,7 +19,7 @@ from torchmetrics.classification import (
 )
 
 from xseg.errors import ShapeError
-from xseg.metrics.confusion import confusion_matrix
+from xseg.metrics.metric import confusion_matrix
 from xseg.metrics.registry import create_metrics
 from xseg.metrics.scores import compute_scores
 

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xseg.metrics.ranking import BINS, score_histogram
-from xseg.metrics.threshold import BestThreshold, choose_threshold
+from xseg.metrics.ranking import BINS, BestThreshold, choose_threshold, score_histogram
 
 pairs = st.lists(st.tuples(st.booleans(), st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.7, 0.99, 1.0])), max_size=30)
 wanted = st.one_of(st.none(), st.floats(0.01, 1))

@@ -3,7 +3,7 @@ import yaml
 
 from xseg.api.train_options import parse_request
 from xseg.errors import ConfigError
-from xseg.training.class_weights import class_weights, given_weights
+from xseg.training.objective import class_weights, given_weights
 from xseg.training.options.recipe import LossOptions
 
 

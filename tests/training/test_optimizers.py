@@ -4,7 +4,7 @@ from torch import nn
 
 from xseg.errors import ConfigError
 from xseg.factory import create_model
-from xseg.training.auxiliary import AuxiliaryHead
+from xseg.training.objective import AuxiliaryHead
 from xseg.training.optimizers import build_optimizer, build_schedule, parameter_groups
 from xseg.training.options.recipe import OptimizerOptions, ScheduleOptions
 

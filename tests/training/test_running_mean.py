@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import distributed
 
-from xseg.training.running_mean import RunningMean
+from xseg.training.validation_counts import RunningMean
 
 VALUES, WEIGHTS = np.array([0.5, 2.0, -1.25, 7.0]), np.array([2, 1, 8, 3])
 

@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from xseg.training.optimizers import rate_factor
 from xseg.training.options.recipe import ScheduleOptions
-from xseg.training.schedule import rate_factor
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from xseg.bundles.bundle import load_bundle
 from xseg.files.serialization import from_plain
 from xseg.images.normalization import Normalization
 from xseg.labels.label_map import LabelMap
-from xseg.metrics.confusion import confusion_matrix
+from xseg.metrics.metric import confusion_matrix
 from xseg.models.config import ModelConfig
 from xseg.training.callbacks.assembly import run_callbacks
 from xseg.training.checkpoints.run_directory import RunDirectory

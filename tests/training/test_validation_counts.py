@@ -5,10 +5,9 @@ import pytest
 import torch
 from torch import distributed
 
-from xseg.metrics.multilabel import combine_classes
+from xseg.metrics.ranking import BestThreshold
 from xseg.metrics.registry import create_metrics
-from xseg.metrics.scores import add_counts, compute_scores, count_image
-from xseg.metrics.threshold import BestThreshold
+from xseg.metrics.scores import add_counts, combine_classes, compute_scores, count_image
 from xseg.training.validation_counts import MultilabelCounts, ValidationCounts
 
 NUMBERS = {"classes": 3, "ignore_index": 255}

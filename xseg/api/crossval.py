@@ -29,12 +29,11 @@ from xseg.evaluation.settings import METRICS_FILE, difference
 from xseg.evaluation.writers import COUNTS_FILE
 from xseg.files.atomic import write_table, write_text
 from xseg.metrics.metric import CONFUSION
-from xseg.metrics.multilabel import compute_mask_scores
 from xseg.metrics.registry import create_metrics
-from xseg.metrics.scores import ImageCounts, add_counts
+from xseg.metrics.scores import ImageCounts, add_counts, compute_mask_scores
 from xseg.predict.options import EngineOptions
 from xseg.training.checkpoints.run_directory import RunDirectory
-from xseg.training.options.crossval import CrossvalOptions
+from xseg.training.options.run import CrossvalOptions
 
 RESULTS_FILE, LOCK = "crossval.json", ".crossval.lock"
 SECONDS = 0.2  # between looks at the trainings

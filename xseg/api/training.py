@@ -66,8 +66,8 @@ def run_training(
 
     from xseg.api.trainer_options import parse_trainer, with_objects
     from xseg.training.run.classification import ClassificationRun
+    from xseg.training.run.loggers import quiet_lightning
     from xseg.training.run.segmentation import SegmentationRun
-    from xseg.training.run.warnings import quiet_lightning
 
     quiet_lightning()
     trainer, trainer_config = with_objects(*parse_trainer(arguments), callbacks=callbacks, loggers=loggers)
@@ -92,7 +92,7 @@ def is_first_process() -> bool:
 
 
 def _fit(training: TrainingRun[Any, Any, Any, Any], again: str) -> None:
-    from xseg.training.callbacks.stop_signals import TrainingStopped
+    from xseg.training.callbacks.last_checkpoint import TrainingStopped
 
     run = training.request.run
     try:

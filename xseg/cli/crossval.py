@@ -8,7 +8,7 @@ from typing import Any
 from xseg.cli import EXIT_OK
 from xseg.cli.arguments import add_options, new_parser, options_of, parse_arguments
 from xseg.predict.options import EngineOptions
-from xseg.training.options.crossval import CrossvalOptions
+from xseg.training.options.run import CrossvalOptions
 
 
 def main(arguments: Sequence[str]) -> int:

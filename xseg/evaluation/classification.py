@@ -10,8 +10,8 @@ from torch.nn import functional as F
 
 from xseg.data.loading.dataset import RecordLoader
 from xseg.files.progress import NO_PROGRESS, ShowProgress
-from xseg.metrics.classification import TOP, ClassificationScores
-from xseg.metrics.confusion import confusion_matrix
+from xseg.metrics.metric import confusion_matrix
+from xseg.metrics.scores import TOP, ClassificationScores
 from xseg.models.classifier import XceptionClassifier
 
 

@@ -20,9 +20,8 @@ from xseg.inference.predictor import Predictor
 from xseg.inference.prefetch import batches, prefetch
 from xseg.labels.label_map import LabelMap
 from xseg.metrics.metric import CONFUSION, Counts, Metric
-from xseg.metrics.multilabel import compute_mask_scores, count_mask
 from xseg.metrics.registry import MetricSource, create_metrics
-from xseg.metrics.scores import ImageCounts, Scores, add_counts
+from xseg.metrics.scores import ImageCounts, Scores, add_counts, compute_mask_scores, count_mask
 from xseg.types import Split
 
 EXAMPLES = 4  # best and worst images in the report, each

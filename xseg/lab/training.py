@@ -25,7 +25,7 @@ from xseg.training.callbacks.assembly import StepSeed
 from xseg.training.classification import ClassificationTask
 from xseg.training.options.recipe import OptimizerOptions, ScheduleOptions
 from xseg.training.options.task import ClassifierOptions
-from xseg.training.run.warnings import quiet_lightning
+from xseg.training.run.loggers import quiet_lightning
 
 
 @dataclass(frozen=True)

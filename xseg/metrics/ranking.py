@@ -1,4 +1,4 @@
-"""Scores of all thresholds of a class at once, from a histogram of its probabilities, in constant memory.
+"""Scores of all thresholds of a class, and the best threshold, from a histogram of probabilities in constant memory.
 
 Probabilities are counted in `BINS` equal intervals, and those in one interval count as equal. A threshold is thus exact
 to 1 / `BINS`, and each score equals the exact one of the probabilities rounded down to a multiple of 1 / `BINS`.
@@ -15,6 +15,7 @@ from xseg.errors import ShapeError
 from xseg.metrics.metric import Counts, Metric, ratio
 
 BINS = 4096
+DEFAULT = 0.5  # decision threshold
 
 
 def score_histogram(positive: NDArray[np.bool_], scores: NDArray[Any]) -> NDArray[np.int64]:
@@ -71,3 +72,49 @@ class AveragePrecision(Ranking):
         negatives, positives = counts[:, ::-1].astype(np.float64)
         right = positives.cumsum()
         return ratio(positives @ (right / np.maximum(right + negatives.cumsum(), 1)), right[-1])
+
+
+def choose_threshold(histogram: Counts, precision: float | None = None) -> float:
+    """Return the best threshold: a pixel has the class if its probability is at least the threshold.
+
+    Args:
+        histogram: number of pixels without and with the class, (2, bins), from `xseg.metrics.ranking.score_histogram`.
+        precision: wanted precision, 0 to 1: the threshold has the highest recall of those that reach it, or the
+            highest precision if none reaches it. None for the highest F1.
+
+    Returns:
+        A multiple of 1 / bins, below 1. Of several equally good thresholds, the one closest to 0.5, then the lower one;
+        0.5 without any pixel of the class.
+    """
+    wrong, right = histogram[:, ::-1].cumsum(axis=1)[:, ::-1]  # pixels at or above the start of each bin
+    if not right[0]:
+        return DEFAULT
+    thresholds = np.arange(len(right)) / len(right)
+    found = right / np.maximum(right + wrong, 1)
+    keys = [thresholds, np.abs(thresholds - DEFAULT)]  # the last key decides first
+    if precision is None:
+        keys.append(-2 * right / (right + wrong + right[0]))
+    else:
+        reached = (found >= precision) & (right > 0)
+        keys += [-found, -np.where(reached, right, 0), ~reached]
+    return float(thresholds[np.lexsort(keys)[0]])
+
+
+class BestThreshold(Ranking):
+    """Best decision threshold of the second of two classes.
+
+    Args:
+        ignore_index: label of pixels that are not counted.
+        precision: see `choose_threshold`.
+    """
+
+    name: ClassVar[str] = "threshold"
+    overall_name: ClassVar[str | None] = None
+
+    def __init__(self, *, ignore_index: int, precision: float | None = None) -> None:
+        super().__init__(classes=2, ignore_index=ignore_index)
+        self.precision = precision
+
+    def per_class(self, counts: Counts) -> list[float | None]:
+        """Return None for the first class, and the threshold of the second one."""
+        return [None, choose_threshold(counts, self.precision)]

@@ -9,7 +9,7 @@ from pathlib import Path
 from xseg.data.sample import Array
 from xseg.evaluation.classification import Mistake
 from xseg.files.atomic import write_text
-from xseg.metrics.classification import TOP, ClassificationScores
+from xseg.metrics.scores import TOP, ClassificationScores
 from xseg.reports.history import CLASSIFICATION_CHARTS, draw_charts, read_history
 from xseg.reports.pages import NUMBERED_CLASSES, confusion_cells, render_page
 

@@ -21,15 +21,13 @@ from xseg.data.loading.datamodule import RecordData
 from xseg.files.objects import is_class_path
 from xseg.images.normalization import Normalization
 from xseg.labels.label_map import LabelMap
-from xseg.metrics.classification import ClassificationScores
-from xseg.metrics.scores import Scores
-from xseg.training.auxiliary import AuxiliaryHead
+from xseg.metrics.scores import ClassificationScores, Scores
 from xseg.training.batch_norm import normalization_layers
 from xseg.training.checkpoints.io import STATE_KEY
-from xseg.training.optimizers import Network, build_optimizer, build_schedule, encoder_blocks
+from xseg.training.objective import AuxiliaryHead
+from xseg.training.optimizers import Network, build_optimizer, build_schedule, encoder_blocks, rate_factor
 from xseg.training.options.task import LearningOptions
-from xseg.training.running_mean import RunningMean
-from xseg.training.schedule import rate_factor
+from xseg.training.validation_counts import RunningMean
 from xseg.types import Task
 
 Batch: TypeAlias = dict[str, Any]

@@ -13,13 +13,12 @@ from xseg.bundles.pretrained_classifier import load_encoder
 from xseg.data.loading.datamodule import ClassificationData
 from xseg.images.normalization import Normalization
 from xseg.labels.label_map import LabelMap
-from xseg.metrics.classification import TOP, ClassificationScores
+from xseg.metrics.scores import TOP, ClassificationScores
 from xseg.models.classifier import ClassifierConfig, XceptionClassifier
 from xseg.training.base import BaseTask, Batch
 from xseg.training.construction import finish, refuse_difference
 from xseg.training.options.task import ClassifierOptions
-from xseg.training.running_mean import RunningMean
-from xseg.training.validation_counts import ValidationCounts
+from xseg.training.validation_counts import RunningMean, ValidationCounts
 
 
 def build_classifier(

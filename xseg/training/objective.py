@@ -1,16 +1,24 @@
-"""Objective of a training: the weighted sum of losses in the options."""
+"""Objective of a training: the weighted sum of losses, class weights, and the auxiliary head."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from torch import Tensor, nn
 
 from xseg.errors import ConfigError, ShapeError
 from xseg.losses.registry import LOSSES
 from xseg.losses.terms import LossFunction, Term
-from xseg.training.options.recipe import LossOptions
+from xseg.models.segmentation import SegmentationModel
+from xseg.nn.aspp import ConvNormRelu
+from xseg.nn.norm import NormSpec
+from xseg.nn.resize import resize
+from xseg.training.options.recipe import ClassWeighting, LossOptions
+
+UNEVEN = 10.0  # ratio of the pixels of two classes from which "auto" uses weights
+CHANNELS, DROPOUT = 256, 0.1  # of the auxiliary head
 
 
 class Objective(nn.Module):
@@ -99,3 +107,85 @@ def _chosen(options: LossOptions) -> list[tuple[str | LossFunction, float, Mappi
         arguments = dict(value) if isinstance(value, Mapping) else {"weight": value}
         chosen.append((source, arguments.pop("weight"), arguments))
     return chosen
+
+
+def class_weights(pixels: Sequence[int], weighting: ClassWeighting) -> tuple[float, ...] | None:
+    """Return the weight of each class.
+
+    Args:
+        pixels: number of labelled pixels of each class.
+        weighting: "none"; "inverse": median / frequency; "inverse_sqrt": its square root; "auto": "inverse_sqrt" if the
+            most frequent class has over ten times the pixels of the rarest one with pixels, else "none".
+
+    Returns:
+        One weight above 0 per class, or None for no weights. Classes without pixels have weight 1 and do not affect the
+        median.
+
+    Source: Eigen and Fergus 2015, section 6.3.2, with the share of all pixels as the frequency.
+    """
+    counts = np.asarray(pixels, dtype=np.float64)
+    met = counts > 0
+    if weighting == "auto":
+        weighting = "inverse_sqrt" if met.any() and counts.max() > UNEVEN * counts[met].min() else "none"
+    if weighting == "none":
+        return None
+    if not met.any():
+        return (1.0,) * len(counts)
+    ratio = np.ones_like(counts)
+    ratio[met] = np.median(counts[met]) / counts[met]
+    return tuple((np.sqrt(ratio) if weighting == "inverse_sqrt" else ratio).tolist())
+
+
+def given_weights(names: Sequence[str], weights: Sequence[float] | Mapping[str, float]) -> tuple[float, ...]:
+    """Return the weight of each class from numbers in their order or by name; 1 for names without a number.
+
+    Raises:
+        ConfigError: if there is another number of weights than of classes, or a name is unknown.
+    """
+    if isinstance(weights, Mapping):
+        unknown = ", ".join(name for name in weights if name not in names)
+        if unknown:
+            raise ConfigError(f"class_weights of {unknown}", expected=f"names among {', '.join(names)}")
+        return tuple(float(weights.get(name, 1.0)) for name in names)
+    if len(weights) != len(names):
+        got = f"{len(weights)} class_weights for {len(names)} classes"
+        raise ConfigError(got, expected=f"one each for {', '.join(names)}")
+    return tuple(map(float, weights))
+
+
+class AuxiliaryHead(nn.Module):
+    """Class scores from the encoder's second to last map, for a short path of the gradient to the middle layers.
+
+    The head uses a hook on the encoder; the model is not changed, and saved without the head.
+
+    Args:
+        model: model to be trained, whose encoder gets the hook.
+        channels: channels of the hidden layer.
+
+    Source: Zhao et al. 2017 (PSPNet), section 3.3: 3x3 convolution, normalisation, ReLU, dropout 0.1, 1x1 convolution.
+    """
+
+    def __init__(self, model: SegmentationModel, channels: int = CHANNELS) -> None:
+        super().__init__()
+        inputs, outputs = model.encoder.out_channels[-2], model.config.outputs
+        self.hidden = ConvNormRelu(inputs, channels, spec=NormSpec(), kernel=3)
+        self.dropout = nn.Dropout(DROPOUT)
+        self.scores = nn.Conv2d(channels, outputs, 1)
+        self.class_logits = model.class_logits
+        self._heard: Tensor | None = None
+        model.encoder.register_forward_hook(self._hear)
+
+    def _hear(self, _encoder: nn.Module, _images: Any, maps: list[Tensor]) -> None:
+        self._heard = maps[-2] if self.training else None
+
+    def forward(self, height: int, width: int) -> Tensor:
+        """Return logits (N, classes, height, width) for the last batch of the encoder.
+
+        Raises:
+            RuntimeError: if there was no batch in training mode.
+        """
+        if self._heard is None:
+            raise RuntimeError("the encoder has not been run in training mode")
+        logits = self.class_logits(self.scores(self.dropout(self.hidden(self._heard))))
+        self._heard = None
+        return resize(logits, height, width)

@@ -12,15 +12,14 @@ from xseg.data.loading.datamodule import SegmentationData
 from xseg.errors import ConfigError
 from xseg.images.normalization import Normalization
 from xseg.labels.label_map import LabelMap
+from xseg.metrics.ranking import BestThreshold
 from xseg.metrics.registry import METRICS, MetricSource, create_metrics
 from xseg.metrics.scores import Scores
-from xseg.metrics.threshold import BestThreshold
 from xseg.models.config import ModelConfig
 from xseg.models.segmentation import SegmentationModel
-from xseg.training.auxiliary import AuxiliaryHead
 from xseg.training.base import BaseTask, Batch
 from xseg.training.construction import construct_model, restored_model
-from xseg.training.objective import Objective
+from xseg.training.objective import AuxiliaryHead, Objective
 from xseg.training.options.task import TaskOptions
 from xseg.training.validation_counts import MultilabelCounts, ValidationCounts
 

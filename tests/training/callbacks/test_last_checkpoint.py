@@ -5,8 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from xseg.training.callbacks import last_checkpoint as module
-from xseg.training.callbacks.last_checkpoint import LastCheckpoint
-from xseg.training.callbacks.stop_signals import TrainingStopped
+from xseg.training.callbacks.last_checkpoint import LastCheckpoint, TrainingStopped
 
 
 class Training:

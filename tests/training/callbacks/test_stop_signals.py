@@ -10,7 +10,7 @@ from lightning.pytorch import Callback
 
 from xseg.training.callbacks.assembly import run_callbacks
 from xseg.training.callbacks.epoch_table import read_table
-from xseg.training.callbacks.stop_signals import SIGNALS, StopSignals, TrainingStopped
+from xseg.training.callbacks.last_checkpoint import SIGNALS, StopSignals, TrainingStopped
 from xseg.training.checkpoints.run_directory import RunDirectory
 from xseg.training.options.run import RunOptions
 

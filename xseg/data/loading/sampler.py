@@ -121,7 +121,7 @@ def class_rarity(pixels: NDArray[np.int64]) -> NDArray[np.float64]:
         Rarities, (classes,) float64; 0 for a class without pixels.
 
     Source: median frequency balancing, Eigen and Fergus 2015, section 6.3.2; its root, as in
-    `xseg.training.class_weights`.
+    `xseg.training.objective`.
     """
     total = pixels.sum(axis=0).astype(np.float64)
     met = total > 0

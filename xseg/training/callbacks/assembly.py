@@ -9,12 +9,10 @@ import numpy as np
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from xseg.training.callbacks.best_bundles import BestBundles, Patience
+from xseg.training.callbacks.best_bundles import BestBundles, ExponentialMovingAverage, Patience
 from xseg.training.callbacks.epoch_table import EpochTable, OnEpoch
-from xseg.training.callbacks.last_checkpoint import LastCheckpoint
-from xseg.training.callbacks.moving_average import ExponentialMovingAverage
+from xseg.training.callbacks.last_checkpoint import LastCheckpoint, StopSignals
 from xseg.training.callbacks.pictures import ValidationPictures
-from xseg.training.callbacks.stop_signals import StopSignals
 from xseg.training.callbacks.watch import LossWatch, RateWatch, TrainingWatch
 from xseg.training.checkpoints.run_directory import RunDirectory
 from xseg.training.options.run import RunOptions

@@ -10,12 +10,12 @@ from xseg.data.sample import Reader
 from xseg.doctor.statistics import normalization_of
 from xseg.errors import ConfigError
 from xseg.images.normalization import Normalization
+from xseg.metrics.ranking import BestThreshold
 from xseg.metrics.registry import monitored_metrics
-from xseg.metrics.threshold import BestThreshold
 from xseg.models.config import ModelConfig
 from xseg.training.checkpoints.resumption import Resumption
-from xseg.training.class_weights import class_weights, given_weights
 from xseg.training.construction import normalization_for
+from xseg.training.objective import class_weights, given_weights
 from xseg.training.options.task import TaskOptions
 from xseg.training.run.base import TrainingRun
 from xseg.training.segmentation import SegmentationTask
