@@ -21,10 +21,11 @@ from xseg.data.readers.registry import create_reader
 from xseg.doctor.checks import files, labels, masks, pairs
 from xseg.doctor.correction import check_destination, require_correctable, write_corrected
 from xseg.doctor.examination import examine, list_splits
-from xseg.doctor.finding import Finding, Repair, by_severity
+from xseg.doctor.finding import Finding, Repair
 from xseg.doctor.look import share_between, summarize_mask
 from xseg.doctor.parallel import parallel_map
 from xseg.doctor.summary import DataSummary, FileSummary, ImageSummary, MaskSummary, PairSummary, SplitSummary, Unknown
+from xseg.doctor.table import run_checks
 from xseg.doctor.thumbnail import SAME, CopyIndex, distance, thumbnail
 from xseg.errors import ConfigError, DataError
 from xseg.labels.label_map import LabelMap
@@ -36,7 +37,7 @@ def summary_of(*found: MaskSummary, label_map: LabelMap = LABELS, split="train",
     pairs = tuple(
         PairSummary(
             str(index),
-            image=ImageSummary.of_size(mask.size),
+            image=ImageSummary(mask.size),
             mask_file=FileSummary(Path(f"{index}.png"), 1, bytes([index]), format="PNG", mode="L"),
             mask=mask,
         )
@@ -180,7 +181,7 @@ def test_ignored_pixels_are_no_class():
 @pytest.mark.parametrize(("split", "told"), [("train", ["image-without-mask"]), ("test", [])])
 def test_a_layout_may_keep_its_test_labels_back_but_not_those_of_training(split, told):
     image = FileSummary(Path("a.png"), 1, b"a", format="PNG", mode="RGB")
-    pair = PairSummary("a", image, ImageSummary.of_size((4, 4)), unlabelled=True)
+    pair = PairSummary("a", image, ImageSummary((4, 4)), unlabelled=True)
     summary = DataSummary(LABELS, 3, (1, 1), {split: SplitSummary((pair,))})
     assert [finding.check for finding in files.unpaired(summary)] == told
 
@@ -189,7 +190,7 @@ def test_findings_are_sorted_by_severity_and_keep_their_order():
     findings = [
         Finding(str(i), severity, None, "", "") for i, severity in enumerate(("note", "error", "note", "error"))
     ]
-    assert [finding.check for finding in by_severity(findings)] == ["1", "3", "0", "2"]
+    assert [finding.check for finding in run_checks(None, [lambda _: findings])] == ["1", "3", "0", "2"]
 
 
 @pytest.mark.parametrize(("where", "message"), [(".", "outside"), ("sub", "outside"), ("..", "outside")])
@@ -236,6 +237,6 @@ def test_a_killed_process_is_one_line():
 
 def test_a_turned_image_whose_label_is_no_mask_file_is_reported_without_a_repair():
     turned = FileSummary(Path("a.jpg"), 1, b"a", format="JPEG", mode="RGB", stored=(10, 20), orientation=6)
-    pair = PairSummary("a", turned, ImageSummary.of_size((20, 10)), mask=MaskSummary((10, 20), "uint8", {0: 200}))
+    pair = PairSummary("a", turned, ImageSummary((20, 10)), mask=MaskSummary((10, 20), "uint8", {0: 200}))
     (finding,) = pairs.sizes(DataSummary(LABELS, 3, (1, 1), {"train": SplitSummary((pair,))}))
     assert (finding.check, finding.fixable) == ("exif-disagreement", False)

@@ -69,11 +69,8 @@ class ChannelSums:
             DataError: if they have other bit depths or numbers of channels.
         """
         if other.kind != self.kind or len(other.sums) != len(self.sums):
-            raise DataError(
-                f"images of {self.kind} with {len(self.sums)} channels and of {other.kind} with {len(other.sums)}",
-                expected="one type",
-                remedy="run xseg data check to list them",
-            )
+            got = f"images of {self.kind} with {len(self.sums)} channels and of {other.kind} with {len(other.sums)}"
+            raise DataError(got, expected="one type", remedy="run xseg data check to list them")
         return ChannelSums(
             self.kind,
             self.pixels + other.pixels,

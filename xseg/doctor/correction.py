@@ -89,11 +89,8 @@ def check_destination(destination: PathArgument, root: Path) -> Path:
     destination, root = Path(destination).absolute(), root.resolve()
     resolved = destination.resolve()
     if resolved == root or root in resolved.parents or resolved in root.parents:
-        raise ConfigError(
-            f"a corrected copy in {destination} of the data set in {root}",
-            expected="a folder outside the data set",
-            remedy="the data set itself is never changed",
-        )
+        got = f"a corrected copy in {destination} of the data set in {root}"
+        raise ConfigError(got, expected="a folder outside the data set", remedy="the data set itself is never changed")
     if destination.exists() and (not destination.is_dir() or any(destination.iterdir())):
         raise ConfigError(f"{destination} exists and is not empty", expected="a new folder", remedy="choose another")
     return destination
@@ -117,10 +114,8 @@ def require_correctable(reader: Reader) -> Path:
     """
     root = paired_root(reader)
     if root is None:
-        raise ConfigError(
-            "a corrected copy of this layout",
-            expected="folders of images and masks of class numbers, split into train, val and test",
-        )
+        expected = "folders of images and masks of class numbers, split into train, val and test"
+        raise ConfigError("a corrected copy of this layout", expected=expected)
     return root
 
 

@@ -49,10 +49,8 @@ class Examination:
             (each.severity, each.split, each.title, ", ".join(place.path for place in each.places), each.remedy)
             for each in self.findings
         ]
-        title = (
-            ", ".join(f"{severity}s: {self.count(severity)}" for severity in SEVERITIES) if rows else "no faults found"
-        )
-        return html_table(title, ("", "split", "finding", "places", "to do"), rows)
+        counts = ", ".join(f"{severity}s: {self.count(severity)}" for severity in SEVERITIES)
+        return html_table(counts if rows else "no faults found", ("", "split", "finding", "places", "to do"), rows)
 
 
 def list_splits(reader: Reader, splits: Sequence[Split] = SPLITS) -> dict[Split, Listing]:

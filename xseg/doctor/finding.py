@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -87,17 +87,9 @@ class Finding:
 
     def to_dict(self) -> dict[str, Any]:
         """Return a dictionary that JSON can hold."""
-        return {
-            "check": self.check,
-            "severity": self.severity,
-            "split": self.split,
-            "title": self.title,
-            "remedy": self.remedy,
-            "count": self.count,
-            "places": [{"path": place.path, "detail": place.detail} for place in self.places],
-            "fixable": self.fixable,
-            "numbers": self.numbers,
-        }
+        values = asdict(replace(self, repairs=()))
+        del values["repairs"]
+        return {**values, "places": [*values["places"]], "fixable": self.fixable}
 
 
 def printable(path: Path | str) -> str:
@@ -131,6 +123,7 @@ def report(
         yield Finding(check, severity, split, title, remedy, len(found), shown, tuple(repairs), numbers or {})
 
 
-def by_severity(findings: Sequence[Finding]) -> list[Finding]:
-    """Return findings with errors first and notes last, in stable order."""
-    return sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))
+def listed(texts: Sequence[str], shown: int, more: int = 0) -> str:
+    """Return the first texts and the number of further ones, of which `more` are not among the texts."""
+    more += len(texts) - shown
+    return ", ".join(texts[:shown]) + (f" and {more} more" if more > 0 else "")

@@ -6,6 +6,7 @@ import hashlib
 import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from PIL import Image
@@ -198,15 +199,12 @@ def _color_mask(path: Path, known: set[int]) -> MaskSummary | None:
     try:
         with Image.open(path) as picture:
             transparent = picture.mode in _TRANSPARENT_MODES
-            pixels = np.asarray(picture.convert("RGB"))
+            rgb = picture.convert("RGB")
     except Exception:  # the reader reports the fault
         return None
-    packed = (pixels.astype(np.uint32) << np.array([16, 8, 0], np.uint32)).sum(axis=2, dtype=np.uint32)
-    found, counts = np.unique(packed, return_counts=True)
-    order = np.argsort(-counts, kind="stable")[:_LISTED_COLORS]
-    colors: dict[RGB, int] = {
-        (int(found[i]) >> 16, int(found[i]) >> 8 & 255, int(found[i]) & 255): int(counts[i]) for i in order
-    }
+    pixels, found = np.asarray(rgb), cast("list[tuple[int, RGB]]", rgb.getcolors(rgb.width * rgb.height))
+    frequent = sorted(found, key=lambda entry: (-entry[0], entry[1]))[:_LISTED_COLORS]
+    colors = {color: count for count, color in frequent}
     equal = bool((pixels == pixels[..., :1]).all())
     numbers = summarize_mask(np.ascontiguousarray(pixels[..., 0]), known)
     if not equal:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
@@ -17,7 +16,6 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _CHUNK = 16  # items per message to a worker
-_PREFETCH = 3  # waiting chunks per worker
 _FEW = 64  # with fewer items, starting processes takes longer than the work
 
 _work: Callable[[Any], Any] | None = None
@@ -42,17 +40,10 @@ def parallel_map(work: Callable[[Item], Result], items: Sequence[Item], *, worke
     context = multiprocessing.get_context(method)
     try:
         with ProcessPoolExecutor(workers, context, _start, (work,)) as pool:
-            waiting: deque[Future[list[Result]]] = deque()
-            for start in range(0, len(items), _CHUNK):
-                waiting.append(pool.submit(_do, items[start : start + _CHUNK]))
-                if len(waiting) >= _PREFETCH * workers:
-                    yield from waiting.popleft().result()
-            while waiting:
-                yield from waiting.popleft().result()
+            yield from pool.map(_do, items, chunksize=_CHUNK)
     except BrokenProcessPool as error:
-        raise DataError(
-            "a worker process was killed while it decoded files", remedy="use --workers 0 to find the file"
-        ) from error
+        got = "a worker process was killed while it decoded files"
+        raise DataError(got, remedy="use --workers 0 to find the file") from error
 
 
 def _start(work: Callable[[Any], Any]) -> None:
@@ -61,7 +52,7 @@ def _start(work: Callable[[Any], Any]) -> None:
     cv2.setNumThreads(0)  # parallelism comes from the processes
 
 
-def _do(chunk: Sequence[Any]) -> list[Any]:
+def _do(item: Any) -> Any:
     if _work is None:
         raise RuntimeError("the worker was not started")
-    return [_work(item) for item in chunk]
+    return _work(item)

@@ -20,14 +20,13 @@ from xseg.data.options import FileCheck
 from xseg.data.readers.class_folders import ClassFolders
 from xseg.data.sample import Array, InspectableReader, Inspection, Reader, Record
 from xseg.doctor.channels import largest_value
-from xseg.doctor.finding import Finding
+from xseg.doctor.finding import Finding, listed
 from xseg.doctor.look import has_numeric_masks
-from xseg.doctor.summary import DataSummary, ImageSummary, MaskSummary, PairSummary, SplitSummary
+from xseg.doctor.summary import DataSummary, ImageSummary, MaskSummary, PairSummary, SplitSummary, pixels_by_class
 from xseg.doctor.table import CHEAP_CHECKS, run_checks
 from xseg.errors import DataError
 from xseg.images.normalization import Normalization
 from xseg.images.reading import image_size
-from xseg.labels.label_map import LabelMap
 from xseg.types import Split
 
 _SHOWN = 3  # names in a message
@@ -57,15 +56,7 @@ class SplitCheck:
 
 
 def check_split(reader: InspectableReader, split: Split, *, crop: tuple[int, int] = _ANY_CROP) -> SplitCheck:
-    """Check every record of a split, in threads.
-
-    Args:
-        reader: reader of the data set.
-        split: train, val or test.
-        crop: height and width of a training crop in pixels; smaller images give a warning.
-
-    Returns:
-        The summary of the split.
+    """Check every record of a split, in threads; images below `crop`, height and width in pixels, give a warning.
 
     Raises:
         DataError: if records are wrong, with their number, the first fault and further names in one line; or if the
@@ -85,19 +76,21 @@ def check_split(reader: InspectableReader, split: Split, *, crop: tuple[int, int
     if wrong:
         raise _joint_error(wrong, len(records), split)
     sound = [found for found in looks if isinstance(found, Inspection)]
-    summary = _data_summary(reader, split, records, sound, crop)
+    pairs = tuple(
+        PairSummary(record.name, image=ImageSummary(found.size), mask=_mask(found))
+        for record, found in zip(records, sound, strict=True)
+    )
+    splits = {split: SplitSummary(pairs)}
+    summary = DataSummary(reader.labels, reader.channels, crop, splits, has_numeric_masks(reader))
     findings = run_checks(summary, CHEAP_CHECKS)
     for finding in findings:
         if finding.severity == "error":
             raise DataError(finding.title, remedy=finding.remedy)
-    values: Counter[int] = Counter()
-    for found in sound:
-        values.update(found.values)
     return SplitCheck(
         len(sound),
         dict(Counter(found.size for found in sound)),
-        dict(sorted(values.items())),
-        np.stack([_class_pixels(found.values, summary.train_ids(), reader.labels) for found in sound]),
+        dict(sorted(summary.splits[split].values().items())),
+        np.array([pixels_by_class(found.values, summary.train_ids(), reader.labels) for found in sound], np.int64),
         tuple(findings),
     )
 
@@ -117,7 +110,7 @@ def count_class_pixels(reader: Reader, records: Sequence[Record]) -> NDArray[np.
         if isinstance(reader, InspectableReader):
             values = reader.inspect(record).values
             if values:
-                return _class_pixels(values, reader.labels.train_ids(), reader.labels)
+                return np.array(pixels_by_class(values, reader.labels.train_ids(), reader.labels), np.int64)
         mask = reader.read(record).mask
         if mask is None:
             raise DataError(f"training image {record.image} has no mask", expected="one mask per training image")
@@ -126,35 +119,13 @@ def count_class_pixels(reader: Reader, records: Sequence[Record]) -> NDArray[np.
     return np.stack(_in_threads(count, records))
 
 
+def _mask(found: Inspection) -> MaskSummary | None:
+    return MaskSummary(found.size, "", found.values) if found.values else None
+
+
 def _in_threads(work: Callable[[Record], Result], records: Sequence[Record]) -> list[Result]:
     with ThreadPoolExecutor(min(_MAX_THREADS, os.cpu_count() or 1)) as threads:
         return list(threads.map(work, records))
-
-
-def _data_summary(
-    reader: InspectableReader,
-    split: Split,
-    records: Sequence[Record],
-    sound: Sequence[Inspection],
-    crop: tuple[int, int],
-) -> DataSummary:
-    pairs = tuple(
-        PairSummary(
-            record.name,
-            image=ImageSummary.of_size(found.size),
-            mask=MaskSummary(found.size, "", found.values) if found.values else None,
-        )
-        for record, found in zip(records, sound, strict=True)
-    )
-    return DataSummary(reader.labels, reader.channels, crop, {split: SplitSummary(pairs)}, has_numeric_masks(reader))
-
-
-def _class_pixels(values: dict[int, int], train_ids: dict[int, int], labels: LabelMap) -> NDArray[np.int64]:
-    counts = np.zeros(len(labels), np.int64)
-    for value, pixels in values.items():
-        if train_ids[value] != labels.ignore_index:
-            counts[train_ids[value]] += pixels
-    return counts
 
 
 def _joint_error(wrong: list[tuple[Record, DataError]], total: int, split: Split) -> DataError:
@@ -162,16 +133,9 @@ def _joint_error(wrong: list[tuple[Record, DataError]], total: int, split: Split
     (_, first), *others = wrong
     if not others:
         return first
-    names = _and_more([record.name for record, _ in others])
-    return DataError(
-        f"{len(wrong)} of {total} records of the {split} split are wrong, the first: {first.got} (then {names})",
-        expected=first.expected,
-        remedy=first.remedy,
-    )
-
-
-def _and_more(names: Sequence[str]) -> str:
-    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+    then = listed([record.name for record, _ in others], _SHOWN)
+    got = f"{len(wrong)} of {total} records of the {split} split are wrong, the first: {first.got} (then {then})"
+    return DataError(got, expected=first.expected, remedy=first.remedy)
 
 
 @dataclass(frozen=True)
@@ -190,16 +154,12 @@ class ClassCheck:
         """Return the number of broken images, the first fault and further names in one line."""
         faults = [(name, error) for found in self.broken.values() for name, error in found.items()]
         (_, first), *others = faults
-        then = f" (then {_and_more([name for name, _ in others])})" if others else ""
+        then = f" (then {listed([name for name, _ in others], _SHOWN)})" if others else ""
         return f"{len(faults)} broken {'image' if len(faults) == 1 else 'images'}, the first: {first.got}{then}"
 
 
 def look_at_classes(folders: ClassFolders, check: FileCheck) -> ClassCheck:
-    """Check every image of every split, in threads.
-
-    Args:
-        folders: reader of the data set.
-        check: thoroughness of the check.
+    """Check every image of every split, in threads, as thoroughly as `check` requests.
 
     Raises:
         DataError: if no training image can be read.
@@ -239,17 +199,13 @@ def _normalization(folders: ClassFolders) -> Normalization:
             fault = error.got if fault == "none there" else fault
             continue
         return Normalization.for_channels(folders.channels, largest_value(str(image.dtype)))
-    raise DataError(
-        f"no training image of {folders.root} can be read, the first: {fault}", expected="complete image files"
-    )
+    got = f"no training image of {folders.root} can be read, the first: {fault}"
+    raise DataError(got, expected="complete image files")
 
 
 def _require_range(record: Record, image: Array, normalization: Normalization) -> None:
     """Raise an error if an image has another depth than the first one."""
     if largest_value(str(image.dtype)) != normalization.maximum:
-        raise DataError(
-            f"{record.image} has {image.dtype} pixels, and the first training image has values up to "
-            f"{normalization.maximum:g}",
-            expected="images of one depth",
-            remedy="convert it to 8 bits",
-        )
+        first = f"the first training image has values up to {normalization.maximum:g}"
+        got = f"{record.image} has {image.dtype} pixels, and {first}"
+        raise DataError(got, expected="images of one depth", remedy="convert it to 8 bits")

@@ -7,6 +7,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -82,22 +83,15 @@ class _Measured:
 def split_statistics(
     reader: Reader, split: Split, *, workers: int = 0, show: ShowProgress = NO_PROGRESS
 ) -> SplitStatistics:
-    """Measure a split, reading every file once.
-
-    Args:
-        reader: reader of the data set.
-        split: train, val or test.
-        workers: number of processes that decode; 0 for the main process.
-        show: progress display.
+    """Measure a split, reading every file once, in `workers` processes, or in the main process for 0.
 
     Raises:
         DataError: if a record cannot be read, or images have different bit depths.
     """
     records = reader.records(split)
     with show(f"stats {split}", len(records)) as progress:
-        return combined(
-            _counted(parallel_map(partial(_read, reader), records, workers=workers), progress), reader.labels
-        )
+        found = parallel_map(partial(_read, reader), records, workers=workers)
+        return combined(_counted(found, progress), reader.labels)
 
 
 def _read(reader: Reader, record: Record) -> _Measured:
@@ -147,10 +141,7 @@ def combined(found: Iterable[_Measured], labels: LabelMap) -> SplitStatistics:
 def channel_statistics(reader: Reader, options: DataOptions, *, workers: int = 0) -> ChannelStatistics:
     """Return the channel statistics of the training split, measured once and cached for the same files.
 
-    Args:
-        reader: reader of the data set.
-        options: data options, for data set and cache.
-        workers: number of processes that decode; 0 for the main process.
+    They are measured in `workers` processes, or in the main process for 0.
 
     Raises:
         DataError: if a record cannot be read, or images have different bit depths or channels.
@@ -162,21 +153,16 @@ def channel_statistics(reader: Reader, options: DataOptions, *, workers: int = 0
     found = split_statistics(reader, "train", workers=workers).channels
     if found is None:
         raise DataError("the train split has no image", expected="images to measure")
-    try:
+    with suppress(OSError):  # measured again next time
         write_text(path, json.dumps(asdict(found), indent=2) + "\n")
-    except OSError:  # measured again next time
-        return found
     return found
 
 
 def normalization_of(reader: Reader, options: DataOptions, *, workers: int = 0) -> Normalization:
-    """Return the normalisation selected by the options.
+    """Return the normalisation selected by `options.normalization`.
 
-    Args:
-        reader: reader of the data set.
-        options: data options; `normalization` is "fixed" for the Xceptions' own range -1 to 1, from the range of the
-            training images' type, or "auto" for mean 0 and deviation 1 of each channel over the training split.
-        workers: number of processes that decode; 0 for the main process.
+    "fixed" is the Xceptions' own range -1 to 1, from the range of the training images' type; "auto" is mean 0 and
+    deviation 1 of each channel over the training split, measured as by `channel_statistics`.
 
     Raises:
         DataError: if a record cannot be read, or images have different bit depths or channels.
@@ -221,8 +207,7 @@ def _read_kept(path: Path) -> ChannelStatistics | None:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         maximum = float(values.pop("maximum"))
-        return ChannelStatistics(
-            **{name: tuple(map(float, numbers)) for name, numbers in values.items()}, maximum=maximum
-        )
+        channels = {name: tuple(map(float, numbers)) for name, numbers in values.items()}
+        return ChannelStatistics(**channels, maximum=maximum)
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -45,11 +45,11 @@ class FileSummary:
 
 @dataclass(frozen=True, slots=True)
 class ImageSummary:
-    """Summary of an image's pixels.
+    """Summary of an image's pixels, of which only the size may be known.
 
     Args:
         size: height and width after EXIF orientation.
-        kind: "uint8", "uint16" or "float32".
+        kind: "uint8", "uint16" or "float32"; empty if only the size is known.
         low: smallest value.
         high: largest value.
         finite: whether all values are finite.
@@ -58,17 +58,12 @@ class ImageSummary:
     """
 
     size: tuple[int, int]
-    kind: str
-    low: float
-    high: float
-    finite: bool
-    digest: bytes
-    thumbnail: bytes
-
-    @classmethod
-    def of_size(cls, size: tuple[int, int]) -> ImageSummary:
-        """Return the summary of an image of which only the size is known."""
-        return cls(size, kind="", low=0.0, high=0.0, finite=True, digest=b"", thumbnail=b"")
+    kind: str = ""
+    low: float = 0.0
+    high: float = 0.0
+    finite: bool = True
+    digest: bytes = b""
+    thumbnail: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,16 +233,19 @@ class DataSummary:
 
     def class_pixels(self, split: Split) -> list[int]:
         """Return the number of labelled pixels of each class in a split; all 0 for a missing split."""
-        pixels = [0] * len(self.labels)
-        train_ids = self.train_ids()
-        for value, count in self.splits[split].values().items() if split in self.splits else ():
-            if train_ids[value] != self.labels.ignore_index:
-                pixels[train_ids[value]] += count
-        return pixels
+        return pixels_by_class(self.splits.get(split, SplitSummary()).values(), self.train_ids(), self.labels)
 
     def train_ids(self) -> dict[int, int]:
         """Return the train id of each possible number in the masks."""
         if self.raw:
             return self.labels.train_ids()
-        own = {index: index for index in range(len(self.labels))}
-        return {**own, self.labels.ignore_index: self.labels.ignore_index}
+        return {index: index for index in (*range(len(self.labels)), self.labels.ignore_index)}
+
+
+def pixels_by_class(values: Mapping[int, int], train_ids: Mapping[int, int], labels: LabelMap) -> list[int]:
+    """Return the number of labelled pixels of each class, from the number per mask value."""
+    pixels = [0] * len(labels)
+    for value, count in values.items():
+        if train_ids[value] != labels.ignore_index:
+            pixels[train_ids[value]] += count
+    return pixels

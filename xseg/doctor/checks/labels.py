@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from statistics import median
 
 from xseg.doctor.checks.masks import binary
-from xseg.doctor.finding import Finding, Severity, first_places, report
+from xseg.doctor.finding import Finding, Severity, first_places, listed, report
 from xseg.doctor.summary import DataSummary, MaskSummary
 
 RARE = 5e-4  # share of labelled training pixels below which a class is rarely learned without class weights
@@ -79,8 +79,7 @@ def absent(summary: DataSummary) -> Iterator[Finding]:
     names = summary.labels.names
     nowhere = {name for index, name in enumerate(names) if not any(pixels[index] for pixels in labelled.values())}
     if nowhere and len(labelled) > 1:
-        listed = _list(names, nowhere)
-        title = f"classes without pixels in any mask: {listed} ({len(nowhere)} of {len(names)})"
+        title = f"classes without pixels in any mask: {_list(names, nowhere)} ({len(nowhere)} of {len(names)})"
         remedy = "check order and numbers of the classes; a network cannot learn a class without pixels"
         figures = {"classes": sorted(nowhere)}
         yield Finding("class-absent", "warning", None, title, remedy, len(nowhere), numbers=figures)
@@ -105,12 +104,10 @@ def imbalance(summary: DataSummary) -> Iterator[Finding]:
     if rare:
         met = median([count for count in pixels if count])
         weights = {n: round((met / c) ** 0.5, 2) for n, c in zip(summary.labels.names, pixels, strict=True) if c}
-        listed = ", ".join(f"{summary.labels.names[index]} {100 * pixels[index] / total:.2g} %" for index in rare)
-        title = f"classes with very few training pixels: {listed}"
-        remedy = (
-            "set model.loss.class_weights to inverse_sqrt (weights below), data.sampling to class_aware, or add a Dice "
-            "loss"
-        )
+        shares = ", ".join(f"{summary.labels.names[index]} {100 * pixels[index] / total:.2g} %" for index in rare)
+        title = f"classes with very few training pixels: {shares}"
+        weighted = "set model.loss.class_weights to inverse_sqrt (weights below)"
+        remedy = f"{weighted}, data.sampling to class_aware, or add a Dice loss"
         numbers = {"weights": weights, "share": {summary.labels.names[i]: pixels[i] / total for i in rare}}
         yield Finding("imbalance", "warning", "train", title, remedy, len(rare), numbers=numbers)
 
@@ -128,5 +125,4 @@ def _labelled(mask: MaskSummary, summary: DataSummary) -> bool:
 
 
 def _list(names: tuple[str, ...], some: set[str]) -> str:
-    shown = [name for name in names if name in some]
-    return ", ".join(shown[:8]) + (f" and {len(shown) - 8} more" if len(shown) > 8 else "")
+    return listed([name for name in names if name in some], 8)

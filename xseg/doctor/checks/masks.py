@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from math import gcd
 from typing import TypeAlias
 
-from xseg.doctor.finding import Finding, Repair, Severity, first_places, report
-from xseg.doctor.summary import DataSummary, FileSummary, MaskSummary, PairSummary, SplitSummary
+from xseg.doctor.finding import Finding, Repair, Severity, first_places, listed, report
+from xseg.doctor.summary import DataSummary, FileSummary, MaskSummary, PairSummary
 from xseg.labels.label_map import LabelMap
 from xseg.types import RGB, Split
 
@@ -21,47 +21,47 @@ Masks: TypeAlias = Sequence[tuple[PairSummary, MaskSummary]]
 
 def colors(summary: DataSummary) -> Iterator[Finding]:
     """Find masks with colours instead of class numbers."""
-    for split, found in _numeric_splits(summary):
-        masks = [(p, m) for p, m in _masks(found) if m.colors and not m.equal_channels and not _lossy(p)]
+    for split, masks in _numeric_masks(summary):
+        colored = [(p, m) for p, m in masks if m.colors and not m.equal_channels and not _lossy(p)]
         known = set(summary.labels.colors)
-        all_known = all(set(mask.colors) <= known and not mask.more_colors for _, mask in masks)
+        all_known = all(set(mask.colors) <= known and not mask.more_colors for _, mask in colored)
         title = "masks with colours instead of class numbers"
         remedy = "set layout.labels.encoding to color, or convert the colours to class numbers"
-        places = ((pair.mask_path, _format_colors(mask)) for pair, mask in masks)
-        repairs = (Repair(_file(pair).path, "colors") for pair, _ in masks if all_known)
+        places = ((pair.mask_path, _format_colors(mask)) for pair, mask in colored)
+        repairs = (Repair(_file(pair).path, "colors") for pair, _ in colored if all_known)
         yield from report("color-masks", "error", split, title, remedy, places, repairs)
 
 
 def equal_channels(summary: DataSummary) -> Iterator[Finding]:
     """Find class numbers stored as grey RGB or with transparency."""
     remedy = "write them with one channel"
-    for split, found in _numeric_splits(summary):
-        masks = [(p, m) for p, m in _masks(found) if m.colors and m.equal_channels and not _lossy(p)]
+    for split, masks in _numeric_masks(summary):
+        equal = [(p, m) for p, m in masks if m.colors and m.equal_channels and not _lossy(p)]
         for check, transparent, title in (
             ("grey-rgb-masks", False, "masks with class numbers in three equal channels"),
             ("alpha-masks", True, "masks with an alpha channel"),
         ):
-            some = [pair for pair, mask in masks if mask.transparency == transparent]
+            some = [pair for pair, mask in equal if mask.transparency == transparent]
             repairs = (Repair(_file(pair).path, "one_channel") for pair in some)
             yield from report(check, "error", split, title, remedy, map(_mode, some), repairs)
 
 
 def lossy(summary: DataSummary) -> Iterator[Finding]:
     """Find masks with lossy compression."""
-    for split, found in _numeric_splits(summary):
-        masks = [(pair, mask) for pair, mask in _masks(found) if _lossy(pair)]
-        changed = any(mask.unknown_pixels or mask.colors for _, mask in masks)
-        severity: Severity = "error" if changed else "warning"
+    for split, masks in _numeric_masks(summary):
+        changed = [(pair, mask) for pair, mask in masks if _lossy(pair)]
+        harmful = any(mask.unknown_pixels or mask.colors for _, mask in changed)
+        severity: Severity = "error" if harmful else "warning"
         title = "masks saved as JPEG or in another lossy format"
         remedy = "export them again as PNG, or read colours or black and white with layout.labels.tolerance"
-        yield from report("lossy-masks", severity, split, title, remedy, _with_values(masks))
+        yield from report("lossy-masks", severity, split, title, remedy, _with_values(changed))
 
 
 def interpolated(summary: DataSummary) -> Iterator[Finding]:
     """Find masks whose edges hold numbers between those of both sides."""
-    for split, found in _numeric_splits(summary):
-        masks = ((pair.mask_path, 100 * mask.between) for pair, mask in _masks(found) if _interpolated(pair, mask))
-        places = ((path, f"a number between at {share:.0f} % of the borders") for path, share in masks)
+    for split, masks in _numeric_masks(summary):
+        blurred = ((pair.mask_path, 100 * mask.between) for pair, mask in masks if _interpolated(pair, mask))
+        places = ((path, f"a number between at {share:.0f} % of the borders") for path, share in blurred)
         title = "masks with antialiased edges, or resized with interpolation"
         remedy = "export them again, or resize the originals with nearest neighbour"
         yield from report("interpolated-masks", "error", split, title, remedy, places)
@@ -69,8 +69,9 @@ def interpolated(summary: DataSummary) -> Iterator[Finding]:
 
 def values(summary: DataSummary) -> Iterator[Finding]:
     """Find numbers that belong to no class, with their probable cause."""
-    for split, found in _numeric_splits(summary):
-        masks = [(pair, mask) for pair, mask in _masks(found) if not _reported_elsewhere(pair, mask)]
+    for split, every in _numeric_masks(summary):
+        # the others are reported by the checks above
+        masks = [(p, m) for p, m in every if not (m.colors or _lossy(p) or _interpolated(p, m))]
         finding = binary(masks, summary.labels, split)
         suspects = [(pair, mask) for pair, mask in masks if mask.unknown_pixels]
         if finding is None and suspects:
@@ -102,8 +103,8 @@ def binary(masks: Masks, labels: LabelMap, split: Split) -> Finding | None:
 
 def deep(summary: DataSummary) -> Iterator[Finding]:
     """Find masks of 16 or 32 bits or floats whose numbers fit into 8 bits."""
-    for split, found in _numeric_splits(summary):
-        wide = ((pair, mask) for pair, mask in _masks(found) if _file(pair).mode.startswith(("I", "F")))
+    for split, masks in _numeric_masks(summary):
+        wide = ((pair, mask) for pair, mask in masks if _file(pair).mode.startswith(("I", "F")))
         pairs = [pair for pair, mask in wide if max(mask.numbers, default=0) <= 255]
         repairs = (Repair(_file(pair).path, "shallow") for pair in pairs)
         title = "masks of 16 bits or more whose numbers fit into 8"
@@ -113,9 +114,9 @@ def deep(summary: DataSummary) -> Iterator[Finding]:
 
 def palettes(summary: DataSummary) -> Iterator[Finding]:
     """Find palette images with different colours for the same number, which may stand for different classes."""
-    for split, found in _numeric_splits(summary):
+    for split, masks in _numeric_masks(summary):
         painted: dict[int, dict[RGB, PairSummary]] = defaultdict(dict)
-        for pair, mask in _masks(found):
+        for pair, mask in masks:
             for number, color in mask.palette.items():
                 painted[number].setdefault(color, pair)
         differing = {number: firsts for number, firsts in painted.items() if len(firsts) > 1}
@@ -148,9 +149,9 @@ def _one_more_class(suspects: Masks, numbers: set[int], labels: LabelMap, split:
     unknown = set().union(*({entry.value for entry in mask.unknown} for _, mask in suspects))
     if unknown != set(range(last + 1, last + 1 + len(unknown))) or len(unknown) > 3 or 0 not in numbers:
         return None
-    listed = ", ".join(map(str, sorted(unknown)))
-    title = f"{len(labels)} classes have names, but masks also hold the next number: {listed} in {len(suspects)}"
-    remedy = f"add a class name; or if {listed} is void, add it to ignored_raw_ids"
+    following = ", ".join(map(str, sorted(unknown)))
+    title = f"{len(labels)} classes have names, but masks also hold the next number: {following} in {len(suspects)}"
+    remedy = f"add a class name; or if {following} is void, add it to ignored_raw_ids"
     return _about(suspects, "class-count", split, title, remedy)
 
 
@@ -186,14 +187,13 @@ def _about(
     return Finding(check, "error", split, title, remedy, len(masks), first_places(_with_values(masks)), repairs)
 
 
-def _numeric_splits(summary: DataSummary) -> Iterator[tuple[Split, SplitSummary]]:
-    """Yield the splits if mask files hold numbers; otherwise the reader has checked their content."""
-    return iter(summary.splits.items() if summary.numeric_masks else ())
+def _numeric_masks(summary: DataSummary) -> Iterator[tuple[Split, Masks]]:
+    """Yield the masks of each split except copies of the image, which another check reports.
 
-
-def _masks(found: SplitSummary) -> Iterator[tuple[PairSummary, MaskSummary]]:
-    """Yield the masks except copies of the image, which another check reports."""
-    return ((pair, mask) for pair, mask in found.masks() if not pair.same_file)
+    There are none if mask files do not hold numbers, as the reader has then checked their content.
+    """
+    for split, found in summary.splits.items() if summary.numeric_masks else ():
+        yield split, [(pair, mask) for pair, mask in found.masks() if not pair.same_file]
 
 
 def _file(pair: PairSummary) -> FileSummary:
@@ -218,22 +218,14 @@ def _interpolated(pair: PairSummary, mask: MaskSummary) -> bool:
     return mask.between > INTERPOLATED and not _lossy(pair)
 
 
-def _reported_elsewhere(pair: PairSummary, mask: MaskSummary) -> bool:
-    return bool(mask.colors) or _lossy(pair) or _interpolated(pair, mask)
-
-
 def _format_values(mask: MaskSummary) -> str:
     if mask.colors and not mask.equal_channels:
         return _format_colors(mask)
-    numbers = sorted(mask.numbers)
-    more = len(mask.values) + mask.unknown_values - 8
-    return f"values {', '.join(map(str, numbers[:8]))}" + (f" and {more} more" if more > 0 else "")
+    return f"values {listed([*map(str, sorted(mask.numbers))], 8, mask.unknown_values - len(mask.unknown))}"
 
 
 def _format_colors(mask: MaskSummary) -> str:
-    shown = ", ".join(str(color) for color in list(mask.colors)[:_NAMED])
-    more = len(mask.colors) + mask.more_colors - _NAMED
-    return f"colours {shown}" + (f" and {more} more" if more > 0 else "")
+    return f"colours {listed([*map(str, mask.colors)], _NAMED, mask.more_colors)}"
 
 
 def _format_unknown(mask: MaskSummary) -> str:

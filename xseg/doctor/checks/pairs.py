@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from xseg.doctor.checks.files import leave_out
 from xseg.doctor.finding import Finding, Repair, Severity, report
-from xseg.doctor.summary import DataSummary, ImageSummary, PairSummary
+from xseg.doctor.summary import DataSummary, PairSummary, SplitSummary
 from xseg.doctor.thumbnail import SAME, CopyIndex, distance
 from xseg.types import Split
 
@@ -92,24 +92,15 @@ def _equal(summary: DataSummary) -> tuple[list[Group], list[PairSummary]]:
     Images of a single value do not count as copies. Data sets without test labels are often tested on validation data.
     """
     groups: dict[bytes, Group] = defaultdict(list)
-    validated = {pair.name: pair for pair, _ in _images(summary, "val")}
-    shared = [pair for pair, _ in _images(summary, "test") if _same_path(pair, validated.get(pair.name))]
+    val, test = summary.splits.get("val", SplitSummary()), summary.splits.get("test", SplitSummary())
+    validated = {(pair.name, pair.image_file.path) for pair, _ in val.images() if pair.image_file}
+    shared = [p for p, _ in test.images() if p.image_file and (p.name, p.image_file.path) in validated]
     again = {id(pair) for pair in shared}
     for split, found in summary.splits.items():
         for pair, image in found.images():
             if image.thumbnail and id(pair) not in again:
                 groups[image.digest].append((split, pair))
     return [group for group in groups.values() if len(group) > 1], shared
-
-
-def _images(summary: DataSummary, split: Split) -> Iterator[tuple[PairSummary, ImageSummary]]:
-    return summary.splits[split].images() if split in summary.splits else iter(())
-
-
-def _same_path(pair: PairSummary, other: PairSummary | None) -> bool:
-    if other is None or pair.image_file is None or other.image_file is None:
-        return False
-    return pair.image_file.path == other.image_file.path
 
 
 def _alike(summary: DataSummary) -> list[Group]:
