@@ -7,8 +7,7 @@ from dataclasses import fields, replace
 from torch import nn
 
 from xseg.bundles.pretrained_classifier import pretrained_classifier
-from xseg.encoders.encoder import Encoder
-from xseg.encoders.xception import XceptionEncoder
+from xseg.encoders.xception import Encoder, XceptionEncoder
 from xseg.files.description import described_by
 from xseg.models.architectures import ArchitectureArgument, resolve_architecture
 from xseg.models.build import build_model

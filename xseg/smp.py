@@ -9,7 +9,7 @@ from segmentation_models_pytorch import encoders as smp_encoders
 
 from xseg.encoders.variants import VARIANTS
 from xseg.errors import ConfigError
-from xseg.models.smp_adapter import SmpEncoder
+from xseg.models.smp_encoders import SmpEncoder
 from xseg.weights.catalogue.entries import CATALOGUE, HubFile
 from xseg.weights.formats.source import Source
 from xseg.weights.load import FIRST_CONVOLUTION, load_encoder_source

@@ -6,7 +6,7 @@ from xseg.errors import ConfigError, WeightsError
 from xseg.factory import create_model
 from xseg.images.normalization import Normalization
 from xseg.labels.label_map import LabelMap
-from xseg.nn.in_channels import repeat_kernels
+from xseg.nn.initialization import repeat_kernels
 from xseg.training.batch_norm import normalization_layers
 from xseg.training.construction import construct_model, normalization_for, restored_model
 from xseg.training.optimizers import encoder_blocks

@@ -21,12 +21,10 @@ from xseg.labels.known import voc_colors
 from xseg.labels.label_map import LabelMap
 from xseg.nn.norm import NormSpec
 from xseg.weights.adapt import adapt_head
-from xseg.weights.catalogue.entries import CATALOGUE, find_entry
-from xseg.weights.catalogue.listing import table
-from xseg.weights.convert import convert
-from xseg.weights.formats import encoder as encoder_file
+from xseg.weights.catalogue.entries import CATALOGUE, find_entry, table
+from xseg.weights.convert import convert, provenance
+from xseg.weights.formats import torch as torch_files
 from xseg.weights.formats.read import read_source
-from xseg.weights.report import provenance
 
 WANTED = ("background", "car", "person", "drone")
 
@@ -330,7 +328,7 @@ def test_two_writers_of_one_encoder_file_do_not_disturb_each_other(tmp_path, mon
     def write(value):
         state = {"stem.conv1.conv.weight": torch.full((1,), value)}
         norm = NormSpec(eps=1e-3, momentum=0.1)
-        encoder_file.save_encoder(
+        torch_files.save_encoder(
             path, state, encoder="xception", norm=norm, normalization=Normalization(), source="test"
         )
 
@@ -340,7 +338,7 @@ def test_two_writers_of_one_encoder_file_do_not_disturb_each_other(tmp_path, mon
         if len(calls) == 1:
             write(2.0)
 
-    monkeypatch.setattr(encoder_file, "save_file", save_while_another_writes)
+    monkeypatch.setattr(torch_files, "save_file", save_while_another_writes)
     write(1.0)
     assert load_file(path)["stem.conv1.conv.weight"].tolist() == [1.0]
     assert path.stat().st_mode & 0o777 == 0o644

@@ -16,14 +16,13 @@ from xseg.labels.label_map import LabelMap
 from xseg.models.build import build_model
 from xseg.models.config import ModelConfig
 from xseg.models.segmentation import SegmentationModel
-from xseg.nn.in_channels import repeat_kernels
+from xseg.nn.initialization import repeat_kernels
 from xseg.types import OutputStride, PathArgument
 from xseg.weights.adapt import adapt_head
+from xseg.weights.catalogue.download import locate
 from xseg.weights.catalogue.entries import Entry, find_entry
-from xseg.weights.catalogue.fetch import locate
-from xseg.weights.convert import Conversion, convert
+from xseg.weights.convert import Conversion, convert, provenance
 from xseg.weights.formats.read import read_source
-from xseg.weights.report import provenance
 
 FIRST_CONVOLUTION = "encoder.stem.conv1.conv.weight"
 

@@ -12,7 +12,7 @@ from xseg.errors import WeightsError
 from xseg.models.classifier import ClassifierConfig, XceptionClassifier
 from xseg.nn.norm import NormSpec
 from xseg.types import PathArgument
-from xseg.weights.catalogue.fetch import locate
+from xseg.weights.catalogue.download import locate
 from xseg.weights.classifier_head import read_head
 from xseg.weights.formats.read import read_source
 from xseg.weights.load import load_encoder_source

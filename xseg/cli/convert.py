@@ -112,18 +112,17 @@ def _parser() -> ArgumentParser:
 
 
 def _list_catalogue() -> None:
-    from xseg.weights.catalogue.listing import places, table
+    from xseg.weights.catalogue.entries import places, table
 
     print("\n".join([*table(), "", *places()]))
 
 
 def _convert(weights: str, options: ConvertOptions) -> tuple[Conversion, Entry | None]:
     """Find, read and recognise a source, and print a summary of the conversion."""
+    from xseg.weights.catalogue.download import locate
     from xseg.weights.catalogue.entries import find_entry
-    from xseg.weights.catalogue.fetch import locate
-    from xseg.weights.convert import convert
+    from xseg.weights.convert import convert, describe
     from xseg.weights.formats.read import read_source
-    from xseg.weights.report import describe
 
     path = locate(weights, encoder=options.encoder, show=show_progress)
     conversion = convert(read_source(path))
@@ -163,7 +162,7 @@ def _check_wanted(conversion: Conversion, options: ConvertOptions) -> None:
 
 
 def _write_encoder(conversion: Conversion, destination: Path, original: Original | None) -> int:
-    from xseg.weights.formats.encoder import save_encoder
+    from xseg.weights.formats.torch import save_encoder
 
     state = conversion.encoder_state()
     if conversion.plan.config:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.checkpoint import checkpoint
 
 from xseg.encoders.block import Stem, XceptionBlock
-from xseg.encoders.checkpointing import run_checkpointed
-from xseg.encoders.encoder import Encoder
 from xseg.encoders.spec import MAX_DEPTH, EncoderSpec
 from xseg.encoders.strides import plan_strides
 from xseg.errors import ConfigError, ShapeError
@@ -15,6 +19,47 @@ from xseg.nn.initialization import initialize
 from xseg.types import OUTPUT_STRIDES, OutputStride, Padding
 
 INIT_STD = 0.09  # TF DeepLab xception.py, xception_arg_scope: weights_initializer_stddev
+
+
+class Encoder(nn.Module):
+    """A network from images (N, in_channels, H, W) to a list of feature maps, starting with the images or finest map.
+
+    Attributes:
+        name: name of the encoder.
+        depth: number of maps after the first.
+        in_channels: number of image channels.
+        output_stride: ratio of the image size to the size of the last map.
+        strides: ratio of the image size to the size of each map.
+        out_channels: channels of each map.
+        multiple: number of which height and width of images must be multiples. If it is 1, a map has
+            ceil(size / stride) rows and columns, and its pixel i is aligned with pixel stride * i of the image.
+    """
+
+    if TYPE_CHECKING:  # TorchScript reads annotations in a class body, and does not support these
+        name: str
+        depth: int
+        in_channels: int
+        output_stride: int
+        strides: list[int]
+        out_channels: list[int]
+        multiple: int
+
+
+@contextmanager
+def frozen_running_statistics(module: nn.Module) -> Iterator[None]:
+    """Let batch normalisations use the statistics of the batch without updating the running ones.
+
+    Momentum 0 leaves the running statistics unchanged, and the graph equal to that of the first run.
+    """
+    norms = [part for part in module.modules() if isinstance(part, _BatchNorm) and part.training]
+    kept = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
+    try:
+        for norm in norms:
+            norm.momentum, norm.num_batches_tracked = 0.0, None
+        yield
+    finally:
+        for norm, (momentum, batches) in zip(norms, kept, strict=True):
+            norm.momentum, norm.num_batches_tracked = momentum, batches
 
 
 class XceptionEncoder(Encoder):
@@ -92,7 +137,14 @@ class XceptionEncoder(Encoder):
 
     @torch.jit.unused
     def _run_checkpointed(self, block: nn.Module, features: Tensor) -> tuple[Tensor, Tensor]:
-        output, tap = run_checkpointed(block, features)
+        """Run a block without storing its activations; the backward pass computes them again.
+
+        The second run must not count the batch again in the running statistics, or training with checkpointing would
+        give other weights than without.
+        """
+        output, tap = checkpoint(
+            block, features, use_reentrant=False, context_fn=lambda: (nullcontext(), frozen_running_statistics(block))
+        )
         return output, tap
 
     def forward(self, images: Tensor) -> list[Tensor]:

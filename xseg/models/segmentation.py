@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any, Self
 import torch
 from torch import Tensor, nn
 
-from xseg.encoders.encoder import Encoder
 from xseg.encoders.variants import VARIANTS, encoder_spec
-from xseg.encoders.xception import XceptionEncoder
+from xseg.encoders.xception import Encoder, XceptionEncoder
 from xseg.models.config import ModelConfig
 from xseg.nn.resize import pad, padded_size, resize
 from xseg.types import OutputStride

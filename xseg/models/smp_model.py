@@ -14,7 +14,7 @@ from xseg.models.architectures import SMP_DECODERS, SmpDecoder
 from xseg.models.config import ModelConfig
 from xseg.models.deeplabv3plus import default_rates
 from xseg.models.segmentation import SegmentationModel, build_encoder
-from xseg.models.smp_adapter import SmpEncoder
+from xseg.models.smp_encoders import SmpEncoder
 from xseg.nn.initialization import off_the_meta_device
 
 UNET_CHANNELS = (256, 128, 64, 32, 16)  # SMP's default

@@ -23,7 +23,7 @@ from xseg.models.build import build_model
 from xseg.models.classifier import ClassifierConfig, XceptionClassifier
 from xseg.models.config import ModelConfig
 from xseg.models.segmentation import SegmentationModel
-from xseg.nn.in_channels import repeat_kernels
+from xseg.nn.initialization import repeat_kernels
 from xseg.training.batch_norm import normalization_layers
 from xseg.training.options.task import LearningOptions, TaskOptions
 from xseg.weights.adapt import adapt_head

@@ -8,10 +8,10 @@ from torch import nn
 
 from xseg.encoders.xception import XceptionEncoder
 from xseg.errors import WeightsError
-from xseg.nn.in_channels import repeat_kernels
+from xseg.nn.initialization import repeat_kernels
 from xseg.nn.norm import NormSpec
 from xseg.types import PathArgument
-from xseg.weights.catalogue.fetch import locate
+from xseg.weights.catalogue.download import locate
 from xseg.weights.convert import convert
 from xseg.weights.formats.read import read_source
 from xseg.weights.formats.source import Source

@@ -13,9 +13,8 @@ from silent import Silent
 
 from xseg.encoders.variants import list_encoders
 from xseg.errors import WeightsError
-from xseg.weights.catalogue.download import fetch_from_web
+from xseg.weights.catalogue.download import fetch_from_web, locate
 from xseg.weights.catalogue.entries import CATALOGUE, HubFile, WebFile, find_entry, names_for
-from xseg.weights.catalogue.fetch import locate
 
 DATA = bytes(range(256)) * 20000
 

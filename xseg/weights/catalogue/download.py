@@ -1,4 +1,4 @@
-"""Download of files by address, with resumption, checksums and an optional mirror."""
+"""Weights by path, or by a name of the catalogue: downloaded with resumption, checksums and an optional mirror."""
 
 from __future__ import annotations
 
@@ -15,13 +15,39 @@ from pathlib import Path
 from xseg.errors import WeightsError
 from xseg.files.caches import user_cache
 from xseg.files.progress import NO_PROGRESS, Progress, ShowProgress
-from xseg.weights.catalogue.entries import WebFile
+from xseg.types import PathArgument
+from xseg.weights.catalogue.entries import HubFile, WebFile, find_entry, unknown
+from xseg.weights.catalogue.hub import fetch_from_hub
+from xseg.weights.formats.read import KINDS
+from xseg.weights.formats.tensorflow import checkpoint_prefix
 
 MIRROR = "XSEG_WEIGHTS_MIRROR"
 ATTEMPTS, CHUNK, TIMEOUT = 4, 1 << 20, 30.0
 BUSY = (429, 500, 502, 503, 504)  # status codes of temporary failures
 MAX_WAIT = 300.0  # seconds; a longer wait is an error
 MAX_BYTES = 4 * 2**30
+
+
+def locate(weights: PathArgument, *, encoder: str | None = None, show: ShowProgress = NO_PROGRESS) -> Path:
+    """Return the path of weights.
+
+    Args:
+        weights: path, or name from the catalogue; a path takes precedence.
+        encoder: encoder for the weights; None if the name is "ENCODER/NAME".
+        show: progress display of a download.
+
+    Raises:
+        WeightsError: if it is neither, or the download fails.
+    """
+    path = Path(weights)
+    if path.exists() or checkpoint_prefix(path) is not None:
+        return path
+    entry = find_entry(str(weights), encoder)
+    if entry is None:
+        raise unknown(str(weights), encoder, KINDS)
+    if isinstance(entry.place, HubFile):
+        return fetch_from_hub(entry.place)
+    return fetch_from_web(entry.place, show=show)
 
 
 def fetch_from_web(place: WebFile, *, show: ShowProgress = NO_PROGRESS) -> Path:

@@ -1,4 +1,4 @@
-"""Reader for PyTorch's files: safetensors, and `.pth` and `.ckpt` with only tensors and simple values."""
+"""PyTorch's files: safetensors, read and written, and `.pth` and `.ckpt` with only tensors and simple values."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from xseg.errors import WeightsError
+from xseg.files.atomic import atomic_path
+from xseg.images.normalization import Normalization
+from xseg.nn.norm import NormSpec
 from xseg.weights.formats.source import Source, check_size
 
 MAX_BYTES = 8 * 2**30
@@ -179,3 +182,20 @@ def read_module(module: nn.Module) -> Source:
         metadata["model"] = asdict(config)
     tensors = {key: tensor.detach() for key, tensor in module.state_dict().items()}
     return Source(name, tensors, metadata)
+
+
+def save_encoder(
+    path: Path, state: Mapping[str, Tensor], *, encoder: str, norm: NormSpec, normalization: Normalization, source: str
+) -> None:
+    """Write the weights of an encoder of full depth, completely or not at all."""
+    header = {
+        "encoder": encoder,
+        "epsilon": norm.eps,
+        "momentum": norm.momentum,
+        "normalization": asdict(normalization),
+        "source": source,
+    }
+    tensors = {name: tensor.contiguous() for name, tensor in state.items()}
+    with atomic_path(path) as temporary:
+        save_file(tensors, temporary, metadata={"format": "pt", DESCRIPTION: json.dumps(header)})
+        temporary.chmod(0o644)  # safetensors makes the file private

@@ -18,7 +18,7 @@ from xseg.labels.label_map import LabelMap
 from xseg.models.config import ModelConfig
 from xseg.nn.norm import NormSpec
 from xseg.weights.formats.source import Source
-from xseg.weights.origins import deeplab, keras, pytorch
+from xseg.weights.origins import pytorch, tensorflow
 from xseg.weights.origins.refused import refuse
 from xseg.weights.origins.rules import Rule, drop
 
@@ -123,7 +123,7 @@ def unwrap(source: Source) -> Source:
 
 
 def _keras(_source: Source) -> Plan:
-    return Plan("keras", "xception", keras.keras_rules(), KERAS_NORM, notes=("padding='tf_same' equals Keras's",))
+    return Plan("keras", "xception", tensorflow.keras_rules(), KERAS_NORM, notes=("padding='tf_same' equals Keras's",))
 
 
 def _timm(source: Source) -> Plan:
@@ -160,7 +160,7 @@ def _tensorflow(source: Source) -> Plan:
             f"{source.name}: scope {scope} has {flows[0]} entry blocks and {flows[1]} middle units",
             expected=f"those of {scope}" if encoder is None else f"scope {encoder.replace('n', 'n_')} for these blocks",
         )
-    rules = deeplab.tensorflow_rules(scope, entry=flows[0], middle=flows[1])
+    rules = tensorflow.tensorflow_rules(scope, entry=flows[0], middle=flows[1])
     plan = Plan("tensorflow", encoder, rules, TF_NORM)
     logits = source.tensors.get("logits/semantic/weights")
     return plan if logits is None else _with_head(plan, source, logits.shape[-1], TF_HEAD)
@@ -170,7 +170,7 @@ def _bonlime(source: Source) -> Plan:
     middle = _count(r"middle_flow_unit_(\d+)_.*", source)
     if middle != 16:
         raise WeightsError(f"{source.name} has {middle} middle units", expected="the 16 of bonlime's X-65")
-    plan = Plan("bonlime", "xception65", deeplab.bonlime_rules(middle), BONLIME_NORM)
+    plan = Plan("bonlime", "xception65", tensorflow.bonlime_rules(middle), BONLIME_NORM)
     logits = matching(r"(custom_)?logits_semantic/kernel", source.tensors)
     if not logits:
         return plan
