@@ -9,6 +9,7 @@ import zlib
 from pathlib import Path, PurePosixPath
 
 from xseg.errors import WeightsError
+from xseg.weights.formats.source import readable
 
 WANTED = re.compile(r"[\w.-]+\.(index|data-\d{5}-of-\d{5})|frozen_inference_graph\.pb")
 MAX_BYTES = 4 * 2**30  # the largest published checkpoint takes 0.5 GiB
@@ -29,34 +30,30 @@ def extract_checkpoint(path: Path, folder: Path) -> Path:
         WeightsError: if the tar is damaged, too large, leaves the folder, or holds no checkpoint.
     """
     total = 0
-    try:
-        with tarfile.open(path, "r:*") as archive:
-            for member in archive:
-                name = PurePosixPath(member.name)
-                if name.is_absolute() or ".." in name.parts or "\\" in member.name:
-                    raise WeightsError(f"{path} would write to {member.name}", remedy="it is hostile; do not use it")
-                if not WANTED.fullmatch(name.name) or member.isdir():
-                    continue
-                if not member.isreg():
-                    raise WeightsError(f"{path}: {member.name} is a link", remedy="it is hostile; do not use it")
-                total += member.size
-                if total > MAX_BYTES:
-                    raise WeightsError(f"{path} unpacks to over {MAX_BYTES} bytes", remedy="it is hostile")
-                target = folder / name.name
-                if target.exists():
-                    raise WeightsError(f"{path} holds {name.name} twice", expected="one checkpoint")
-                inside = archive.extractfile(member)
-                if inside is not None:
-                    with inside, target.open("wb") as out:
-                        shutil.copyfileobj(inside, out, 1 << 20)
-    except WeightsError:
-        raise
-    except (tarfile.TarError, EOFError, OSError, zlib.error, ValueError) as error:
-        raise WeightsError(
-            f"{path} cannot be unpacked: {error}", expected="a complete tar", remedy="copy or download it again"
-        ) from error
+    kinds = (tarfile.TarError, EOFError, OSError, zlib.error, ValueError)
+    with (
+        readable(path, *kinds, reason="cannot be unpacked", expected="a complete tar"),
+        tarfile.open(path, "r:*") as archive,
+    ):
+        for member in archive:
+            name = PurePosixPath(member.name)
+            if name.is_absolute() or ".." in name.parts or "\\" in member.name:
+                raise WeightsError(f"{path} would write to {member.name}", remedy="it is hostile; do not use it")
+            if not WANTED.fullmatch(name.name) or member.isdir():
+                continue
+            if not member.isreg():
+                raise WeightsError(f"{path}: {member.name} is a link", remedy="it is hostile; do not use it")
+            total += member.size
+            if total > MAX_BYTES:
+                raise WeightsError(f"{path} unpacks to over {MAX_BYTES} bytes", remedy="it is hostile")
+            target = folder / name.name
+            if target.exists():
+                raise WeightsError(f"{path} holds {name.name} twice", expected="one checkpoint")
+            inside = archive.extractfile(member)
+            if inside is not None:
+                with inside, target.open("wb") as out:
+                    shutil.copyfileobj(inside, out, 1 << 20)
     if not any(folder.iterdir()):
-        raise WeightsError(
-            f"{path} holds no checkpoint and no frozen graph", expected="a tar of TF DeepLab's model zoo"
-        )
+        got = f"{path} holds no checkpoint and no frozen graph"
+        raise WeightsError(got, expected="a tar of TF DeepLab's model zoo")
     return folder

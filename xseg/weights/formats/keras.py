@@ -14,12 +14,11 @@ from torch import Tensor
 
 from xseg.errors import MissingExtraError, WeightsError
 from xseg.weights.formats.keras_names import Layer, find_epsilon, name_layers
-from xseg.weights.formats.source import Source, check_size
+from xseg.weights.formats.source import Source, check_ratio, check_size, readable
 
 WEIGHTS_MEMBER, CONFIG_MEMBER = "model.weights.h5", "config.json"
 MAX_MEMBER = 4 * 2**30  # bytes; an Xception with its optimizer takes 0.3 GiB
 MAX_CONFIG = 64 * 2**20
-MAX_RATIO = 200  # of unpacked to packed size; weights hardly compress, a zip bomb a thousandfold
 MAX_NESTING = 24
 KERAS_3_GROUPS = ("layers", "_layer_checkpoint_dependencies")
 STATE_GROUPS = ("optimizer", "optimizer_weights", "seed_generator")
@@ -39,23 +38,12 @@ def read_keras(path: Path) -> Source:
         import h5py
     except ImportError as error:
         raise MissingExtraError("h5py", extra="keras", purpose=f"reading {path}") from error
-    config: Any = None
-    try:
-        if zipfile.is_zipfile(path):
-            data, config = _unzip(path)
-            opened = h5py.File(data, "r")
-        else:
-            opened = h5py.File(path, "r")
-        with opened as file:
+    reason, expected = "cannot be read as a Keras file", "a complete .keras, .weights.h5 or .h5 file"
+    # h5py's exceptions for damaged files have no common class
+    with readable(path, Exception, reason=reason, expected=expected):
+        data, config = _unzip(path) if zipfile.is_zipfile(path) else (path, None)
+        with h5py.File(data, "r") as file:
             return _read(path, file, config)
-    except WeightsError:
-        raise
-    except Exception as error:  # h5py's exceptions for damaged files have no common class
-        raise WeightsError(
-            f"{path} cannot be read as a Keras file: {error or type(error).__name__}",
-            expected="a complete .keras, .weights.h5 or .h5 file",
-            remedy="copy or download it again",
-        ) from error
 
 
 def _unzip(path: Path) -> tuple[BinaryIO, Any]:
@@ -65,13 +53,8 @@ def _unzip(path: Path) -> tuple[BinaryIO, Any]:
         if WEIGHTS_MEMBER not in members:
             raise WeightsError(f"{path} is a zip file without {WEIGHTS_MEMBER}", expected="a .keras file")
         for name, limit in ((WEIGHTS_MEMBER, MAX_MEMBER), (CONFIG_MEMBER, MAX_CONFIG)):
-            info = members.get(name)
-            if info and (info.file_size > limit or info.file_size > MAX_RATIO * max(info.compress_size, 1)):
-                raise WeightsError(
-                    f"{path}: {name} unpacks from {info.compress_size} to {info.file_size} bytes",
-                    expected=f"at most {limit} bytes and {MAX_RATIO} times its packed size",
-                    remedy="the file is made to exhaust memory; do not use it",
-                )
+            if info := members.get(name):
+                check_ratio(f"{path}: {name}", info.compress_size, info.file_size, limit)
         config = json.loads(archive.read(CONFIG_MEMBER)) if CONFIG_MEMBER in members else None
         return io.BytesIO(archive.read(WEIGHTS_MEMBER)), config
 
@@ -125,14 +108,12 @@ def _layers(path: Path, group: Any, scope: tuple[str, ...]) -> Iterator[Layer]:
         if key in KERAS_3_GROUPS:
             yield from _layers(path, child, scope)
             continue
-        label = ""
         if "vars" in child:
             variables = _child(path, child, "vars")
-            label = _text(variables.attrs.get("name", ""))
             numbered = sorted(variables, key=lambda item: (len(item), item))
             tensors = [(str(item), _tensor(path, _child(path, variables, item))) for item in numbered]
             if tensors:
-                yield Layer(scope, str(key), tensors, label)
+                yield Layer(scope, str(key), tensors, _text(variables.attrs.get("name", "")))
         yield from _layers(path, child, (*scope, str(key)))
 
 
@@ -155,13 +136,8 @@ def _tensor(path: Path, dataset: Any) -> Tensor:
     if getattr(dataset, "external", None) or getattr(dataset, "is_virtual", False):
         raise WeightsError(f"{path}: {dataset.name} keeps its data elsewhere", expected="data in the file itself")
     check_size(f"{path}: {dataset.name}", dataset.shape)
-    stored, size = dataset.id.get_storage_size(), dataset.size * dataset.dtype.itemsize
-    if size > MAX_RATIO * max(stored, 1 << 10):
-        raise WeightsError(
-            f"{path}: {dataset.name} unpacks from {stored} to {size} bytes",
-            expected=f"at most {MAX_RATIO} times its packed size",
-            remedy="it is made to exhaust memory; do not use it",
-        )
+    stored = max(dataset.id.get_storage_size(), 1 << 10)
+    check_ratio(f"{path}: {dataset.name}", stored, dataset.size * dataset.dtype.itemsize)
     return torch.from_numpy(dataset[()].copy()) if dataset.shape else torch.as_tensor(dataset[()].item())
 
 

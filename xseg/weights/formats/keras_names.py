@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -47,14 +48,14 @@ def name_layers(file: str, layers: Sequence[Layer], config: Any) -> dict[str, Te
     Raises:
         WeightsError: if two tensors get the same name.
     """
-    named = [layer for scope in _scopes(layers) for layer in _label(scope, config)]
+    scopes = dict.fromkeys(layer.scope for layer in layers)
+    models = [[layer for layer in layers if layer.scope == scope] for scope in scopes]
+    named = [layer for model in models for layer in _label(model, config)]
     home = next((layer.scope for layer in named if layer.label == "block1_conv1"), None)
     graph = _graph_shortcuts(config)
     tensors: dict[str, Tensor] = {}
     for layer in named:
-        title = layer.label or layer.name
-        if home is not None:
-            title = _title(layer, home, graph)
+        title = layer.label or layer.name if home is None else _title(layer, home, graph)
         for variable, tensor in zip(_variable_names(layer), (tensor for _, tensor in layer.variables), strict=True):
             name = f"{title}/{variable}"
             if name in tensors:
@@ -72,14 +73,6 @@ def find_epsilon(config: Any) -> float | None:
     return None
 
 
-def _scopes(layers: Sequence[Layer]) -> list[list[Layer]]:
-    """Return the layers grouped by the model that directly contains them."""
-    scopes: dict[tuple[str, ...], list[Layer]] = {}
-    for layer in layers:
-        scopes.setdefault(layer.scope, []).append(layer)
-    return list(scopes.values())
-
-
 def _label(layers: Sequence[Layer], config: Any) -> list[Layer]:
     """Label the layers of one model, from the file, the description, or the order in Xception."""
     if not all(layer.variables and layer.variables[0][0] == "0" for layer in layers):
@@ -95,16 +88,13 @@ def _running_names(config: Any, wanted: set[str]) -> dict[str, str]:
 
     Keras numbers the layers of each class in the order of the description, model by model.
     """
-    for entry in _entries(config):
-        described = entry.get("config")
-        if not isinstance(described, Mapping) or not isinstance(described.get("layers"), list):
-            continue
+    for items in map(_items, _entries(config)):
         names: dict[str, str] = {}
-        counts: dict[str, int] = {}
-        for item in described["layers"]:
+        counts: Counter[str] = Counter()
+        for item in items:
             kind = _snake(str(item.get("class_name")))
-            count = counts.get(kind, 0)
-            counts[kind] = count + 1
+            count = counts[kind]
+            counts[kind] += 1
             settings = item.get("config")
             own = item.get("name") or (settings.get("name") if isinstance(settings, Mapping) else "")
             names[f"{kind}_{count}" if count else kind] = str(own)
@@ -119,8 +109,8 @@ def _official_names(layers: Sequence[Layer]) -> dict[str, str]:
     Keras sorts the layers by depth, so that the normalisation of a shortcut follows those of the separable
     convolutions in its block. Empty if the layers belong to another network.
     """
-    counts = {kind: sum(_kind(layer.name) == kind for layer in layers) for kind in ("separable_conv2d", "conv2d")}
-    if counts != {"separable_conv2d": 34, "conv2d": 6}:
+    counts = Counter(_NUMBER.sub("", layer.name) for layer in layers)
+    if (counts["separable_conv2d"], counts["conv2d"]) != (34, 6):
         return {}
     convs, norms, separables = ["block1_conv1", "block1_conv2"], ["block1_conv1_bn", "block1_conv2_bn"], []
     for block in range(2, 15):
@@ -162,11 +152,7 @@ def _graph_shortcuts(config: Any) -> dict[str, str]:
 
     A shortcut is a convolution whose normalisation is added to the output of "blockB_pool".
     """
-    for entry in _entries(config):
-        described = entry.get("config")
-        items = described.get("layers") if isinstance(described, Mapping) else None
-        if not isinstance(items, list):
-            continue
+    for items in map(_items, _entries(config)):
         inputs = {str(item.get("name")): list(_inbound(item.get("inbound_nodes"))) for item in items}
         if "block2_pool" not in inputs:
             continue
@@ -202,30 +188,28 @@ def _entries(config: Any) -> Iterator[Mapping[str, Any]]:
     """Yield all layers and models of a description, outer ones first."""
     if isinstance(config, Mapping):
         yield config
-        inner = config.get("config")
-        if isinstance(inner, Mapping) and isinstance(inner.get("layers"), list):
-            for item in inner["layers"]:
-                yield from _entries(item)
+        for item in _items(config):
+            yield from _entries(item)
+
+
+def _items(entry: Mapping[str, Any]) -> list[Any]:
+    """Return the descriptions of the layers directly in a described model; none for a layer."""
+    inner = entry.get("config")
+    layers = inner.get("layers") if isinstance(inner, Mapping) else None
+    return layers if isinstance(layers, list) else []
 
 
 def _variable_names(layer: Layer) -> list[str]:
     """Return the names of a layer's variables; if the file only numbers them, by the kind of layer."""
     names = [name for name, _ in layer.variables]
-    known = {name for group in VARIABLES.values() for name in group}
-    if all(name in known for name in names):
+    if {*names} <= {name for group in VARIABLES.values() for name in group}:
         return names
-    shapes = [tensor.ndim for _, tensor in layer.variables]
-    if shapes == [1, 1, 1, 1]:
+    axes = [tensor.ndim for _, tensor in layer.variables]
+    if axes == [1, 1, 1, 1]:
         return list(VARIABLES["norm"])
-    if shapes[:2] == [4, 4] and len(shapes) <= 3:
-        return list(VARIABLES["separable"][: len(shapes)])
-    if shapes[:1] in ([4], [2]) and len(shapes) <= 2:
-        return list(VARIABLES["kernel"][: len(shapes)])
-    return names
-
-
-def _kind(name: str) -> str:
-    return _NUMBER.sub("", name)
+    if axes[:2] == [4, 4] and len(axes) <= 3:
+        return list(VARIABLES["separable"][: len(axes)])
+    return list(VARIABLES["kernel"][: len(axes)]) if axes[:1] in ([4], [2]) and len(axes) <= 2 else names
 
 
 def _snake(name: str) -> str:

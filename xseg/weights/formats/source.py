@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +13,8 @@ from torch import Tensor
 
 from xseg.errors import WeightsError
 
+AGAIN = "copy or download it again"  # remedy for damaged files
+MAX_RATIO = 200  # of unpacked to packed size; weights hardly compress, a zip bomb a thousandfold
 MAX_ELEMENTS = 2**28  # of one tensor: 1 GiB of float32; the largest of a DeepLabV3+ has 3 million
 
 
@@ -61,12 +65,42 @@ def check_size(name: str, shape: tuple[int, ...]) -> None:
     Raises:
         WeightsError: if it has more than `MAX_ELEMENTS` values.
     """
-    elements = 1
-    for side in shape:
-        elements *= max(int(side), 0)
+    elements = math.prod(max(int(side), 0) for side in shape)
     if elements > MAX_ELEMENTS:
         raise WeightsError(
             f"{name} claims {elements} values, shape {list(shape)}",
             expected=f"at most {MAX_ELEMENTS}",
             remedy="the file is damaged or made to exhaust memory",
         )
+
+
+def check_ratio(name: str, packed: int, unpacked: int, limit: int | None = None) -> None:
+    """Refuse data that unpack to far more than their size in the file, or to more than a limit, all in bytes.
+
+    Raises:
+        WeightsError: if they unpack to more than `MAX_RATIO` times their size.
+    """
+    if unpacked > MAX_RATIO * max(packed, 1) or (limit is not None and unpacked > limit):
+        raise WeightsError(
+            f"{name} unpacks from {packed} to {unpacked} bytes",
+            expected=f"at most {f'{limit} bytes and ' if limit else ''}{MAX_RATIO} times its packed size",
+            remedy="it is made to exhaust memory; do not use it",
+        )
+
+
+@contextmanager
+def readable(
+    path: object, *kinds: type[Exception], reason: str = "cannot be read", expected: str = ""
+) -> Iterator[None]:
+    """Turn the exceptions of a reader, those of a damaged file, into one line.
+
+    Raises:
+        WeightsError: for these exceptions.
+    """
+    try:
+        yield
+    except WeightsError:
+        raise
+    except kinds as error:
+        detail = str(error) or type(error).__name__
+        raise WeightsError(f"{path} {reason}: {detail}", expected=expected, remedy=AGAIN) from error

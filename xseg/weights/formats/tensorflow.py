@@ -10,11 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from xseg.errors import WeightsError
 from xseg.weights.formats.protobuf import Value, as_bytes, fields, fixed32, signed, text
-from xseg.weights.formats.source import Source, check_size
+from xseg.weights.formats.source import AGAIN, Source, check_size
 from xseg.weights.formats.sstable import masked_crc32c, read_table
 
 # tensorflow/core/framework/types.proto
@@ -26,7 +27,7 @@ TRAINING = re.compile(
     r"|beta[12]_power.*|(.*/)?learning_rate.*"
 )
 DILATED = re.compile(r".*exit_flow/block2/unit_1/xception_module/separable_conv(\d)_depthwise(/.*)?")
-DIGEST = "the checksum of the data differs from the index"
+NOTHING = memoryview(b"")  # value of a field that a message lacks
 
 
 @dataclass(frozen=True)
@@ -43,13 +44,9 @@ class Entry:
 
 
 def checkpoint_prefix(path: Path) -> Path | None:
-    """Return the shared prefix of a checkpoint's files; None if the path belongs to no checkpoint.
-
-    `path` is the index, a shard, or the prefix itself.
-    """
-    name = re.sub(r"\.(index|data-\d{5}-of-\d{5})$", "", path.name)
-    prefix = path.with_name(name)
-    return prefix if prefix.with_name(name + ".index").is_file() else None
+    """Return the shared prefix of a checkpoint's files, of which `path` is one, or the prefix; None for other paths."""
+    prefix = path.with_name(re.sub(r"\.(index|data-\d{5}-of-\d{5})$", "", path.name))
+    return prefix if prefix.with_name(prefix.name + ".index").is_file() else None
 
 
 def read_checkpoint(prefix: Path) -> Source:
@@ -68,7 +65,7 @@ def read_checkpoint(prefix: Path) -> Source:
     except WeightsError as error:
         raise WeightsError(f"{index}: {error.got}", expected=error.expected, remedy=error.remedy) from error
     except (OSError, ValueError) as error:
-        raise WeightsError(f"{index} cannot be read: {error}", remedy="copy or download it again") from error
+        raise WeightsError(f"{index} cannot be read: {error}", remedy=AGAIN) from error
     return Source(str(prefix), loaded, {}, dropped)
 
 
@@ -89,27 +86,16 @@ def _read_index(path: Path) -> tuple[dict[str, Entry], int]:
 
 def _entry(data: memoryview) -> Entry:
     """Return a BundleEntryProto (tensorflow/core/protobuf/tensor_bundle.proto)."""
-    numbers: dict[int, int] = {}
-    shape: tuple[int, ...] = ()
-    checksum, sliced = 0, False
-    for number, value in fields(data):
-        if number == 2:
-            shape = _shape(value)
-        elif number == 6:
-            checksum = fixed32(value)
-        elif number == 7:
-            sliced = True
-        else:
-            numbers[number] = signed(value)
-    return Entry(numbers.get(1, 0), shape, numbers.get(3, 0), numbers.get(4, 0), numbers.get(5, 0), checksum, sliced)
+    found = dict(fields(data))
+    dtype, shard, offset, size = (signed(found.get(number, 0)) for number in (1, 3, 4, 5))
+    shape, checksum = _shape(found.get(2, NOTHING)), fixed32(found[6]) if 6 in found else 0
+    return Entry(dtype, shape, shard, offset, size, checksum, sliced=7 in found)
 
 
 def _shape(value: Value) -> tuple[int, ...]:
     """Return the sizes in a TensorShapeProto."""
-    sides = []
-    for number, dimension in fields(as_bytes(value)):
-        if number == 2:
-            sides.append(signed(dict(fields(as_bytes(dimension))).get(1, 0)))
+    sizes = (as_bytes(dimension) for number, dimension in fields(as_bytes(value)) if number == 2)
+    sides = [signed(dict(fields(size)).get(1, 0)) for size in sizes]
     if min(sides, default=0) < 0:
         raise WeightsError(f"a tensor of shape {sides}", expected="known sizes")
     return tuple(sides)
@@ -117,8 +103,7 @@ def _shape(value: Value) -> tuple[int, ...]:
 
 def _select(entries: Mapping[str, Entry]) -> tuple[dict[str, Entry], dict[str, str]]:
     """Return the entries to read by variable name, and the reasons for the others."""
-    wanted: dict[str, Entry] = {}
-    dropped: dict[str, str] = {}
+    wanted, dropped = {}, {}
     for name, entry in entries.items():
         if TRAINING.fullmatch(name):
             dropped[name] = "training state"
@@ -136,35 +121,29 @@ def _load(prefix: Path, entries: Mapping[str, Entry], shards: int) -> dict[str, 
     for shard in range(shards):
         inside = {name: entry for name, entry in entries.items() if entry.shard == shard}
         path = prefix.with_name(f"{prefix.name}.data-{shard:05d}-of-{shards:05d}")
-        if not inside:
-            continue
-        if not path.is_file():
+        if inside and not path.is_file():
             raise WeightsError(f"no {path.name} beside it", expected=f"all {shards} shards", remedy="download it too")
-        data = np.memmap(path, np.uint8, mode="r")
-        for name, entry in inside.items():
-            tensors[name] = _tensor(name, entry, data)
-    missing = sorted(set(entries) - set(tensors))
-    if missing:
-        raise WeightsError(
-            f"{missing[0]} lies in shard {entries[missing[0]].shard}", expected=f"one of {shards} shards"
-        )
+        data = np.memmap(path, np.uint8, mode="r") if inside else np.empty(0, np.uint8)
+        tensors |= {name: _tensor(name, entry, data) for name, entry in inside.items()}
+    if missing := sorted(set(entries) - set(tensors)):
+        shard = entries[missing[0]].shard
+        raise WeightsError(f"{missing[0]} lies in shard {shard}", expected=f"one of {shards} shards")
     return tensors
 
 
-def _tensor(name: str, entry: Entry, data: np.memmap[tuple[int], np.dtype[np.uint8]]) -> Tensor:
+def _tensor(name: str, entry: Entry, data: NDArray[np.uint8]) -> Tensor:
     """Return one tensor of a shard after checking its checksum."""
     check_size(name, entry.shape)
     if entry.sliced:
         raise WeightsError(f"{name} is stored in slices", expected="a checkpoint without partitioned variables")
     if entry.offset < 0 or entry.size < 0 or entry.offset + entry.size > len(data):
-        raise WeightsError(
-            f"{name} ends at byte {entry.offset + entry.size} of a shard of {len(data)}",
-            expected="a complete shard",
-            remedy="copy or download it again",
-        )
+        got = f"{name} ends at byte {entry.offset + entry.size} of a shard of {len(data)}"
+        raise WeightsError(got, expected="a complete shard", remedy=AGAIN)
     raw = data[entry.offset : entry.offset + entry.size].tobytes()
     if masked_crc32c(raw) != entry.checksum:
-        raise WeightsError(f"{name}: {DIGEST}", remedy="copy or download it again")
+        raise WeightsError(
+            f"{name}: the checksum of the data differs from the index", remedy="copy or download it again"
+        )
     return _decode(name, entry.dtype, entry.shape, memoryview(raw))
 
 
@@ -173,11 +152,9 @@ def _decode(name: str, dtype: int, shape: tuple[int, ...], raw: memoryview) -> T
     kind = DTYPES.get(dtype)
     if kind is None:
         raise WeightsError(f"{name} has TensorFlow's data type {dtype}", expected="floating-point numbers")
-    width = 2 if kind == "bfloat16" else np.dtype(kind).itemsize
-    if len(raw) != width * math.prod(shape):
-        raise WeightsError(
-            f"{name} of shape {list(shape)} has {len(raw)} bytes", expected=str(width * math.prod(shape))
-        )
+    expected = math.prod(shape) * (2 if kind == "bfloat16" else np.dtype(kind).itemsize)
+    if len(raw) != expected:
+        raise WeightsError(f"{name} of shape {list(shape)} has {len(raw)} bytes", expected=str(expected))
     if kind == "bfloat16":
         return torch.frombuffer(bytearray(raw), dtype=torch.bfloat16).reshape(shape) if raw else torch.zeros(shape)
     return torch.from_numpy(np.frombuffer(raw, kind).reshape(shape).copy())
@@ -216,18 +193,11 @@ def _nodes(data: memoryview) -> Iterator[tuple[str, str, dict[str, memoryview]]]
     for number, node in fields(data):
         if number != 1:
             continue
-        name = operation = ""
-        attributes: dict[str, memoryview] = {}
-        for kind, value in fields(as_bytes(node)):
-            if kind == 1:
-                name = text(value)
-            elif kind == 2:
-                operation = text(value)
-            elif kind == 5:
-                pair = dict(fields(as_bytes(value)))
-                if 1 in pair and 2 in pair:
-                    attributes[text(pair[1])] = as_bytes(pair[2])
-        yield name, operation, attributes
+        parts = list(fields(as_bytes(node)))
+        pairs = [dict(fields(as_bytes(value))) for kind, value in parts if kind == 5]
+        attributes = {text(pair[1]): as_bytes(pair[2]) for pair in pairs if 1 in pair and 2 in pair}
+        named = dict(parts)
+        yield text(named.get(1, NOTHING)), text(named.get(2, NOTHING)), attributes
 
 
 def _constant(name: str, attribute: memoryview) -> Tensor:
@@ -235,21 +205,12 @@ def _constant(name: str, attribute: memoryview) -> Tensor:
     tensor = dict(fields(attribute)).get(8)
     if tensor is None:
         raise WeightsError(f"{name} is a constant without a value", expected="a tensor")
-    dtype, content = 1, None
-    shape: tuple[int, ...] = ()
-    single: list[bytes] = []
-    for number, value in fields(as_bytes(tensor)):
-        if number == 1:
-            dtype = signed(value)
-        elif number == 2:
-            shape = _shape(value)
-        elif number == 4:
-            content = as_bytes(value)
-        elif number == 5:
-            single.append(bytes(as_bytes(value)))
+    parts = list(fields(as_bytes(tensor)))
+    found = dict(parts)
+    dtype, shape, content = signed(found.get(1, 1)), _shape(found.get(2, NOTHING)), as_bytes(found.get(4, NOTHING))
     check_size(name, shape)
-    if content is None or not len(content):  # few or equal values are stored singly; the last one is repeated
-        values = np.frombuffer(b"".join(single), "<f4")
+    if not len(content):  # few or equal values are stored singly; the last one is repeated
+        values = np.frombuffer(b"".join(as_bytes(value) for number, value in parts if number == 5), "<f4")
         count = math.prod(shape)
         if dtype != 1 or not 0 < len(values) <= count:
             raise WeightsError(f"{name} of shape {list(shape)} has {len(values)} values", expected=f"{count} floats")

@@ -20,10 +20,9 @@ from xseg.errors import WeightsError
 from xseg.files.atomic import atomic_path
 from xseg.images.normalization import Normalization
 from xseg.nn.norm import NormSpec
-from xseg.weights.formats.source import Source, check_size
+from xseg.weights.formats.source import Source, check_ratio, check_size, readable
 
 MAX_BYTES = 8 * 2**30
-MAX_RATIO = 200  # of unpacked to packed size; torch itself does not compress
 WRAPPERS = ("state_dict", "model_state", "model_state_dict", "model", "net")
 LIGHTNING = "pytorch-lightning_version"
 AVERAGED, PLAIN = "averaging_state", "current_model_state"  # of Lightning's WeightAveraging
@@ -37,12 +36,9 @@ def read_safetensors(path: Path) -> Source:
     Raises:
         WeightsError: if it is damaged.
     """
-    try:
+    with readable(path, OSError, SafetensorError, ValueError, RecursionError), safe_open(path, "pt") as file:
         tensors = load_file(path)
-        with safe_open(path, "pt") as file:
-            header = json.loads((file.metadata() or {}).get(DESCRIPTION, "{}"))
-    except (OSError, SafetensorError, ValueError, RecursionError) as error:
-        raise WeightsError(f"{path} cannot be read: {error}", remedy="copy or download it again") from error
+        header = json.loads((file.metadata() or {}).get(DESCRIPTION, "{}"))
     known = ("encoder", "epsilon", "momentum", "normalization", "model")
     metadata = {name: header[name] for name in known if name in header} if isinstance(header, dict) else {}
     return Source(str(path), tensors, metadata)
@@ -120,12 +116,7 @@ def _check_archive(path: Path) -> None:
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
     for info in members:
-        if info.file_size > MAX_RATIO * max(info.compress_size, 1):
-            raise WeightsError(
-                f"{path}: {info.filename} unpacks from {info.compress_size} to {info.file_size} bytes",
-                expected=f"at most {MAX_RATIO} times its packed size",
-                remedy="the file is made to exhaust memory; do not use it",
-            )
+        check_ratio(f"{path}: {info.filename}", info.compress_size, info.file_size)
     if sum(info.file_size for info in members) > MAX_BYTES:
         raise WeightsError(f"{path} unpacks to more than {MAX_BYTES} bytes", expected="the weights of an Xception")
 
