@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
+from xseg.errors import ConfigError
 from xseg.inference.averaging import averaged_probabilities, compute_scores, scaled
+from xseg.inference.options import InferenceOptions
 from xseg.models.build import build_model
 from xseg.models.coarse import CoarseNetwork
 from xseg.models.config import ModelConfig
@@ -69,9 +71,9 @@ def as_tensorflow(model, images, scales, flip):
 
 def both_ways(model, images, tolerance=1e-5, **averaging):
     """The average in torch, and by strips."""
-    network = CoarseNetwork(model)
-    averaged = averaged_probabilities(network, network, images, **averaging)
-    scores = compute_scores(network, network, images, **averaging)
+    network, options = CoarseNetwork(model), InferenceOptions(**averaging)
+    averaged = averaged_probabilities(network, network, images, options=options)
+    scores = compute_scores(network, network, images, options=options)
     by_strips = torch.from_numpy(np.stack([score.probabilities() for score in scores]))
     torch.testing.assert_close(by_strips, averaged, atol=tolerance, rtol=10 * tolerance)
     return averaged
@@ -183,7 +185,6 @@ def test_sizes_of_stride_times_k_plus_one_keep_that_form(size, scale, expected):
     assert scaled(size, scale) == expected
 
 
-def test_no_scale_at_all_is_refused(model, images):
-    network = CoarseNetwork(model)
-    with pytest.raises(ValueError, match=r"scales=\(\)"):
-        averaged_probabilities(network, network, images, scales=())
+def test_no_scale_at_all_is_refused():
+    with pytest.raises(ConfigError, match=r"scales=\(\)"):
+        InferenceOptions(scales=())

@@ -46,7 +46,8 @@ def model(settled, waves):
 
 
 def create(model, backend, precision="float32"):
-    return create_backend(CoarseNetwork(model), channels=3, device=CPU, backend=backend, precision=precision)
+    options = InferenceOptions(backend=backend, precision=precision)
+    return create_backend(CoarseNetwork(model), channels=3, device=CPU, options=options)
 
 
 def available(name, *marks):

@@ -15,11 +15,11 @@ from xseg.errors import ConfigError, DataError
 from xseg.files.remote import fetch, files_below, send, staging_folder
 from xseg.inference.options import InferenceOptions
 from xseg.predict.job import Job
-from xseg.predict.lock import OWNER
 from xseg.predict.manifest import describe_run
 from xseg.predict.options import FolderOptions
 from xseg.predict.outputs.registry import create_outputs
 from xseg.predict.sources import expand_sources
+from xseg.predict.staging import OWNER
 from xseg.predict.table import read_table
 
 NAMES = ["a/one", "a/b/two", "three"]

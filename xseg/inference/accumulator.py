@@ -142,24 +142,16 @@ def tiled(
     probabilities: bool = False,
     decision: Decision = PLAIN,
 ) -> Tiled:
-    """Predict an image in memory, tile by tile.
+    """Predict an image (H, W, C) in memory, tile by tile; the other arguments are those of `stream_regions`.
 
-    Args:
-        run: function from pixels (N, h, w, C) to probabilities (N, classes, h, w) float32.
-        image: image for `run`, (H, W, C).
-        plan: tiles of the image.
-        classes: number of classes.
-        batch_size: number of tiles per batch.
-        probabilities: whether to keep the probabilities of all classes.
-        decision: rule for the labels.
+    With `probabilities`, those of all classes are kept.
 
     Raises:
         ShapeError: if the model returns other shapes, or the plan does not fit the image.
     """
     if image.shape[:2] != (plan.height, plan.width):
-        raise ShapeError(
-            f"an image of shape {image.shape}", expected=f"{plan.height}x{plan.width} pixels, as in the plan"
-        )
+        wanted = f"{plan.height}x{plan.width} pixels, as in the plan"
+        raise ShapeError(f"an image of shape {image.shape}", expected=wanted)
     labels = decision.empty(classes, plan.height, plan.width)
     averaged = np.empty((classes, *image.shape[:2]), np.float32) if probabilities else None
 

@@ -7,12 +7,13 @@ of reduced images to the size of those of the full image.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from itertools import product
 
 import torch
 from torch import Tensor
 
+from xseg.inference.options import InferenceOptions
 from xseg.inference.scores import View, WholeImage
 from xseg.labels.decision import PLAIN, Decision
 from xseg.models.coarse import CoarseNetwork
@@ -32,37 +33,23 @@ def averaged_probabilities(
     network: CoarseNetwork,
     images: Tensor,
     *,
-    scales: Sequence[float] = (1.0,),
-    flip: bool = False,
-    rotations: bool = False,
+    options: InferenceOptions,
     decision: Decision = PLAIN,
 ) -> Tensor:
-    """Average class probabilities over scales, mirror images and quarter turns, at the size of the images.
-
-    Args:
-        compute: function that computes the network; see `compute_scores`.
-        network: network, which pads the images.
-        images: normalised images, (N, C, H, W) float32.
-        scales: scales of the images.
-        flip: whether to use mirror images too.
-        rotations: whether to use all four quarter turns.
-        decision: rule for the probabilities.
+    """Average class probabilities over scales, mirror images and quarter turns; arguments as for `compute_scores`.
 
     Returns:
         Probabilities, (N, classes, H, W) float32 on the device of the images.
     """
-    height, width = images.shape[-2:]
-    total: Tensor | None = None
-    for logits, grid, size, mirrored in _views(compute, network, images, scales, flip, rotations):
+    views: list[Tensor] = []  # at most the first one, to which the others are added
+    for logits, grid, size, mirrored in _views(compute, network, images, options):
         if grid != size:
             logits = resize(logits, *grid)[..., : size[0], : size[1]]
         if any(mirrored):
             logits = logits.flip([axis for axis, backwards in zip((-2, -1), mirrored, strict=True) if backwards])
-        probabilities = decision.batch_probabilities(resize(logits, height, width))
-        total = probabilities if total is None else total.add_(probabilities)
-    if total is None:
-        raise ValueError(f"scales={tuple(scales)}; expected one number above 0, or more")
-    return total.div_(len(scales) * (1 + flip) * (4 if rotations else 1))
+        probabilities = decision.batch_probabilities(resize(logits, *images.shape[-2:]))
+        views = [views[0].add_(probabilities) if views else probabilities]
+    return views[0].div_(len(options.scales) * (1 + options.flip) * (4 if options.rotations else 1))
 
 
 def compute_scores(
@@ -70,9 +57,7 @@ def compute_scores(
     network: CoarseNetwork,
     images: Tensor,
     *,
-    scales: Sequence[float] = (1.0,),
-    flip: bool = False,
-    rotations: bool = False,
+    options: InferenceOptions,
     decision: Decision = PLAIN,
 ) -> list[WholeImage]:
     """Run a network on images of one size, at every scale, mirrored and turned.
@@ -81,9 +66,7 @@ def compute_scores(
         compute: function from the result of `network.pad` to the output of `network`, such as a backend.
         network: network, which pads the images and aligns its scores with them.
         images: normalised images, (N, C, H, W) float32.
-        scales: one or more scales; 1.0 is the size of the images.
-        flip: whether to use left-right mirror images at each scale too.
-        rotations: whether to use all four quarter turns of each of them.
+        options: scales; whether to use left-right mirror images at each scale, and all four quarter turns of each.
         decision: rule for probabilities and labels.
 
     Returns:
@@ -91,27 +74,22 @@ def compute_scores(
     """
     height, width = images.shape[-2:]
     views: list[list[View]] = [[] for _ in images]
-    for logits, grid, size, mirrored in _views(compute, network, images, scales, flip, rotations):
-        arrays = logits.contiguous().cpu().numpy()
-        for looks, array in zip(views, arrays, strict=True):
+    for logits, grid, size, mirrored in _views(compute, network, images, options):
+        for looks, array in zip(views, logits.contiguous().cpu().numpy(), strict=True):
             looks.append(View(array, grid, size, mirrored))
     return [WholeImage(tuple(looks), height, width, decision) for looks in views]
 
 
 def _views(
-    compute: Callable[[Tensor], Tensor],
-    network: CoarseNetwork,
-    images: Tensor,
-    scales: Sequence[float],
-    flip: bool,
-    rotations: bool,
+    compute: Callable[[Tensor], Tensor], network: CoarseNetwork, images: Tensor, options: InferenceOptions
 ) -> Iterator[tuple[Tensor, tuple[int, int], tuple[int, int], tuple[bool, bool]]]:
     """Yield the logits of each view, its size with and without padding, and whether rows and columns are reversed.
 
     A view on its side is transposed, so that its rows are those of the image.
     """
     height, width = images.shape[-2:]
-    for scale, turns, mirrored in product(scales, range(4 if rotations else 1), (False, True) if flip else (False,)):
+    quarters, mirrors = range(4 if options.rotations else 1), (False, True) if options.flip else (False,)
+    for scale, turns, mirrored in product(options.scales, quarters, mirrors):
         view = resize(images, scaled(height, scale), scaled(width, scale)).contiguous(memory_format=torch.channels_last)
         view = view.flip(-1) if mirrored else view
         view = torch.rot90(view, turns, (-2, -1)).contiguous(memory_format=torch.channels_last) if turns else view

@@ -15,17 +15,17 @@ from xseg.exporting.formats import FORMATS
 from xseg.exporting.options import FormatName
 from xseg.exporting.verify import verify
 from xseg.inference.folding import folded
-from xseg.inference.options import BackendName, BackendOption, PrecisionOption
+from xseg.inference.options import BackendName, BackendOption, InferenceOptions, PrecisionOption
 from xseg.models.coarse import CoarseNetwork
 from xseg.models.segmentation import SegmentationModel
 from xseg.types import Precision
 
 FORMAT_OF: dict[BackendName, FormatName] = {"openvino": "openvino", "onnxruntime": "onnx"}
-# Fastest first on CPUs, where ONNX Runtime has no bfloat16.
+# Fastest first on CPUs, all faster than torch; ONNX Runtime has no bfloat16.
 _FASTEST: dict[Precision, tuple[BackendName, ...]] = {
-    "bfloat16": ("openvino", "torch"),
-    "float32": ("openvino", "onnxruntime", "torch"),
-    "float16": ("torch",),
+    "bfloat16": ("openvino",),
+    "float32": ("openvino", "onnxruntime"),
+    "float16": (),
 }
 
 
@@ -51,12 +51,7 @@ class TorchBackend:
     """Computes a network in torch.
 
     Models of xseg are copied once, with normalisations folded into the convolutions and weights in the given precision;
-    other modules run unchanged, under autocast.
-
-    Args:
-        network: network, on the device.
-        device: device of the network.
-        precision: number type of the computation.
+    other modules run unchanged, under autocast. The network is on the device.
     """
 
     name: BackendName = "torch"
@@ -82,13 +77,7 @@ class TorchBackend:
 
 
 class ConvertedBackend:
-    """Computes a network in another runtime on the CPU, for images of any size.
-
-    Args:
-        name: name of the backend.
-        network: network, on the CPU.
-        channels: number of image channels.
-        precision: number type of the computation.
+    """Computes a network in another runtime on the CPU, for images of any size with `channels` channels.
 
     Raises:
         ConfigError: if the runtime does not support the precision.
@@ -157,22 +146,18 @@ def select_backend(option: BackendOption, precision: Precision, device: torch.de
     """
     own = isinstance(model, SegmentationModel)
     if option == "auto":
-        if device.type != "cpu" or not own:
-            return "torch"
-        return next(
-            name for name in _FASTEST[precision] if name == "torch" or not FORMATS[FORMAT_OF[name]].missing_packages()
-        )
+        names = _FASTEST[precision] if device.type == "cpu" and own else ()
+        return next((name for name in names if not FORMATS[FORMAT_OF[name]].missing_packages()), "torch")
     if option != "torch" and device.type != "cpu":
         raise ConfigError(f"backend={option} on {device}", expected="device=cpu, or backend=torch")
     if option != "torch" and not own:
-        raise ConfigError(
-            f"backend={option} for a {type(model).__name__}", expected="a model of xseg, or backend=torch"
-        )
+        got = f"backend={option} for a {type(model).__name__}"
+        raise ConfigError(got, expected="a model of xseg, or backend=torch")
     return option
 
 
 def create_backend(
-    network: CoarseNetwork, *, channels: int, device: torch.device, backend: BackendOption, precision: PrecisionOption
+    network: CoarseNetwork, *, channels: int, device: torch.device, options: InferenceOptions
 ) -> Backend:
     """Return the backend for a network on `device` with images of `channels` channels.
 
@@ -182,8 +167,8 @@ def create_backend(
         ConfigError: if the backend does not support the device, or its results differ from torch.
         MissingExtraError: if a package of the backend is missing.
     """
-    resolved = select_precision(precision, backend, device)
-    name = select_backend(backend, resolved, device, network.model)
+    resolved = select_precision(options.precision, options.backend, device)
+    name = select_backend(options.backend, resolved, device, network.model)
     if name == "torch":
         return TorchBackend(network, device=device, precision=resolved)
     try:
@@ -191,7 +176,7 @@ def create_backend(
         verify(converted, network, channels, precision=resolved, what=f"backend={name}", remedy="use --backend torch")
         return converted
     except (ConfigError, ImportError, RuntimeError) as error:
-        if backend != "auto":
+        if options.backend != "auto":
             raise
         warnings.warn(f"{name} is not used: {error}", stacklevel=2)
         return TorchBackend(network, device=device, precision=resolved)

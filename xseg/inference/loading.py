@@ -50,10 +50,8 @@ class Ensemble(Predictor):
                 ("largest image values", first.normalization.maximum, other.normalization.maximum),
             ):
                 if a != b:
-                    raise ConfigError(
-                        f"models 1 and {number} of the ensemble have different {what}: {a} / {b}",
-                        expected=f"the same {what} in all models",
-                    )
+                    got = f"models 1 and {number} of the ensemble have different {what}: {a} / {b}"
+                    raise ConfigError(got, expected=f"the same {what} in all models")
         self.members = tuple(members)
         self._leading = next((one for one in members if not isinstance(one.model, ExportedModel)), first)
         options = self._leading.options

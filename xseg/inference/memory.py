@@ -30,9 +30,7 @@ _measured: WeakKeyDictionary[nn.Module, float] = WeakKeyDictionary()
 def bytes_per_pixel(model: nn.Module, channels: int) -> float:
     """Return the peak memory of a model per input pixel in bytes, measured once per model.
 
-    Args:
-        model: module from (N, channels, H, W) to logits; it runs on a small image, on its own device.
-        channels: number of input channels.
+    The model, from (N, channels, H, W) to logits, runs on a small image, on its own device.
     """
     if model not in _measured:
         _measured[model] = WORKSPACE * _peak_bytes(model, channels, _PROBE) / _PROBE**2
@@ -88,13 +86,7 @@ def choose_tiling(
 
 
 def refuse_oversized(path: PathArgument, height: int, width: int, *, channels: int) -> None:
-    """Refuse an image that would not fit into memory, before decoding.
-
-    Args:
-        path: path of the image, for the message.
-        height: height in pixels, from the header of the file.
-        width: width in pixels.
-        channels: number of channels of the decoded image, with one byte each.
+    """Refuse an image of a size in pixels and a number of channels, with one byte each, before decoding.
 
     Raises:
         DataError: if the decoded image would take more than half of the free memory.

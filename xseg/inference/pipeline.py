@@ -57,13 +57,7 @@ class Request:
 
 @dataclass(frozen=True, eq=False)
 class Decoded:
-    """A decoded image.
-
-    Args:
-        array: pixels, (H, W, C).
-        path: path of the file, if any.
-        seconds: reading time.
-    """
+    """A decoded image: pixels (H, W, C), the path of its file, if any, and the reading time in seconds."""
 
     array: NDArray[Any]
     path: Path | None = None
@@ -106,9 +100,7 @@ class _Ready:
 
 
 def run_pipeline(
-    computer: Computer,
-    requests: Iterable[Request],
-    finish: Callable[[Request, Decoded, Computed, float], Result],
+    computer: Computer, requests: Iterable[Request], finish: Callable[[Request, Decoded, Computed, float], Result]
 ) -> Iterator[Finished[Result]]:
     """Run files through a model.
 
@@ -122,10 +114,10 @@ def run_pipeline(
         The result of every request that is not done, batch by batch; `in_order` restores the order of requests.
     """
     normalization, workers = computer.normalization, computer.workers
-    measure = partial(_measure, normalization=normalization)
+    measure, decode = (partial(step, normalization=normalization) for step in (_measure, _decode))
     sized = prefetch(measure, requests, threads=FETCH_THREADS, depth=SIZES_PREFETCHED)
     ready = prefetch(
-        partial(_decode, normalization=normalization),
+        decode,
         sized,
         threads=DECODE_THREADS,
         depth=max(4, 2 * computer.batch_size),

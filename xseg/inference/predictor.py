@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import groupby
 from os import PathLike
 from pathlib import Path
@@ -90,11 +91,7 @@ class Predictor:
         if output_stride is not None and output_stride != model.config.output_stride:
             model = model.with_output_stride(output_stride)
         return cls(
-            model,
-            labels=bundle.labels,
-            normalization=bundle.normalization,
-            options=options,
-            decision=bundle.decision,
+            model, labels=bundle.labels, normalization=bundle.normalization, options=options, decision=bundle.decision
         )
 
     def with_averaging(
@@ -120,12 +117,9 @@ class Predictor:
         """
         with self._creating:
             if self._backend is None:
+                channels = self.normalization.channels
                 self._backend = create_backend(
-                    self._network,
-                    channels=self.normalization.channels,
-                    device=self.device,
-                    backend=self.options.backend,
-                    precision=self.options.precision,
+                    self._network, channels=channels, device=self.device, options=self.options
                 )
             return self._backend
 
@@ -201,12 +195,8 @@ class Predictor:
             ConfigError: if the selected backend does not run here.
             MissingExtraError: if a package of the backend is missing.
         """
-        return Computer(
-            lambda images: self._try_compute(images, probabilities),
-            self.normalization,
-            self.options.batch_size,
-            self.workers,
-        )
+        compute = partial(self._try_compute, probabilities=probabilities)
+        return Computer(compute, self.normalization, self.options.batch_size, self.workers)
 
     def run(self, images: NDArray[Any]) -> Tensor:
         """Return the class probabilities of images of one size, averaged over scales, mirror images and turns.
@@ -219,23 +209,18 @@ class Predictor:
         """
         batch = to_batch([*images], self.normalization, self.device)
         with torch.inference_mode():
-            return averaged_probabilities(self.backend, self._network, batch, **self._averaging)
+            return averaged_probabilities(
+                self.backend, self._network, batch, options=self.options, decision=self.decision
+            )
 
     def whole(self, images: Sequence[NDArray[Any]]) -> list[WholeImage]:
         """Return the class scores of images of one size for every view; arrays as in `run`."""
         batch = to_batch(images, self.normalization, self.device)
         with torch.inference_mode():
-            return compute_scores(self.backend, self._network, batch, **self._averaging)
+            return compute_scores(self.backend, self._network, batch, options=self.options, decision=self.decision)
 
     def finish(self, image: Decoded, computed: Computed, *, seconds: float, probabilities: bool) -> Prediction:
-        """Make a prediction from the computed scores of an image.
-
-        Args:
-            image: decoded image.
-            computed: scores of the image or of its tiles.
-            seconds: computing time.
-            probabilities: whether to keep the probabilities of all classes.
-        """
+        """Make a prediction from the computed scores of an image; `seconds` is the computing time."""
         start = time.perf_counter()
         labels = computed.labels()
         scores = computed.probabilities() if probabilities else None
@@ -251,41 +236,31 @@ class Predictor:
                 raise
             if len(images) > 1:  # one image may be the cause, or the batch too large: try them one by one
                 return [result for image in images for result in self._try_compute([image], probabilities)]
-            failure = error if isinstance(error, XsegError) else _too_large(images[0])
-            return [Failure(images[0].path or Path(), failure)]
+            path, (height, width) = images[0].path, images[0].array.shape[:2]
+            large = f"{path or 'an image'} ({height}x{width} pixels) needs more memory than is available"
+            return [Failure(path or Path(), error if isinstance(error, XsegError) else DataError(large))]
 
     def _compute(self, images: Sequence[Decoded], probabilities: bool) -> Sequence[Computed]:
         """Compute images of one size, whole if the memory allows, otherwise by tiles."""
         height, width = images[0].array.shape[:2]
         plan = self._plan(height, width, len(images))
         if plan is not None:
-            settings: dict[str, Any] = {"classes": len(self.labels), "batch_size": self.options.batch_size}
-            settings |= {"probabilities": probabilities, "decision": self.decision}
-            return [tiled(self.run, image.array, plan, **settings) for image in images]
+            tile = partial(tiled, self.run, plan=plan, classes=len(self.labels), batch_size=self.options.batch_size)
+            return [tile(image.array, probabilities=probabilities, decision=self.decision) for image in images]
         scores = self.whole([image.array for image in images])
         if scores[0].classes != len(self.labels):
             raise ShapeError(f"a model of {scores[0].classes} outputs", expected=f"one per class, {len(self.labels)}")
         return scores
-
-    @property
-    def _averaging(self) -> dict[str, Any]:
-        views = {name: getattr(self.options, name) for name in ("scales", "flip", "rotations")}
-        return {**views, "decision": self.decision}
 
     def _plan(self, height: int, width: int, count: int) -> TilePlan | None:
         """Return the tiles of images, or None for whole images."""
         tile, overlap = self.options.tile, self.options.overlap
         if tile == 0 or (tile == "auto" and height * width * count <= SMALL_PIXELS):
             return None
+        # All images of a batch, and all batches computed at once, share the memory.
+        scale = max(self.options.scales) * math.sqrt(count * self.workers)
         tiling = choose_tiling(
-            self.model,
-            height,
-            width,
-            channels=self.normalization.channels,
-            tile=tile,
-            overlap=overlap,
-            # All images of a batch, and all batches computed at once, share the memory.
-            scale=max(self.options.scales) * math.sqrt(count * self.workers),
+            self.model, height, width, channels=self.normalization.channels, tile=tile, overlap=overlap, scale=scale
         )
         if tiling.tile == 0 or tiling.tile >= max(height, width):
             return None
@@ -311,8 +286,3 @@ class Predictor:
 def _out_of_memory(error: Exception) -> bool:
     # On a CPU, torch raises a RuntimeError, which only differs from others in its text.
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or "allocate memory" in str(error)
-
-
-def _too_large(item: Decoded) -> DataError:
-    height, width = item.array.shape[:2]
-    return DataError(f"{item.path or 'an image'} ({height}x{width} pixels) needs more memory than is available")

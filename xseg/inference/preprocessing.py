@@ -54,10 +54,8 @@ def to_array(image: ImageArgument, normalization: Normalization) -> NDArray[Any]
     if array.ndim == 3 and array.shape[2] != channels and array.shape[2] >= max(normalization.bands, default=1 << 16):
         array = array[..., [band - 1 for band in normalization.bands]]
     if array.ndim != 3 or array.shape[2] != channels or not array.size:
-        raise ShapeError(
-            f"{where} of shape {array.shape}",
-            expected=f"(height, width, {channels}), with the model's number of channels",
-        )
+        expected = f"(height, width, {channels}), with the model's number of channels"
+        raise ShapeError(f"{where} of shape {array.shape}", expected=expected)
     scale = float_scale(array, normalization.maximum, where)
     return _checked_values(array if scale == 1 else array * np.float32(scale), normalization.maximum, where)
 
@@ -65,11 +63,8 @@ def to_array(image: ImageArgument, normalization: Normalization) -> NDArray[Any]
 def at_depth(array: NDArray[Any], maximum: float) -> NDArray[Any]:
     """Scale the 16-bit values of a file for an 8-bit model, and the other way round.
 
-    White stays white at either depth. Values of arrays are not scaled, because their meaning is unknown.
-
-    Args:
-        array: values of a file.
-        maximum: value of white in the model's images.
+    White, `maximum` in the model's images, stays white at either depth. Values of arrays are not scaled, because their
+    meaning is unknown.
     """
     if array.dtype == np.uint16 and maximum == DEPTHS[np.uint8]:
         return array.astype(np.float32) / np.float32(DEPTHS[np.uint16] / DEPTHS[np.uint8])
@@ -79,18 +74,11 @@ def at_depth(array: NDArray[Any], maximum: float) -> NDArray[Any]:
 
 
 def float_scale(array: NDArray[Any], maximum: float, where: str) -> float:
-    """Return the factor that scales the floats of an image to the range of a model.
+    """Return the factor that scales the floats of an image, or a sample of them, to the range of a model.
 
-    Floats from 0 to 1 with fractions among them can only be shares of white. Other floats are not scaled, with a
-    warning if all of them are so small that the image would be black.
-
-    Args:
-        array: values of an image, or a sample of them.
-        maximum: value of white in the model's images.
-        where: name of the image in the warning.
-
-    Returns:
-        `maximum` for floats from 0 to 1, otherwise 1.
+    Floats from 0 to 1 with fractions among them can only be shares of white: the factor is `maximum`, the value of
+    white in the model's images. Other floats are not scaled (1), with a warning, which names the image, if all of them
+    are so small that it would be black.
     """
     if array.dtype.kind != "f" or maximum < DEPTHS[np.uint8] or not array.size:
         return 1.0
@@ -115,9 +103,7 @@ def _checked_values(array: NDArray[Any], maximum: float, where: str) -> NDArray[
     lowest, highest = float(array.min()), float(array.max())
     if not (lowest >= 0 and highest <= maximum):  # false for NaN too
         raise DataError(f"{where} with values from {lowest:g} to {highest:g}", expected=f"0 to {maximum:g}")
-    if array.dtype in (np.uint8, np.uint16):
-        return array
-    return array.astype(np.float32)
+    return array if array.dtype in (np.uint8, np.uint16) else array.astype(np.float32)
 
 
 def to_batch(arrays: Sequence[NDArray[Any]], normalization: Normalization, device: torch.device) -> Tensor:
@@ -132,7 +118,9 @@ def to_batch(arrays: Sequence[NDArray[Any]], normalization: Normalization, devic
         Batch, (N, C, H, W) float32 in channels_last layout.
     """
     if device.type == "cpu" and all(array.dtype == np.uint8 for array in arrays):
-        pixels = torch.from_numpy(np.stack([_look_up(array, _table(normalization)) for array in arrays]))
+        # A table is ten times as fast as arithmetic on a CPU; OpenCV drops the axis of one channel.
+        looked_up = [cv2.LUT(array, _table(normalization)).reshape(array.shape) for array in arrays]
+        pixels = torch.from_numpy(np.stack(looked_up))
     else:
         pixels = _normalized(torch.from_numpy(np.stack(arrays)).to(device), normalization)
     # (N, H, W, C) in memory, viewed as (N, C, H, W): the fastest layout for convolutions
@@ -155,8 +143,3 @@ def _table(normalization: Normalization) -> NDArray[np.float32]:
     """Return the normalised value of each of the 256 byte values in every channel, (1, 256, C)."""
     values = torch.arange(256, dtype=torch.uint8)[None, None, :, None].repeat(1, 1, 1, normalization.channels)
     return _normalized(values, normalization)[0].numpy()
-
-
-def _look_up(array: NDArray[np.uint8], table: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Normalise bytes (H, W, C) by a table, ten times as fast as arithmetic on a CPU."""
-    return np.asarray(cv2.LUT(array, table), np.float32).reshape(array.shape)  # OpenCV drops the axis of one channel

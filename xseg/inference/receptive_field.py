@@ -13,10 +13,9 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -89,11 +88,9 @@ def influence(model: nn.Module, channels: int, size: int) -> NDArray[np.float64]
 
 
 def energy_radius(energy: NDArray[np.float64], share: float) -> int:
-    """Return half the side, rounded down, of the smallest centred square that holds `share` of the energy.
+    """Return half the side, rounded down, of the smallest centred square that holds `share` (0 to 1) of the energy.
 
-    Args:
-        energy: non-negative energies, (size, size), with an odd size.
-        share: share of the energy, 0 to 1.
+    The energies, (size, size), are not negative; the size is odd.
     """
     size = len(energy)
     distance = np.abs(np.arange(size) - size // 2)
@@ -103,12 +100,7 @@ def energy_radius(energy: NDArray[np.float64], share: float) -> int:
 
 
 def natural_noise(channels: int, size: int, generator: np.random.Generator) -> NDArray[np.float32]:
-    """Return noise whose amplitude falls with frequency, as in photographs.
-
-    Args:
-        channels: number of channels, which are correlated like colours.
-        size: height and width in pixels.
-        generator: random number generator.
+    """Return noise whose amplitude falls with frequency, as in photographs, and channels that correlate like colours.
 
     Returns:
         Noise, (channels, size, size) float32, with mean 0 and standard deviation 0.5, similar to normalised images.
@@ -127,12 +119,9 @@ def natural_noise(channels: int, size: int, generator: np.random.Generator) -> N
 def context(model: nn.Module, channels: int) -> int:
     """Return the radius of a model's effective receptive field in pixels, measured once per model.
 
-    The result is kept in the user's cache for later runs. Configuration and last layer identify a model; a model
-    without configuration is not cached. An exported file has no gradients, but says its context.
-
-    Args:
-        model: module from (N, channels, H, W) to logits.
-        channels: number of input channels.
+    The model is a module from (N, channels, H, W) to logits. The result is kept in the user's cache for later runs.
+    Configuration and last layer identify a model; a model without configuration is not cached. An exported file has no
+    gradients, but says its context.
     """
     if isinstance(model, ExportedModel):
         return model.context
@@ -153,9 +142,8 @@ def _fingerprint(model: nn.Module) -> str:
     config = getattr(model, "config", None)
     if not isinstance(config, ModelConfig):
         return ""
-    last = list(model.parameters())[-2:]
     digest = hashlib.sha256(json.dumps(asdict(config), sort_keys=True).encode())
-    for parameter in last:
+    for parameter in list(model.parameters())[-2:]:
         digest.update(parameter.detach().float().cpu().numpy().tobytes())
     return digest.hexdigest()[:32]
 
@@ -164,11 +152,9 @@ def _read_cache(file: Path) -> dict[str, int]:
     """Return cached measurements; none if the file is missing or damaged."""
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return {key: value for key, value in values.items() if isinstance(value, int) and 0 <= value <= SIZE // 2}
+    except (AttributeError, OSError, ValueError):
         return {}
-    if not isinstance(values, dict):
-        return {}
-    return {key: value for key, value in values.items() if isinstance(value, int) and 0 <= value <= SIZE // 2}
 
 
 @contextmanager
@@ -186,13 +172,8 @@ def _evaluating(model: nn.Module) -> Iterator[None]:
 @contextmanager
 def _without_pooling(model: nn.Module) -> Iterator[None]:
     """Block gradients through image pooling."""
-
-    def constant(_: nn.Module, __: Any, output: Tensor) -> Tensor:
-        return output.detach()
-
-    hooks = [module.register_forward_hook(constant) for module in model.modules() if isinstance(module, _POOLING)]
-    try:
+    with ExitStack() as hooks:
+        for module in model.modules():
+            if isinstance(module, _POOLING):
+                hooks.enter_context(module.register_forward_hook(lambda _, __, output: output.detach()))
         yield
-    finally:
-        for hook in hooks:
-            hook.remove()

@@ -34,14 +34,10 @@ class Axis:
 
     @classmethod
     def between(cls, coarse: int, grid: int, view: int, size: int, mirrored: bool = False) -> Axis:
-        """Return the positions for an axis.
+        """Return the positions for an axis of an image of `size` pixels.
 
-        Args:
-            coarse: number of coarse pixels, which span `grid` pixels of the view with aligned corners.
-            grid: number of pixels of the view with padding.
-            view: number of pixels of the view without padding, which span the image with aligned corners.
-            size: number of pixels of the image.
-            mirrored: whether the view is mirrored.
+        The `coarse` pixels span `grid` pixels of the view with padding, and the `view` pixels without padding span the
+        image, both with aligned corners.
         """
         # In float32, so that the positions equal torch's.
         step = np.float32(coarse - 1) / np.float32(max(grid - 1, 1))

@@ -122,11 +122,8 @@ class TilePlan:
         Each axis has the smallest number of tiles that covers it, spread evenly, so that they overlap as much as
         possible; the last one ends with the image. An axis shorter than a tile has one tile of its own length.
 
-        Args:
-            height: height of the image in pixels.
-            width: width of the image in pixels.
-            tile: side of a tile in pixels; 0 for a single tile with the whole image.
-            overlap: smallest overlap of neighbours in pixels, up to half a tile.
+        All sizes are in pixels: `height` and `width` of the image, the side of a `tile`, or 0 for a single tile with
+        the whole image, and the smallest `overlap` of neighbours, up to half a tile.
 
         Raises:
             ConfigError: if the image has no pixels, or tile and overlap do not fit together.
@@ -167,25 +164,18 @@ class TilePlan:
 
 
 def check_tiling(tile: TileOption, overlap: int | None) -> None:
-    """Check the user's options, as far as possible without image and model.
-
-    Args:
-        tile: "auto", 0 for the whole image, or the side of a tile in pixels.
-        overlap: overlap in pixels; None to choose it automatically.
+    """Check the user's options, in pixels, as far as possible without image and model.
 
     Raises:
         ConfigError: if a value is out of range, or the overlap is above half a tile.
     """
     if tile != "auto" if isinstance(tile, str) else tile < 0:
         raise ConfigError(f"tile={tile!r}", expected="auto, 0 (the whole image) or the side of a tile in pixels")
-    if overlap is None:
-        return
-    if overlap < 0:
+    if overlap is not None and overlap < 0:
         raise ConfigError(f"overlap={overlap}", expected="0 or more pixels")
-    if not isinstance(tile, str) and 0 < tile < 2 * overlap:
-        raise ConfigError(
-            f"overlap={overlap} of tile={tile}", expected="at most half a tile", remedy="use larger tiles"
-        )
+    if not isinstance(tile, str) and 0 < tile < 2 * (overlap or 0):
+        got = f"overlap={overlap} of tile={tile}"
+        raise ConfigError(got, expected="at most half a tile", remedy="use larger tiles")
 
 
 def _spans(size: int, tile: int, overlap: int) -> tuple[Span, ...]:

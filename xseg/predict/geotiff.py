@@ -6,6 +6,7 @@ Needs the extra `geo` (rasterio). Imports no torch.
 from __future__ import annotations
 
 import errno
+import math
 import shutil
 import warnings
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from numpy.typing import NDArray
 
-from xseg.errors import MissingExtraError
+from xseg.errors import DataError, MissingExtraError
 from xseg.labels.label_map import LabelMap
 from xseg.types import PathArgument
 
@@ -34,9 +35,6 @@ WORLD_FILES = (".tfw", ".tifw", ".wld")
 
 def is_raster(path: PathArgument) -> bool:
     """Return, from its header, whether a file must be read and written by windows.
-
-    Args:
-        path: path of any file.
 
     Returns:
         True for a TIFF with georeferencing (in its tags or a world file) or with more than 2**26 pixels; False for all
@@ -96,6 +94,21 @@ def geo_environment(purpose: str) -> Iterator[None]:
         yield
 
 
+def open_geotiff(path: PathArgument, *, expected: str = "a complete GeoTIFF") -> DatasetReader:
+    """Open a GeoTIFF, inside `geo_environment`.
+
+    Raises:
+        DataError: if it is not the `expected` file.
+    """
+    import rasterio
+
+    try:
+        # The driver is given, as others open files that are not images, such as lists of files
+        return rasterio.open(path, driver="GTiff")
+    except rasterio.errors.RasterioError as error:
+        raise DataError(f"{path} cannot be read: {reason(error)}", expected=expected) from error
+
+
 def mask_type(labels: LabelMap) -> tuple[str, int]:
     """Return the data type of masks, and the value for "no data": `ignore_index` if it fits."""
     if labels.overlapping:
@@ -109,14 +122,9 @@ def mask_type(labels: LabelMap) -> tuple[str, int]:
 def create_like(
     path: Path, like: DatasetReader, *, count: int, dtype: str, nodata: float | None
 ) -> Iterator[DatasetWriter]:
-    """Create a GeoTIFF with the size and georeferencing of another one, in compressed blocks, for writing by windows.
+    """Create a GeoTIFF of `count` bands in compressed blocks for writing by windows.
 
-    Args:
-        path: path of the file.
-        like: raster with size, coordinate system and transform or ground control points.
-        count: number of bands.
-        dtype: data type.
-        nodata: value for "no data"; None for none.
+    It has the size and the georeferencing of `like`: coordinate system and transform, or ground control points.
     """
     import rasterio
 
@@ -162,10 +170,8 @@ def add_overviews(path: Path) -> None:
     from rasterio.enums import Resampling
 
     with rasterio.open(path, "r+") as dataset:
-        factors: list[int] = []
-        while max(dataset.height, dataset.width) > BLOCK << len(factors):
-            factors.append(2 << len(factors))
-        if factors:
+        levels = math.ceil(math.log2(max(dataset.shape) / BLOCK))
+        if factors := [2 << level for level in range(levels)]:
             dataset.build_overviews(factors, Resampling.mode)
 
 

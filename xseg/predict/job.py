@@ -18,15 +18,13 @@ from xseg.files.remote import fetch
 from xseg.inference.pipeline import Computed, Decoded, Request, run_pipeline
 from xseg.inference.prediction import Failure
 from xseg.inference.predictor import Predictor
-from xseg.predict.earlier import PLACES, SOURCES, EarlierRun, describe_sources
-from xseg.predict.lock import exclusive
-from xseg.predict.manifest import write_manifest
+from xseg.predict.manifest import PLACES, SOURCES, EarlierRun, describe_sources, write_manifest
 from xseg.predict.options import FolderOptions
 from xseg.predict.outputs.output import MaskFile, Output
 from xseg.predict.outputs.registry import OUTPUTS, check_outputs
 from xseg.predict.raster import predict_raster_source
 from xseg.predict.sources import Source, forget
-from xseg.predict.staging import OutputFolder
+from xseg.predict.staging import OutputFolder, exclusive
 from xseg.predict.table import TABLE, PredictionRow, TableWriter, growing_table
 from xseg.predict.video import predict_video
 from xseg.predict.writer import PredictionWriter, failed_row

@@ -18,7 +18,7 @@ from xseg.images.normalization import Normalization
 from xseg.inference.accumulator import TileInput
 from xseg.inference.preprocessing import at_depth, float_scale
 from xseg.inference.tiling import Tile
-from xseg.predict.geotiff import reason
+from xseg.predict.geotiff import open_geotiff, reason
 from xseg.types import PathArgument
 
 if TYPE_CHECKING:
@@ -102,18 +102,10 @@ def open_raster(path: PathArgument, normalization: Normalization) -> Iterator[Ra
     Raises:
         DataError: if the file is missing, damaged, not a TIFF, has other bands, or is stored in too large blocks.
     """
-    import rasterio
-    from rasterio.errors import RasterioError
-
     path = Path(path)
     if not path.is_file():
         raise DataError(f"{path} does not exist", remedy="check the path")
-    try:
-        # The driver is given, as others open files that are not images, such as lists of files
-        dataset = rasterio.open(path, driver="GTiff")
-    except RasterioError as error:
-        raise DataError(f"{path} cannot be read: {reason(error)}", expected="a complete GeoTIFF") from error
-    with dataset:
+    with open_geotiff(path) as dataset:
         bands = _bands(dataset, normalization, path)
         _check_blocks(dataset, path)
         reader = RasterReader(path, dataset, bands, normalization, _scale(dataset, bands, normalization, path))
@@ -130,21 +122,16 @@ def _bands(dataset: DatasetReader, normalization: Normalization, path: Path) -> 
     channels, chosen = normalization.channels, normalization.bands
     colors = [color for color in dataset.colorinterp if color != ColorInterp.alpha]
     if ColorInterp.palette in colors:
-        raise DataError(
-            f"{path} has a colour table",
-            expected="bands of colours",
-            remedy="convert it with gdal_translate -expand rgb",
-        )
+        remedy = "convert it with gdal_translate -expand rgb"
+        raise DataError(f"{path} has a colour table", expected="bands of colours", remedy=remedy)
     if any(np.dtype(kind).kind not in "uif" for kind in dataset.dtypes):
         raise DataError(f"{path} has {dataset.dtypes[0]} values", expected="integers or floats")
     if chosen and max(chosen) <= dataset.count:
         return chosen
     if chosen or len(colors) not in {channels, 1 if channels == 3 else channels}:
-        raise DataError(
-            f"{path} has {len(colors)} bands",
-            expected=f"bands {', '.join(map(str, chosen))}" if chosen else f"{channels}",
-            remedy="select bands with gdal_translate -b 1 -b 2 …",
-        )
+        wanted, remedy = ", ".join(map(str, chosen)), "select bands with gdal_translate -b 1 -b 2 …"
+        expected = f"bands {wanted}" if chosen else f"{channels}"
+        raise DataError(f"{path} has {len(colors)} bands", expected=expected, remedy=remedy)
     return tuple(number for number, color in enumerate(dataset.colorinterp, 1) if color != ColorInterp.alpha)
 
 

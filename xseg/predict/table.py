@@ -71,18 +71,13 @@ def read_table(path: PathArgument) -> list[PredictionRow]:
     if body and not (whole and len(body[-1]) == len(COLUMNS)):
         body.pop()
     try:
-        return [_parsed(dict(zip(COLUMNS, record, strict=True))) for record in body]
+        return [PredictionRow(**_parsed(dict(zip(COLUMNS, record, strict=True)))) for record in body]
     except ValueError as error:
         raise DataError(f"{path} is damaged: {error}", remedy="run without --resume") from error
 
 
 class TableWriter:
-    """A table that grows row by row.
-
-    Args:
-        file: unbuffered file, open for appending.
-        rows: existing rows.
-    """
+    """A table with rows that grows row by row, in an unbuffered file, open for appending."""
 
     def __init__(self, file: BinaryIO, rows: Iterable[PredictionRow]) -> None:
         self._file = file
@@ -100,15 +95,10 @@ class TableWriter:
 
 @contextmanager
 def growing_table(path: Path, rows: Collection[PredictionRow], order: Iterable[str]) -> Iterator[TableWriter]:
-    """Open a table with `rows` for appending; when the context ends, also by an exception, the rows are sorted.
+    """Open a table with `rows`, which replaces an older one, for appending.
 
-    Args:
-        path: path of the table; an older one is replaced.
-        rows: existing rows.
-        order: paths of all inputs in order; other rows stay in front.
-
-    Yields:
-        The growing table.
+    When the context ends, also by an exception, the rows are sorted by `order`, the paths of all inputs; others stay in
+    front.
 
     Raises:
         OSError: if the file cannot be written.
@@ -128,11 +118,9 @@ def growing_table(path: Path, rows: Collection[PredictionRow], order: Iterable[s
                     raise
 
 
-def _parsed(texts: dict[str, str]) -> PredictionRow:
-    """Return the row with the texts of a table; ValueError if a number is not valid."""
-    numbers = {name: kind(texts[name]) if texts[name] else None for name, kind in NUMBERS.items()}
-    values: dict[str, Any] = texts | numbers
-    return PredictionRow(**values)
+def _parsed(texts: dict[str, str]) -> dict[str, Any]:
+    """Return the values of a row for its texts; ValueError if a number is not valid."""
+    return texts | {name: kind(texts[name]) if texts[name] else None for name, kind in NUMBERS.items()}
 
 
 def _line(values: Iterable[Any]) -> str:

@@ -18,7 +18,7 @@ from xseg.errors import DataError
 from xseg.files.atomic import atomic_path
 from xseg.inference.prediction import present_classes
 from xseg.labels.label_map import LabelMap
-from xseg.predict.geotiff import geo_environment
+from xseg.predict.geotiff import geo_environment, open_geotiff
 from xseg.types import PathArgument
 
 STRIP_PIXELS = 2**26  # pixels of a GeoTIFF that are read at a time
@@ -29,14 +29,7 @@ Annotation: TypeAlias = dict[str, Any]
 
 @dataclass(frozen=True)
 class CocoImage:
-    """An image with its annotations.
-
-    Args:
-        file_name: file name of the image.
-        height: height in pixels.
-        width: width in pixels.
-        annotations: annotations from `coco_annotations`.
-    """
+    """An image, with its size in pixels, and its annotations from `coco_annotations`."""
 
     file_name: str
     height: int
@@ -119,25 +112,16 @@ def _encoded_by_strips(mask: PathArgument, labels: LabelMap) -> dict[int, Any]:
     """Return the compressed run lengths of each class in a GeoTIFF, read by strips of columns."""
     encoded: dict[int, Any] = {}
     with geo_environment(f"{mask}, a GeoTIFF,"):
-        import rasterio
-        from rasterio.errors import RasterioError
         from rasterio.windows import Window
 
-        try:
-            dataset = rasterio.open(mask, driver="GTiff")
-        except RasterioError as error:
-            raise DataError(f"{mask} cannot be read: {error}", expected="a GeoTIFF of train ids") from error
-        with dataset:
+        with open_geotiff(mask, expected="a GeoTIFF of train ids") as dataset:
             height, width = dataset.shape
             step = max(1, STRIP_PIXELS // height)
             for band in labels.objects if labels.overlapping else (0,):
-                found = [
-                    _runs(
-                        dataset.read(band + 1, window=Window(first, 0, min(step, width - first), height)),
-                        first * height,
-                    )
-                    for first in range(0, width, step)
-                ]
+                found = []
+                for first in range(0, width, step):
+                    window = Window(first, 0, min(step, width - first), height)
+                    found.append(_runs(dataset.read(band + 1, window=window), first * height))
                 classes = {1: band} if labels.overlapping else {index: index for index in labels.objects}
                 encoded |= _encoded_runs(found, classes, (height, width))
     return encoded

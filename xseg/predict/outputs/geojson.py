@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from xseg.errors import ConfigError, DataError, MissingExtraError
 from xseg.files.atomic import atomic_path
 from xseg.labels.label_map import LabelMap
-from xseg.predict.geotiff import geo_environment
+from xseg.predict.geotiff import geo_environment, open_geotiff
 from xseg.predict.outputs.outlining import Joiner, Mask, outline_block
 from xseg.types import PathArgument
 
@@ -142,15 +142,9 @@ def _opened(
         bands = np.atleast_3d(mask)
         yield (lambda rows, columns, band: bands[rows, columns, band]), (mask.shape[0], mask.shape[1]), Georeference()
         return
-    import rasterio
-    from rasterio.errors import RasterioError
     from rasterio.windows import Window
 
-    try:
-        dataset = rasterio.open(mask, driver="GTiff")
-    except RasterioError as error:
-        raise DataError(f"{mask} cannot be read: {error}", expected="a GeoTIFF of train ids") from error
-    with dataset:
+    with open_geotiff(mask, expected="a GeoTIFF of train ids") as dataset:
         yield (
             lambda rows, columns, band: dataset.read(band + 1, window=Window.from_slices(rows, columns)),
             dataset.shape,

@@ -96,11 +96,7 @@ class Overlay(Output):
 
 
 def reduced_prediction(raster: RasterPrediction, *, side: int = 2048) -> Prediction:
-    """Return a reduced copy of a raster and its mask.
-
-    Args:
-        raster: raster with its complete mask.
-        side: longest side of the copy in pixels.
+    """Return a reduced copy of a raster and its complete mask, whose longest side has at most `side` pixels.
 
     Raises:
         MissingExtraError: if rasterio is not installed.
@@ -108,18 +104,17 @@ def reduced_prediction(raster: RasterPrediction, *, side: int = 2048) -> Predict
     import numpy as np
 
     from xseg.inference.prediction import Prediction
-    from xseg.predict.geotiff import geo_environment
+    from xseg.predict.geotiff import geo_environment, open_geotiff
 
     with geo_environment(f"an overlay of {raster.path}"):
-        import rasterio
         from rasterio.enums import Resampling
 
-        with rasterio.open(raster.mask, driver="GTiff") as dataset:
+        with open_geotiff(raster.mask) as dataset:
             shrink = max(1.0, max(dataset.height, dataset.width) / side)
             size = (max(1, round(dataset.height / shrink)), max(1, round(dataset.width / shrink)))
             mask = dataset.read(out_shape=(dataset.count, *size), resampling=Resampling.nearest)
             mask = np.moveaxis(mask, 0, -1) if raster.labels.overlapping else mask[0]
-        with rasterio.open(raster.path, driver="GTiff") as dataset:
+        with open_geotiff(raster.path) as dataset:
             bands = dataset.read(out_shape=(dataset.count, *size), resampling=Resampling.average)
     return Prediction(mask, np.moveaxis(bands, 0, -1), raster.labels)
 

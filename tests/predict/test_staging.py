@@ -9,11 +9,9 @@ import sys
 import pytest
 
 from xseg.errors import ConfigError
-from xseg.predict.lock import OWNER, exclusive
-from xseg.predict.staging import OutputFolder
+from xseg.predict.staging import OWNER, OutputFolder, exclusive
 
-HOLD = "import sys, time; from pathlib import Path; from xseg.predict.lock import exclusive\n"
-HOLD += "from xseg.predict.staging import OutputFolder\n"
+HOLD = "import sys, time; from pathlib import Path; from xseg.predict.staging import OutputFolder, exclusive\n"
 HOLD += "with exclusive(OutputFolder(Path(sys.argv[1]))):\n    print('held', flush=True)\n    time.sleep(60)\n"
 
 
