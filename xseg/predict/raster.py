@@ -56,7 +56,6 @@ class TilePredictor(Protocol):
 
     def run(self, images: NDArray[Any]) -> Tensor:
         """Return the probabilities (N, classes, h, w) float32 of pixels (N, h, w, C)."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -120,15 +119,14 @@ def predict_raster(
     with geo_environment(f"{source}, a GeoTIFF,"), open_raster(source, predictor.normalization) as reader:
         tiling = choose_tiling(
             predictor.model,
-            reader.dataset.height,
-            reader.dataset.width,
+            *reader.dataset.shape,
             channels=predictor.normalization.channels,
             tile=options.tile,
             overlap=options.overlap,
             scale=max(options.scales),
             batch_size=options.batch_size,
         )
-        plan = TilePlan.fit(reader.dataset.height, reader.dataset.width, tile=tiling.tile, overlap=tiling.overlap)
+        plan = TilePlan.fit(*reader.dataset.shape, tile=tiling.tile, overlap=tiling.overlap)
         counts = np.zeros(len(predictor.labels), np.int64)
         regions = stream_regions(
             predictor.run,
@@ -178,10 +176,7 @@ def _written(
 def predict_raster_source(
     predictor: Predictor, source: Source, writer: PredictionWriter, show: ShowProgress
 ) -> PredictionRow:
-    """Predict a raster by windows, and write its outputs.
-
-    Returns:
-        The row of the table; failed if the raster cannot be read.
+    """Predict a raster by windows, write its outputs, and return its row, which says if it cannot be read.
 
     Raises:
         OutputError: if a user's own output fails.

@@ -46,14 +46,7 @@ CONNECT_SECONDS = 10.0
 
 
 class Actor:
-    """Predicts windows with a model that is loaded once.
-
-    Args:
-        models: directories or Hub ids of the model, or of the members of an ensemble.
-        options: inference options.
-        output_dir: folder or URL to write to.
-        outputs: requested outputs besides those that are always written.
-    """
+    """Predicts windows with a model, or an ensemble, that is loaded once, and writes to a folder or URL."""
 
     def __init__(
         self, models: list[str], options: InferenceOptions, output_dir: str, outputs: tuple[Output, ...]
@@ -113,19 +106,16 @@ def _rows(
     resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
     workers = max(1, int(resources.get("CPU", 1)) // CPUS_PER_ACTOR)
     place = job.options.output_dir if is_url(job.options.output_dir) else os.path.abspath(job.options.output_dir)  # noqa: PTH100
-    gpus = 1 if job.predictor.device.type == "cuda" else 0
-    dataset = ray.data.from_items(
-        [{"window": window} for window in windows], override_num_blocks=len(windows)
-    ).map_batches(
+    items = ray.data.from_items([{"window": window} for window in windows], override_num_blocks=len(windows))
+    dataset = items.map_batches(
         Actor,
         fn_constructor_args=(models, options, place, _portable(job.outputs)),
         batch_size=1,
         concurrency=(1, min(workers, len(windows))),
         num_cpus=CPUS_PER_ACTOR,
-        num_gpus=gpus,
+        num_gpus=1 if job.predictor.device.type == "cuda" else 0,
     )
-    for item in dataset.iter_rows():
-        yield item["row"]
+    yield from (item["row"] for item in dataset.iter_rows())
 
 
 def _windows(sources: Sequence[Source], requests: Sequence[Request], batch_size: int) -> Iterator[Window]:
@@ -178,6 +168,5 @@ def _reach(address: str) -> None:
     try:
         socket.create_connection((place[1], int(place[2])), timeout=CONNECT_SECONDS).close()
     except OSError as error:
-        raise ConfigError(
-            f"address={address} cannot be reached ({error})", expected="a Ray cluster, such as ray://head:10001"
-        ) from error
+        expected = "a Ray cluster, such as ray://head:10001"
+        raise ConfigError(f"address={address} cannot be reached ({error})", expected=expected) from error

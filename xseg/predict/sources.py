@@ -10,7 +10,7 @@ import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePath, PurePosixPath
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -102,10 +102,8 @@ def expand_sources(arguments: Sequence[str], *, exclude: PathArgument | None = N
     if exclude is not None:
         found = {place: item for place, item in found.items() if not _is_below(item, exclude)}
     if not found:
-        raise DataError(
-            f"{' '.join(arguments) or 'an empty list'} matches no image outside the output folder",
-            expected="files, folders, globs or @list.txt",
-        )
+        got = f"{' '.join(arguments) or 'an empty list'} matches no image outside the output folder"
+        raise DataError(got, expected="files, folders, globs or @list.txt")
     items = list(found.values())
     with ThreadPoolExecutor(KIND_THREADS) as threads:
         kinds = list(threads.map(_kind, items))
@@ -138,11 +136,9 @@ def _kind(item: _Found) -> Kind:
         return "image"
     from xseg.predict.geotiff import is_raster, is_raster_file
 
-    if item.url is None:
-        return "raster" if is_raster(path) else "image"
-    with suppress(DataError), opened_url(item.url) as file:  # unreadable files are reported by prediction
-        return "raster" if is_raster_file(file) else "image"
-    return "image"
+    with suppress(DataError), opened_url(item.url) if item.url else nullcontext() as file:
+        return "raster" if (is_raster_file(file) if file else is_raster(path)) else "image"
+    return "image"  # prediction reports unreadable files
 
 
 def _is_camera(argument: str) -> bool:
@@ -238,9 +234,8 @@ def _expand_list(file: Path) -> Iterator[_Found]:
     try:
         lines = file.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(
-            f"{file} cannot be read as a list: {error}", expected="a text file, one path per line"
-        ) from error
+        expected = "a text file, one path per line"
+        raise DataError(f"{file} cannot be read as a list: {error}", expected=expected) from error
     entries = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
     if not entries:
         raise DataError(f"{file} is an empty list", expected="one path per line")

@@ -36,12 +36,7 @@ MISSING = 0.05  # largest share of announced frames that may be missing, as the 
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """A frame of a video.
-
-    Args:
-        image: RGB image, (H, W, 3) uint8.
-        file: file of its mask.
-    """
+    """A frame of a video, (H, W, 3) uint8 RGB, and the file of its mask."""
 
     image: Pixels
     file: Path
@@ -53,14 +48,7 @@ def predict_video(
     """Predict every frame of a video or a camera.
 
     Masks are written to masks/NAME/000001.png and so on, overlays to overlays/NAME.mp4. An interruption ends the run
-    of a camera normally.
-
-    Args:
-        predictor: predictor.
-        source: video file or camera.
-        writer: writer of the outputs.
-        show: progress display, in frames.
-        reuse: whether to reuse existing masks of a video; masks of a camera are never reused.
+    of a camera normally. With `reuse`, existing masks of a video are reused, but never those of a camera.
 
     Returns:
         The row of the table; failed if the video cannot be read, or ends too early.
@@ -127,9 +115,8 @@ class _Video:
         if not self.count:
             raise DataError(f"{self._source.path} has no frame that can be decoded", expected="a complete video")
         if self.count < (1 - MISSING) * self.announced:
-            raise DataError(
-                f"{self._source.path} ends after {self.count} of {self.announced} frames", expected="a complete video"
-            )
+            got = f"{self._source.path} ends after {self.count} of {self.announced} frames"
+            raise DataError(got, expected="a complete video")
 
 
 @contextmanager

@@ -93,11 +93,8 @@ class PredictionWriter:
     def file(self, output: Output, source: Source) -> Path:
         """Return the path of an output for a source."""
         # Not with_suffix, as names may contain dots, and "a.b" is not "a".
-        return (
-            self.directory
-            / output.folder
-            / f"{source.name}{output.suffix(source.medium, overlapping=self.overlapping)}"
-        )
+        suffix = output.suffix(source.medium, overlapping=self.overlapping)
+        return self.directory / output.folder / f"{source.name}{suffix}"
 
 
 class OutputError(ConfigError):

@@ -157,14 +157,10 @@ def _located(dataset: DatasetReader) -> Georeference:
 
     points, points_crs = dataset.gcps
     crs, transform = (points_crs, from_gcps(points)) if points else (dataset.crs, dataset.transform)
-    if transform.is_identity and not crs:
-        return Georeference()
-    name = ""
-    if crs:
-        code = crs.to_epsg()
-        name = f"urn:ogc:def:crs:EPSG::{code}" if code else crs.to_wkt()
-    unit = crs.linear_units_factor[1] if crs and crs.is_projected else 0.0
-    return Georeference(name, float(unit), transform)
+    if not crs:
+        return Georeference() if transform.is_identity else Georeference(transform=transform)
+    code, unit = crs.to_epsg(), crs.linear_units_factor[1] if crs.is_projected else 0.0
+    return Georeference(f"urn:ogc:def:crs:EPSG::{code}" if code else crs.to_wkt(), float(unit), transform)
 
 
 class _FeatureFile:
@@ -190,12 +186,8 @@ class _FeatureFile:
         areas = shapely.area(placed) * self._place.unit**2 if self._place.unit else shapely.area(polygons)
         outlines = shapely.to_geojson(shapely.orient_polygons(placed))
         for outline, area, class_id in zip(outlines, areas.tolist(), np.asarray(classes).tolist(), strict=True):
-            properties = {
-                "class": self._labels.names[class_id],
-                "class_id": class_id,
-                "area": round(area, 3),
-                "area_unit": "m2" if self._place.unit else "px2",
-            }
+            properties = {"class": self._labels.names[class_id], "class_id": class_id}
+            properties |= {"area": round(area, 3), "area_unit": "m2" if self._place.unit else "px2"}
             start = "\n" if not self.count else ",\n"
             text = json.dumps(properties, ensure_ascii=False)
             self._file.write(f'{start}{{"type": "Feature", "properties": {text}, "geometry": {outline}}}')

@@ -70,18 +70,16 @@ class Mask(Output):
         table, count, (kind, nodata) = self.table(labels), len(labels) if labels.overlapping else 1, mask_type(labels)
         if table is not None:
             count, kind, nodata = table[0].size, table.dtype.name, table[-1].tolist()
-        with create_like(
-            path, like, count=count, dtype=kind, nodata=nodata if isinstance(nodata, int) else None
-        ) as dataset:
+        missing = nodata if isinstance(nodata, int) else None
+        with create_like(path, like, count=count, dtype=kind, nodata=missing) as dataset:
             if labels.overlapping:
                 dataset.descriptions = labels.names
             elif count > 1:
                 dataset.colorinterp = (ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha)
             else:
                 numbers = range(len(labels)) if table is None else table[:-1].tolist()
-                dataset.write_colormap(
-                    1, {number: (*rgb, 255) for number, rgb in zip(numbers, labels.colors, strict=True)}
-                )
+                colors = {number: (*rgb, 255) for number, rgb in zip(numbers, labels.colors, strict=True)}
+                dataset.write_colormap(1, colors)
 
             def write(region: Region, mask: NDArray[Any]) -> None:
                 values = mask if table is None else encoded(mask, table)
@@ -110,20 +108,18 @@ def _write_ids(path: Path, destination: Path, labels: LabelMap, table: NDArray[A
     """Write the train ids of a mask with the values of a table."""
     from xseg.inference.prediction import read_mask, save_mask
     from xseg.labels.mask_values import decoded
-    from xseg.predict.geotiff import create_like, geo_environment, mask_type, write_window
+    from xseg.predict.geotiff import create_like, geo_environment, mask_type, open_geotiff, write_window
 
     if path.suffix == ".png":
         save_mask(read_mask(path, table), labels, destination)
         return
     kind, nodata = mask_type(labels)
-    with geo_environment(f"{path}, a GeoTIFF,"):
-        import rasterio
-
-        with (
-            rasterio.open(path) as source,
-            create_like(destination, source, count=1, dtype=kind, nodata=nodata) as copy,
-        ):
-            for _, window in source.block_windows(1):
-                pixels = source.read(window=window).transpose(1, 2, 0)
-                values = pixels if table.ndim == 2 else pixels[..., 0]
-                write_window(copy, decoded(values, table, nodata).astype(kind), *window.toslices())
+    with (
+        geo_environment(f"{path}, a GeoTIFF,"),
+        open_geotiff(path) as source,
+        create_like(destination, source, count=1, dtype=kind, nodata=nodata) as copy,
+    ):
+        for _, window in source.block_windows(1):
+            pixels = source.read(window=window).transpose(1, 2, 0)
+            values = pixels if table.ndim == 2 else pixels[..., 0]
+            write_window(copy, decoded(values, table, nodata).astype(kind), *window.toslices())

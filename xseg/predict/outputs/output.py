@@ -46,13 +46,7 @@ class RasterPrediction:
 
 @dataclass(frozen=True)
 class VideoStream:
-    """A video or a camera before prediction.
-
-    Args:
-        path: path of the video, or number of the camera.
-        rate: frames per second.
-        labels: label map of the train ids.
-    """
+    """A video, or a camera, whose path is its number, before prediction; `rate` is in frames per second."""
 
     path: Path
     rate: float
@@ -115,60 +109,33 @@ class Output:
         return self.suffixes[medium]
 
     def check(self, sources: Sequence[Source]) -> None:
-        """Check the sources and required packages before the run.
-
-        Args:
-            sources: all sources of the run.
+        """Check all sources of the run, and required packages, before it starts.
 
         Raises:
             XsegError: if a package is missing, or a source is not supported.
         """
 
     def write_image(self, prediction: Prediction, path: Path) -> None:
-        """Write the output for an image.
-
-        Args:
-            prediction: mask, image, labels, and probabilities if the output needs them.
-            path: path of the file to write.
-        """
+        """Write the output for an image: mask, image, labels, and probabilities if the output needs them."""
         raise NotImplementedError
 
     def write_raster(self, raster: RasterPrediction, path: Path) -> None:
-        """Write the output for a GeoTIFF after its mask is complete.
-
-        Args:
-            raster: source and mask, which may be too large to read at once.
-            path: path of the file to write.
-        """
+        """Write the output for a GeoTIFF after its mask is complete; both may be too large to read at once."""
         raise NotImplementedError
 
     def stream_raster(self, like: DatasetReader, labels: LabelMap, path: Path) -> AbstractContextManager[WriteTile]:
         """Return a context that writes the output for a GeoTIFF during prediction, instead of `write_raster`.
 
-        Args:
-            like: open source, for its size and georeferencing.
-            labels: label map of the train ids.
-            path: path of the file to write.
+        `like` is the open source, for its size and georeferencing.
         """
         raise NotImplementedError
 
     def stream_video(self, video: VideoStream, path: Path) -> AbstractContextManager[WriteFrame]:
-        """Return a context that writes the output for a video, frame by frame.
-
-        Args:
-            video: source, frame rate and labels.
-            path: path of the file to write.
-        """
+        """Return a context that writes the output for a video, frame by frame."""
         raise NotImplementedError
 
     def write_summary(self, masks: Iterable[MaskFile], labels: LabelMap, path: Path) -> None:
-        """Write the file for all sources.
-
-        Args:
-            masks: masks in the order of the sources; a file may be removed when the next one is taken.
-            labels: label map of the train ids.
-            path: path of the file to write.
-        """
+        """Write the file for all sources, whose masks come in their order; a mask may go when the next one is taken."""
         raise NotImplementedError
 
     @classmethod

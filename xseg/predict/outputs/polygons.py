@@ -48,14 +48,12 @@ class Polygons(Output):
         with geo_environment("outlining a mask"):
             pass
 
-    def write_image(self, prediction: Prediction, path: Path) -> None:
-        """Write the outlines of a mask in pixels."""
+    def write_image(self, prediction: Prediction | RasterPrediction, path: Path) -> None:
+        """Write the outlines of a mask in pixels, or of a GeoTIFF's mask in its coordinates."""
         from xseg.predict.outputs.geojson import write_polygons
 
         write_polygons(prediction.mask, path, prediction.labels, tolerance=self.tolerance)
 
     def write_raster(self, raster: RasterPrediction, path: Path) -> None:
-        """Write the outlines of a GeoTIFF's mask in its coordinates."""
-        from xseg.predict.outputs.geojson import write_polygons
-
-        write_polygons(raster.mask, path, raster.labels, tolerance=self.tolerance)
+        """Write the outlines of a GeoTIFF's mask."""
+        self.write_image(raster, path)

@@ -51,11 +51,10 @@ def option_values(output: Output) -> dict[str, Any]:
 
 
 def create_outputs(values: Mapping[str, Any], own: Sequence[str] = ()) -> tuple[Output, ...]:
-    """Return the requested outputs; an output is also requested by another value than the default of its own option.
+    """Return the requested outputs, and a user's own ones by their class paths.
 
-    Args:
-        values: True for the name of each requested output, and the values of the outputs' own options.
-        own: class paths of a user's own outputs.
+    The values are True for the name of each requested output, and those of the outputs' own options; another value than
+    the default of an option requests its output, too.
 
     Raises:
         ConfigError: if a value is out of range, or a class path is not an output.
@@ -81,9 +80,8 @@ def load_output(path: str) -> Output:
         except TypeError as error:
             raise ConfigError(f"output {path}: {error}", expected="a class that needs no arguments") from error
     if not isinstance(found, Output):
-        raise ConfigError(
-            f"output {path} is {type(found).__name__}", expected="a subclass of xseg.predict.outputs.output.Output"
-        )
+        expected = "a subclass of xseg.predict.outputs.output.Output"
+        raise ConfigError(f"output {path} is {type(found).__name__}", expected=expected)
     return found
 
 
@@ -152,8 +150,7 @@ def _check_own(output: Output, taken: set[str]) -> None:
         if not suffix.startswith(".") or "/" in suffix:
             raise ConfigError(f"output {name} has the suffix {suffix!r}", expected='for example ".txt"')
         if not any(map(output.overrides, _METHODS[medium])):
-            raise ConfigError(
-                f"output {name} has no {' or '.join(_METHODS[medium])}", expected=f"one, for {MEDIA[medium]}"
-            )
+            methods = " or ".join(_METHODS[medium])
+            raise ConfigError(f"output {name} has no {methods}", expected=f"one, for {MEDIA[medium]}")
     if output.summary and not output.overrides("write_summary"):
         raise ConfigError(f"output {name} has no write_summary", expected=f"one, for {output.summary}")
