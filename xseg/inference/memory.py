@@ -91,13 +91,13 @@ def refuse_oversized(path: PathArgument, height: int, width: int, *, channels: i
     Raises:
         DataError: if the decoded image would take more than half of the free memory.
     """
-    size, free = height * width * channels, free_memory()
-    if size > SHARE * free:
+    size, limit = height * width * channels, SHARE * free_memory()
+    if size > limit:
+        how = "gdal_translate -co TILED=YES -co COMPRESS=DEFLATE"
         raise DataError(
             f"{path} has {height}x{width} pixels, {size / 2**30:.1f} GiB when decoded",
-            expected=f"at most {SHARE * free / 2**30:.1f} GiB, half of the free memory",
-            remedy="convert it to a tiled GeoTIFF, which is read by windows: gdal_translate -co TILED=YES "
-            "-co COMPRESS=DEFLATE",
+            expected=f"at most {limit / 2**30:.1f} GiB, half of the free memory",
+            remedy=f"convert it to a tiled GeoTIFF, which is read by windows: {how}",
         )
 
 

@@ -66,12 +66,7 @@ class Prediction:
         return add_legend(picture, present_classes(self.mask, len(self.labels)), self.labels)
 
     def save(self, path: PathArgument, values: MaskValues = "index") -> Path:
-        """Write the mask, completely or not at all, and return the path; see `save_mask`.
-
-        Raises:
-            ConfigError: if the values or the type of the file do not fit the classes.
-            OSError: if the file cannot be written.
-        """
+        """Write the mask, completely or not at all, and return the path; arguments and errors as in `save_mask`."""
         save_mask(self.mask, self.labels, path, values)
         return Path(path)
 
@@ -87,12 +82,7 @@ class Prediction:
 
 @dataclass(frozen=True, eq=False)
 class Failure:
-    """An input without prediction.
-
-    Args:
-        path: path of the input.
-        error: one-line error.
-    """
+    """An input without prediction: its path and a one-line error."""
 
     path: Path
     error: XsegError

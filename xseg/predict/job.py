@@ -6,7 +6,7 @@ import errno
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -97,16 +97,16 @@ class Job:
         order = [source.place for source in self.sources]
         path = self.directory / TABLE
         try:
-            with _full_disk_reported(self.directory), ExitStack() as stack:
+            with _full_disk_reported(self.directory):
                 # Before the table: after a kill in between, the folder holds a run without finished outputs
                 self.folder.send(write_manifest(self.manifest, self.directory))
-                table = stack.enter_context(growing_table(path, kept.values(), order))
-                self.folder.send(path, keep=True)
-                self._images(table, kept, engine)
-                self._rest(table, kept)
-                rows = [table.rows[place] for place in order if place in table.rows]
-                for output in filter(lambda output: output.summary, self.outputs):
-                    self._summarize(output, rows)
+                with growing_table(path, kept.values(), order) as table:
+                    self.folder.send(path, keep=True)
+                    self._images(table, kept, engine)
+                    self._rest(table, kept)
+                    rows = [table.rows[place] for place in order if place in table.rows]
+                    for output in filter(lambda output: output.summary, self.outputs):
+                        self._summarize(output, rows)
         finally:
             self.folder.send(path)
         return rows
@@ -218,8 +218,7 @@ class Job:
                 if self.folder.url:
                     mask.unlink(missing_ok=True)
 
-        path = self.directory / output.summary
-        with atomic_path(path) as temporary:
+        with atomic_path(path := self.directory / output.summary) as temporary:
             output.write_summary(masks(), self.predictor.labels, temporary)
         self.folder.send(path)
 

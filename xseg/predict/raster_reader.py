@@ -31,13 +31,8 @@ SAMPLE = 64  # side of the windows in pixels that are sampled for the scale of a
 class RasterReader:
     """Reads windows of a GeoTIFF as input of a model.
 
-    Args:
-        path: path of the file.
-        dataset: open file.
-        bands: numbers of the bands to read, from 1, in the order of the model's channels.
-        normalization: normalisation, with number of channels and range of values.
-        scale: factor from the values to the range of the model.
-        lock: lock held while a window is read.
+    The `bands` are numbers from 1, in the order of the model's channels. The `scale` is the factor from the values to
+    the range of the model. The lock is held while a window is read.
     """
 
     path: Path
@@ -78,9 +73,9 @@ class RasterReader:
             values = np.where(missing, mean[:, None, None].astype(values.dtype), values)
         lowest, highest = float(values.min()), float(values.max())
         if lowest < 0 or highest > self.normalization.maximum:
+            near = f"row {tile.row.start}, column {tile.column.start}"
             raise DataError(
-                f"{self.path} has values from {lowest:g} to {highest:g} near row {tile.row.start}, column "
-                f"{tile.column.start}",
+                f"{self.path} has values from {lowest:g} to {highest:g} near {near}",
                 expected=f"0 to {self.normalization.maximum:g}, as the model was trained",
                 remedy="set a missing nodata value with gdal_edit.py -a_nodata",
             )

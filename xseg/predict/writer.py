@@ -40,11 +40,6 @@ class PredictionWriter:
     overlapping: bool = False
 
     @property
-    def folder(self) -> OutputFolder:
-        """Output folder with its URL."""
-        return OutputFolder(self.directory, self.url)
-
-    @property
     def mask(self) -> Mask:
         """Output of masks with its options."""
         return next((output for output in self.outputs if isinstance(output, Mask)), Mask())
@@ -69,7 +64,7 @@ class PredictionWriter:
         for output in self.wanted(source.medium):
             with blaming(output, source), atomic_path(self.file(output, source)) as path:
                 output.write_image(result, path)
-        self.folder.send(*self.files(source))
+        OutputFolder(self.directory, self.url).send(*self.files(source))
         height, width = result.mask.shape[:2]
         return self.row(source, height, width, result.seconds, result.pixels)
 
