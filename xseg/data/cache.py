@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -29,17 +29,6 @@ FREE_SHARE = 0.5  # of the free memory, for the samples of a split
 _MEASURED = 8  # samples from which the size of all is estimated
 _NO_MASK = np.empty(0, np.uint8)
 FORMAT = 2  # version of the cached files; a new number invalidates old files
-
-
-class SampleSource(Protocol):
-    """Source of decoded samples."""
-
-    def read(self, record: Record) -> Sample:
-        """Return a decoded record.
-
-        Raises:
-            DataError: if it cannot be read.
-        """
 
 
 class MemoryCache:
@@ -94,6 +83,9 @@ class DiskCache:
         """Return the path of a record's cached sample."""
         name = hashlib.sha256(os.fsencode(f"{record.image}\n{record.name}")).hexdigest()[:32]
         return self.folder / name[:2] / f"{name}.npz"
+
+
+SampleSource: TypeAlias = Reader | MemoryCache | DiskCache
 
 
 def cache_folder(options: DataOptions | None = None) -> Path:

@@ -69,10 +69,6 @@ class Reader(Protocol):
     """Reader of a data set: lists the records of a split and reads them.
 
     A reader can be copied to worker processes and called from threads.
-
-    Attributes:
-        labels: classes of the masks from `read`.
-        channels: number of channels of the images from `read`.
     """
 
     @property

@@ -11,6 +11,7 @@ import numpy as np
 
 from xseg.data.options import ClassDataOptions
 from xseg.data.pairs import root_folder
+from xseg.data.patterns import contents
 from xseg.data.sample import Record, Sample
 from xseg.errors import DataError
 from xseg.images.reading import IMAGE_SUFFIXES, read_image
@@ -18,7 +19,6 @@ from xseg.labels.label_map import NO_LABEL, LabelMap
 from xseg.types import Split
 
 Listing: TypeAlias = dict[str, list[Path]]
-_SHOWN = 4  # names in a message
 
 
 @dataclass(frozen=True)
@@ -76,9 +76,8 @@ class ClassFolders:
         present = {target for _, target in files["train"]}
         for target, name in enumerate(self.classes):
             if target not in present:
-                raise DataError(
-                    f"all images of class {name!r} in {self.root} are broken", expected="at least one intact image"
-                )
+                got = f"all images of class {name!r} in {self.root} are broken"
+                raise DataError(got, expected="at least one intact image")
         return replace(self, files=files)
 
 
@@ -99,7 +98,7 @@ def list_classes(options: ClassDataOptions, *, seed: int = 0) -> ClassFolders:
         raise DataError(f"{root} has val/ but no train/", expected="both, or only folders of classes")
     train = _list(base)
     if len(train) < 2:
-        found = f"only {next(iter(train))!r}" if train else f"no folder in it ({_contents(base)})"
+        found = f"only {next(iter(train))!r}" if train else f"no folder in it ({contents(base)})"
         raise DataError(f"{base} has {found}", expected="one folder per class, for two classes or more")
     classes = tuple(sorted(train))
     listings: dict[Split, Listing] = {"train": train}
@@ -111,63 +110,45 @@ def list_classes(options: ClassDataOptions, *, seed: int = 0) -> ClassFolders:
         if (root / split).is_dir():
             listings[split] = _list(root / split)
             _require_known(root / split, listings[split], classes)
-    files = {
-        split: tuple(
-            (path.relative_to(root).as_posix(), classes.index(name)) for name in sorted(found) for path in found[name]
-        )
-        for split, found in listings.items()
-    }
+    files: dict[Split, tuple[tuple[str, int], ...]] = {}
+    for part, folders in listings.items():
+        listed = ((path, classes.index(name)) for name in sorted(folders) for path in folders[name])
+        files[part] = tuple((file.relative_to(root).as_posix(), target) for file, target in listed)
     return ClassFolders(root, classes, files, options.channels, held_out)
 
 
 def _list(base: Path) -> Listing:
     """Return the images of every class folder, ignoring other files."""
-    folders = sorted(path for path in base.iterdir() if path.is_dir() and not path.name.startswith("."))
     listing: Listing = {}
-    for folder in folders:
-        images = sorted(
-            path
-            for path in folder.rglob("*")
-            if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") and path.is_file()
-        )
-        if not images:
-            raise DataError(
-                f"class folder {folder} holds no image ({_contents(folder)})",
-                expected="images such as .jpg or .png",
-                remedy="add images, or remove the folder",
-            )
-        listing[folder.name] = images
+    for folder in sorted(path for path in base.iterdir() if path.is_dir() and not path.name.startswith(".")):
+        images = (path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+        listing[folder.name] = sorted(path for path in images if not path.name.startswith(".") and path.is_file())
+        if not listing[folder.name]:
+            got = f"class folder {folder} holds no image ({contents(folder)})"
+            raise DataError(got, expected="images such as .jpg or .png", remedy="add images, or remove the folder")
     return listing
 
 
 def _hold_out(train: Listing, share: float, seed: int) -> tuple[Listing, Listing]:
     """Split every class at random, reproducibly for a seed."""
-    kept: Listing = {}
-    held: Listing = {}
-    for number, name in enumerate(sorted(train)):
-        images = train[name]
+    kept, held = dict(train), dict(train)
+    for number, (name, images) in enumerate(sorted(train.items())):
         if len(images) < 2:
             raise DataError(f"class {name!r} has one image, {images[0]}", expected="two or more, as one is held out")
         count = min(len(images) - 1, max(1, round(share * len(images))))
         places = np.random.default_rng((seed, number)).permutation(len(images))
-        chosen = {int(place) for place in places[:count]}
-        held[name] = [path for place, path in enumerate(images) if place in chosen]
-        kept[name] = [path for place, path in enumerate(images) if place not in chosen]
+        held[name] = [images[place] for place in sorted(places[:count])]
+        kept[name] = [images[place] for place in sorted(places[count:])]
     return kept, held
 
 
 def _require_known(folder: Path, found: Listing, classes: tuple[str, ...]) -> None:
     if not found:
-        raise DataError(f"{folder} has no folder in it ({_contents(folder)})", expected="one folder per class")
+        raise DataError(f"{folder} has no folder in it ({contents(folder)})", expected="one folder per class")
     unknown = sorted(set(found) - set(classes))
     if unknown:
         raise DataError(
-            f"{folder} has the class {', '.join(map(repr, unknown[:_SHOWN]))}, which is missing in training",
+            f"{folder} has the class {', '.join(map(repr, unknown[:4]))}, which is missing in training",
             expected=f"some of {', '.join(classes[:20])}",
             remedy="add training images of this class, or remove it",
         )
-
-
-def _contents(folder: Path) -> str:
-    names = sorted(path.name + ("/" if path.is_dir() else "") for path in folder.iterdir())
-    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "") or "empty"

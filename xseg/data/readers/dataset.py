@@ -78,19 +78,19 @@ class DatasetReader:
         image, mask = self._pair(record)
         name = self._name(record)
         pixels = checked_image(image, self.channels, name)
-        return Sample(record.name, pixels, checked_mask(mask, (pixels.shape[0], pixels.shape[1]), self.labels, name))
+        return Sample(record.name, pixels, checked_mask(mask, pixels.shape[:2], self.labels, name))
 
     def inspect(self, record: Record) -> Inspection:
         """Return size and mask values of a pair."""
         image, mask = self._pair(record)
         name, bands = self._name(record), len(self.labels) if self.labels.overlapping else 0
         pixels, numbers = checked_image(image, self.channels, name), as_numbers(np.asarray(mask), name, bands)
-        _check_size((pixels.shape[0], pixels.shape[1]), numbers, name)
+        _check_size(pixels.shape[:2], numbers, name)
         if bands:
             to_train_ids(numbers, self.labels, f"of {name}")
         values = count_values(numbers)
         check_values(values, self.labels, name)
-        return Inspection((pixels.shape[0], pixels.shape[1]), values)
+        return Inspection(pixels.shape[:2], values)
 
     def _pair(self, record: Record) -> tuple[Any, Any]:
         name = self._name(record)
@@ -108,17 +108,14 @@ class DatasetReader:
 
     def _dataset(self, split: str) -> PairDataset:
         if split not in self._made:
-            if callable(self._datasets):
-                self._made[split] = self._datasets(split)
-            elif split in self._datasets:
-                self._made[split] = self._datasets[split]
-            else:
-                raise DataError(f"{self.name} has no split {split!r}", expected=f"one of {', '.join(self._datasets)}")
+            sets = self._datasets
+            if not callable(sets) and split not in sets:
+                raise DataError(f"{self.name} has no split {split!r}", expected=f"one of {', '.join(sets)}")
+            self._made[split] = sets(split) if callable(sets) else sets[split]
         made = self._made[split]
         if not hasattr(made, "__len__") or not hasattr(made, "__getitem__"):
-            raise DataError(
-                f"{self.name}, split {split}, is {type(made).__name__}", expected="a data set with a length and items"
-            )
+            got = f"{self.name}, split {split}, is {type(made).__name__}"
+            raise DataError(got, expected="a data set with a length and items")
         return made
 
     def _name(self, record: Record) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +21,7 @@ from xseg.errors import DataError
 from xseg.labels.label_map import LabelMap
 from xseg.types import PathArgument, Split
 
-
-@dataclass(frozen=True)
-class GivenFiles:
-    """Listing of given files, by split."""
-
-    records: Mapping[str, tuple[Record, ...]]
-
-    def __call__(self, split: str) -> tuple[Record, ...]:
-        """Return the records of a split."""
-        if split not in self.records:
-            raise DataError(f"data has no split {split!r}", expected=f"one of {', '.join(self.records)}")
-        return self.records[split]
+_PATH = (str, os.PathLike)
 
 
 class BinaryPairs:
@@ -74,8 +64,9 @@ def given_reader(
     if classes and not isinstance(classes, LabelMap):
         options = replace(options, classes=tuple(classes))
     plan = SplitPlan.of(layout.splits)
-    files = all(isinstance(part, tuple) and len(part[0]) and _is_path(part[0][0]) for part in parts.values())
-    listing = GivenFiles({split: _records(*part) for split, part in parts.items()} if files else {})
+    files = all(isinstance(part, tuple) and len(part[0]) and isinstance(part[0][0], _PATH) for part in parts.values())
+    records: dict[str, tuple[Record, ...]] = {split: _records(*part) for split, part in parts.items() if files}
+    listing = partial(_listed, records)
     labels = classes if isinstance(classes, LabelMap) else known_classes(Path(), options, listing, plan.names[0])
     if files:
         return FileReader(labels, channels or 3, listing, decoder_of(labels, options), splits=plan)
@@ -99,8 +90,11 @@ def given_reader(
     return DatasetReader(sets, labels, channels=channels, splits=plan, name="data")
 
 
-def _is_path(value: Any) -> bool:
-    return isinstance(value, str | os.PathLike)
+def _listed(records: Mapping[str, tuple[Record, ...]], split: str) -> tuple[Record, ...]:
+    """Return the records of a split."""
+    if split not in records:
+        raise DataError(f"data has no split {split!r}", expected=f"one of {', '.join(records)}")
+    return records[split]
 
 
 def _records(images: Sequence[PathArgument], masks: Sequence[PathArgument]) -> tuple[Record, ...]:

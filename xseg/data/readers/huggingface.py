@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from xseg.data.label_files import classes_of
-from xseg.data.layout import LabelOptions
+from xseg.data.layout import FileOptions, LabelOptions
 from xseg.data.masks.binary import BinaryMasks, read_binary
 from xseg.data.masks.colors import ColorMasks, read_colors
 from xseg.data.masks.numbers import read_mask
@@ -29,22 +29,20 @@ class Rows:
 
     Args:
         source: folder, or id on the Hub.
-        image_column: column of the images.
-        mask_column: column of the masks.
+        files: options with the columns.
         labels: label map of the mask numbers.
         options: label options with the mask encoding.
     """
 
     source: str
-    image_column: str
-    mask_column: str
+    files: FileOptions
     labels: LabelMap
     options: LabelOptions
 
     def __call__(self, split: str) -> tuple[Record, ...]:
         """Return the rows of a split; their paths consist of split and row number."""
         table = self._table(split)
-        for column in (self.image_column, self.mask_column):
+        for column in (self.files.image_column, self.files.mask_column):
             if column not in table.column_names:
                 raise DataError(
                     f"{self.source} has no column {column!r}, only {', '.join(table.column_names)}",
@@ -52,16 +50,16 @@ class Rows:
                     remedy="set layout.files.image_column and layout.files.mask_column",
                 )
         names = [f"{index:08d}" for index in range(len(table))]
-        image, mask = Path(split, self.image_column), Path(split, self.mask_column)
+        image, mask = Path(split, self.files.image_column), Path(split, self.files.mask_column)
         return tuple(Record(name, image / name, mask / name) for name in names)
 
     def image(self, record: Record) -> bytes | str:
         """Return the encoded image of a row, or its path."""
-        return self._content(record, self.image_column)
+        return self._content(record, self.files.image_column)
 
     def numbers(self, record: Record) -> Array:
         """Return the numbers of the mask of a row."""
-        name, content = str(record.mask), self._content(record, self.mask_column)
+        name, content = str(record.mask), self._content(record, self.files.mask_column)
         if self.options.encoding == "color":
             masks = ColorMasks(self.labels, self.options.ignored_colors, self.options.tolerance)
             return masks.numbers(read_colors(content, name=name), name)
@@ -81,7 +79,7 @@ class Rows:
         raise DataError(f"{record.image} has {type(value).__name__} in its cell", expected="an encoded image")
 
     def _table(self, split: str) -> Table:
-        return load_table(self.source, split, (self.image_column, self.mask_column))
+        return load_table(self.source, split, (self.files.image_column, self.files.mask_column))
 
 
 def create(options: DataOptions) -> FileReader:
@@ -96,7 +94,7 @@ def create(options: DataOptions) -> FileReader:
         known = LabelMap(BINARY_CLASSES, ignore_index=labels.ignore_index)
     else:
         known = classes_of(root if root.is_dir() else Path(), labels)
-    rows = Rows(options.root, files.image_column, files.mask_column, known, labels)
+    rows = Rows(options.root, files, known, labels)
     splits = SplitPlan.of(options.layout.splits, ("train", "validation", "test"))
     return FileReader(known, options.channel_count, rows, rows.numbers, splits, content=rows.image)
 
@@ -140,9 +138,8 @@ def _load(source: str, split: str) -> Table:
             return saved[split] if isinstance(saved, datasets.DatasetDict) else saved
         files = sorted(str(path) for folder in (root, root / "data") for path in folder.glob(f"{split}*.parquet"))
         if not files:
-            raise DataError(
-                f"{source} has no {split}*.parquet", expected="Parquet files, or a folder written by save_to_disk"
-            )
+            expected = "Parquet files, or a folder written by save_to_disk"
+            raise DataError(f"{source} has no {split}*.parquet", expected=expected)
         return datasets.load_dataset("parquet", data_files=files, split="train")
     except DataError:
         raise
