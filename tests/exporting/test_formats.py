@@ -10,8 +10,8 @@ import torch
 from xseg.exporting.format import Format, coarse_program
 from xseg.exporting.formats import FORMATS
 from xseg.exporting.options import FormatName
+from xseg.exporting.proof import compare, verify
 from xseg.exporting.torch import TorchSession
-from xseg.exporting.verify import compare, verify
 from xseg.models.build import build_model
 from xseg.models.coarse import CoarseNetwork
 from xseg.models.config import ModelConfig

@@ -9,7 +9,7 @@ import torch
 from xseg.errors import ConfigError, MissingExtraError
 from xseg.exporting.format import Format
 from xseg.exporting.formats import FORMATS
-from xseg.exporting.verify import compare, verify
+from xseg.exporting.proof import compare, verify
 from xseg.images.normalization import Normalization
 from xseg.inference import backends
 from xseg.inference.backends import FORMAT_OF, TorchBackend, create_backend, select_backend, select_precision

@@ -18,14 +18,9 @@ CHUNK = 8  # number of classes to resize at once if only the best one is needed
 
 
 class ImageGraph(nn.Module):
-    """A segmentation model with normalisation, resizing and selection of labels.
+    """A segmentation model with normalisation of stored values, resizing and selection of labels.
 
-    Args:
-        network: model up to its coarse scores, sharing the weights of the model.
-        normalization: normalisation of stored values.
-        decision: rule for probabilities and labels.
-        classes: number of classes.
-        options: input and output of the graph.
+    The `network`, the model up to its coarse scores, shares the weights of the model.
 
     Raises:
         ConfigError: if the options do not fit the model.

@@ -29,12 +29,9 @@ EMPTY_TILES = 16  # largest number of tiles without data that wait for a full ba
 
 @dataclass(frozen=True, eq=False)
 class TileInput:
-    """Input of a model for one tile.
+    """Pixels of one tile for the model's `run`, (h, w, C); None without data.
 
-    Args:
-        tile: position of the tile.
-        pixels: pixels for the model's `run`, (h, w, C); None for a tile without data.
-        valid: whether each pixel has data, (h, w); None if all have data.
+    `valid` says whether each pixel has data, (h, w); None if all have data.
     """
 
     tile: Tile
@@ -44,14 +41,9 @@ class TileInput:
 
 @dataclass(frozen=True, eq=False)
 class Region:
-    """A rectangle of an image whose probabilities are final.
+    """A rectangle of an image whose probabilities, (classes, h, w) float32, are final; zeros in tiles without data.
 
-    Args:
-        rows: rows of the image.
-        columns: columns of the image.
-        probabilities: probabilities, (classes, h, w) float32; zeros in tiles without data.
-        valid: whether each pixel has data, (h, w); None if all have data.
-        decision: rule for the labels.
+    `valid` says whether each pixel has data, (h, w); None if all have data.
     """
 
     rows: slice

@@ -13,7 +13,7 @@ from xseg.errors import ConfigError
 from xseg.exporting.cache import cached_file
 from xseg.exporting.formats import FORMATS
 from xseg.exporting.options import FormatName
-from xseg.exporting.verify import verify
+from xseg.exporting.proof import verify
 from xseg.inference.folding import folded
 from xseg.inference.options import BackendName, BackendOption, InferenceOptions, PrecisionOption
 from xseg.models.coarse import CoarseNetwork

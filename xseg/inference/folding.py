@@ -18,13 +18,7 @@ from xseg.nn.separable import SeparableConv2d
 
 
 class FoldedDepthwise(nn.Module):
-    """A depthwise convolution with folded normalisation: `DepthwiseConv2d` with a bias.
-
-    Args:
-        source: original convolution.
-        weight: kernels, (C, 1, 3, 3).
-        bias: biases, (C,).
-    """
+    """A `DepthwiseConv2d` with folded normalisation: kernels (C, 1, 3, 3) and biases (C,)."""
 
     def __init__(self, source: DepthwiseConv2d, weight: Tensor, bias: Tensor) -> None:
         super().__init__()

@@ -74,14 +74,7 @@ class Finished(Generic[Result]):
 
 @dataclass(frozen=True, eq=False)
 class Computer:
-    """Interface of a predictor for the pipeline.
-
-    Args:
-        compute: function that computes images of one size.
-        normalization: normalisation, with number of channels and range of values.
-        batch_size: number of images of one size per batch.
-        workers: number of batches computed at once.
-    """
+    """Interface of a predictor for the pipeline: `compute` takes images of one size, `workers` batches at once."""
 
     compute: Callable[[list[Decoded]], list[Computed | Failure]]
     normalization: Normalization

@@ -82,14 +82,7 @@ class View:
 
 @dataclass(frozen=True, eq=False)
 class WholeImage:
-    """Class scores of one image, from one view or averaged over several.
-
-    Args:
-        views: one or more views with the same classes.
-        height: height of the image in pixels.
-        width: width of the image in pixels.
-        decision: rule for probabilities and labels.
-    """
+    """Class scores of one image, with its size in pixels, averaged over one or more views with the same classes."""
 
     views: tuple[View, ...]
     height: int
@@ -136,12 +129,7 @@ class WholeImage:
 
 @dataclass(frozen=True, eq=False)
 class Tiled:
-    """Result of an image computed by tiles, with the interface of `WholeImage`.
-
-    Args:
-        best: labels; see `Decision.labels`.
-        averaged: probabilities, (classes, H, W), if requested.
-    """
+    """Labels and, if requested, probabilities of an image computed by tiles, with the interface of `WholeImage`."""
 
     best: Labels
     averaged: Floats | None = None

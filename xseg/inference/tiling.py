@@ -76,13 +76,7 @@ class Span:
 
 @dataclass(frozen=True)
 class Tile:
-    """A tile of an image.
-
-    Args:
-        row: span of rows.
-        column: span of columns.
-        again: whether the tile is repeated, only for the pixels shared with its right neighbour.
-    """
+    """A tile of an image; `again` says that it is repeated, only for the pixels shared with its right neighbour."""
 
     row: Span
     column: Span
@@ -101,14 +95,7 @@ class Tile:
 
 @dataclass(frozen=True)
 class TilePlan:
-    """Tiles of one size that cover an image, all inside it.
-
-    Args:
-        height: height of the image in pixels.
-        width: width of the image in pixels.
-        rows: spans of the tiles from top to bottom.
-        columns: spans of the tiles from left to right.
-    """
+    """Tiles of one size that cover an image of a size in pixels, all inside it, from the top left."""
 
     height: int
     width: int

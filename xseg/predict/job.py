@@ -36,15 +36,9 @@ ImageEngine: TypeAlias = "Callable[[Job, Sequence[Request]], Iterator[Prediction
 
 @dataclass(frozen=True)
 class Job:
-    """A run of prediction.
+    """A run of prediction for sources with unique names.
 
-    Args:
-        predictor: predictor.
-        sources: sources with unique names.
-        options: options of the output folder.
-        description: description of model and options; see `describe_run`.
-        show: progress display.
-        outputs: requested outputs besides those that are always written.
+    The `description` of model and options is from `describe_run`; `outputs` are those besides the ones always written.
 
     Raises:
         XsegError: if an output cannot be written for a source.
@@ -72,13 +66,9 @@ class Job:
         return self.folder.directory
 
     def run(self, engine: ImageEngine | None = None) -> list[PredictionRow]:
-        """Run the prediction.
+        """Run the prediction, and return one row per source, in order.
 
-        Args:
-            engine: function that predicts images, writes their outputs and yields their rows; None for this machine.
-
-        Returns:
-            One row per source, in order.
+        The `engine` predicts images, writes their outputs and yields their rows; None for this machine.
 
         Raises:
             ConfigError: if the output folder is in use, or holds another run or other files.

@@ -60,16 +60,9 @@ class TilePredictor(Protocol):
 
 @dataclass(frozen=True)
 class RasterSummary:
-    """Summary of a predicted raster.
+    """Summary of a predicted raster: sizes in pixels, and the time from opening to the finished file.
 
-    Args:
-        height: height in pixels.
-        width: width in pixels.
-        pixels: number of pixels per class name, for all classes.
-        nodata: number of pixels without data.
-        tiling: size and overlap of the tiles.
-        tiles: number of tiles, including tiles without data.
-        seconds: time from opening to the finished file.
+    The `pixels` are counted per class name, for all classes, and the `tiles` include those without data.
     """
 
     height: int
@@ -94,19 +87,8 @@ def predict_raster(
     """Predict a GeoTIFF and write its mask as a GeoTIFF, with memory that does not depend on its size.
 
     The mask holds train ids, the coordinate system and transform of the source, class colours, overviews, and `nodata`
-    where the source has no data. Files are written completely or not at all.
-
-    Args:
-        predictor: predictor for tiles.
-        source: path of a GeoTIFF; see `open_raster`.
-        destination: path of the mask.
-        options: tiles, batches and scales; the scales only for the memory.
-        streams: further outputs written tile by tile, by path.
-        output: output of the mask, with its options.
-        show: progress display, in tiles.
-
-    Returns:
-        The summary.
+    where the source has no data. Files are written completely or not at all: the mask by its `output`, and further ones
+    by the `streams` of their paths, tile by tile. Of the options, scales only count for the memory.
 
     Raises:
         ConfigError: if tile and overlap do not fit together.

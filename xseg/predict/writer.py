@@ -25,13 +25,9 @@ Arguments = ParamSpec("Arguments")
 
 @dataclass(frozen=True)
 class PredictionWriter:
-    """Thread-safe writer of predictions to a folder.
+    """Thread-safe writer of predictions to a folder, in requested outputs besides those that are always written.
 
-    Args:
-        directory: folder to write to.
-        outputs: requested outputs besides those that are always written.
-        url: URL to which the files of a source are uploaded when all are complete; None for a local folder.
-        overlapping: whether a pixel may have several classes.
+    The files of a source are uploaded to the `url`, if any, when all are complete.
     """
 
     directory: Path

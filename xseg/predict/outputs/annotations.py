@@ -79,15 +79,8 @@ def coco_annotations(mask: NDArray[Any] | PathArgument, labels: LabelMap) -> lis
 def write_coco(images: Iterable[CocoImage], destination: PathArgument, labels: LabelMap) -> Path:
     """Write a COCO file with images, categories and annotations, completely or not at all.
 
-    `pycocotools.coco.COCO` opens the file, and `COCO.loadRes` takes its `annotations` as results.
-
-    Args:
-        images: images, consumed one by one; ids start at 1 in their order.
-        destination: path of the file.
-        labels: label map with the categories.
-
-    Returns:
-        The path of the file.
+    `pycocotools.coco.COCO` opens the file, and `COCO.loadRes` takes its `annotations` as results. Images are consumed
+    one by one; their ids start at 1. Returns the path of the file.
 
     Raises:
         OSError: if the file cannot be written.

@@ -46,13 +46,7 @@ class PolygonSummary:
 
 @dataclass(frozen=True)
 class Georeference:
-    """Georeferencing of a mask.
-
-    Args:
-        crs: name of the coordinate system; "" for none.
-        unit: metres per unit of the coordinates; 0 if they are not lengths.
-        transform: transform from columns and rows to coordinates; None for none.
-    """
+    """Name of the coordinate system, metres per unit (0 if it is no length), and transform of pixels to coordinates."""
 
     crs: str = ""
     unit: float = 0.0

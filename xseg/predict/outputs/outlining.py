@@ -48,12 +48,7 @@ def outline_block(
 
 @dataclass(eq=False)
 class Joiner:
-    """Joins polygons across the seams between blocks, and writes complete polygons.
-
-    Args:
-        size: height and width of the mask.
-        write: function that takes complete polygons and their classes.
-    """
+    """Joins polygons across the seams between blocks of a mask of a size, and writes complete polygons with classes."""
 
     size: tuple[int, int]
     write: WritePolygons

@@ -55,14 +55,9 @@ class VideoStream:
 
 @dataclass(frozen=True)
 class MaskFile:
-    """A complete mask, for an output of all sources together.
+    """A complete mask, with its size in pixels, for an output of all sources together.
 
-    Args:
-        source: path of the source, as given by the user.
-        height: height of the mask in pixels.
-        width: width of the mask in pixels.
-        path: file of the mask; `read_mask` reads those of images.
-        medium: kind of the source; the mask of a "raster" is a GeoTIFF.
+    The `source` is as given by the user. `read_mask` reads the masks of images; those of rasters are GeoTIFFs.
     """
 
     source: str
