@@ -25,7 +25,7 @@ _PUBLIC = {
     "SegmentationTask": "xseg.training.segmentation",
     "TaskOptions": "xseg.training.options.task",
     "XsegError": "xseg.errors",
-    "check_data": "xseg.api.check_data",
+    "check_data": "xseg.api.data",
     "create_classifier": "xseg.factory",
     "create_encoder": "xseg.factory",
     "create_model": "xseg.factory",
@@ -66,7 +66,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from xseg.api.check_data import check_data
+    from xseg.api.data import check_data
     from xseg.api.evaluation import evaluate
     from xseg.api.export import export
     from xseg.api.run import Run

@@ -19,7 +19,7 @@ from xseg.benchmarks.systems import (
     table_lines,
     write_systems,
 )
-from xseg.cli.benchmark import verbs as benchmark
+from xseg.cli import benchmark
 from xseg.errors import ConfigError
 
 

@@ -28,9 +28,14 @@ class Options:
     precision: Precision = "float32"
 
 
+def tried(_arguments):
+    """Try."""
+    return 0
+
+
 @pytest.fixture
 def parse():
-    parser = new_parser("try", "Try.")
+    parser = new_parser("try", tried)
     parser.add_argument("model", type=str, help="a model")
     add_options(parser, Options)
     return lambda *arguments: vars(parse_arguments(parser, arguments))

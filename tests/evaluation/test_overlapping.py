@@ -14,7 +14,7 @@ from torch import nn
 from xseg.data.sample import Record, Sample
 from xseg.errors import ConfigError
 from xseg.evaluation.evaluate import evaluate
-from xseg.evaluation.writers import write_metrics, write_per_image
+from xseg.evaluation.results import write_metrics, write_per_image
 from xseg.images.normalization import Normalization
 from xseg.inference.options import InferenceOptions
 from xseg.inference.predictor import Predictor

@@ -25,8 +25,7 @@ from xseg.data.lists import read_table
 from xseg.data.readers.registry import create_reader
 from xseg.data.splits import group_of
 from xseg.errors import ConfigError, XsegError
-from xseg.evaluation.settings import METRICS_FILE, difference
-from xseg.evaluation.writers import COUNTS_FILE
+from xseg.evaluation.results import COUNTS_FILE, METRICS_FILE, difference
 from xseg.files.atomic import write_table, write_text
 from xseg.metrics.metric import CONFUSION
 from xseg.metrics.registry import create_metrics

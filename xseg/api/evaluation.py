@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any
 from xseg.api.data import DataSource, data_values
 from xseg.api.parsing import parse_data
 from xseg.api.progress import show_progress
-from xseg.evaluation.settings import METRICS_FILE, EvaluationSettings
+from xseg.evaluation.results import (
+    COUNTS_FILE,
+    METRICS_FILE,
+    EvaluationSettings,
+    write_counts,
+    write_metrics,
+    write_per_image,
+)
 from xseg.files.description import described_by
 from xseg.files.objects import plain_values
 from xseg.files.progress import NO_PROGRESS, ShowProgress
@@ -78,30 +85,24 @@ def evaluate(
     from xseg.data.readers.registry import create_reader
     from xseg.exporting.exported import is_export
     from xseg.inference.loading import load
-    from xseg.reports.evaluation import summarize_model
 
     if split != "test" and Path(model, FOLDS_FILE).is_file():
-        print(
-            f"note: most folds were trained on the {split} images; see crossval.csv for held-out ones", file=sys.stderr
-        )
+        note = f"note: most folds were trained on the {split} images; see crossval.csv for held-out ones"
+        print(note, file=sys.stderr)
     for member in members_of(model):
         if not is_export(member):
             locate_bundle(member)  # otherwise a mistyped run would give an error about its data options
     reader = create_reader(chosen)
     reader.records(split)  # a missing folder is reported before the model is loaded
     predictor = load(model, **asdict(options))
-    about = " ".join(filter(None, (chosen.reader, chosen.root)))
     history = (locate_run(model) or Path(model)) / "metrics.csv"
     return evaluate_and_report(
         predictor,
         reader,
-        split,
         directory,
-        title=Path(model).resolve().name,
-        summary={"Model": str(model), **summarize_model(predictor), "Data": about},
+        settings,
+        summary={"Model": str(model)},
         history=history if history.is_file() else None,
-        settings=settings,
-        metrics=own["metrics"],
         show=NO_PROGRESS if quiet else show_progress,
     )
 
@@ -127,34 +128,33 @@ def default_directory(source: PathArgument, split: Split) -> Path:
 def evaluate_and_report(
     predictor: Predictor,
     reader: Reader,
-    split: Split,
     directory: PathArgument,
+    settings: EvaluationSettings,
     *,
-    title: str,
-    summary: Mapping[str, str],
+    summary: Mapping[str, str] | None = None,
     history: PathArgument | None = None,
-    settings: EvaluationSettings | None = None,
-    metrics: Sequence[MetricSource] = (),
     show: ShowProgress = show_progress,
 ) -> Evaluation:
     """Evaluate a model with a progress bar, and write metrics.json, counts.json, per_image.csv and report.html.
 
-    `history` is the metrics.csv of a training, for curves in the report; `summary` is for its head.
+    `history` is the metrics.csv of a training, for curves in the report; `summary` begins its head.
 
     Raises:
         XsegError: as in `xseg.evaluation.evaluate.evaluate`, or if the history cannot be read.
         OSError: if a file cannot be written.
     """
     from xseg.evaluation.evaluate import evaluate as score
-    from xseg.evaluation.writers import COUNTS_FILE, write_counts, write_metrics, write_per_image
-    from xseg.reports.evaluation import write_report
+    from xseg.reports.evaluation import summarize_model, write_report
 
-    evaluation = score(predictor, reader, split, metrics=metrics, show=show)
+    evaluation = score(predictor, reader, settings.split, metrics=settings.metrics, show=show)
     directory = Path(directory)
     write_counts(evaluation, directory / COUNTS_FILE)
     write_metrics(evaluation, directory / METRICS_FILE, settings)
     write_per_image(evaluation, directory / "per_image.csv")
-    write_report(evaluation, directory / "report.html", title=title, summary=summary, history=history)
+    data = " ".join(filter(None, (settings.data.reader, settings.data.root)))
+    head = {**(summary or {}), **summarize_model(predictor), "Data": data}
+    title = Path(settings.model).resolve().name
+    write_report(evaluation, directory / "report.html", title=title, summary=head, history=history)
     return evaluation
 
 
@@ -172,14 +172,14 @@ def print_scores(evaluation: Evaluation) -> None:
     table.add_column("class", footer="overall", overflow="fold")
     for metric in shown:
         key = metric.overall_key()
-        footer = "" if key is None else _cell(scores.overall[key])
+        footer = "" if key is None else score_text(scores.overall[key])
         heading = Text(metric.heading().replace(" ", "\n"))  # words below each other, for 80 columns
         table.add_column(heading, footer=footer, justify="right", no_wrap=True)
     table.add_column("pixels", footer=str(sum(scores.pixels)), justify="right", no_wrap=True)
     columns = [scores.per_class[metric.name] for metric in shown]
     for name, pixels, *values in zip(evaluation.labels.names, scores.pixels, *columns, strict=True):
         # Text: names in brackets are not markup
-        table.add_row(Text(name), *map(_cell, values), str(pixels))
+        table.add_row(Text(name), *map(score_text, values), str(pixels))
     console = Console()
     if not console.is_terminal:
         console = Console(width=110)  # the default of 80 columns would truncate numbers in a log
@@ -192,8 +192,9 @@ def print_scores(evaluation: Evaluation) -> None:
             table.add_row(Text(name), *map(str, numbers.values()))
         console.print(table)
     overall = ((metric.overall_heading(), metric.overall_key()) for metric in metrics)
-    print(", ".join(f"{heading} {_cell(scores.overall[key])}" for heading, key in overall if key is not None))
+    print(", ".join(f"{heading} {score_text(scores.overall[key])}" for heading, key in overall if key is not None))
 
 
-def _cell(value: float | None) -> str:
+def score_text(value: float | None) -> str:
+    """Return a score with four decimals, or a dash."""
     return "-" if value is None else f"{value:.4f}"

@@ -9,7 +9,7 @@ from argparse import ArgumentError
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import yaml
 from jsonargparse import ArgumentParser, Namespace
@@ -18,6 +18,8 @@ from xseg.data.options import DataOptions
 from xseg.errors import ConfigError
 from xseg.files.objects import plain_values
 from xseg.types import PathArgument
+
+Names: TypeAlias = tuple[str, ...]
 
 
 def parse(parser: ArgumentParser, arguments: Sequence[str], *, remedy: str = "") -> Namespace:
@@ -82,25 +84,26 @@ def read_data_options(file: PathArgument) -> dict[str, Any]:
     where = "data" if is_inline(file) else str(file)
     if not isinstance(data, dict):
         raise ConfigError(f"{where} holds no options under `data:`", expected="reader, root, ...")
-    known = _leaves({"data": asdict(DataOptions())})
-    given = _leaves({"data": data}, known)
-    unknown = sorted(set(given) - set(known))
+    known = leaves({"data": asdict(DataOptions())})
+    given = leaves({"data": data}, known)
+    unknown = sorted(".".join(path) for path in given if path not in known)
     if unknown:
-        near = [name for option in unknown for name in difflib.get_close_matches(option, known, n=1)]
+        names = [".".join(path) for path in known]
+        near = [name for option in unknown for name in difflib.get_close_matches(option, names, n=1)]
         raise ConfigError(
-            f"{where}: unknown option{'s' if len(unknown) > 1 else ''} {', '.join(unknown)}",
+            f"{where}: unknown option{'s' * (len(unknown) > 1)} {', '.join(unknown)}",
             remedy=f"did you mean {', '.join(near)}?" if near else "--help lists the options",
         )
-    return given
+    return {".".join(path): value for path, value in given.items()}
 
 
-def _leaves(tree: Mapping[str, Any], known: Collection[str] = (), prefix: str = "") -> dict[str, Any]:
-    """Return the values of nested options by dotted names; known names are not divided further."""
-    found: dict[str, Any] = {}
+def leaves(tree: Mapping[str, Any], known: Collection[Names] = (), above: Names = ()) -> dict[Names, Any]:
+    """Return the values of nested options by their names at each level; known ones are not divided further."""
+    found: dict[Names, Any] = {}
     for key, value in tree.items():
-        name = f"{prefix}{key}"
-        nested = isinstance(value, Mapping) and (value or known) and name not in known
-        found |= _leaves(value, known, f"{name}.") if nested else {name: value}
+        names = (*above, str(key))
+        nested = isinstance(value, Mapping) and (value or known) and names not in known
+        found |= leaves(value, known, names) if nested else {names: value}
     return found
 
 

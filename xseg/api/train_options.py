@@ -11,7 +11,7 @@ from typing import Any
 
 from jsonargparse import ArgumentParser
 
-from xseg.api.parsing import is_inline, parse, read_config
+from xseg.api.parsing import is_inline, leaves, parse, read_config
 from xseg.data.options import ClassDataOptions, DataOptions
 from xseg.errors import ConfigError
 from xseg.files.objects import refuse_lost_objects
@@ -81,8 +81,8 @@ def parse_request(arguments: Sequence[str]) -> TrainRequest[Any, Any]:
     for file in _config_files(arguments):
         refuse_lost_objects(read_config(file), "the configuration" if is_inline(file) else str(file))
     parser = build_parser(task)
-    refuse_unknown_options(arguments, known_options(parser))
-    config = parse(parser, [*_without_trainer(arguments)])
+    refuse_unknown_options(arguments, parser)
+    config = parse(parser, divide_arguments(arguments)[0])
     if config.resume is not None and config.overwrite:
         raise ConfigError("both resume and overwrite", expected="one of them", remedy="resuming keeps all files")
     if config.seed_everything < 0:
@@ -91,11 +91,8 @@ def parse_request(arguments: Sequence[str]) -> TrainRequest[Any, Any]:
     run = RunDirectory(Path(config.output_dir))
     resume = _checkpoint(config.resume, run)
     if resume is not None and made.run.find_batch_size:
-        raise ConfigError(
-            "both resume and run.find_batch_size",
-            expected="one of them",
-            remedy="a resumed training keeps its batch size",
-        )
+        remedy = "a resumed training keeps its batch size"
+        raise ConfigError("both resume and run.find_batch_size", expected="one of them", remedy=remedy)
     if task == "multilabel":
         labels = replace(made.data.layout.labels, overlapping=True)
         made.data = replace(made.data, layout=replace(made.data.layout, labels=labels))
@@ -114,70 +111,43 @@ def parse_request(arguments: Sequence[str]) -> TrainRequest[Any, Any]:
 
 def _checkpoint(asked: str | None, run: RunDirectory) -> Path | None:
     """Return the checkpoint to resume from; None for a new run."""
-    if asked is None:
-        return None
-    path = run.last_checkpoint if asked == AUTO else Path(asked)
-    if path.is_file() or path.with_name(run.previous_checkpoint.name).is_file():
+    path = run.last_checkpoint if asked == AUTO else Path(asked or "")
+    if asked is not None and (path.is_file() or path.with_name(run.previous_checkpoint.name).is_file()):
         return path
-    if asked == AUTO:
+    if asked in (None, AUTO):
         return None
     raise ConfigError(f"resume={asked} does not exist", expected="the last.ckpt of a run, or auto")
 
 
-def known_options(parser: ArgumentParser) -> dict[str, Any]:
-    """Return the parser's options as nested dictionaries with the defaults as leaves."""
-    options: dict[str, Any] = parser.get_defaults(skip_validation=True).as_dict()
-    return options
-
-
-def refuse_unknown_options(arguments: Sequence[str], known: Mapping[str, Any], *, group: str | None = None) -> None:
+def refuse_unknown_options(arguments: Sequence[str], parser: ArgumentParser, *, group: str | None = None) -> None:
     """Refuse unknown options on the command line and in its files.
 
     Args:
         arguments: command line.
-        known: known options as nested dictionaries; names below a leaf are not checked.
+        parser: parser of the options; names below a default that is no group are not checked.
         group: group of options to check; None for all.
 
     Raises:
         ConfigError: for the first unknown option, with the nearest name.
     """
-    found = [(name.split("."), "") for name in _option_names(arguments) if name not in SPECIAL]
+    options = [name[2:].removesuffix("+") for name, _ in _pairs(arguments) if name.startswith("--") and len(name) > 2]
+    found = [(tuple(name.split(".")), "") for name in options if name not in SPECIAL]
     for file in _config_files(arguments):
-        where = "" if is_inline(file) else f" in {file}"
-        found += [([*path], where) for path in _paths(read_config(file))]
+        found += [(path, "" if is_inline(file) else f" in {file}") for path in leaves(read_config(file))]
+    known = parser.get_defaults(skip_validation=True).as_dict()
     for path, where in found:
-        if group in (None, path[0]):
-            _refuse_unknown(path, known, where=where)
-
-
-def _refuse_unknown(path: Sequence[str], known: Mapping[str, Any], *, where: str) -> None:
-    level: Any = known
-    for depth, key in enumerate(path):
-        if not isinstance(level, Mapping) or (depth and not level):
-            return
-        if key not in level:
-            # the full name first, as the right option may be in another group
-            everything = [".".join(names) for names in _paths(known)]
-            near = difflib.get_close_matches(".".join(path), everything, n=1, cutoff=0.5)
-            near = near or [name for name in everything if name.rpartition(".")[2] == path[-1]][:1]
-            hint = f"did you mean {near[0]!r}?" if near else f"`{PROGRAM} --help` lists the options"
-            raise ConfigError(f"unknown option {'.'.join(path)!r}{where}", remedy=hint)
-        level = level[key]
-
-
-def _paths(tree: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
-    """Yield the path to every leaf of nested dictionaries."""
-    for key, value in tree.items():
-        if isinstance(value, Mapping) and value:
-            yield from ((str(key), *rest) for rest in _paths(value))
-        else:
-            yield (str(key),)
-
-
-def _option_names(arguments: Sequence[str]) -> Iterator[str]:
-    for argument in arguments:
-        if argument.startswith("--") and len(argument) > 2:
-            yield argument[2:].partition("=")[0].removesuffix("+")
+        level: Any = known if group in (None, path[0]) else None
+        for depth, key in enumerate(path):
+            if not isinstance(level, Mapping) or (depth and not level):
+                break
+            if key not in level:
+                # the full name first, as the right option may be in another group
+                everything = [".".join(names) for names in leaves(known)]
+                near = difflib.get_close_matches(".".join(path), everything, n=1, cutoff=0.5)
+                near = near or [name for name in everything if name.rpartition(".")[2] == path[-1]][:1]
+                hint = f"did you mean {near[0]!r}?" if near else f"`{PROGRAM} --help` lists the options"
+                raise ConfigError(f"unknown option {'.'.join(path)!r}{where}", remedy=hint)
+            level = level[key]
 
 
 def _pairs(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -191,26 +161,16 @@ def _config_files(arguments: Sequence[str]) -> Iterator[str]:
     return (value for name, value in _pairs(arguments) if name == "--config")
 
 
-def trainer_arguments(arguments: Sequence[str]) -> Iterator[str]:
-    """Return only the Trainer's arguments, from the command line and, as JSON, from its files."""
-    is_trainers = False
+def divide_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the arguments without the Trainer's, and only the Trainer's, with those in files as JSON."""
+    others: list[str] = []
+    trainers: list[str] = []
+    chosen = others
     for argument, (name, value) in zip(arguments, _pairs(arguments), strict=True):
         if argument.startswith("--"):
-            is_trainers = argument.startswith("--trainer")
+            chosen = trainers if argument.startswith("--trainer") else others
+        chosen.append(argument)
         if name == "--config" and isinstance(read_config(value).get("trainer"), Mapping):
-            for option, chosen in read_config(value)["trainer"].items():
-                yield from (f"--trainer.{option}", chosen if isinstance(chosen, str) else json.dumps(chosen))
-        elif is_trainers:
-            yield argument
-
-
-def _without_trainer(arguments: Sequence[str]) -> Iterator[str]:
-    """Yield the arguments without those of the Trainer."""
-    skip_value = False
-    for argument in arguments:
-        if argument.startswith("--"):
-            skip_value = argument.startswith("--trainer")
-            if skip_value:
-                continue
-        if not skip_value:
-            yield argument
+            for option, given in read_config(value)["trainer"].items():
+                trainers += (f"--trainer.{option}", given if isinstance(given, str) else json.dumps(given))
+    return others, trainers

@@ -1,16 +1,18 @@
-"""Arguments of Lightning's Trainer, from the command line and its files."""
+"""Arguments of Lightning's Trainer, from the command line and its files, and its progress in a notebook."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
 from jsonargparse import ArgumentParser
-from lightning.pytorch import Trainer
+from lightning.pytorch import Callback, LightningModule, Trainer
 
 from xseg.api.parsing import parse
-from xseg.api.train_options import PROGRAM, known_options, refuse_unknown_options, trainer_arguments
+from xseg.api.progress import NotebookProgress
+from xseg.api.train_options import PROGRAM, divide_arguments, refuse_unknown_options
 from xseg.files.objects import plain_values
 
 DEFAULTS = {"max_epochs": 50, "num_sanity_val_steps": 0, "enable_model_summary": False}
@@ -31,8 +33,8 @@ def parse_trainer(arguments: Sequence[str]) -> tuple[dict[str, Any], dict[str, A
         ConfigError: if an option is unknown or has a wrong type.
     """
     parser = build_trainer_parser()
-    refuse_unknown_options(arguments, known_options(parser), group="trainer")
-    config = parse(parser, [*trainer_arguments(arguments)])
+    refuse_unknown_options(arguments, parser, group="trainer")
+    config = parse(parser, divide_arguments(arguments)[1])
     plain = yaml.safe_load(parser.dump(config, skip_unset=False, skip_validation=True))["trainer"]
     return dict(parser.instantiate(config).trainer), plain
 
@@ -48,3 +50,23 @@ def with_objects(
             made[name] = [*(one for one in known if one not in (None, True)), *objects]
             written[name] = [*(one for one in named if one not in (None, True)), *plain_values([*objects])]
     return made, written
+
+
+class NotebookEpoch(Callback):
+    """Shows the batches of an epoch as one line that changes; the line of the finished epoch replaces it."""
+
+    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
+        """Start a line, as a resumed epoch has no start."""
+        self.on_train_epoch_start(trainer, module)
+
+    def on_train_epoch_start(self, trainer: Trainer, _module: LightningModule) -> None:
+        """Start a line."""
+        batches = trainer.num_training_batches
+        total = int(batches) if math.isfinite(batches) else 0
+        self._progress = NotebookProgress(f"epoch {trainer.current_epoch + 1}", total, "batches")
+
+    def on_train_batch_end(
+        self, _trainer: Trainer, _module: LightningModule, _outputs: Any, _batch: Any, _index: int
+    ) -> None:
+        """Count a batch."""
+        self._progress.advance()

@@ -26,12 +26,7 @@ if TYPE_CHECKING:
     from xseg.training.run.segmentation import SegmentationRun
 
 Say: TypeAlias = Callable[[str], None]
-EPOCH_LINE = (
-    ("loss", "train/loss"),
-    ("val loss", "val/loss"),
-    ("val mIoU", "val/miou"),
-    ("val accuracy", "val/accuracy"),
-)
+EPOCH_LINE = {"train/loss": "loss", "val/loss": "val loss", "val/miou": "val mIoU", "val/accuracy": "val accuracy"}
 
 
 def run_training(
@@ -64,7 +59,7 @@ def run_training(
     find = _find_classes if request.task == "classification" else _find_masks
     reader = find(request, on_message=say)  # before slow imports
 
-    from xseg.api.trainer_options import parse_trainer, with_objects
+    from xseg.api.trainer_options import NotebookEpoch, parse_trainer, with_objects
     from xseg.training.run.classification import ClassificationRun
     from xseg.training.run.loggers import quiet_lightning
     from xseg.training.run.segmentation import SegmentationRun
@@ -74,8 +69,6 @@ def run_training(
     if quiet:
         trainer["enable_progress_bar"] = False
     elif speaks and in_notebook():
-        from xseg.api.notebook import NotebookEpoch
-
         trainer, _ = with_objects(trainer, trainer_config, callbacks=[NotebookEpoch()], loggers=())
     kind: Any = ClassificationRun if request.task == "classification" else SegmentationRun
     run = kind(request, trainer, reader, on_epoch=_print_epoch if speaks else None, on_message=note)
@@ -83,6 +76,8 @@ def run_training(
     _fit(run, again)
     if run.trainer.is_global_zero:
         (_report_classifier if request.task == "classification" else _report)(run, say)
+        files = request.run
+        say(f"best model: {files.best}\nlast state: {files.last_checkpoint}\nreport: {files.report}")
     return request
 
 
@@ -148,7 +143,7 @@ def _find_classes(request: TrainRequest[Any, Any], *, on_message: Callable[[str]
 
 
 def _describe(training: TrainingRun[Any, Any, Any, Any], trainer: Mapping[str, Any], say: Say, note: Say) -> None:
-    """Write configuration and environment to the run, and print them."""
+    """Write configuration and environment to the run, and print the model and the settings."""
     from xseg.files.atomic import write_text
     from xseg.training.environment import describe_environment, describe_resumed
 
@@ -166,7 +161,17 @@ def _describe(training: TrainingRun[Any, Any, Any, Any], trainer: Mapping[str, A
         _print_resumption(resumption, environment, say, note)
     write_text(run.config, yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
     write_text(run.environment, json.dumps(environment, indent=2) + "\n")
-    _introduce(training, say)
+    model, loop = request.model, training.trainer
+    kind = getattr(model, "architecture", "classifier")
+    parameters = sum(parameter.numel() for parameter in training.task.model.parameters())
+    processes = f", {loop.world_size} processes" if loop.world_size > 1 else ""
+    say(
+        f"model: {kind} on {model.encoder}, {parameters / 1e6:.2f} M parameters, "
+        f"{loop.precision} on {loop.strategy.root_device}{processes}, "
+        f"{training.batching.images_per_step} images per step"
+    )
+    kept = "frozen" if training.statistics.frozen else "trained"
+    say(f"batch normalisation: the encoder's statistics are {kept}: {training.statistics.reason}")
 
 
 def _print_resumption(resumption: Resumption[Any], environment: Mapping[str, Any], say: Say, note: Say) -> None:
@@ -180,30 +185,14 @@ def _print_resumption(resumption: Resumption[Any], environment: Mapping[str, Any
             note(f"{name} was {starts[0][name]} and is now {starts[-1][name]}: the last bits of the weights may differ")
 
 
-def _introduce(training: TrainingRun[Any, Any, Any, Any], say: Say) -> None:
-    """Print the model and the settings of the training."""
-    model, trainer = training.request.model, training.trainer
-    kind = getattr(model, "architecture", "classifier")
-    parameters = sum(parameter.numel() for parameter in training.task.model.parameters())
-    processes = f", {trainer.world_size} processes" if trainer.world_size > 1 else ""
-    say(
-        f"model: {kind} on {model.encoder}, {parameters / 1e6:.2f} M parameters, "
-        f"{trainer.precision} on {trainer.strategy.root_device}{processes}, "
-        f"{training.batching.images_per_step} images per step"
-    )
-    kept = "frozen" if training.statistics.frozen else "trained"
-    say(f"batch normalisation: the encoder's statistics are {kept}: {training.statistics.reason}")
-
-
 def _print_epoch(row: Row, epochs: int | None, seconds_left: float | None) -> None:
     parts = [f"epoch {row['epoch']}" + (f"/{epochs}" if epochs else "")]
-    parts += [f"{name} {row[column]:.4f}" for name, column in EPOCH_LINE if row.get(column) is not None]
+    parts += [f"{name} {row[column]:.4f}" for column, name in EPOCH_LINE.items() if row.get(column) is not None]
     if row["images_per_second"] is not None:
         parts.append(f"{row['images_per_second']:.1f} images/s")
     if row["data_wait"] is not None and row["data_wait"] >= 0.01:
         parts.append(f"waiting for data {row['data_wait']:.0%}")
-    parts.append(f"{row['memory_gb']:.1f} GB")
-    parts.append(f"{row['seconds']:.1f} s")
+    parts += [f"{row['memory_gb']:.1f} GB", f"{row['seconds']:.1f} s"]
     if seconds_left is not None:
         parts.append(f"{clock_time(seconds_left)} left")
     _say("  ".join(parts))
@@ -223,28 +212,16 @@ def _silent(_line: str) -> None:
 
 def _report(training: SegmentationRun, say: Say) -> None:
     """Evaluate the best bundle on the validation split, and write and print the results."""
-    from xseg.evaluation.settings import EvaluationSettings
+    from xseg.evaluation.results import EvaluationSettings
     from xseg.inference.loading import load
-    from xseg.reports.evaluation import summarize_model
 
     request, run = training.request, training.request.run
     predictor = load(run.best, architecture=request.model.architecture)
-    data = " ".join(filter(None, (request.data.reader, request.data.root)))
-    evaluation = evaluate_and_report(
-        predictor,
-        training.reader,
-        "val",
-        run.path,
-        title=run.path.resolve().name,
-        summary={**summarize_model(predictor), "Data": data},
-        history=run.metrics,
-        settings=EvaluationSettings(str(run.path), "val", request.data, predictor.options, request.options.metrics),
-        metrics=request.options.metrics,
-        show=NO_PROGRESS if say is _silent else show_progress,
-    )
+    settings = EvaluationSettings(str(run.path), "val", request.data, predictor.options, request.options.metrics)
+    show = NO_PROGRESS if say is _silent else show_progress
+    found = evaluate_and_report(predictor, training.reader, run.path, settings, history=run.metrics, show=show)
     if say is not _silent:
-        print_scores(evaluation)
-    _print_results(training, say)
+        print_scores(found)
 
 
 def _report_classifier(training: ClassificationRun, say: Say) -> None:
@@ -254,13 +231,12 @@ def _report_classifier(training: ClassificationRun, say: Say) -> None:
     from xseg.evaluation.classification import evaluate_classifier
     from xseg.reports.classification import write_report
 
-    request, run = training.request, training.request.run
-    data = ClassificationData(training.reader, request.data, training.normalization)
+    run = training.request.run
+    data = ClassificationData(training.reader, training.request.data, training.normalization)
     model = load_bundle(run.best, "classification").model
     device = training.trainer.strategy.root_device
-    scores, worst = evaluate_classifier(
-        model, data.val_dataloader(), device=device, show=NO_PROGRESS if say is _silent else show_progress
-    )
+    show = NO_PROGRESS if say is _silent else show_progress
+    scores, worst = evaluate_classifier(model, data.val_dataloader(), device=device, show=show)
     write_report(
         run.report,
         title=run.path.resolve().name,
@@ -270,9 +246,3 @@ def _report_classifier(training: ClassificationRun, say: Say) -> None:
         mistakes=[(mistake, data.dataset("val").picture(mistake.index)) for mistake in worst],
     )
     say(f"best accuracy: {scores.accuracy:.4f} (top-5 {scores.top5:.4f})")
-    _print_results(training, say)
-
-
-def _print_results(training: TrainingRun[Any, Any, Any, Any], say: Say) -> None:
-    run = training.request.run
-    say(f"best model: {run.best}\nlast state: {run.last_checkpoint}\nreport: {run.report}")

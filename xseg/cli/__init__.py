@@ -9,10 +9,10 @@ import importlib.util
 import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from xseg.errors import XsegError
+from xseg.errors import XsegError, unknown_name
 from xseg.version import __version__
 
 VERBS = {
@@ -25,22 +25,22 @@ VERBS = {
     "export": "xseg.cli.export:main",
     "lab": "xseg.cli.lab:main",
     "data": "xseg.cli.data.verbs:main",
-    "benchmark": "xseg.cli.benchmark.verbs:main",
+    "benchmark": "xseg.cli.benchmark:main",
 }
 
 EXIT_OK, EXIT_SOME_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
 
 
-def load_verb(verb: str) -> Callable[[Sequence[str]], int]:
+def load_verb(verb: str, verbs: Mapping[str, str] = VERBS) -> Callable[[Sequence[str]], int]:
     """Import the function of a verb, which takes the arguments after the verb and returns the exit status."""
-    module, _, function = VERBS[verb].partition(":")
+    module, _, function = verbs[verb].partition(":")
     loaded: Callable[[Sequence[str]], int] = getattr(importlib.import_module(module), function)
     return loaded
 
 
-def summary_of(verb: str) -> str:
+def summary_of(verb: str, verbs: Mapping[str, str] = VERBS) -> str:
     """Return the first docstring line of a verb's function, read from its file, as importing takes a second."""
-    module, _, function = VERBS[verb].partition(":")
+    module, _, function = verbs[verb].partition(":")
     spec = importlib.util.find_spec(module)
     if spec is None or spec.origin is None:
         raise ModuleNotFoundError(f"{module} has no file")
@@ -51,19 +51,36 @@ def summary_of(verb: str) -> str:
 
 def usage() -> str:
     """Return the text of `xseg --help`, from the docstrings of the verbs."""
-    rows = [f"  {verb:<10} {summary_of(verb)}" for verb in VERBS]
     lines = [
         "usage: xseg VERB [options]",
         "",
         "Semantic segmentation with Xception and DeepLabV3+.",
         "",
         "verbs:",
-        *rows,
+        *(f"  {verb:<10} {summary_of(verb)}" for verb in VERBS),
         "",
         "xseg VERB --help lists the options of a verb; xseg --version prints the version.",
         "XSEG_DEBUG=1 shows the traceback of an error.",
     ]
     return "\n".join(lines)
+
+
+def run_part(verb: str, usage: str, parts: Mapping[str, str], arguments: Sequence[str]) -> int:
+    """Run a part of a verb, such as `xseg data check`, and return its exit status; without a part, print the usage.
+
+    Raises:
+        ConfigError: if the part is unknown.
+    """
+    part, *rest = [*arguments] or ["--help"]
+    kind = usage.partition(" ")[0]
+    if part in ("-h", "--help"):
+        rows = "\n".join(f"  {name:<10} {summary_of(name, parts)}" for name in parts)
+        print(f"usage: xseg {verb} {usage}\n\n{summary_of(verb)}\n\n{kind}:\n{rows}\n")
+        print(f"xseg {verb} {kind} --help lists its options.")
+        return EXIT_OK
+    if part not in parts:
+        raise unknown_name(f"unknown {kind.lower()}", part, parts)
+    return load_verb(part, parts)(rest)
 
 
 def run(verb: str, arguments: Sequence[str]) -> int:

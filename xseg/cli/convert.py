@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -67,7 +68,9 @@ def main(arguments: Sequence[str]) -> int:
     """
     values = vars(parse_arguments(_parser(), arguments))
     if values["list"]:
-        _list_catalogue()
+        from xseg.weights.catalogue.entries import places, table
+
+        print("\n".join([*table(), "", *places()]))
         return EXIT_OK
     options = options_of(ConvertOptions, values)
     if values["weights"] is None or values["destination"] is None:
@@ -90,31 +93,17 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _parser() -> ArgumentParser:
-    parser = new_parser("convert", "Convert public Xception and DeepLabV3+ weights to a bundle or an encoder file.")
-    parser.add_argument(
-        "weights",
-        metavar="SOURCE",
-        type=str,
-        nargs="?",
-        help="a file (.keras, .h5, .pth, .ckpt, .safetensors, .pb, .tar.gz), a TensorFlow checkpoint, a bundle, a run, "
-        "or a name from the catalogue",
+    parser = new_parser("convert", main)
+    source = (
+        "a file (.keras, .h5, .pth, .ckpt, .safetensors, .pb, .tar.gz), a TensorFlow checkpoint, a bundle, a run, or a "
+        "name from the catalogue"
     )
-    parser.add_argument(
-        "destination",
-        metavar="DESTINATION",
-        type=str,
-        nargs="?",
-        help="a folder for a bundle of the whole model, or a file NAME.safetensors for the encoder",
-    )
+    parser.add_argument("weights", metavar="SOURCE", type=str, nargs="?", help=source)
+    destination = "a folder for a bundle of the whole model, or a file NAME.safetensors for the encoder"
+    parser.add_argument("destination", metavar="DESTINATION", type=str, nargs="?", help=destination)
     parser.add_argument("--list", action="store_true", help="show the catalogue of published weights and exit")
     add_options(parser, ConvertOptions)
     return parser
-
-
-def _list_catalogue() -> None:
-    from xseg.weights.catalogue.entries import places, table
-
-    print("\n".join([*table(), "", *places()]))
 
 
 def _convert(weights: str, options: ConvertOptions) -> tuple[Conversion, Entry | None]:
@@ -130,8 +119,7 @@ def _convert(weights: str, options: ConvertOptions) -> tuple[Conversion, Entry |
     if options.multi_grid and conversion.plan.config:  # also for the original
         config = replace(conversion.plan.config, multi_grid=options.multi_grid)
         conversion = replace(conversion, plan=replace(conversion.plan, config=config))
-    for line in describe(conversion):
-        print(line)
+    print("\n".join(describe(conversion)))
     return conversion, None if Path(weights).exists() else find_entry(weights, options.encoder)
 
 
@@ -164,16 +152,11 @@ def _check_wanted(conversion: Conversion, options: ConvertOptions) -> None:
 def _write_encoder(conversion: Conversion, destination: Path, original: Original | None) -> int:
     from xseg.weights.formats.torch import save_encoder
 
-    state = conversion.encoder_state()
-    if conversion.plan.config:
+    state, plan, source = conversion.encoder_state(), conversion.plan, conversion.source.name
+    if plan.config:
         print("note: decoder and head are left out; pass a folder as destination to keep them in a bundle")
     save_encoder(
-        destination,
-        state,
-        encoder=conversion.encoder,
-        norm=conversion.plan.norm,
-        normalization=conversion.plan.normalization,
-        source=conversion.source.name,
+        destination, state, encoder=conversion.encoder, norm=plan.norm, normalization=plan.normalization, source=source
     )
     print(f"wrote {destination}")
     return _check(original, lambda stride: _encoder_runner(conversion, state, stride))
@@ -191,13 +174,7 @@ def _write_bundle(
     from xseg.bundles.bundle import save_bundle
     from xseg.bundles.converted import Changes, build_bundle
 
-    changes = Changes(
-        options.classes,
-        options.adapt_head,
-        options.in_channels,
-        options.output_stride,  # type: ignore[arg-type]  # validated by the configuration that gets it
-        options.atrous_rates,
-    )
+    changes = Changes(**{name: getattr(options, name) for name in WHOLE_MODEL_ONLY if name != "multi_grid"})
     bundle, lines = build_bundle(conversion, changes, entry=entry)
     for line in lines:
         print(line)
@@ -240,18 +217,9 @@ def _check(original: Original | None, build_runner: Any) -> int:
     from xseg.weights.check.compare import compare, table
 
     theirs, strides, name = original
-    runners: dict[int, Any] = {}
-
-    def ours(images: Tensor, stride: int) -> Any:
-        if stride not in runners:
-            runners[stride] = build_runner(stride)
-        return runners[stride](images)
-
-    runner: Runner = ours
-    differences = compare(runner, theirs, strides=strides)
-    print(f"largest relative differences from {name}:")
-    for line in table(differences):
-        print(line)
+    runner = cache(build_runner)
+    differences = compare(lambda images, stride: runner(stride)(images), theirs, strides=strides)
+    print("\n".join([f"largest relative differences from {name}:", *table(differences)]))
     good = all(one.within for one in differences)
     print("check passed: all under 1e-4" if good else "check FAILED: see the differences of 1e-4 or more")
     return EXIT_OK if good else EXIT_SOME_FAILED

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from xseg.api.evaluation import score_text
 from xseg.cli import EXIT_OK
 from xseg.cli.arguments import add_options, new_parser, options_of, parse_arguments
 from xseg.predict.options import EngineOptions
@@ -18,10 +19,9 @@ def main(arguments: Sequence[str]) -> int:
         XsegError: if an option or the data are wrong, or a fold failed.
         KeyboardInterrupt: if the user stops it.
     """
-    about = "Train and score a model in every fold, with all options of `xseg train` besides these."
-    parser = new_parser("crossval", about)
-    add_options(parser, CrossvalOptions)
-    add_options(parser, EngineOptions)
+    parser = new_parser("crossval", main)
+    parser.epilog = "All options of `xseg train` are allowed too."
+    add_options(parser, CrossvalOptions, EngineOptions)
     valued = {option: action.nargs != 0 for action in parser._actions for option in action.option_strings}
     own: list[str] = []
     others: list[str] = []
@@ -46,13 +46,9 @@ def _print_table(rows: Sequence[Mapping[str, Any]]) -> None:
     """Print the overall scores of each fold, their mean and standard deviation, and those of all predictions."""
     *folds, mean, spread, pooled = rows
     names = [name for name in pooled if not name.startswith("iou/") and name not in ("fold", "images")]
-    lines = [[row["fold"], *(_cell(row[name]) for name in names)] for row in (*folds, pooled)]
-    together = [f"{_cell(mean[name])} ± {_cell(spread[name])}" for name in names]
+    lines = [[row["fold"], *(score_text(row[name]) for name in names)] for row in (*folds, pooled)]
+    together = [f"{score_text(mean[name])} ± {score_text(spread[name])}" for name in names]
     lines.insert(len(folds), ["mean ± sd", *together])
     widths = [max(map(len, column)) for column in zip(["fold", *names], *lines, strict=True)]
     for line in (["fold", *names], *lines):
         print("  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)))
-
-
-def _cell(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"

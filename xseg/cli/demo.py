@@ -56,15 +56,17 @@ def main(arguments: Sequence[str]) -> int:
     Raises:
         XsegError: if an option is wrong.
     """
-    parser = new_parser("demo", (main.__doc__ or "").splitlines()[0])
+    parser = new_parser("demo", main)
     add_options(parser, DemoOptions)
-    values = vars(parse_arguments(parser, arguments))
-    options = options_of(DemoOptions, values)
+    options = options_of(DemoOptions, vars(parse_arguments(parser, arguments)))
     root = Path(options.output_dir)
     data, run, predictions = root / "data", root / "run", root / "predictions"
     _require_free(root, data, overwrite=options.overwrite)
     if options.encoder or options.architecture:
-        _refuse_impossible(options)
+        from xseg.factory import create_model
+
+        # nothing is written if it cannot be built
+        create_model(options.architecture or "deeplabv3plus", encoder=options.encoder or "xception")
     start = time.monotonic()
     _write_scenes(data, options.scenes)
     with as_file(files("xseg.cli") / "demo.yaml") as config:
@@ -89,13 +91,6 @@ def _require_free(root: Path, data: Path, *, overwrite: bool) -> None:
         raise ConfigError(f"output_dir={root} is not empty", expected="a new folder", remedy=remedy)
     for folder in (data, root / "predictions"):
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _refuse_impossible(options: DemoOptions) -> None:
-    """Build the chosen model once, so that nothing is written if it cannot be built."""
-    from xseg.factory import create_model
-
-    create_model(options.architecture or "deeplabv3plus", encoder=options.encoder or "xception")
 
 
 def _write_scenes(folder: Path, count: int) -> None:

@@ -5,18 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from xseg.api.evaluation import default_directory, evaluate, print_scores, run_configuration
-from xseg.api.parsing import read_data_options
 from xseg.cli import EXIT_OK
-from xseg.cli.arguments import add_options, new_parser, options_of, parse_arguments
-from xseg.data.options import DataOptions
+from xseg.cli.arguments import MODELS, add_options, new_parser, options_of, parse_with_data
 from xseg.inference.options import InferenceOptions
 from xseg.types import SPLITS
-
-if TYPE_CHECKING:
-    pass
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -44,27 +39,16 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _parse(arguments: Sequence[str]) -> dict[str, Any]:
-    """Parse twice: the model and --config name the files with defaults of the data options."""
-    parser = new_parser("evaluate", "Evaluate a run or a bundle on a labelled split, and write a report.")
-    parser.add_argument(
-        "model",
-        type=str,
-        help="a run directory, a bundle directory, a file of xseg export or a Hub id; several with "
-        "commas between them, or the folder of xseg crossval, as an ensemble",
-    )
+    parser = new_parser("evaluate", main)
+    parser.add_argument("model", type=str, help=MODELS)
     parser.add_argument("--split", choices=SPLITS, default="val", help="split of the data set")
-    parser.add_argument(
-        "--output_dir", type=str, help="folder for the results; in the run or runs/evaluate/NAME by default"
-    )
+    folder = "folder for the results; in the run or runs/evaluate/NAME by default"
+    parser.add_argument("--output_dir", type=str, help=folder)
     parser.add_argument("--config", type=str, help="a YAML file whose `data:` replaces all of the run's data options")
     own = "your own metrics in addition to xseg's, such as metrics.py:MyMetric"
     parser.add_argument("--metrics", type=str, nargs="+", default=[], help=own)
     parser.add_argument("--overwrite", action="store_true", help="replace the scores of another evaluation")
     add_options(parser, InferenceOptions)
-    parser.add_class_arguments(DataOptions, "data")
-    first = parse_arguments(parser, arguments)
-    file = first.config or run_configuration(first.model)
-    if file:
-        parser.set_defaults(read_data_options(file))
-    values: dict[str, Any] = vars(parser.instantiate(parse_arguments(parser, arguments)))
-    return values
+    return parse_with_data(
+        parser, arguments, lambda given: filter(None, [given.config or run_configuration(given.model)])
+    )

@@ -7,38 +7,27 @@ from dataclasses import asdict
 
 from xseg.api.export import export
 from xseg.cli import EXIT_OK
-from xseg.cli.arguments import add_options, new_parser, options_of, parse_arguments
+from xseg.cli.arguments import MODEL, add_options, new_parser, options_of, parse_arguments
 from xseg.exporting.options import FormatName, GraphOptions
-
-SUMMARY = "Export a model to ONNX, OpenVINO or torch, and prove that the file computes the same."
 
 
 def main(arguments: Sequence[str]) -> int:
     """Export a model to ONNX, OpenVINO or torch, and prove that the file computes the same.
 
-    Args:
-        arguments: arguments after `xseg export`.
-
-    Returns:
-        0.
-
     Raises:
         XsegError: if an option is wrong, or the file would compute something else; no file is written then.
     """
-    parser = new_parser("export", SUMMARY)
-    parser.add_argument("model", type=str, help="a run directory, a bundle directory or a Hugging Face Hub id")
+    parser = new_parser("export", main)
+    parser.add_argument("model", type=str, help=MODEL)
     parser.add_argument("--format", type=FormatName, default="onnx", help="format of the file")
     parser.add_argument("--output", type=str, help="path of the file; by default the model's name in this folder")
-    parser.add_argument(
-        "--images", type=str, nargs="*", default=[], help="images for the proof, besides generated ones"
-    )
+    images = "images for the proof, besides generated ones"
+    parser.add_argument("--images", type=str, nargs="*", default=[], help=images)
     parser.add_argument("--output_stride", type=int, help="4, 8, 16 or 32 instead of the stride of the training")
     add_options(parser, GraphOptions)
     values = vars(parse_arguments(parser, arguments))
-    options = options_of(GraphOptions, values)
-
-    names = ("model", "output", "format", "images", "output_stride")
-    made = export(**{name: values[name] for name in names}, **asdict(options))
+    own = {name: values[name] for name in ("model", "output", "format", "images", "output_stride")}
+    made = export(**own, **asdict(options_of(GraphOptions, values)))
     for case in made.cases:
         height, width = case.size
         print(f"{case.image}, {height}x{width}: difference {case.difference:.1e}, labels equal {case.agreement:.4%}")

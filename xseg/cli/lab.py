@@ -32,7 +32,10 @@ def main(arguments: Sequence[str]) -> int:
     values = parse_arguments(_parser(), arguments)
     folder = Path(values.output_dir or f"runs/lab/{values.study}")
     if values.study == EXPLAIN:
-        return _explain(folder)
+        from xseg.lab.explanation import write_explanation
+
+        print(f"page: {write_explanation(folder / 'explain.html')}")
+        return EXIT_OK
     study = study_named(values.study)
     settings = options_of(StudySettings, vars(values))
     if values.jobs < 1:
@@ -43,20 +46,14 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _parser() -> ArgumentParser:
-    parser = new_parser("lab", (main.__doc__ or "").splitlines()[0])
-    names = ", ".join(STUDIES)
-    parser.add_argument(
-        "study", metavar="STUDY", type=str, help=f"{names}; or {EXPLAIN} for the page about the modules"
-    )
+    parser = new_parser("lab", main)
+    names = f"{', '.join(STUDIES)}; or {EXPLAIN} for the page about the modules"
+    parser.add_argument("study", metavar="STUDY", type=str, help=names)
     parser.add_argument("--output_dir", type=str, default="", help="folder of the results; runs/lab/STUDY by default")
     parser.add_argument("--overwrite", action="store_true", help="delete an earlier study in output_dir")
     parser.add_argument("--jobs", type=int, default=1, help="number of parallel trainings, which share the cores")
-    parser.add_argument(
-        "--data.root",
-        type=str,
-        default="",
-        help="a folder of classes (train/CLASS, val/CLASS); generated images if not given",
-    )
+    data = "a folder of classes (train/CLASS, val/CLASS); generated images if not given"
+    parser.add_argument("--data.root", type=str, default="", help=data)
     add_options(parser, StudySettings)
     return parser
 
@@ -104,11 +101,4 @@ def _run(study: Study, settings: StudySettings, folder: Path, *, root: str, jobs
             f"({row.final_low:.4f} to {row.final_high:.4f})  mean over training {row.mean:.4f}"
         )
     print(f"{verdict(table)}\nreport: {folder / PAGE_FILE}", flush=True)
-    return EXIT_OK
-
-
-def _explain(folder: Path) -> int:
-    from xseg.lab.explanation import write_explanation
-
-    print(f"page: {write_explanation(folder / 'explain.html')}")
     return EXIT_OK

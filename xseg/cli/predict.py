@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from xseg.api.progress import show_progress
 from xseg.cli import EXIT_OK, EXIT_SOME_FAILED
-from xseg.cli.arguments import add_options, new_parser, options_of, parse_arguments
+from xseg.cli.arguments import MODELS, add_options, new_parser, options_of, parse_arguments
 from xseg.errors import ConfigError
 from xseg.inference.options import InferenceOptions
 from xseg.predict.options import EngineOptions, FolderOptions
@@ -37,13 +37,8 @@ def main(arguments: Sequence[str]) -> int:
     Raises:
         XsegError: if an option, the model or a source is wrong; nothing is written then.
     """
-    parser = new_parser("predict", "Predict masks for images, folders, globs, lists, videos and GeoTIFFs.")
-    parser.add_argument(
-        "model",
-        type=str,
-        help="a run directory, a bundle directory, a file of xseg export or a Hub id; several with "
-        "commas between them, or the folder of xseg crossval, as an ensemble",
-    )
+    parser = new_parser("predict", main)
+    parser.add_argument("model", type=str, help=MODELS)
     parser.add_argument(
         "source",
         type=str,
@@ -53,8 +48,7 @@ def main(arguments: Sequence[str]) -> int:
     )
     add_options(parser, FolderOptions)
     _add_outputs(parser)
-    add_options(parser, InferenceOptions)
-    add_options(parser, EngineOptions)
+    add_options(parser, InferenceOptions, EngineOptions)
     parser.set_defaults(QUICK)
     values = vars(parse_arguments(parser, arguments))
     folder, options = options_of(FolderOptions, values), options_of(InferenceOptions, values)

@@ -141,17 +141,25 @@ def evaluate(
     shape = (len(labels),) * labels.overlapping + (classes, classes)
     counts: dict[str, Counts] = {CONFUSION: np.zeros(shape, np.int64)}
     images: list[ImageScore] = []
-    extremes = _Extremes()
+    best: list[Example] = []
+    worst: list[Example] = []
     pairs = _predictions(predictor, reader, split, any(metric.needs_probabilities for metric in measured))
     with show(f"evaluate {split}", len(reader.records(split))) as progress:
         for image_counts, example in prefetch(lambda pair: _score(*pair, labels, measured), pairs, prompt=True):
             counts = add_counts(counts, image_counts)
             images.append(example.score)
-            extremes.add(example)
+            if example.score.miou is not None:
+                best = sorted([*best, example], key=_miou, reverse=True)[:EXAMPLES]
+                worst = sorted([*worst, example], key=_miou)[:EXAMPLES]
             progress.advance()
-    best, worst = extremes.examples(len(images))
+    best = best[: (len(images) + 1) // 2]  # with few images, no image is both
+    others = tuple(example for example in worst if example not in best)
     scores, seconds = compute_mask_scores(measured, counts), time.perf_counter() - start
-    return Evaluation(split, labels, measured, scores, tuple(images), best, worst, seconds, counts)
+    return Evaluation(split, labels, measured, scores, tuple(images), tuple(best), others, seconds, counts)
+
+
+def _miou(example: Example) -> float:
+    return example.score.miou or 0.0
 
 
 def _check_fit(predictor: Predictor, reader: Reader) -> None:
@@ -190,10 +198,10 @@ def _score(
 ) -> tuple[dict[str, Counts], Example]:
     if sample.mask is None:
         raise DataError(f"{sample.name} has no label", expected="a labelled split")
-    pair = (sample.mask, prediction.mask)
     counts = count_mask(
         metrics,
-        *pair,
+        sample.mask,
+        prediction.mask,
         classes=len(labels),
         ignore_index=labels.ignore_index,
         probabilities=prediction.probabilities,
@@ -201,7 +209,7 @@ def _score(
     scores = compute_mask_scores(metrics, counts)
     height, width = sample.mask.shape[:2]
     score = ImageScore(sample.name, width, height, prediction.seconds, scores.overall, scores.per_class["iou"])
-    return counts, _example(score, sample.image, *pair)
+    return counts, _example(score, sample.image, sample.mask, prediction.mask)
 
 
 def _example(score: ImageScore, image: NDArray[Any], label: NDArray[Any], prediction: NDArray[Any]) -> Example:
@@ -214,24 +222,3 @@ def _example(score: ImageScore, image: NDArray[Any], label: NDArray[Any], predic
             for mask in (label, prediction)
         )
     return Example(score, picture, label, prediction)
-
-
-class _Extremes:
-    """Keeps only the examples with the highest and lowest mIoU."""
-
-    def __init__(self) -> None:
-        self._best: list[Example] = []
-        self._worst: list[Example] = []
-
-    def add(self, example: Example) -> None:
-        """Keep the example if it is among the best or the worst so far."""
-        if example.score.miou is None:
-            return
-        self._best = sorted([*self._best, example], key=lambda kept: -(kept.score.miou or 0.0))[:EXAMPLES]
-        self._worst = sorted([*self._worst, example], key=lambda kept: kept.score.miou or 0.0)[:EXAMPLES]
-
-    def examples(self, images: int) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
-        """Return the best and the worst examples; with few images, no image is both."""
-        best = tuple(self._best[: (images + 1) // 2])
-        names = {example.score.name for example in best}
-        return best, tuple(example for example in self._worst if example.score.name not in names)

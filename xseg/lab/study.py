@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from xseg.errors import ConfigError
-from xseg.evaluation.settings import difference
+from xseg.evaluation.results import difference
 from xseg.files.atomic import write_text
 from xseg.lab.budget import Network, solve
 from xseg.lab.settings import StudySettings

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from jsonargparse import ArgumentParser
 
-from xseg.api.check_data import check_data
+from xseg.api.data import check_data
 from xseg.cli import EXIT_OK, EXIT_SOME_FAILED
-from xseg.cli.data.options import parse_data_arguments
+from xseg.cli.data.verbs import parse_data_arguments
 
 if TYPE_CHECKING:
     from xseg.doctor.examination import Examination
@@ -29,7 +30,7 @@ def check(arguments: Sequence[str]) -> int:
     Raises:
         XsegError: if an option is wrong, or the data set does not exist.
     """
-    values = parse_data_arguments("check", arguments, _add_arguments)
+    values = parse_data_arguments(check, arguments, _add_arguments)
     start = time.perf_counter()
     examination = check_data(values["data"], workers=values["workers"], write_fixed=values["write_fixed"])
     seconds = time.perf_counter() - start
@@ -52,15 +53,9 @@ def _add_arguments(parser: ArgumentParser) -> None:
 
 
 def _json_values(examination: Examination, seconds: float) -> dict[str, Any]:
-    correction = examination.correction
     values = {**examination.to_dict(), "seconds": round(seconds, 3)}
-    if correction is not None:
-        values["corrected"] = {
-            "root": str(correction.root),
-            "copied": correction.copied,
-            "changed": correction.changed,
-            "left_out": correction.left_out,
-        }
+    if examination.correction is not None:
+        values["corrected"] = {**asdict(examination.correction), "root": str(examination.correction.root)}
     return values
 
 
@@ -74,7 +69,8 @@ def _print_findings(examination: Examination, seconds: float) -> None:
     splits = [(split, found) for split, found in examination.summary.splits.items() if found.exists]
     pairs = sum(len(found.pairs) for _, found in splits)
     sizes = ", ".join(f"{split} {len(found.pairs)}" for split, found in splits)
-    counts = ", ".join(_counted(examination.count(severity), severity) for severity in _STYLES)
+    numbers = [(examination.count(severity), severity) for severity in _STYLES]
+    counts = ", ".join(f"{number} {severity}{'s' * (number != 1)}" for number, severity in numbers)
     console.print(f"{sizes}; {len(examination.summary.labels)} classes; {pairs} pairs in {seconds:.1f} s")
     console.print(counts if examination.findings else "no faults found", style="bold")
     if correction is not None:
@@ -99,7 +95,3 @@ def _print_finding(finding: Finding, offer: bool, console: Any) -> None:
         console.print(f"    weight of {name}: {value}", style="dim")
     again = "; --write-fixed DIR writes a corrected copy" if finding.fixable and offer else ""
     console.print(f"  to do: {finding.remedy}{again}\n")
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}" + ("" if count == 1 else "s")

@@ -11,7 +11,7 @@ from jsonargparse import ArgumentParser
 
 from xseg.cli import EXIT_OK
 from xseg.cli.arguments import add_options, options_of
-from xseg.cli.data.options import parse_data_arguments
+from xseg.cli.data.verbs import parse_data_arguments
 from xseg.data.options import DataOptions
 from xseg.errors import ConfigError
 from xseg.predict.outputs.overlay import Overlay
@@ -24,7 +24,7 @@ def preview(arguments: Sequence[str]) -> int:
         XsegError: if an option is wrong, or a file cannot be read.
         OSError: if a file cannot be written.
     """
-    values = parse_data_arguments("preview", arguments, _add_arguments)
+    values = parse_data_arguments(preview, arguments, _add_arguments)
     options: DataOptions = values["data"]
     style = options_of(Overlay, values)
     count, variants, folder = values["count"], values["variants"], Path(values["output_dir"])

@@ -11,7 +11,7 @@ from jsonargparse import ArgumentParser
 
 from xseg.api.progress import show_progress
 from xseg.cli import EXIT_OK
-from xseg.cli.data.options import parse_data_arguments
+from xseg.cli.data.verbs import parse_data_arguments
 from xseg.data.options import DataOptions
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def stats(arguments: Sequence[str]) -> int:
     Raises:
         XsegError: if an option is wrong, or a file cannot be read.
     """
-    values = parse_data_arguments("stats", arguments, _add_arguments)
+    values = parse_data_arguments(stats, arguments, _add_arguments)
     options: DataOptions = values["data"]
 
     from xseg.data.readers.registry import create_reader
@@ -56,7 +56,7 @@ def _add_arguments(parser: ArgumentParser) -> None:
 
 def _write(folder: Path, found: dict[Split, SplitStatistics], labels: LabelMap, text: str) -> None:
     from xseg.files.atomic import atomic_path, write_text
-    from xseg.reports.statistics_charts import draw_classes, draw_sizes
+    from xseg.reports.charts import draw_classes, draw_sizes
 
     write_text(folder / "statistics.json", text + "\n")
     with atomic_path(folder / "classes.png") as path:

@@ -1,13 +1,18 @@
-"""`xseg data`: check, statistics and preview of a data set."""
+"""`xseg data`: check, statistics and preview of a data set, with common options."""
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
 
-from xseg.cli import EXIT_OK
-from xseg.cli.data.options import ACTIONS
-from xseg.errors import unknown_name
+from jsonargparse import ArgumentParser
+
+from xseg.cli import run_part
+from xseg.cli.arguments import new_parser, parse_with_data
+from xseg.errors import ConfigError
+
+ACTIONS = {name: f"xseg.cli.data.{name}:{name}" for name in ("check", "stats", "preview")}
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -19,27 +24,27 @@ def main(arguments: Sequence[str]) -> int:
     Raises:
         XsegError: if an option is wrong, or the data set does not exist.
     """
-    action, *rest = [*arguments] or ["--help"]
-    if action in ("-h", "--help"):
-        print(_usage())
-        return EXIT_OK
-    if action in ACTIONS:
-        status: int = getattr(importlib.import_module(f"xseg.cli.data.{action}"), action)(rest)
-        return status
-    raise unknown_name("unknown action", action, ACTIONS)
+    return run_part("data", "ACTION [--config FILE ...] [--data.root DIR] [options]", ACTIONS, arguments)
 
 
-def _usage() -> str:
-    rows = [f"  {action:<10} {text}" for action, text in ACTIONS.items()]
-    return "\n".join(
-        [
-            "usage: xseg data ACTION [--config FILE ...] [--data.root DIR] [options]",
-            "",
-            (main.__doc__ or "").splitlines()[0],
-            "",
-            "actions:",
-            *rows,
-            "",
-            "Run xseg data ACTION --help for the options of an action.",
-        ]
-    )
+def parse_data_arguments(
+    action: Callable[..., int], arguments: Sequence[str], add_arguments: Callable[[ArgumentParser], None]
+) -> dict[str, Any]:
+    """Parse the arguments of an action; `--config` names files with defaults of the data options.
+
+    Returns:
+        Values by name; `data` holds the `DataOptions`.
+
+    Raises:
+        ConfigError: if an option is unknown or wrong, or a file cannot be read.
+    """
+    parser = new_parser(f"data {action.__name__}", action)
+    files = "a YAML file with `data:` options; may be given several times"
+    parser.add_argument("--config", type=str, action="append", default=[], help=files)
+    processes = min(8, os.cpu_count() or 1)
+    parser.add_argument("--workers", type=int, default=processes, help="number of processes that decode files")
+    add_arguments(parser)
+    values = parse_with_data(parser, arguments, lambda given: given.config)
+    if values["workers"] < 0:
+        raise ConfigError(f"workers={values['workers']}", expected="0 or more")
+    return values

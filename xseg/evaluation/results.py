@@ -1,19 +1,23 @@
-"""Settings of an evaluation, saved with its scores."""
+"""Files of an evaluation: scores as metrics.json, counts.json and per_image.csv, with the settings that gave them."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from xseg.data.options import DataOptions
 from xseg.errors import ConfigError
+from xseg.files.atomic import write_table, write_text
 from xseg.files.objects import absolute_class_path
 from xseg.inference.options import InferenceOptions
 from xseg.types import PathArgument, Split
 
-METRICS_FILE = "metrics.json"
+if TYPE_CHECKING:
+    from xseg.evaluation.evaluate import Evaluation
+
+METRICS_FILE, COUNTS_FILE = "metrics.json", "counts.json"
 _NO_EFFECT = ("batch_size", "device", "background")  # options that change speed or pictures, not the scores
 
 
@@ -50,10 +54,7 @@ class EvaluationSettings:
         return plain
 
     def require_same(self, directory: PathArgument) -> None:
-        """Refuse to overwrite the scores of another evaluation.
-
-        Args:
-            directory: folder for the scores.
+        """Refuse to overwrite the scores of another evaluation in a folder.
 
         Raises:
             ConfigError: if the folder holds scores of another model, split or data set, or with other options.
@@ -87,3 +88,44 @@ def difference(earlier: Any, now: Any, name: str = "") -> str | None:
 
 def _absolute(path: str) -> str:
     return str(Path(path).absolute()) if path and Path(path).exists() else path
+
+
+def write_metrics(evaluation: Evaluation, path: PathArgument, settings: EvaluationSettings | None = None) -> Path:
+    """Write the scores as JSON, with values from 0 to 1 and null for undefined scores, and return the path.
+
+    Args:
+        evaluation: results to write.
+        path: path of the JSON file.
+        settings: model, split, data and options, written as "evaluated".
+
+    Raises:
+        OSError: if the file cannot be written.
+    """
+    values = evaluation.scores.to_dict(evaluation.labels.names)
+    if settings is not None:
+        values["evaluated"] = settings.to_dict()
+    return write_text(path, json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_counts(evaluation: Evaluation, path: PathArgument) -> Path:
+    """Write the counts from which the scores are computed as JSON, and return the path.
+
+    Raises:
+        OSError: if the file cannot be written.
+    """
+    return write_text(path, json.dumps({name: counts.tolist() for name, counts in evaluation.counts.items()}) + "\n")
+
+
+def write_per_image(evaluation: Evaluation, path: PathArgument) -> Path:
+    """Write one row per image with its scores, and its IoU per class as "iou/NAME"; return the path.
+
+    Raises:
+        OSError: if the file cannot be written.
+    """
+    names = [f"iou/{name}" for name in evaluation.labels.names]
+    rows = []
+    for image in evaluation.images:
+        known = {"name": image.name, "width": image.width, "height": image.height, **image.overall}
+        row: dict[str, Any] = {**known, "seconds": image.seconds, **dict(zip(names, image.iou, strict=True))}
+        rows.append({name: round(value, 6) if isinstance(value, float) else value for name, value in row.items()})
+    return write_table(path, rows)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from xseg.evaluation.evaluate import evaluate
-from xseg.evaluation.writers import write_metrics, write_per_image
+from xseg.evaluation.results import write_metrics, write_per_image
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from PIL import Image
 
 from xseg.benchmarks.prediction import Comparison
 from xseg.bundles.bundle import Bundle, save_bundle
-from xseg.cli.benchmark import predict as benchmark_predict
+from xseg.cli import benchmark
 from xseg.errors import ConfigError
 from xseg.images.normalization import Normalization
 from xseg.labels.label_map import LabelMap
@@ -34,7 +34,7 @@ def test_a_whole_run_is_compared_with_the_bare_model(model, tmp_path, capsys):
         Image.fromarray(np.full((48, 64, 3), 90 * index, np.uint8)).save(tmp_path / f"{index}.png")
     output = tmp_path / "speed.json"
     options = ["--images", "3", "--rounds", "1", "--peer_size", "0", "--backend", "torch", "--output", str(output)]
-    assert benchmark_predict.main([str(model), str(tmp_path / "*.png"), *options]) == 0
+    assert benchmark.predict([str(model), str(tmp_path / "*.png"), *options]) == 0
     assert "complete run / bare model: " in capsys.readouterr().out
     (result,) = json.loads(output.read_text())
     assert result["ratio"] == pytest.approx(result["ours"][0] / result["other"][0])
@@ -55,6 +55,6 @@ def test_smp_is_run_beside_it(tmp_path):
 
 def test_what_cannot_be_measured_is_refused():
     with pytest.raises(ConfigError, match="peer_size=100; expected a multiple of 16, or 0"):
-        benchmark_predict.SpeedOptions(peer_size=100)
+        benchmark.SpeedOptions(peer_size=100)
     with pytest.raises(ConfigError, match="images=0"):
-        benchmark_predict.SpeedOptions(images=0)
+        benchmark.SpeedOptions(images=0)

@@ -1,1 +1,0 @@
-"""`xseg benchmark`: one file per study."""
