@@ -61,7 +61,8 @@ def check_data(
     Raises:
         XsegError: if an option is wrong, or the data set does not exist.
     """
-    options = parse_data(data_values(data))
+    values = data_values(data)  # a variable, which keeps its objects alive
+    options = parse_data(values)
 
     from xseg.data.readers.registry import create_reader
     from xseg.doctor.correction import check_destination, require_correctable, write_corrected
