@@ -81,11 +81,7 @@ class Predictor:
 
     @classmethod
     def from_bundle(cls, bundle: Bundle[SegmentationModel], options: InferenceOptions | None = None) -> Self:
-        """Return a predictor for a bundle; another output stride shares the weights.
-
-        Raises:
-            ConfigError: if the device does not exist.
-        """
+        """Return a predictor for a bundle; another output stride shares the weights. Errors as in `Predictor`."""
         options = options or InferenceOptions()
         model, output_stride = bundle.model, options.output_stride
         if output_stride is not None and output_stride != model.config.output_stride:
@@ -191,9 +187,7 @@ class Predictor:
     def computer(self, *, probabilities: bool = False) -> Computer:
         """Return the interface of this predictor for a pipeline; `probabilities` says whether they will be needed.
 
-        Raises:
-            ConfigError: if the selected backend does not run here.
-            MissingExtraError: if a package of the backend is missing.
+        The errors are those of `backend`.
         """
         compute = partial(self._try_compute, probabilities=probabilities)
         return Computer(compute, self.normalization, self.options.batch_size, self.workers)

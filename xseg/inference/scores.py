@@ -139,11 +139,7 @@ class Tiled:
         return self.best
 
     def probabilities(self) -> Floats:
-        """Return the probabilities of all classes.
-
-        Raises:
-            ValueError: if they were not requested.
-        """
+        """Return the probabilities of all classes; raise ValueError if they were not requested."""
         if self.averaged is None:
             raise ValueError("the probabilities of tiles were not kept")
         return self.averaged

@@ -95,11 +95,7 @@ def geo_environment(purpose: str) -> Iterator[None]:
 
 
 def open_geotiff(path: PathArgument, *, expected: str = "a complete GeoTIFF") -> DatasetReader:
-    """Open a GeoTIFF, inside `geo_environment`.
-
-    Raises:
-        DataError: if it is not the `expected` file.
-    """
+    """Open a GeoTIFF, inside `geo_environment`; raise DataError if it is not the `expected` file."""
     import rasterio
 
     try:

@@ -222,13 +222,9 @@ def predict_images(
     predictor: Predictor, sources: Sequence[Source] | Mapping[int, Source], writer: PredictionWriter,
     requests: Sequence[Request],
 ) -> Iterator[PredictionRow]:  # fmt: skip
-    """Predict images and write their outputs; `sources` has the indices of the requests.
+    """Predict images, write their outputs, and yield the row of each one when its files are complete.
 
-    Yields:
-        The row of each image that was not finished before, when its files are complete.
-
-    Raises:
-        OSError: if a file cannot be written.
+    Images that were finished before have no row. `sources` has the indices of the requests.
     """
     wanted = any(output.needs_probabilities for output in writer.outputs)
 

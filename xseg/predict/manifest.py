@@ -56,11 +56,7 @@ def describe_run(
 
 
 def write_manifest(description: dict[str, Any], directory: Path) -> Path:
-    """Write the description of a run, and return its path.
-
-    Raises:
-        OSError: if it cannot be written.
-    """
+    """Write the description of a run, and return its path; OSError if it cannot be written."""
     return write_text(directory / MANIFEST, json.dumps(description, indent=2) + "\n")
 
 
@@ -84,37 +80,28 @@ def read_manifest(directory: Path) -> dict[str, Any] | None:
 
 @dataclass(frozen=True)
 class EarlierRun:
-    """An earlier run in an output folder; without manifest, there was none."""
+    """An earlier run in an output folder; without manifest, there was none.
+
+    The methods `require_…` raise ConfigError if the new run does not fit it.
+    """
 
     folder: OutputFolder
     manifest: Mapping[str, Any] | None
 
     @classmethod
     def find(cls, folder: OutputFolder) -> EarlierRun:
-        """Read the manifest in a folder.
-
-        Raises:
-            ConfigError: if the manifest does not belong to a run.
-        """
+        """Read the manifest in a folder; ConfigError if it does not belong to a run."""
         folder.bring(folder.directory / MANIFEST)
         return cls(folder, read_manifest(folder.directory))
 
     def rows(self) -> list[PredictionRow]:
-        """Return the rows of the run's table.
-
-        Raises:
-            DataError: if the table belongs to another program or is damaged.
-        """
+        """Return the rows of the run's table; errors as in `read_table`."""
         table = self.folder.directory / TABLE
         self.folder.bring(table)
         return read_table(table) if table.is_file() else []
 
     def require_same(self, manifest: Mapping[str, Any], *, resume: bool) -> None:
-        """Refuse the manifest of a run with another model, other options or, unless this one is resumed, other sources.
-
-        Raises:
-            ConfigError: if the runs differ.
-        """
+        """Refuse a run with another model, other options or, unless it resumes this one, other sources."""
         for key, value in manifest.items():
             earlier = (self.manifest or {}).get(key)
             if earlier == value or key == PLACES or (key == SOURCES and resume):
@@ -126,11 +113,7 @@ class EarlierRun:
             raise ConfigError(f"{self.folder.place} {got}", expected=expected, remedy=_remedy(resume))
 
     def require_sources(self, rows: Sequence[PredictionRow], masks: Mapping[str, str]) -> None:
-        """Refuse to resume a run, with the rows of its table, whose `masks` would not all belong to the new run.
-
-        Raises:
-            ConfigError: if a source is missing, or its mask now has another name.
-        """
+        """Refuse rows of the run's table whose source is missing, or has another mask among those of the new run."""
         for row in rows:
             if row.status == "ok" and masks.get(row.path) != row.mask:
                 known = f"is now called {masks[row.path]}" if row.path in masks else "is not among this run's sources"
@@ -141,11 +124,7 @@ class EarlierRun:
                 )
 
     def require_nothing(self, places: Iterable[str]) -> None:
-        """Refuse a folder without a run that holds files which this run would overwrite.
-
-        Raises:
-            ConfigError: if there is such a file.
-        """
+        """Refuse a folder without a run that holds files which this run would overwrite."""
         found = next((path for path in self._files(places) if not path.name.startswith(".")), None)
         if found is not None:
             raise ConfigError(

@@ -24,7 +24,10 @@ LOCK, OWNER = ".predict.lock", ".predict.json"
 
 @dataclass(frozen=True)
 class OutputFolder:
-    """A folder of outputs, local or at a URL, to which complete files are uploaded, and then removed locally."""
+    """A folder of outputs, local or at a URL, to which complete files are uploaded, and then removed locally.
+
+    Its methods raise DataError if a file at the URL cannot be read, written, listed or removed.
+    """
 
     directory: Path
     url: str | None = None
@@ -50,22 +53,14 @@ class OutputFolder:
         return join_url(self.url, path.relative_to(self.directory).as_posix()) if self.url else str(path)
 
     def listing(self) -> frozenset[Path] | None:
-        """Return the uploaded files and their folders; None for a local folder.
-
-        Raises:
-            DataError: if the URL cannot be listed.
-        """
+        """Return the uploaded files and their folders; None for a local folder."""
         if self.url is None:
             return None
         files = [self.directory / name for name in files_below(self.url)]
         return frozenset(place for file in files for place in (file, *file.parents))
 
     def send(self, *paths: Path, keep: bool = False) -> None:
-        """Upload files, and folders with their content; missing ones are ignored, local ones removed unless kept.
-
-        Raises:
-            DataError: if a file cannot be written.
-        """
+        """Upload files, and folders with their content; missing ones are ignored, local ones removed unless kept."""
         if self.url is None:
             return
         for path in paths:
@@ -76,11 +71,7 @@ class OutputFolder:
                         file.unlink()
 
     def bring(self, path: Path) -> None:
-        """Replace the local file by the uploaded one; remove it if there is none.
-
-        Raises:
-            DataError: if the uploaded file cannot be read.
-        """
+        """Replace the local file by the uploaded one; remove it if there is none."""
         if self.url is None:
             return
         path.unlink(missing_ok=True)
@@ -88,11 +79,7 @@ class OutputFolder:
             fetch(self.at(path), path)
 
     def remove(self, path: Path) -> None:
-        """Remove a file, locally and at the URL.
-
-        Raises:
-            DataError: if it cannot be removed.
-        """
+        """Remove a file, locally and at the URL."""
         path.unlink(missing_ok=True)
         if self.url is not None:
             remove(self.at(path))
@@ -116,8 +103,7 @@ def exclusive(folder: OutputFolder) -> Iterator[None]:
         OSError: if the folder cannot be written to.
     """
     folder.directory.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder.directory / LOCK, timeout=0)
-    note = folder.directory / OWNER
+    lock, note = FileLock(folder.directory / LOCK, timeout=0), folder.directory / OWNER
     try:
         lock.acquire()
     except Timeout as error:

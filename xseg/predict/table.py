@@ -47,11 +47,7 @@ COLUMNS = tuple(field.name for field in fields(PredictionRow))
 
 
 def write_table(rows: Iterable[PredictionRow], path: PathArgument) -> Path:
-    """Write a table, completely or not at all, and return its path.
-
-    Raises:
-        OSError: if the file cannot be written.
-    """
+    """Write a table, completely or not at all, and return its path; OSError if it cannot be written."""
     return write_text(path, _line(COLUMNS) + "".join(_line(astuple(row)) for row in rows))
 
 
@@ -59,7 +55,7 @@ def read_table(path: PathArgument) -> list[PredictionRow]:
     """Read the rows of a table, without a truncated last one.
 
     Raises:
-        DataError: if the table belongs to another program.
+        DataError: if the table belongs to another program or is damaged.
     """
     text = Path(path).read_bytes().decode("utf-8", errors="replace")
     records = list(csv.reader(io.StringIO(text, newline="")))
@@ -84,11 +80,7 @@ class TableWriter:
         self.rows = {row.path: row for row in rows}
 
     def append(self, row: PredictionRow) -> None:
-        """Add a row to the file before returning.
-
-        Raises:
-            OSError: if the disk is full.
-        """
+        """Add a row to the file before returning; OSError if the disk is full."""
         self._file.write(_line(astuple(row)).encode())
         self.rows[row.path] = row
 

@@ -94,11 +94,7 @@ class OutputError(ConfigError):
 
 @contextmanager
 def blaming(output: Output, source: Source) -> Iterator[None]:
-    """Turn exceptions of a user's own output into one line with its name.
-
-    Raises:
-        OutputError: for any exception except those of this package and of files.
-    """
+    """Turn exceptions of a user's own output, except those of this package and of files, into an OutputError."""
     try:
         yield
     except (XsegError, OSError):
@@ -117,11 +113,7 @@ def blaming(output: Output, source: Source) -> Iterator[None]:
 def blaming_stream(
     stream: AbstractContextManager[Callable[Arguments, None]], output: Output, source: Source
 ) -> Iterator[Callable[Arguments, None]]:
-    """Enter the context of an output, which yields a function, and blame the output for exceptions of both.
-
-    Raises:
-        OutputError: as in `blaming`.
-    """
+    """Enter the context of an output, which yields a function, and blame the output for exceptions of both."""
     with ExitStack() as stack:
         with blaming(output, source):
             write = stack.enter_context(stream)

@@ -29,11 +29,7 @@ class Coco(Output):
     summarized: ClassVar[frozenset[Medium]] = frozenset({"image", "raster"})
 
     def check(self, sources: Sequence[Source]) -> None:
-        """Refuse rasters with too many pixels for COCO's run lengths.
-
-        Raises:
-            DataError: if a raster is too large.
-        """
+        """Raise DataError if a raster has too many pixels for COCO's run lengths."""
         for source in sources:
             size = _size_of(source) if source.kind == "raster" else None
             if size and size[0] * size[1] > MAX_PIXELS:

@@ -114,11 +114,7 @@ def _write(
 
 
 def require_shapely() -> None:
-    """Check that shapely is installed.
-
-    Raises:
-        MissingExtraError: if shapely is not installed.
-    """
+    """Raise MissingExtraError if shapely is not installed."""
     try:
         import shapely  # noqa: F401
     except ImportError as error:

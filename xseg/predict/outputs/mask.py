@@ -42,11 +42,7 @@ class Mask(Output):
     mask_values: MaskValues = "index"
 
     def table(self, labels: LabelMap) -> NDArray[Any] | None:
-        """Return the table of values other than train ids; None for train ids.
-
-        Raises:
-            ConfigError: if the values do not fit the classes.
-        """
+        """Return the table of values, None for train ids; raise ConfigError if the values do not fit the classes."""
         from xseg.labels.mask_values import value_table
 
         return None if self.mask_values == "index" else value_table(labels, self.mask_values)

@@ -104,11 +104,7 @@ class Output:
         return self.suffixes[medium]
 
     def check(self, sources: Sequence[Source]) -> None:
-        """Check all sources of the run, and required packages, before it starts.
-
-        Raises:
-            XsegError: if a package is missing, or a source is not supported.
-        """
+        """Raise an XsegError before the run if a package is missing, or one of its sources is not supported."""
 
     def write_image(self, prediction: Prediction, path: Path) -> None:
         """Write the output for an image: mask, image, labels, and probabilities if the output needs them."""

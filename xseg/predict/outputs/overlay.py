@@ -96,11 +96,7 @@ class Overlay(Output):
 
 
 def reduced_prediction(raster: RasterPrediction, *, side: int = 2048) -> Prediction:
-    """Return a reduced copy of a raster and its complete mask, whose longest side has at most `side` pixels.
-
-    Raises:
-        MissingExtraError: if rasterio is not installed.
-    """
+    """Return a reduced copy of a raster and its complete mask, whose longest side has at most `side` pixels."""
     import numpy as np
 
     from xseg.inference.prediction import Prediction
