@@ -29,6 +29,12 @@ class ConfigError(XsegError, ValueError):
     """An option, an argument or a configuration file is wrong."""
 
 
+def require(sound: bool, got: str, expected: str) -> None:
+    """Raise a ConfigError with the given and the expected value unless the value is sound."""
+    if not sound:
+        raise ConfigError(got, expected=expected)
+
+
 def unknown_name(what: str, name: str, known: Iterable[str]) -> ConfigError:
     """Return the error for a name that is not one of the known ones, with the nearest of these."""
     names = list(known)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields, replace
+from typing import Any, TypeVar
 
 from torch import nn
 
@@ -18,6 +20,14 @@ from xseg.nn.ablation import Ablation
 from xseg.types import OutputStride, Padding, PathArgument
 from xseg.weights.load import load_encoder_weights
 from xseg.weights.smp import load_smp_encoder
+
+Config = TypeVar("Config", ModelConfig, ModelOptions, ClassifierConfig)
+
+
+def _configured(kind: type[Config], given: Mapping[str, Any]) -> Config:
+    """Return the configuration with those of the given values that are its fields; no ablation is the default one."""
+    values = {field.name: given[field.name] for field in fields(kind) if field.name in given}
+    return kind(**{**values, "ablation": values["ablation"] or Ablation()})
 
 
 @described_by(ModelConfig)
@@ -46,15 +56,7 @@ def create_encoder(
         ConfigError: if an argument is out of range.
         WeightsError: if the weights cannot be read or do not fit.
     """
-    config = ModelConfig(
-        encoder=name,
-        in_channels=in_channels,
-        depth=depth,
-        output_stride=output_stride,
-        padding=padding,
-        width=width,
-        ablation=ablation or Ablation(),
-    )
+    config = _configured(ModelConfig, {**locals(), "encoder": name})
     encoder = build_encoder(config)
     if weights is not None:
         _load_weights(encoder, config, weights)
@@ -97,8 +99,7 @@ def create_model(
         WeightsError: if the weights cannot be read or do not fit.
     """
     name, own_decoder = resolve_architecture(architecture)
-    given = {**locals(), "architecture": name, "ablation": ablation or Ablation()}
-    options = ModelOptions(**{field.name: given[field.name] for field in fields(ModelOptions)})
+    options = _configured(ModelOptions, {**locals(), "architecture": name})
     config = options.model_config(classes=classes, in_channels=in_channels)
     return pretrained_model(config, encoder_weights, own_decoder)
 
@@ -160,16 +161,9 @@ def create_classifier(
         ConfigError: if an argument is out of range.
         WeightsError: if the weights cannot be read or do not fit.
     """
-    config = ClassifierConfig(
-        encoder=encoder,
-        classes=ClassifierConfig.classes if classes is None else classes,
-        in_channels=in_channels,
-        fully_connected=fully_connected or (),
-        dropout=dropout,
-        padding=padding,
-        width=width,
-        ablation=ablation or Ablation(),
-    )
+    any_head = (classes is None, fully_connected is None)
+    classes, fully_connected = ClassifierConfig.classes if classes is None else classes, fully_connected or ()
+    config = _configured(ClassifierConfig, locals())
     if weights is None:
         return XceptionClassifier(config)
-    return pretrained_classifier(config, weights, any_head=(classes is None, fully_connected is None))
+    return pretrained_classifier(config, weights, any_head=any_head)

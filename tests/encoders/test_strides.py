@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xseg.encoders.strides import Grid, plan_strides
+from xseg.encoders.spec import Grid, plan_strides
 from xseg.errors import ConfigError
 
 

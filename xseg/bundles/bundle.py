@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Generic, Literal, TypeVar, overload
+from typing import Any, Generic, Literal, TypeVar, cast, overload
 
 import torch
 from safetensors import SafetensorError
@@ -27,25 +27,15 @@ from xseg.models.config import ModelConfig
 from xseg.models.segmentation import SegmentationModel
 from xseg.types import PathArgument, Task
 from xseg.version import __version__
+from xseg.weights.formats.source import readable
 from xseg.weights.formats.torch import DESCRIPTION, read_json
 
 WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
 FORMAT = 1
-KINDS = {
-    "segmentation": "a segmentation model",
-    "multilabel": "a segmentation model",
-    "classification": "a classifier",
-}
-ENCODER_FIELDS = (  # fields of a classifier's configuration for a segmentation model that uses its encoder
-    "encoder",
-    "in_channels",
-    "padding",
-    "width",
-    "ablation",
-    "encoder_norm_eps",
-    "encoder_norm_momentum",
-)
+KINDS = dict.fromkeys(("segmentation", "multilabel"), "a segmentation model") | {"classification": "a classifier"}
+# Fields of a classifier's configuration for a segmentation model that uses its encoder.
+ENCODER_FIELDS = ("encoder", "in_channels", "padding", "width", "ablation", "encoder_norm_eps", "encoder_norm_momentum")
 
 Network = TypeVar("Network", bound=SegmentationModel | XceptionClassifier, covariant=True)
 
@@ -98,9 +88,8 @@ class Bundle(Generic[Network]):
         sound = all(isinstance(each, int | float) and 0 <= each <= 1 for each in numbers)
         if not sound or len(numbers) not in (0, count):
             expected = f"{count} from 0 to 1, or none" if count else "none"
-            raise WeightsError(
-                f"{len(numbers)} thresholds of a model for {self.task} into {classes} classes", expected=expected
-            )
+            got = f"{len(numbers)} thresholds of a model for {self.task} into {classes} classes"
+            raise WeightsError(got, expected=expected)
         object.__setattr__(self, "thresholds", tuple(map(float, numbers)))
 
     @property
@@ -196,8 +185,9 @@ def load_bundle(
     except XsegError as error:
         raise WeightsError(f"{source / CONFIG_FILE}: {error}") from error
     except (RuntimeError, TypeError, OverflowError) as error:  # raised by torch for a size beyond any memory
+        got = f"{source / CONFIG_FILE} describes a model that cannot be built: {str(error).partition(chr(10))[0]}"
         raise WeightsError(
-            f"{source / CONFIG_FILE} describes a model that cannot be built: {str(error).partition(chr(10))[0]}"
+            got,
         ) from error
     _load_tensors(model, source / WEIGHTS_FILE)
     about = (description.get("provenance", {}), description.get("preprocessing", {}), _task(description))
@@ -228,23 +218,19 @@ def _build(
 def _read_description(path: Path, task: Task) -> dict[str, Any]:
     if not path.is_file():
         raise WeightsError(f"no {path}", expected=f"a bundle: {CONFIG_FILE} and {WEIGHTS_FILE}")
-    description = read_json(path)
-    if not isinstance(description, dict) or description.get("format") != FORMAT:
-        raise WeightsError(
-            f"{path} has format {description.get('format') if isinstance(description, dict) else None!r}",
-            expected=f"format {FORMAT}",
-            remedy="it may come from another program or a newer xseg",
-        )
+    description: Any = read_json(path)
+    found = description.get("format") if isinstance(description, dict) else None
+    if found != FORMAT:
+        remedy = "it may come from another program or a newer xseg"
+        raise WeightsError(f"{path} has format {found!r}", expected=f"format {FORMAT}", remedy=remedy)
     found = _task(description)
     if KINDS.get(found if isinstance(found, str) else "") != KINDS[task]:
-        raise WeightsError(
-            f"{path.parent} holds {KINDS.get(str(found), f'a model for {found!r}')}",
-            expected=KINDS[task],
-            remedy="pass it to a training with --model.encoder_weights" if found == "classification" else "",
-        )
+        got = f"{path.parent} holds {KINDS.get(str(found), f'a model for {found!r}')}"
+        remedy = "pass it to a training with --model.encoder_weights" if found == "classification" else ""
+        raise WeightsError(got, expected=KINDS[task], remedy=remedy)
     if "classes" in description:  # format of earlier classifiers
         description["labels"] = {"names": description["classes"], "ignore_index": NO_LABEL}
-    return description
+    return cast(dict[str, Any], description)
 
 
 def _task(description: Mapping[str, Any]) -> Any:
@@ -254,25 +240,20 @@ def _task(description: Mapping[str, Any]) -> Any:
 
 def bundle_task(directory: PathArgument) -> Task | None:
     """Return the task of the model in a directory; None if there is no readable bundle."""
-    if not is_bundle(directory):
-        return None
     try:
-        description = read_json(Path(directory) / CONFIG_FILE)
+        description = read_json(Path(directory) / CONFIG_FILE) if is_bundle(directory) else None
     except WeightsError:
         return None
     if not isinstance(description, dict) or description.get("format") != FORMAT:
         return None
-    task: Task = _task(description)
-    return task
+    return cast(Task, _task(description))
 
 
 def _load_tensors(model: nn.Module, path: Path) -> None:
-    try:
+    if not path.exists():
+        raise WeightsError(f"no {path}", expected=f"{WEIGHTS_FILE} beside {CONFIG_FILE}")
+    with readable(path, OSError, SafetensorError):
         tensors = load_file(path)
-    except FileNotFoundError as error:
-        raise WeightsError(f"no {path}", expected=f"{WEIGHTS_FILE} beside {CONFIG_FILE}") from error
-    except (OSError, SafetensorError) as error:
-        raise WeightsError(f"{path} cannot be read: {error}", remedy="copy or download it again") from error
     wanted = model.state_dict()
     problems = [
         *(f"missing {name}" for name in wanted if name not in tensors),

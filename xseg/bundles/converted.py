@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import cycle, islice
 from pathlib import Path
 
 import torch
@@ -103,8 +104,7 @@ def build_bundle(
         lines.append(f"first convolution repeated from {config.in_channels} to {changes.in_channels} channels")
         config = replace(config, in_channels=changes.in_channels)
         state[FIRST_CONVOLUTION] = repeat_kernels(state[FIRST_CONVOLUTION], config.in_channels)
-        sources = [channel % numbers.channels for channel in range(config.in_channels)]
-        mean, std = (tuple(values[source] for source in sources) for values in (numbers.mean, numbers.std))
+        mean, std = (tuple(islice(cycle(values), config.in_channels)) for values in (numbers.mean, numbers.std))
         numbers = Normalization(mean, std, numbers.maximum)
     with torch.device("meta"):
         model = build_model(_at(config, changes))

@@ -7,11 +7,11 @@ from typing import Any
 
 from huggingface_hub import ModelCard, ModelCardData, ModelHubMixin
 
-from xseg.bundles.bundle import CONFIG_FILE, WEIGHTS_FILE, Bundle, is_bundle, load_bundle, write_files
-from xseg.errors import WeightsError
+from xseg.bundles.bundle import Bundle, load_bundle, write_files
+from xseg.bundles.locate import FILES, require_bundle
 from xseg.models.segmentation import SegmentationModel
 from xseg.types import PathArgument
-from xseg.weights.catalogue.hub import HubAccess, fetch_files, hub_errors
+from xseg.weights.catalogue.hub import fetch_files, hub_errors
 
 
 class HubBundle(ModelHubMixin):
@@ -44,13 +44,9 @@ class HubBundle(ModelHubMixin):
     ) -> HubBundle:
         if Path(model_id).is_dir():
             return cls(load_bundle(model_id))
-        access = HubAccess(token, cache_dir, local_files_only, force_download)
-        folder = fetch_files(model_id, (CONFIG_FILE, WEIGHTS_FILE), revision=revision, access=access)
-        if not is_bundle(folder):
-            raise WeightsError(
-                f"{model_id} on the Hugging Face Hub lacks {CONFIG_FILE} or {WEIGHTS_FILE}", expected="a bundle of xseg"
-            )
-        return cls(load_bundle(folder))
+        access = {"token": token, "local_files_only": local_files_only, "force_download": force_download}
+        folder = fetch_files(model_id, FILES, revision=revision, cache_dir=cache_dir, access=access)
+        return cls(load_bundle(require_bundle(folder, model_id)))
 
     def generate_model_card(
         self,

@@ -32,11 +32,8 @@ def members_of(source: PathArgument | Sequence[PathArgument]) -> tuple[PathArgum
     path = Path(source)
     if (path / FOLDS_FILE).is_file():
         if not (path / CROSSVAL_FILE).is_file():
-            raise WeightsError(
-                f"{path} is a cross-validation without {CROSSVAL_FILE}",
-                expected="a finished one",
-                remedy="run xseg crossval again to resume it",
-            )
+            got = f"{path} is a cross-validation without {CROSSVAL_FILE}"
+            raise WeightsError(got, expected="a finished one", remedy="run xseg crossval again to resume it")
         return tuple(sorted(path.glob("fold-*/"), key=lambda fold: int(fold.name.removeprefix("fold-"))))
     if "," in str(source) and not path.exists():
         return members_of(str(source).split(","))
@@ -74,15 +71,11 @@ def locate_bundle(source: PathArgument) -> Path:
             return candidate
     if path.is_dir():
         missing = ", ".join(name for name in FILES if not (path / name).is_file())
-        raise WeightsError(
-            f"{path} has no best/ and no {missing}",
-            expected=_KINDS,
-            remedy="the training may not have saved an epoch yet",
-        )
+        got = f"{path} has no best/ and no {missing}"
+        raise WeightsError(got, expected=_KINDS, remedy="the training may not have saved an epoch yet")
     if path.exists():
-        raise WeightsError(
-            f"{path} is a file", expected=_KINDS, remedy="use xseg convert to make a bundle from weights"
-        )
+        got = f"{path} is a file"
+        raise WeightsError(got, expected=_KINDS, remedy="use xseg convert to make a bundle from weights")
     # A mistyped "runs/camvit" looks like a Hub id; if its first part is a local folder, it is not one.
     if _HUB_ID.fullmatch(str(source)) and not path.parent.is_dir():
         return _download(str(source))
@@ -94,9 +87,17 @@ def _download(hub_id: str) -> Path:
     try:
         directory = fetch_files(hub_id, FILES)
     except WeightsError as error:
-        raise WeightsError(
-            f"{hub_id} is not a local directory; {error.got}", expected=_KINDS, remedy=error.remedy
-        ) from error
+        got = f"{hub_id} is not a local directory; {error.got}"
+        raise WeightsError(got, expected=_KINDS, remedy=error.remedy) from error
+    return require_bundle(directory, hub_id)
+
+
+def require_bundle(directory: Path, hub_id: str) -> Path:
+    """Return the directory of files downloaded from the Hub.
+
+    Raises:
+        WeightsError: if it is not a bundle.
+    """
     if not is_bundle(directory):
         raise WeightsError(f"{hub_id} on the Hugging Face Hub lacks {' or '.join(FILES)}", expected="a bundle of xseg")
     return directory

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from xseg.encoders.spec import EncoderSpec, Stage
-from xseg.encoders.strides import Grid
+from xseg.encoders.spec import EncoderSpec, Grid, Stage
 from xseg.nn.aspp import ConvNormRelu
 from xseg.nn.norm import batch_norm
 from xseg.nn.pooling import AtrousMaxPool2d

@@ -1,12 +1,13 @@
-"""Xception encoders as frozen tables, validated on construction."""
+"""Xception encoders as frozen tables, validated on construction, and their strides and dilations at any density."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
-from xseg.errors import ConfigError
+from xseg.errors import ConfigError, require
 from xseg.nn.ablation import Ablation
 from xseg.nn.norm import NormSpec
 from xseg.nn.separable import ActivationPlacement, NormPlacement
@@ -14,6 +15,7 @@ from xseg.nn.separable import ActivationPlacement, NormPlacement
 Skip: TypeAlias = Literal["conv", "sum", "none"]
 CHANNEL_DIVISOR = 8
 MAX_DEPTH = 5
+STEM_STRIDE = 2
 
 
 def scale_channels(channels: int, width: float) -> int:
@@ -45,10 +47,8 @@ class Stage:
 
     def __post_init__(self) -> None:
         if self.multi_grid and (len(self.multi_grid) != len(self.widths) or min(self.multi_grid) < 1):
-            raise ConfigError(
-                f"multi_grid={self.multi_grid} for {len(self.widths)} convolutions",
-                expected=f"{len(self.widths)} factors of 1 or more",
-            )
+            got = f"multi_grid={self.multi_grid} for {len(self.widths)} convolutions"
+            raise ConfigError(got, expected=f"{len(self.widths)} factors of 1 or more")
         if not self.widths or min(self.widths) < 1 or (self.stride == 2 and len(self.widths) < 2):
             raise ConfigError(f"a stage of widths {self.widths}", expected="at least 1 convolution, 2 with stride 2")
         if self.skip == "sum" and self.stride == 2:
@@ -87,15 +87,12 @@ class EncoderSpec:
     ablation: Ablation = field(default_factory=Ablation)
 
     def __post_init__(self) -> None:
-        if not self.stages:
-            raise ConfigError(f"{self.name} without stages", expected="one or more")
+        require(bool(self.stages), f"{self.name} without stages", "one or more")
         incoming = self.stem[1]
         for number, stage in enumerate(self.stages):
             if stage.skip == "sum" and stage.widths[-1] != incoming:
-                raise ConfigError(
-                    f"stage {number} of {self.name} adds {incoming} channels to {stage.widths[-1]}",
-                    expected="equal channels, or skip='conv'",
-                )
+                got = f"stage {number} of {self.name} adds {incoming} channels to {stage.widths[-1]}"
+                raise ConfigError(got, expected="equal channels, or skip='conv'")
             incoming = stage.widths[-1]
 
     @property
@@ -115,25 +112,22 @@ class EncoderSpec:
         Raises:
             ConfigError: if `width` is not a number above 0.
         """
-        if not 0 < width < math.inf:
-            raise ConfigError(f"width={width}", expected="a multiplier above 0")
+        require(0 < width < math.inf, f"width={width}", "a multiplier above 0")
         if width == 1:
             return self
-        stages = tuple(
-            replace(stage, widths=tuple(scale_channels(channels, width) for channels in stage.widths))
-            for stage in self.stages
+        widths = [tuple(scale_channels(channels, width) for channels in stage.widths) for stage in self.stages]
+        stages = tuple(replace(stage, widths=scaled) for stage, scaled in zip(self.stages, widths, strict=True))
+        return replace(
+            self, stages=stages, stem=(scale_channels(self.stem[0], width), scale_channels(self.stem[1], width))
         )
-        stem = (scale_channels(self.stem[0], width), scale_channels(self.stem[1], width))
-        return replace(self, stages=stages, stem=stem)
 
     def with_ablation(self, ablation: Ablation) -> EncoderSpec:
         """Return the same network with changed separable convolutions, or without residual connections.
 
         Source: Chollet 2017, sections 1.2, 4.6 and 4.7.
         """
-        stages = self.stages
-        if not ablation.residual:
-            stages = tuple(replace(stage, skip="none") for stage in stages)
+        plain = tuple(replace(stage, skip="none") for stage in self.stages)
+        stages = self.stages if ablation.residual else plain
         return replace(self, stages=stages, ablation=ablation)
 
     def with_norm(self, eps: float | None, momentum: float | None) -> EncoderSpec:
@@ -162,11 +156,52 @@ class EncoderSpec:
         Raises:
             ConfigError: if `depth` is not 1 to 5.
         """
-        if not 1 <= depth <= MAX_DEPTH:
-            raise ConfigError(f"depth={depth}", expected=f"1 to {MAX_DEPTH}")
+        require(1 <= depth <= MAX_DEPTH, f"depth={depth}", f"1 to {MAX_DEPTH}")
         strided = [number for number, stage in enumerate(self.stages) if stage.stride == 2]
         if depth > len(strided):
             return self
         last = strided[depth - 1]
         cut = replace(self.stages[last], widths=self.stages[last].widths[:2], stride=1, skip="none")
         return replace(self, stages=(*self.stages[:last], cut))
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Stride and dilation of a stage."""
+
+    stride: int
+    dilation: int
+
+
+def plan_strides(strides: Sequence[int], output_stride: int, stem_stride: int = STEM_STRIDE) -> tuple[Grid, ...]:
+    """Return the stride and dilation of every stage, so that the last features have `output_stride`.
+
+    Stages keep their stride until `output_stride` is reached. After that, each stage runs with stride 1 and the current
+    dilation, and multiplies the dilation of the following stages by its stride.
+
+    Args:
+        strides: stride of each stage at the nominal resolution.
+        output_stride: ratio of the image size to the size of the last features.
+        stem_stride: stride before the first stage.
+
+    Raises:
+        ConfigError: if the strides cannot give `output_stride`.
+
+    Source: TF DeepLab `xception.py` `stack_blocks_dense`; Chen et al. 2017 (DeepLabV3), section 3.1.
+    """
+    reached, dilation = stem_stride, 1
+    grids = []
+    for stride in strides:
+        if reached == output_stride:
+            grids.append(Grid(1, dilation))
+            dilation *= stride
+        else:
+            grids.append(Grid(stride, 1))
+            reached *= stride
+    if reached != output_stride:
+        raise ConfigError(
+            f"output_stride={output_stride} cannot be reached: strides {tuple(strides)} after a stem of {stem_stride} "
+            f"give {reached}",
+            expected="one of 4, 8, 16, 32",
+        )
+    return tuple(grids)

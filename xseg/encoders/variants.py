@@ -26,6 +26,7 @@ def aligned_xception(*entry: Stage, middle: int, last: Stage) -> tuple[Stage, ..
     return (*entry, *[Stage((728,) * 3)] * middle, Stage((728, 1024, 1024), stride=2, skip="conv"), last)
 
 
+ORIGINAL = "Chollet 2017, Figure 5; keras.applications.Xception"
 ENTRY = tuple(Stage((width,) * 3, stride=2, skip="conv") for width in (128, 256, 728))
 ENTRY_71 = (
     Stage((128,) * 3, stride=2, skip="conv"),
@@ -50,15 +51,7 @@ def _preactivated(name: str, stages: tuple[Stage, ...], norm: NormSpec) -> Encod
 VARIANTS: dict[str, EncoderSpec] = {
     spec.name: spec
     for spec in (
-        EncoderSpec(
-            "xception",
-            original_xception(),
-            "last",
-            "max_pool",
-            "valid",
-            KERAS_NORM,
-            "Chollet 2017, Figure 5; keras.applications.Xception",
-        ),
+        EncoderSpec("xception", original_xception(), "last", "max_pool", "valid", KERAS_NORM, ORIGINAL),
         _aligned("xception41", aligned_xception(*ENTRY, middle=8, last=LAST)),
         _aligned("xception65", aligned_xception(*ENTRY, middle=16, last=LAST)),
         _aligned("xception71", aligned_xception(*ENTRY_71, middle=16, last=LAST)),

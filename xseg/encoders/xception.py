@@ -12,9 +12,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
 from xseg.encoders.block import Stem, XceptionBlock
-from xseg.encoders.spec import MAX_DEPTH, EncoderSpec
-from xseg.encoders.strides import plan_strides
-from xseg.errors import ConfigError, ShapeError
+from xseg.encoders.spec import MAX_DEPTH, EncoderSpec, plan_strides
+from xseg.errors import ShapeError, require
 from xseg.nn.initialization import initialize
 from xseg.types import OUTPUT_STRIDES, OutputStride, Padding
 
@@ -95,12 +94,9 @@ class XceptionEncoder(Encoder):
         padding: Padding = "symmetric",
     ) -> None:
         super().__init__()
-        if output_stride not in OUTPUT_STRIDES:
-            raise ConfigError(f"output_stride={output_stride}", expected="4, 8, 16 or 32")
-        if padding not in ("symmetric", "tf_same"):
-            raise ConfigError(f"padding={padding!r}", expected="'symmetric' or 'tf_same'")
-        if in_channels < 1:
-            raise ConfigError(f"in_channels={in_channels}", expected="1 or more")
+        require(output_stride in OUTPUT_STRIDES, f"output_stride={output_stride}", "4, 8, 16 or 32")
+        require(padding in ("symmetric", "tf_same"), f"padding={padding!r}", "'symmetric' or 'tf_same'")
+        require(in_channels >= 1, f"in_channels={in_channels}", "1 or more")
         spec = spec.truncated(depth)
         self.name = spec.name
         self.depth = depth
@@ -131,9 +127,8 @@ class XceptionEncoder(Encoder):
     @torch.jit.unused
     def _check_shape(self, images: Tensor) -> None:
         if images.ndim != 4 or images.shape[1] != self.in_channels:
-            raise ShapeError(
-                f"images of shape {list(images.shape)}", expected=f"(N, {self.in_channels}, height, width)"
-            )
+            got = f"images of shape {list(images.shape)}"
+            raise ShapeError(got, expected=f"(N, {self.in_channels}, height, width)")
 
     @torch.jit.unused
     def _run_checkpointed(self, block: nn.Module, features: Tensor) -> tuple[Tensor, Tensor]:

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from xseg.encoders.block import Shortcut
-from xseg.nn.aspp import ConvNormRelu, ImagePooling
+from xseg.nn.aspp import ConvNormRelu
 from xseg.nn.atrous import DepthwiseConv2d, atrous_depthwise
 from xseg.nn.separable import SeparableConv2d
 
@@ -49,7 +49,7 @@ def folded(network: nn.Module) -> nn.Module:
 
 def _pairs(parent: nn.Module) -> Iterator[tuple[str, str]]:
     """Yield the names of directly consecutive parts of a module."""
-    if isinstance(parent, ConvNormRelu | ImagePooling | Shortcut):
+    if isinstance(parent, ConvNormRelu | Shortcut):
         yield "conv", "norm"
     elif isinstance(parent, SeparableConv2d):
         first, second = ("depthwise", "pointwise") if parent.depthwise_first else ("pointwise", "depthwise")

@@ -105,11 +105,9 @@ def find_architecture(name: str) -> Architecture:
     if is_class_path(name):
         return OWN_DECODER
     if name not in ARCHITECTURES:
-        raise ConfigError(
-            f"architecture={name!r}",
-            expected=f"one of {', '.join(ARCHITECTURES)}, or a class path",
-            remedy=did_you_mean(name, ARCHITECTURES),
-        )
+        got = f"architecture={name!r}"
+        expected = f"one of {', '.join(ARCHITECTURES)}, or a class path"
+        raise ConfigError(got, expected=expected, remedy=did_you_mean(name, ARCHITECTURES))
     return ARCHITECTURES[name]
 
 

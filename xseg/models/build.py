@@ -33,10 +33,8 @@ def build_model(config: ModelConfig, decoder: type[nn.Module] | nn.Module | None
     if is_class_path(config.architecture) != (decoder is not None):
         if decoder is not None:
             raise ConfigError(f"a decoder class for {config.architecture}", expected=f"only {config.architecture}")
-        raise ConfigError(
-            f"architecture {config.architecture!r} is outside this package, and xseg does not import it",
-            expected="the class of the decoder, or the model",
-            remedy="pass architecture=Class or the model in Python, or --architecture path/to/file.py:NAME in a shell",
-        )
+        got = f"architecture {config.architecture!r} is outside this package, and xseg does not import it"
+        remedy = "pass architecture=Class or the model in Python, or --architecture path/to/file.py:NAME in a shell"
+        raise ConfigError(got, expected="the class of the decoder, or the model", remedy=remedy)
     model: SegmentationModel = build(config) if decoder is None else build(config, decoder)
     return model

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from xseg.encoders.spec import EncoderSpec
 from xseg.encoders.variants import encoder_spec
 from xseg.encoders.xception import XceptionEncoder
-from xseg.errors import ConfigError
+from xseg.errors import require
 from xseg.nn.ablation import Ablation
 from xseg.nn.initialization import truncated_normal_
 from xseg.types import Padding
@@ -52,12 +52,10 @@ class ClassifierConfig:
     def __post_init__(self) -> None:
         object.__setattr__(self, "fully_connected", tuple(self.fully_connected))
         for name in ("classes", "in_channels"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name}={getattr(self, name)}", expected="1 or more")
-        if min(self.fully_connected, default=1) < 1:
-            raise ConfigError(f"fully_connected={self.fully_connected}", expected="1 unit or more per layer")
-        if not 0 <= self.dropout < 1:
-            raise ConfigError(f"dropout={self.dropout}", expected="0 or more and below 1")
+            require(getattr(self, name) >= 1, f"{name}={getattr(self, name)}", "1 or more")
+        units = self.fully_connected
+        require(min(units, default=1) >= 1, f"fully_connected={units}", "1 unit or more per layer")
+        require(0 <= self.dropout < 1, f"dropout={self.dropout}", "0 or more and below 1")
 
     def spec(self) -> EncoderSpec:
         """Return the table of the encoder.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, fields, replace
 
-from xseg.errors import ConfigError
+from xseg.errors import require
 from xseg.models.architectures import find_architecture
 from xseg.nn.ablation import Ablation
 from xseg.types import OUTPUT_STRIDES, OutputStride, Padding
@@ -61,23 +61,18 @@ class ModelOptions:
 
     def __post_init__(self) -> None:
         find_architecture(self.architecture)
-        if self.output_stride not in (None, *OUTPUT_STRIDES):
-            raise ConfigError(f"output_stride={self.output_stride}", expected="4, 8, 16 or 32")
-        if not 1 <= self.depth <= 5:
-            raise ConfigError(f"depth={self.depth}", expected="1 to 5")
-        if not 0 < self.width < math.inf:
-            raise ConfigError(f"width={self.width}", expected="a multiplier above 0")
-        if self.decoder_channels < 1:
-            raise ConfigError(f"decoder_channels={self.decoder_channels}", expected="1 or more")
-        if not 0 <= self.dropout < 1:
-            raise ConfigError(f"dropout={self.dropout}", expected="0 or more and below 1")
+        strides = (None, *OUTPUT_STRIDES)
+        require(self.output_stride in strides, f"output_stride={self.output_stride}", "4, 8, 16 or 32")
+        require(1 <= self.depth <= 5, f"depth={self.depth}", "1 to 5")
+        require(0 < self.width < math.inf, f"width={self.width}", "a multiplier above 0")
+        require(self.decoder_channels >= 1, f"decoder_channels={self.decoder_channels}", "1 or more")
+        require(0 <= self.dropout < 1, f"dropout={self.dropout}", "0 or more and below 1")
         if self.atrous_rates is not None:
             object.__setattr__(self, "atrous_rates", tuple(self.atrous_rates))
-            if len(self.atrous_rates) not in (0, 3) or min(self.atrous_rates, default=1) < 1:
-                raise ConfigError(f"atrous_rates={self.atrous_rates}", expected="three rates of 1 or more, or none")
+            sound = len(self.atrous_rates) in (0, 3) and min(self.atrous_rates, default=1) >= 1
+            require(sound, f"atrous_rates={self.atrous_rates}", "three rates of 1 or more, or none")
         object.__setattr__(self, "multi_grid", tuple(self.multi_grid))
-        if min(self.multi_grid, default=0) < 1:
-            raise ConfigError(f"multi_grid={self.multi_grid}", expected="factors of 1 or more")
+        require(min(self.multi_grid, default=0) >= 1, f"multi_grid={self.multi_grid}", "factors of 1 or more")
 
     def model_config(self, *, classes: int, in_channels: int) -> ModelConfig:
         """Return the configuration for a number of classes and image channels.
@@ -119,10 +114,8 @@ class ModelConfig(ModelOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("classes", "in_channels"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name}={getattr(self, name)}", expected="1 or more")
-        if self.binary and self.classes != 2:
-            raise ConfigError(f"binary=true with {self.classes} classes", expected="2")
+            require(getattr(self, name) >= 1, f"{name}={getattr(self, name)}", "1 or more")
+        require(not self.binary or self.classes == 2, f"binary=true with {self.classes} classes", "2")
 
     @property
     def outputs(self) -> int:

@@ -34,10 +34,8 @@ class DecoderModel(SegmentationModel):
             with off_the_meta_device():
                 self.decoder = decoder_class(channels, strides=strides, classes=config.outputs)
         except (TypeError, ValueError) as error:
-            raise ConfigError(
-                f"architecture={config.architecture!r} cannot be built: {error}",
-                expected="Class(encoder_channels, strides=..., classes=...)",
-            ) from error
+            got = f"architecture={config.architecture!r} cannot be built: {error}"
+            raise ConfigError(got, expected="Class(encoder_channels, strides=..., classes=...)") from error
         if not isinstance(self.decoder, nn.Module):
             raise ConfigError(f"architecture={config.architecture!r} is not a torch.nn.Module", expected="a decoder")
         self.segmentation_head = nn.Identity()
@@ -55,10 +53,8 @@ class DecoderModel(SegmentationModel):
         """
         logits: Tensor = self.decoder(self.encoder(images))
         if logits.ndim != 4 or logits.shape[1] != self.config.outputs:
-            raise ShapeError(
-                f"{self.config.architecture} returns logits of shape {list(logits.shape)}",
-                expected=f"(N, {self.config.outputs}, height, width), one channel per class",
-            )
+            got = f"{self.config.architecture} returns logits of shape {list(logits.shape)}"
+            raise ShapeError(got, expected=f"(N, {self.config.outputs}, height, width), one channel per class")
         return self.class_logits(logits)
 
 
@@ -91,7 +87,6 @@ class OwnModel(DecoderModel):
             ConfigError: if the output stride differs, which is fixed by the user's model.
         """
         if config.output_stride != self.config.output_stride:
-            raise ConfigError(
-                f"output_stride={config.output_stride} with your own model {self.config.architecture}", expected="none"
-            )
+            got = f"output_stride={config.output_stride} with your own model {self.config.architecture}"
+            raise ConfigError(got, expected="none")
         return type(self)(config, self.decoder)

@@ -48,14 +48,8 @@ class DeepLabV3PlusDecoder(nn.Module):
         self.refines = config.decoder
         self.out_channels = high_channels
         if config.aspp:
-            self.aspp = ASPP(
-                high_channels,
-                channels,
-                rates=rates,
-                spec=spec,
-                dropout=config.dropout,
-                image_pooling=config.image_pooling,
-            )
+            dropout, pooling = config.dropout, config.image_pooling
+            self.aspp = ASPP(high_channels, channels, rates=rates, spec=spec, dropout=dropout, image_pooling=pooling)
             self.out_channels = channels
         if config.decoder:
             joined = self.out_channels + LOW_LEVEL_CHANNELS

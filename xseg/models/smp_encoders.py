@@ -69,11 +69,9 @@ class SmpEncoder(XceptionEncoder):
             ConfigError: if it differs.
         """
         if min(output_stride, 2**self.depth) != self.output_stride:
-            raise ConfigError(
-                f"make_dilated({output_stride}) of an encoder with output stride {self.output_stride}",
-                expected="the output stride with which it was built",
-                remedy="pass output_stride when building the encoder",
-            )
+            got = f"make_dilated({output_stride}) of an encoder with output stride {self.output_stride}"
+            expected = "the output stride with which it was built"
+            raise ConfigError(got, expected=expected, remedy="pass output_stride when building the encoder")
 
 
 def build_smp_encoder(config: ModelConfig) -> Encoder:
@@ -88,11 +86,9 @@ def build_smp_encoder(config: ModelConfig) -> Encoder:
     for option in OURS_ALONE:
         value, default = getattr(config, option), getattr(type(config)(), option)
         if value != default:
-            raise ConfigError(
-                f"{option}={value} with SMP's encoder {config.encoder!r}",
-                expected=f"{default}, the default",
-                remedy=f"only {', '.join(list_encoders())} support it",
-            )
+            got = f"{option}={value} with SMP's encoder {config.encoder!r}"
+            expected = f"{default}, the default"
+            raise ConfigError(got, expected=expected, remedy=f"only {', '.join(list_encoders())} support it")
     try:
         network = create_smp_encoder(config)
     except ConfigError:
@@ -152,10 +148,8 @@ def _tried(network: nn.Module, config: ModelConfig) -> tuple[list[int], int]:
     try:
         maps = _run(network, config.in_channels, EVEN)
     except Exception as error:
-        raise ConfigError(
-            f"encoder {config.encoder!r} fails on images of {EVEN[0]}x{EVEN[1]} pixels: {_first_line(error)}",
-            expected="an encoder for images of any size",
-        ) from error
+        got = f"encoder {config.encoder!r} fails on images of {EVEN[0]}x{EVEN[1]} pixels: {_first_line(error)}"
+        raise ConfigError(got, expected="an encoder for images of any size") from error
     strides = [EVEN[0] // rows for rows, _, _ in maps]
     if strides[-1] != min(config.output_stride, 2**config.depth):
         raise _refusal(config, ValueError(f"its last map has a stride of {strides[-1]}"))
@@ -196,9 +190,8 @@ def _refusal(config: ModelConfig, error: Exception) -> ConfigError:
     if able:
         strides = " or ".join(map(str, able))
         return ConfigError(f"output_stride={config.output_stride} with encoder {config.encoder!r}", expected=strides)
-    return ConfigError(
-        f"encoder {config.encoder!r} at depth {config.depth}: {_first_line(error)}", expected="one that SMP can build"
-    )
+    got = f"encoder {config.encoder!r} at depth {config.depth}: {_first_line(error)}"
+    return ConfigError(got, expected="one that SMP can build")
 
 
 def _can_have(config: ModelConfig, output_stride: OutputStride) -> bool:

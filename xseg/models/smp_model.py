@@ -9,7 +9,7 @@ from segmentation_models_pytorch import encoders as smp_encoders
 from torch import Tensor, nn
 
 from xseg.encoders.variants import VARIANTS
-from xseg.errors import ConfigError
+from xseg.errors import ConfigError, require
 from xseg.models.architectures import SMP_DECODERS, SmpDecoder
 from xseg.models.config import ModelConfig
 from xseg.models.deeplabv3plus import default_rates
@@ -64,13 +64,10 @@ class SmpModel(SegmentationModel):
 def _check(config: ModelConfig, decoder: SmpDecoder) -> None:
     allowed = [stride for stride in decoder.output_strides if not decoder.pyramid or stride >= min(2**config.depth, 32)]
     if config.output_stride not in allowed:
-        raise ConfigError(
-            f"output_stride={config.output_stride} with {config.architecture} at depth {config.depth}",
-            expected=" or ".join(str(stride) for stride in sorted(allowed)),
-            remedy="its decoder doubles the resolution map by map" if decoder.pyramid else "",
-        )
-    if config.depth < 3:
-        raise ConfigError(f"depth={config.depth} with {config.architecture}", expected="3 to 5")
+        got = f"output_stride={config.output_stride} with {config.architecture} at depth {config.depth}"
+        remedy = "its decoder doubles the resolution map by map" if decoder.pyramid else ""
+        raise ConfigError(got, expected=" or ".join(str(stride) for stride in sorted(allowed)), remedy=remedy)
+    require(config.depth >= 3, f"depth={config.depth} with {config.architecture}", "3 to 5")
 
 
 def _arguments(config: ModelConfig, decoder: SmpDecoder) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Literal, TypeAlias
 
-from xseg.errors import ConfigError
+from xseg.errors import require
 
 Order: TypeAlias = Literal["depthwise_first", "pointwise_first"]
 Between: TypeAlias = Literal["none", "relu", "elu"]
@@ -38,12 +38,10 @@ class Ablation:
     def __post_init__(self) -> None:
         for name in ("segments", "depth_multiplier"):
             value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ConfigError(f"{name}={value}", expected="1 or more")
+            require(value is None or value >= 1, f"{name}={value}", "1 or more")
         choices = {"order": ("depthwise_first", "pointwise_first"), "between": ("none", "relu", "elu")}
         for name, words in choices.items():
-            if getattr(self, name) not in words:
-                raise ConfigError(f"{name}={getattr(self, name)!r}", expected=f"one of {', '.join(words)}")
+            require(getattr(self, name) in words, f"{name}={getattr(self, name)!r}", f"one of {', '.join(words)}")
 
     def __str__(self) -> str:
         """Return the changes, such as "segments=4 between=relu"; empty for none."""

@@ -45,14 +45,12 @@ class ConvNormRelu(nn.Module):
         return output
 
 
-class ImagePooling(nn.Module):
+class ImagePooling(ConvNormRelu):
     """Mean over the whole feature map, projected and expanded to the size of the map."""
 
     def __init__(self, in_channels: int, out_channels: int, *, spec: NormSpec) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(in_channels, out_channels, 1, bias=False)
+        super().__init__(in_channels, out_channels, spec=spec)
         self.norm = PooledBatchNorm2d(out_channels, eps=spec.eps, momentum=spec.momentum)
-        self.activation = nn.ReLU()
 
     def forward(self, features: Tensor) -> Tensor:
         """Pool (N, in_channels, H, W) to (N, out_channels, H, W), constant over H and W."""

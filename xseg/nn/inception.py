@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -9,7 +10,7 @@ from typing import Literal, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from xseg.errors import ConfigError
+from xseg.errors import require
 
 
 @dataclass(frozen=True)
@@ -30,10 +31,10 @@ class Convolution:
     segments: int = 1
 
     def __post_init__(self) -> None:
-        if min(self.channels, self.segments, *self.kernel) < 1 or not all(side % 2 for side in self.kernel):
-            raise ConfigError(f"{self}", expected="odd kernels, and values of 1 or more")
-        if self.segments > 1 and self.channels % self.segments:
-            raise ConfigError(f"{self.segments} segments of {self.channels} channels", expected="a divisor")
+        sound = min(self.channels, self.segments, *self.kernel) >= 1 and all(side % 2 for side in self.kernel)
+        require(sound, f"{self}", "odd kernels, and values of 1 or more")
+        segments = f"{self.segments} segments of {self.channels} channels"
+        require(self.channels % self.segments == 0, segments, "a divisor")
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,7 @@ class Inception:
     source: str
 
     def __post_init__(self) -> None:
-        if not self.towers or not all(self.towers):
-            raise ConfigError(f"towers {self.towers}", expected="one or more, none of them empty")
+        require(bool(self.towers) and all(self.towers), f"towers {self.towers}", "one or more, none of them empty")
 
     def out_channels(self, in_channels: int) -> int:
         """Return the number of channels after the concatenation."""
@@ -69,7 +69,7 @@ class Inception:
     def parameters(self, in_channels: int) -> int:
         """Return the number of weights for an input of `in_channels`; equal to the multiply-adds per pixel."""
         return sum(
-            width_in // operation.segments * operation.channels * operation.kernel[0] * operation.kernel[1]
+            width_in // operation.segments * operation.channels * math.prod(operation.kernel)
             for tower in self.towers
             for width_in, operation in zip(_widths(tower, in_channels), tower, strict=False)
             if isinstance(operation, Convolution)
@@ -99,57 +99,42 @@ def _conv(channels: int, *kernel: int) -> Convolution:
     return Convolution(channels, (height, width))
 
 
+def _around(middle: tuple[Tower, ...], channels: int, source: str, pool: Pool | None = None) -> Inception:
+    """Return some towers between a 1x1 convolution and a pooling with one."""
+    one = _conv(channels, 1)
+    return Inception(((one,), *middle, (pool or Pool(), one)), source)
+
+
 def naive(channels: int) -> Inception:
     """Return 1x1, 3x3, 5x5 and pooling in parallel; the output grows from module to module."""
-    towers: tuple[Tower, ...] = ((_conv(channels, 1),), (_conv(channels, 3),), (_conv(channels, 5),), (Pool(),))
+    towers = ((_conv(channels, 1),), (_conv(channels, 3),), (_conv(channels, 5),), (Pool(),))
     return Inception(towers, "Szegedy et al. 2015, Figure 2a")
 
 
 def reduced(channels: int) -> Inception:
     """Return the naive module with 1x1 convolutions that reduce the channels before the large kernels."""
     reduction = _conv(max(1, channels // 2), 1)
-    towers: tuple[Tower, ...] = (
-        (_conv(channels, 1),),
-        (reduction, _conv(channels, 3)),
-        (reduction, _conv(channels, 5)),
-        (Pool(), _conv(channels, 1)),
-    )
-    return Inception(towers, "Szegedy et al. 2015, Figure 2b")
+    middle = ((reduction, _conv(channels, 3)), (reduction, _conv(channels, 5)))
+    return _around(middle, channels, "Szegedy et al. 2015, Figure 2b")
 
 
 def factorised(channels: int) -> Inception:
     """Return the reduced module with two 3x3 convolutions instead of the 5x5 one."""
-    reduction = _conv(max(1, channels // 2), 1)
-    towers: tuple[Tower, ...] = (
-        (_conv(channels, 1),),
-        (reduction, _conv(channels, 3)),
-        (reduction, _conv(channels, 3), _conv(channels, 3)),
-        (Pool(), _conv(channels, 1)),
-    )
-    return Inception(towers, "Szegedy et al. 2016, Figure 5")
+    reduction, conv = _conv(max(1, channels // 2), 1), _conv(channels, 3)
+    return _around(((reduction, conv), (reduction, conv, conv)), channels, "Szegedy et al. 2016, Figure 5")
 
 
 def asymmetric(channels: int, size: int = 7) -> Inception:
     """Return the module with a 1 x n and an n x 1 kernel for each n x n kernel."""
     reduction, row, column = _conv(max(1, channels // 2), 1), _conv(channels, 1, size), _conv(channels, size, 1)
-    towers: tuple[Tower, ...] = (
-        (_conv(channels, 1),),
-        (reduction, row, column),
-        (reduction, column, row, column, row),
-        (Pool(), _conv(channels, 1)),
-    )
-    return Inception(towers, "Szegedy et al. 2016, Figure 6")
+    middle = ((reduction, row, column), (reduction, column, row, column, row))
+    return _around(middle, channels, "Szegedy et al. 2016, Figure 6")
 
 
 def canonical(channels: int) -> Inception:
     """Return Inception V3's module, the starting point of Chollet's argument."""
-    towers: tuple[Tower, ...] = (
-        (_conv(channels, 1),),
-        (_conv(channels, 1), _conv(channels, 3)),
-        (_conv(channels, 1), _conv(channels, 3), _conv(channels, 3)),
-        (Pool("average"), _conv(channels, 1)),
-    )
-    return Inception(towers, "Chollet 2017, Figure 1")
+    one, conv = _conv(channels, 1), _conv(channels, 3)
+    return _around(((one, conv), (one, conv, conv)), channels, "Chollet 2017, Figure 1", Pool("average"))
 
 
 def simplified(channels: int, towers: int = 3) -> Inception:
@@ -172,8 +157,7 @@ def _operation(in_channels: int, operation: Operation) -> nn.Module:
     if not isinstance(operation, Convolution):
         return nn.MaxPool2d(3, stride=1, padding=1) if operation.kind == "max" else nn.AvgPool2d(3, stride=1, padding=1)
     channels, kernel, segments = operation.channels, operation.kernel, operation.segments
-    if in_channels % segments:
-        raise ConfigError(f"{segments} segments of {in_channels} channels", expected="a divisor")
+    require(in_channels % segments == 0, f"{segments} segments of {in_channels} channels", "a divisor")
     padding = (kernel[0] // 2, kernel[1] // 2)
     conv = nn.Conv2d(in_channels, channels, kernel, padding=padding, groups=segments, bias=False)
     return nn.Sequential(OrderedDict(conv=conv, activation=nn.ReLU()))
@@ -189,13 +173,7 @@ class InceptionModule(nn.Module):
     def __init__(self, in_channels: int, table: Inception) -> None:
         super().__init__()
         self.towers = nn.ModuleList(
-            nn.Sequential(
-                *(
-                    _operation(width, operation)
-                    for width, operation in zip(_widths(tower, in_channels), tower, strict=False)
-                )
-            )
-            for tower in table.towers
+            nn.Sequential(*map(_operation, _widths(tower, in_channels), tower)) for tower in table.towers
         )
 
     def forward(self, features: Tensor) -> Tensor:

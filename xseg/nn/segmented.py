@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from xseg.errors import ConfigError
+from xseg.errors import require
 from xseg.nn.atrous import DepthwiseConv2d
 
 
@@ -15,8 +15,7 @@ def segment_sizes(channels: int, segments: int) -> tuple[int, ...]:
     Raises:
         ConfigError: if there are more segments than channels, or none.
     """
-    if not 1 <= segments <= channels:
-        raise ConfigError(f"{segments} segments of {channels} channels", expected=f"1 to {channels}")
+    require(1 <= segments <= channels, f"{segments} segments of {channels} channels", f"1 to {channels}")
     size, larger = divmod(channels, segments)
     return (size + 1,) * larger + (size,) * (segments - larger)
 

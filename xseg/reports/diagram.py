@@ -8,8 +8,7 @@ from itertools import groupby
 from math import prod
 from typing import Literal, TypeAlias
 
-from xseg.encoders.spec import EncoderSpec, Stage
-from xseg.encoders.strides import STEM_STRIDE
+from xseg.encoders.spec import STEM_STRIDE, EncoderSpec, Stage
 from xseg.nn.inception import Convolution, Inception, Operation, Tower
 
 Kind: TypeAlias = Literal["conv", "spatial", "pool", "join"]

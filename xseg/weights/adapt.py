@@ -54,32 +54,24 @@ def adapt_head(
     """
     weight, bias = state.get(WEIGHT), state.get(BIAS)
     if weight is None or bias is None or weight.shape[0] != len(labels):
-        raise WeightsError(
-            f"the head of {config.architecture} does not have one row per class",
-            expected="a DeepLabV3+ model with a 1x1 head",
-        )
+        got = f"the head of {config.architecture} does not have one row per class"
+        raise WeightsError(got, expected="a DeepLabV3+ model with a 1x1 head")
     known = {name.casefold(): index for index, name in enumerate(labels.names)}
     rows = [known.get(name.casefold()) for name in names]
     spare = iter(distinct_colors(len(names)))
     colors = tuple(next(spare) if row is None else labels.colors[row] for row in rows)
     adapted = LabelMap(tuple(names), colors, labels.ignore_index)
-    drawn = torch.nn.init.trunc_normal_(
-        torch.empty(len(names), *weight.shape[1:]),
-        std=NEW_STD,
-        a=-2 * NEW_STD,
-        b=2 * NEW_STD,
-        generator=torch.Generator().manual_seed(seed),
-    )
-    shifts = torch.zeros(len(names))
+    drawn, shifts = torch.empty(len(names), *weight.shape[1:]), torch.zeros(len(names))
+    generator = torch.Generator().manual_seed(seed)
+    torch.nn.init.trunc_normal_(drawn, std=NEW_STD, a=-2 * NEW_STD, b=2 * NEW_STD, generator=generator)
     for new, old in enumerate(rows):
         if old is not None:
             drawn[new], shifts[new] = weight[old], bias[old]
-    taken = {row for row in rows if row is not None}
     return AdaptedHead(
         {**state, WEIGHT: drawn, BIAS: shifts},
         replace(config, classes=len(names)),
         adapted,
         tuple(name for name, row in zip(names, rows, strict=True) if row is not None),
         tuple(name for name, row in zip(names, rows, strict=True) if row is None),
-        tuple(name for index, name in enumerate(labels.names) if index not in taken),
+        tuple(name for index, name in enumerate(labels.names) if index not in rows),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from torch import Tensor
 
@@ -22,14 +23,8 @@ MAX_LAYERS = 8
 KERAS_HEAD = "head:"  # the Keras reader's prefix for layers outside the Xception
 
 
-@dataclass(frozen=True)
-class Layer:
-    """A dense layer.
-
-    Args:
-        weight: weights, (out, in) float32.
-        bias: biases, (out,) float32.
-    """
+class Layer(NamedTuple):
+    """A dense layer: weights (out, in) and biases (out,), both float32."""
 
     weight: Tensor
     bias: Tensor
@@ -69,12 +64,9 @@ def read_head(source: Source, features: int) -> Head | None:
         WeightsError: if the dense layers do not form a chain that starts at the features.
     """
     names = source.tensors
-    dense: list[Layer] = []
-    for weight, bias in SINGLE:
-        if weight in names and bias in names:
-            dense = [_layer(source, weight, bias)]
+    dense = [_layer(source, *pair) for pair in SINGLE if names.keys() >= {*pair}][-1:]
     if not dense:
-        kernels = [name for name in names if name.startswith(KERAS_HEAD) and re.search(r"/kernel$", name)]
+        kernels = [name for name in names if name.startswith(KERAS_HEAD) and name.endswith("/kernel")]
         kernels = sorted((name for name in kernels if names[name].ndim == 2), key=_number)
         dense = [_layer(source, name, re.sub(r"kernel$", "bias", name)) for name in kernels]
     return Head(_ordered(source, dense, features)) if dense else None
@@ -97,11 +89,9 @@ def _ordered(source: Source, dense: Sequence[Layer], features: int) -> tuple[Lay
     chain = _chain(dense, features) if len(dense) <= MAX_LAYERS else None
     if chain is None:
         shapes = ", ".join(str(list(layer.weight.shape)) for layer in dense[:MAX_LAYERS])
-        raise WeightsError(
-            f"{source.name} has {len(dense)} dense layers, {shapes}, that form no chain from {features} features",
-            expected="a chain of layers with matching sizes",
-            remedy="build the classifier without these weights and load only its encoder",
-        )
+        got = f"{source.name} has {len(dense)} dense layers, {shapes}, that form no chain from {features} features"
+        remedy = "build the classifier without these weights and load only its encoder"
+        raise WeightsError(got, expected="a chain of layers with matching sizes", remedy=remedy)
     return chain
 
 

@@ -59,15 +59,12 @@ class Conversion:
         Raises:
             WeightsError: if a tensor is missing, unknown or of another shape.
         """
-        spec = encoder_spec(self.encoder)
-        width = self.plan.config.width if self.plan.config else 1.0
-        depth = self.plan.config.depth if self.plan.config else 5
+        spec, config = encoder_spec(self.encoder), self.plan.config
+        spec = spec.with_ablation(config.ablation).scaled(config.width) if config else spec
         first = self.claims.state.get(f"{ENCODER}stem.conv1.conv.weight")
         channels = 3 if first is None or first.ndim != 4 else first.shape[1]
-        if self.plan.config:
-            spec = spec.with_ablation(self.plan.config.ablation)
         with torch.device("meta"):
-            wanted = XceptionEncoder(spec.scaled(width), in_channels=channels, depth=depth).state_dict()
+            wanted = XceptionEncoder(spec, in_channels=channels, depth=config.depth if config else 5).state_dict()
         inside = {
             name.removeprefix(ENCODER): tensor for name, tensor in self.claims.state.items() if name.startswith(ENCODER)
         }

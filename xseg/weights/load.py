@@ -60,15 +60,12 @@ def load_encoder_source(encoder: XceptionEncoder, source: Source) -> NormSpec:
     own = encoder.state_dict()
     for name, tensor in own.items():
         if name not in state:
-            raise WeightsError(
-                f"{source.name} holds a shallower encoder, without {name}", expected=f"depth {encoder.depth}"
-            )
+            got = f"{source.name} holds a shallower encoder, without {name}"
+            raise WeightsError(got, expected=f"depth {encoder.depth}")
         if tensor.shape != state[name].shape:
-            raise WeightsError(
-                f"{source.name} has {name} of shape {list(state[name].shape)}, the encoder {list(tensor.shape)}",
-                expected=f"an {encoder.name} of the same width",
-                remedy="build the encoder without a width multiplier",
-            )
+            got = f"{source.name} has {name} of shape {list(state[name].shape)}, the encoder {list(tensor.shape)}"
+            expected = f"an {encoder.name} of the same width"
+            raise WeightsError(got, expected=expected, remedy="build the encoder without a width multiplier")
     nn.Module.load_state_dict(encoder, {name: state[name] for name in own})  # SMP's encoders override it
     for module in encoder.modules():
         if isinstance(module, nn.BatchNorm2d):

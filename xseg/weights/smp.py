@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ from xseg.types import PathArgument
 from xseg.weights.catalogue.hub import hub_errors
 from xseg.weights.formats.read import read_source
 
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # torchvision's, of values in [0, 1]
+# torchvision's, of values in [0, 1]
+IMAGENET_MEAN: tuple[float, ...] = (0.485, 0.456, 0.406)
+IMAGENET_STD: tuple[float, ...] = (0.229, 0.224, 0.225)
 PREFIXES = ("", "encoder.", "model.encoder.")  # of an encoder's names in its own file, a model's, and a checkpoint's
 TIMM = "tu-"
 
@@ -62,8 +65,7 @@ def pretrained_normalization(encoder: str, weights: str | None, default: Normali
     """
     if weights is None or encoder in VARIANTS:
         return default
-    mean: tuple[float, ...] = IMAGENET_MEAN
-    std: tuple[float, ...] = IMAGENET_STD
+    mean, std = IMAGENET_MEAN, IMAGENET_STD
     if Path(weights).exists():
         said = read_source(weights).metadata.get("normalization")
         if said is not None:
@@ -71,10 +73,8 @@ def pretrained_normalization(encoder: str, weights: str | None, default: Normali
             mean, std = found.mean, found.std
     else:
         mean, std = _published(encoder, weights)
-    sources = [channel % len(mean) for channel in range(default.channels)]
-    return Normalization(
-        tuple(mean[source] for source in sources), tuple(std[source] for source in sources), default.maximum
-    )
+    means, stds = (tuple(islice(cycle(values), default.channels)) for values in (mean, std))
+    return Normalization(means, stds, default.maximum)
 
 
 def _own_state(encoder: nn.Module, tensors: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
@@ -86,10 +86,8 @@ def _own_state(encoder: nn.Module, tensors: Mapping[str, Tensor], name: str) -> 
             other = next((own for own in wanted if state[own].shape != wanted[own].shape), None)
             if other is None:
                 return state
-            raise WeightsError(
-                f"{name} has {prefix}{other} of shape {list(state[other].shape)}",
-                expected=f"{list(wanted[other].shape)}",
-            )
+            got = f"{name} has {prefix}{other} of shape {list(state[other].shape)}"
+            raise WeightsError(got, expected=f"{list(wanted[other].shape)}")
     missing = next(own for own in wanted if own not in tensors)
     raise WeightsError(f"{name} has no {missing}", expected="all tensors of the encoder, with SMP's names")
 
@@ -100,9 +98,8 @@ def _known(encoder: str, weights: str) -> str:
 
     known = ["imagenet"] if encoder not in smp_registry else [*smp_registry[encoder]["pretrained_settings"]]
     if weights not in known:
-        raise WeightsError(
-            f"encoder_weights={weights!r} for encoder {encoder!r}", expected=f"{', '.join(known)}, or a file"
-        )
+        got = f"encoder_weights={weights!r} for encoder {encoder!r}"
+        raise WeightsError(got, expected=f"{', '.join(known)}, or a file")
     return weights
 
 

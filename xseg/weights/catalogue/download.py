@@ -67,9 +67,8 @@ def fetch_from_web(place: WebFile, *, show: ShowProgress = NO_PROGRESS) -> Path:
     if mirror and "://" not in mirror:
         found = Path(mirror) / place.filename
         if not found.is_file():
-            raise WeightsError(
-                f"{MIRROR}={mirror} has no {place.filename}", remedy="put the file there, or unset the variable"
-            )
+            got = f"{MIRROR}={mirror} has no {place.filename}"
+            raise WeightsError(got, remedy="put the file there, or unset the variable")
         shutil.copyfile(found, part)
     else:
         _download(f"{mirror.rstrip('/')}/{place.filename}" if mirror else place.url, part, show)
@@ -87,11 +86,8 @@ def _verify(place: WebFile, part: Path) -> None:
             got = hashlib.file_digest(file, kind).hexdigest()
         if got != wanted:
             part.unlink()
-            raise WeightsError(
-                f"{place.filename} arrived with {kind} {got}",
-                expected=wanted,
-                remedy="run again, or pass the path of a file",
-            )
+            got = f"{place.filename} arrived with {kind} {got}"
+            raise WeightsError(got, expected=wanted, remedy="run again, or pass the path of a file")
 
 
 def _download(url: str, part: Path, show: ShowProgress) -> None:
@@ -109,9 +105,8 @@ def _download(url: str, part: Path, show: ShowProgress) -> None:
                 continue
             reason = f"the server answers {error.code} {error.reason}"
             if error.code not in BUSY:
-                raise WeightsError(
-                    f"{url}: {reason}", remedy=f"set {MIRROR}, or download the file and pass its path"
-                ) from error
+                got = f"{url}: {reason}"
+                raise WeightsError(got, remedy=f"set {MIRROR}, or download the file and pass its path") from error
             seconds = _wait(error.headers.get("Retry-After"), attempt)
             if seconds > MAX_WAIT:
                 reason += f" and asks for a wait of {seconds:.0f} seconds"
@@ -120,21 +115,12 @@ def _download(url: str, part: Path, show: ShowProgress) -> None:
                 time.sleep(seconds)
         except (OSError, HTTPException, ValueError) as error:
             reason = str(getattr(error, "reason", error)) or type(error).__name__
-    raise WeightsError(
-        f"{url} could not be downloaded: {reason}",
-        remedy=f"run again to resume, set {MIRROR}, or download the file and pass its path",
-    )
+    got = f"{url} could not be downloaded: {reason}"
+    raise WeightsError(got, remedy=f"run again to resume, set {MIRROR}, or download the file and pass its path")
 
 
 def _wait(retry_after: str | None, attempt: int) -> float:
-    """Return the seconds to wait for a busy server: the server's value, or 1, 2, 4 and so on.
-
-    Args:
-        retry_after: value of the header, seconds or a date.
-        attempt: number of the attempt, from 0.
-
-    Source: RFC 9110, section 10.2.3.
-    """
+    """Return the seconds to wait for a busy server: its Retry-After (RFC 9110, 10.2.3), or 1, 2, 4 by the attempt."""
     text = (retry_after or "").strip()
     if text.isdecimal():
         return float(text)
@@ -175,9 +161,8 @@ def _receive(response: HTTPResponse, part: Path, done: int, progress: Progress) 
             progress.advance((done + len(chunk) >> 20) - (done >> 20))
             done += len(chunk)
             if done > MAX_BYTES:
-                raise WeightsError(
-                    f"{response.url} is longer than {MAX_BYTES} bytes", remedy="pass the path of a file instead"
-                )
+                got = f"{response.url} is longer than {MAX_BYTES} bytes"
+                raise WeightsError(got, remedy="pass the path of a file instead")
     return done
 
 

@@ -215,11 +215,8 @@ def unknown(name: str, encoder: str | None, kinds: str) -> WeightsError:
     """Return the error for a name that is neither a path nor in the catalogue, with the nearest name."""
     names = names_for(encoder)
     listed = ", ".join(names) if encoder else "a name from the catalogue, such as xception65/imagenet"
-    return WeightsError(
-        f"weights {name!r} do not exist" + (f" for {encoder}" if encoder else ""),
-        expected=f"{listed}, or the path of {kinds}",
-        remedy=did_you_mean(name, names),
-    )
+    got = f"weights {name!r} do not exist" + (f" for {encoder}" if encoder else "")
+    return WeightsError(got, expected=f"{listed}, or the path of {kinds}", remedy=did_you_mean(name, names))
 
 
 def table() -> list[str]:

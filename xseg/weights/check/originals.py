@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -40,11 +41,9 @@ def original_runner(conversion: Conversion) -> tuple[Runner, tuple[int, ...], st
     }
     builder = builders.get(conversion.plan.origin)
     if builder is None or (conversion.plan.origin == "smp" and conversion.encoder != "xception"):
-        raise WeightsError(
-            f"--check cannot run the original network of {conversion.plan.origin}",
-            expected=f"weights of {', '.join(builders)}",
-            remedy="convert without --check; docs/parity.md lists comparisons for every origin",
-        )
+        got = f"--check cannot run the original network of {conversion.plan.origin}"
+        remedy = "convert without --check; docs/parity.md lists comparisons for every origin"
+        raise WeightsError(got, expected=f"weights of {', '.join(builders)}", remedy=remedy)
     return builder(conversion)
 
 
@@ -63,20 +62,13 @@ def _tensorflow(conversion: Conversion) -> tuple[Runner, tuple[int, ...], str]:
         return tf.constant(tensors[name].numpy())
 
     def run(images: Tensor, stride: int) -> dict[str, Tensor]:
-        rates = tuple(rate * 16 // stride for rate in (6, 12, 18))
         first, second, third = config.multi_grid if config else (1, 1, 1)
         options = Options(variant=encoder, output_stride=stride, classes=0, multi_grid=(first, second, third))
         if config is not None:
-            options = Options(
-                variant=encoder,
-                output_stride=stride,
-                classes=config.classes,
-                multi_grid=(first, second, third),
-                aspp=config.aspp,
-                atrous_rates=rates if config.atrous_rates is None else tuple(config.atrous_rates),
-                image_pooling=config.image_pooling,
-                decoder=config.decoder,
-            )
+            rates = tuple(rate * 16 // stride for rate in (6, 12, 18))
+            options = replace(options, atrous_rates=rates if config.atrous_rates is None else config.atrous_rates)
+            same = ("classes", "aspp", "image_pooling", "decoder")
+            options = replace(options, **{name: getattr(config, name) for name in same})
         outputs = Network(options, variables).run(tf.constant(images.permute(0, 2, 3, 1).numpy()))
         return {name: torch.from_numpy(value.numpy()).permute(0, 3, 1, 2) for name, value in outputs.items()}
 
@@ -135,11 +127,8 @@ def _timm(conversion: Conversion) -> tuple[Runner, tuple[int, ...], str]:
                 network = timm.create_model(conversion.encoder, num_classes=0, output_stride=stride).eval()
             _load(network, conversion.source.tensors)
             networks[stride] = network
-        network = networks[stride]
-        blocks: Any = network.blocks
-        modules = [blocks[index].stack.conv2 for index in strided]
-        forward: Any = network.forward_features
-        return _hooked(modules, images, forward)
+        own: Any = networks[stride]
+        return _hooked([own.blocks[index].stack.conv2 for index in strided], images, own.forward_features)
 
     return run, (16, 32) if conversion.encoder == "xception71" else (16, 8), f"timm {timm.__version__}"
 
@@ -162,11 +151,8 @@ def _cadene(conversion: Conversion) -> tuple[Runner, tuple[int, ...], str]:
     _load(network, shaped)
     taps = [network.block1.rep[4], network.block2.rep[5], network.block3.rep[5], network.block12.rep[5]]
 
-    def features(images: Tensor) -> Tensor:
-        return torch.relu(network(images)[-1])
-
     def run(images: Tensor, _stride: int) -> dict[str, Tensor]:
-        return _hooked(taps, images, features)
+        return _hooked(taps, images, lambda given: torch.relu(network(given)[-1]))
 
     return run, (32,), "SMP's xception"
 
@@ -178,9 +164,8 @@ def _load(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     missing = [name for name in found.missing_keys if not name.endswith(COUNTER)]
     extra = [name for name in found.unexpected_keys if not re.match(r"(head|fc|last_linear)\.", name)]
     if missing or extra:
-        raise WeightsError(
-            f"the original network lacks {extra[:3]} or misses {missing[:3]}", expected="its own weights"
-        )
+        got = f"the original network lacks {extra[:3]} or misses {missing[:3]}"
+        raise WeightsError(got, expected="its own weights")
 
 
 def _hooked(taps: list[nn.Module], images: Tensor, forward: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:

@@ -91,6 +91,12 @@ class Network:
         )
         return (value - mean) * (scale / self.tf.sqrt(variance + epsilon)) + shift
 
+    def projected(
+        self, name: str, value: Any, depth: int, epsilon: float = 1e-5, size: int = 1, stride: int = 1
+    ) -> Any:
+        """slim.conv2d with batch normalisation and ReLU."""
+        return self.tf.nn.relu(self.normalise(name, self.convolve(name, value, depth, size, stride), epsilon))
+
     def separable(
         self, name: str, value: Any, depth: int, *, stride: int = 1, rate: int = 1, relu: bool, epsilon: float
     ) -> Any:
@@ -146,11 +152,9 @@ class Network:
 
     def encode(self, images: Any) -> Any:
         """Return the features of images (N, H, W, 3) in [-1, 1]: stack_blocks_dense after the two root convolutions."""
-        tf, scope = self.tf, self.options.variant
-        value = self.convolve(f"{scope}/entry_flow/conv1_1", images, 32, 3, 2)
-        value = tf.nn.relu(self.normalise(f"{scope}/entry_flow/conv1_1", value, 1e-3))
-        value = self.convolve(f"{scope}/entry_flow/conv1_2", value, 64, 3, 1)
-        value = tf.nn.relu(self.normalise(f"{scope}/entry_flow/conv1_2", value, 1e-3))
+        scope = self.options.variant
+        value = self.projected(f"{scope}/entry_flow/conv1_1", images, 32, 1e-3, 3, 2)
+        value = self.projected(f"{scope}/entry_flow/conv1_2", value, 64, 1e-3, 3)
         current, rate, target = 1, 1, self.options.output_stride // 2
         for unit in self.units():
             rates = self.options.multi_grid if unit.inside else (1, 1, 1)
@@ -170,17 +174,13 @@ class Network:
         """ASPP with batch normalisation; the image is the crop, so pooling covers the whole map."""
         tf, branches = self.tf, []
         height, width = features.shape[1], features.shape[2]
-
-        def projected(name: str, value: Any) -> Any:
-            return tf.nn.relu(self.normalise(name, self.convolve(name, value, 256), 1e-5))
-
         if self.options.image_pooling:
             pooled = tf.nn.avg_pool2d(features, [height, width], [height, width], "VALID")
-            branches.append(self.resize(projected("image_pooling", pooled), height, width))
-        branches.append(projected("aspp0", features))
+            branches.append(self.resize(self.projected("image_pooling", pooled, 256), height, width))
+        branches.append(self.projected("aspp0", features, 256))
         for index, rate in enumerate(self.options.atrous_rates, 1):
             branches.append(self.separable(f"aspp{index}", features, 256, rate=rate, relu=True, epsilon=1e-5))
-        return projected("concat_projection", tf.concat(branches, 3))
+        return self.projected("concat_projection", tf.concat(branches, 3), 256)
 
     def logits(self, images: Any) -> Any:
         """Return the class scores of images, (N, H, W, classes)."""
@@ -192,8 +192,7 @@ class Network:
             scope = self.options.variant
             block = f"{scope}/entry_flow/block{DECODER_BLOCK[scope]}/unit_1"
             low = self.end_points[f"{block}/xception_module/separable_conv2_pointwise"]
-            name = "decoder/feature_projection0"
-            low = tf.nn.relu(self.normalise(name, self.convolve(name, low, 48), 1e-5))
+            low = self.projected("decoder/feature_projection0", low, 48)
             value = tf.concat([self.resize(value, height, width), self.resize(low, height, width)], 3)
             for index in range(2):
                 value = self.separable(f"decoder/decoder_conv{index}", value, 256, relu=True, epsilon=1e-5)
@@ -203,16 +202,10 @@ class Network:
 
     def run(self, images: Any) -> dict[str, Any]:
         """Return the feature maps "1" to "5" and, with classes, the "logits"."""
-        outputs = {}
-        if self.options.classes:
-            features = None
-            outputs["logits"] = self.logits(images)
-        else:
-            features = self.encode(images)
+        outputs = {"logits": self.logits(images)} if self.options.classes else {"5": self.encode(images)}
         units = self.units()
         striding = [unit.scope for unit in units if unit.stride == 2]
         for level, unit_scope in enumerate(striding, 1):
             outputs[str(level)] = self.end_points[f"{unit_scope}/xception_module/separable_conv2_pointwise"]
         last = f"{units[-1].scope}/xception_module/separable_conv3_pointwise"
-        outputs["5"] = self.end_points[last] if features is None else features
-        return outputs
+        return {"5": self.end_points[last], **outputs}

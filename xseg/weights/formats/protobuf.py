@@ -52,9 +52,8 @@ def fields(data: memoryview) -> Iterator[tuple[int, Value]]:
         else:
             raise WeightsError(f"field {number} of kind {kind} at byte {at}", expected="a protocol buffer")
         if at + size > len(data):
-            raise WeightsError(
-                f"field {number} of {size} bytes at byte {at} of {len(data)}", expected="a complete file"
-            )
+            got = f"field {number} of {size} bytes at byte {at} of {len(data)}"
+            raise WeightsError(got, expected="a complete file")
         yield number, data[at : at + size]
         at += size
 

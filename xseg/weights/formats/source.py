@@ -51,11 +51,9 @@ def as_float32(name: str, tensor: Tensor) -> Tensor:
     if not bool(torch.isfinite(tensor.sum())):
         bad = int((~torch.isfinite(tensor)).sum())
         if bad:
-            raise WeightsError(
-                f"{name} has {bad} of {tensor.numel()} values that are not finite",
-                expected="numbers",
-                remedy="the file is damaged, or its training diverged; use another copy",
-            )
+            got = f"{name} has {bad} of {tensor.numel()} values that are not finite"
+            remedy = "the file is damaged, or its training diverged; use another copy"
+            raise WeightsError(got, expected="numbers", remedy=remedy)
     return tensor
 
 
@@ -67,11 +65,9 @@ def check_size(name: str, shape: tuple[int, ...]) -> None:
     """
     elements = math.prod(max(int(side), 0) for side in shape)
     if elements > MAX_ELEMENTS:
-        raise WeightsError(
-            f"{name} claims {elements} values, shape {list(shape)}",
-            expected=f"at most {MAX_ELEMENTS}",
-            remedy="the file is damaged or made to exhaust memory",
-        )
+        got = f"{name} claims {elements} values, shape {list(shape)}"
+        expected = f"at most {MAX_ELEMENTS}"
+        raise WeightsError(got, expected=expected, remedy="the file is damaged or made to exhaust memory")
 
 
 def check_ratio(name: str, packed: int, unpacked: int, limit: int | None = None) -> None:
@@ -81,11 +77,9 @@ def check_ratio(name: str, packed: int, unpacked: int, limit: int | None = None)
         WeightsError: if they unpack to more than `MAX_RATIO` times their size.
     """
     if unpacked > MAX_RATIO * max(packed, 1) or (limit is not None and unpacked > limit):
-        raise WeightsError(
-            f"{name} unpacks from {packed} to {unpacked} bytes",
-            expected=f"at most {f'{limit} bytes and ' if limit else ''}{MAX_RATIO} times its packed size",
-            remedy="it is made to exhaust memory; do not use it",
-        )
+        got = f"{name} unpacks from {packed} to {unpacked} bytes"
+        expected = f"at most {f'{limit} bytes and ' if limit else ''}{MAX_RATIO} times its packed size"
+        raise WeightsError(got, expected=expected, remedy="it is made to exhaust memory; do not use it")
 
 
 @contextmanager

@@ -141,9 +141,8 @@ def _tensor(name: str, entry: Entry, data: NDArray[np.uint8]) -> Tensor:
         raise WeightsError(got, expected="a complete shard", remedy=AGAIN)
     raw = data[entry.offset : entry.offset + entry.size].tobytes()
     if masked_crc32c(raw) != entry.checksum:
-        raise WeightsError(
-            f"{name}: the checksum of the data differs from the index", remedy="copy or download it again"
-        )
+        got = f"{name}: the checksum of the data differs from the index"
+        raise WeightsError(got, remedy="copy or download it again")
     return _decode(name, entry.dtype, entry.shape, memoryview(raw))
 
 

@@ -91,11 +91,9 @@ def read_pickle(path: Path) -> Source:
     except WeightsError:
         raise
     except Exception as error:  # damaged files raise almost any exception
-        raise WeightsError(
-            f"{path} cannot be read without running code: {_reason(error)}",
-            expected="a file of torch.save with only tensors and simple values",
-            remedy="save only the state_dict()",
-        ) from error
+        got = f"{path} cannot be read without running code: {_reason(error)}"
+        expected = "a file of torch.save with only tensors and simple values"
+        raise WeightsError(got, expected=expected, remedy="save only the state_dict()") from error
     return _source(path, content)
 
 

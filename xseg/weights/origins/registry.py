@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from torch import Tensor
-
 from xseg.encoders.variants import KERAS_NORM, PYTORCH_NORM, VARIANTS, encoder_spec
 from xseg.errors import WeightsError
 from xseg.files.serialization import from_plain
@@ -19,8 +17,7 @@ from xseg.models.config import ModelConfig
 from xseg.nn.norm import NormSpec
 from xseg.weights.formats.source import Source
 from xseg.weights.origins import pytorch, tensorflow
-from xseg.weights.origins.refused import refuse
-from xseg.weights.origins.rules import Rule, drop
+from xseg.weights.origins.rules import Rule, drop, refuse
 
 # TF DeepLab core/xception.py (encoder) and model.py (head): decay 0.9997.
 TF_NORM, TF_HEAD = NormSpec(eps=1e-3, momentum=0.0003), NormSpec(eps=1e-5, momentum=0.0003)
@@ -89,10 +86,8 @@ def plan_conversion(source: Source) -> tuple[Source, Plan]:
             plan = origin.plan(source)
             return source, replace(plan, norm=_norm(source, plan.norm))
     first = ", ".join(list(source.tensors)[:3]) or "nothing"
-    raise WeightsError(
-        f"{source.name} holds tensors like {first}",
-        expected=f"an Xception of {', '.join(dict.fromkeys(origin.name for origin in ORIGINS))}",
-    )
+    got = f"{source.name} holds tensors like {first}"
+    raise WeightsError(got, expected=f"an Xception of {', '.join(dict.fromkeys(origin.name for origin in ORIGINS))}")
 
 
 def _norm(source: Source, norm: NormSpec) -> NormSpec:
@@ -131,8 +126,7 @@ def _timm(source: Source) -> Plan:
     encoder = BLOCKS.get(blocks)
     if encoder is None:
         raise WeightsError(f"{source.name} has {blocks} blocks", expected="13, 21 or 23: timm's 41, 65 or 71")
-    preactivated = bool(matching(r"blocks[._]\d+\.norm\.weight", source.tensors))
-    encoder += "p" if preactivated else ""
+    encoder += "p" if matching(r"blocks[._]\d+\.norm\.weight", source.tensors) else ""
     return Plan("timm", encoder, pytorch.timm_rules(), encoder_spec(encoder).batch_norm)
 
 
@@ -150,16 +144,13 @@ def _smp(source: Source, encoder: Callable[[Source], Plan]) -> Plan:
 
 def _tensorflow(source: Source) -> Plan:
     scope = next(match[1] for name in source.tensors if (match := TF_SCOPE.fullmatch(name)))
-    flows = (
-        _count(rf"{scope}/entry_flow/block(\d+)/.*", source),
-        _count(rf"{scope}/middle_flow/block1/unit_(\d+)/.*", source),
-    )
+    entry = _count(rf"{scope}/entry_flow/block(\d+)/.*", source)
+    flows = (entry, _count(rf"{scope}/middle_flow/block1/unit_(\d+)/.*", source))
     encoder = FLOWS.get(flows)
     if encoder is None or encoder != scope.replace("_", ""):
-        raise WeightsError(
-            f"{source.name}: scope {scope} has {flows[0]} entry blocks and {flows[1]} middle units",
-            expected=f"those of {scope}" if encoder is None else f"scope {encoder.replace('n', 'n_')} for these blocks",
-        )
+        got = f"{source.name}: scope {scope} has {flows[0]} entry blocks and {flows[1]} middle units"
+        expected = f"those of {scope}" if encoder is None else f"scope {encoder.replace('n', 'n_')} for these blocks"
+        raise WeightsError(got, expected=expected)
     rules = tensorflow.tensorflow_rules(scope, entry=flows[0], middle=flows[1])
     plan = Plan("tensorflow", encoder, rules, TF_NORM)
     logits = source.tensors.get("logits/semantic/weights")
@@ -175,9 +166,8 @@ def _bonlime(source: Source) -> Plan:
     if not logits:
         return plan
     plan = _with_head(plan, source, source.tensors[logits[0]].shape[-1], BONLIME_HEAD)
-    if plan.config is None:
-        return plan
-    return replace(plan, config=replace(plan.config, padding="tf_same"), notes=("the stem has Keras's SAME padding",))
+    config = plan.config and replace(plan.config, padding="tf_same")
+    return replace(plan, config=config, notes=("the stem has Keras's SAME padding",))
 
 
 def _segmentron(source: Source) -> Plan:
@@ -187,9 +177,8 @@ def _segmentron(source: Source) -> Plan:
         return plan
     for name in ("head.aspp.aspp0.conv.weight", "head.c1_block.conv.weight"):
         if name not in source.tensors:
-            raise WeightsError(
-                f"{source.name} has no {name}", expected="SegmenTron's DeepLabV3+ with USE_ASPP and ENABLE_DECODER"
-            )
+            got = f"{source.name} has no {name}"
+            raise WeightsError(got, expected="SegmenTron's DeepLabV3+ with USE_ASPP and ENABLE_DECODER")
     return _with_head(plan, source, logits.shape[0], SEGMENTRON_HEAD)
 
 
@@ -224,38 +213,28 @@ def _own(source: Source) -> Plan:
         labels = LabelMap.from_dict(dict(metadata["labels"])) if metadata.get("labels") else None
         normalization = from_plain(Normalization, metadata.get("normalization") or {}, "normalization")
     except (TypeError, ValueError, AttributeError) as error:
-        raise WeightsError(
-            f"{source.name} has a wrong description: {error}", expected="a file written by xseg"
-        ) from error
+        got = f"{source.name} has a wrong description: {error}"
+        raise WeightsError(got, expected="a file written by xseg") from error
     named = metadata.get("encoder")
     encoder = config.encoder if config else named if named in VARIANTS else _own_encoder(source, prefix)
-    norm = encoder_spec(encoder).batch_norm
-    if config is not None:
-        eps, momentum = config.encoder_norm_eps, config.encoder_norm_momentum
-        norm = NormSpec(norm.eps if eps is None else eps, norm.momentum if momentum is None else momentum)
+    spec = encoder_spec(encoder)
+    norm = (spec.with_norm(config.encoder_norm_eps, config.encoder_norm_momentum) if config else spec).batch_norm
     notes = ("the moving average of the weights is used",) if metadata.get("averaged") else ()
     return Plan("xseg", encoder, pytorch.own_rules(), norm, config, labels, normalization, notes)
 
 
 def _own_encoder(source: Source, prefix: str) -> str:
     """Return the encoder's name from its number of blocks and the positions of its normalisations."""
-    blocks = _count(re.escape(prefix) + r"blocks\.(\d+)\..*", source) + 1
+    aligned = BLOCKS.get(_count(re.escape(prefix) + r"blocks\.(\d+)\..*", source) + 1, "xception65")
     if f"{prefix}blocks.0.convs.1.norm_in.weight" in source.tensors:
-        return BLOCKS.get(blocks, "xception65") + "p"
-    if f"{prefix}blocks.0.convs.0.norm_mid.weight" in source.tensors:
-        return BLOCKS.get(blocks, "xception65")
-    return "xception"
+        return aligned + "p"
+    return aligned if f"{prefix}blocks.0.convs.0.norm_mid.weight" in source.tensors else "xception"
 
 
 def _count(pattern: str, source: Source) -> int:
     """Return the highest number that the group of the pattern matches; -1 if none."""
     compiled = re.compile(pattern)
     return max((int(match[1]) for name in source.tensors if (match := compiled.fullmatch(name))), default=-1)
-
-
-def in_channels(tensors: dict[str, Tensor]) -> int:
-    """Return the number of input channels of converted weights."""
-    return int(tensors["encoder.stem.conv1.conv.weight"].shape[1])
 
 
 ORIGINS = (

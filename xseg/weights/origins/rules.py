@@ -1,4 +1,4 @@
-"""Renaming by rules; every tensor of the source must match exactly one rule."""
+"""Renaming by rules, of which every tensor must match exactly one, and the projects that no rules can convert."""
 
 from __future__ import annotations
 
@@ -111,9 +111,8 @@ def claim(source: Source, rules: Sequence[Rule]) -> Claims:
         near = _near(name, list(used.values())) if len(strangers) <= LISTED else ""
         problems.append(f"{name} matches 0 rules{near}")
     if problems:
-        raise WeightsError(
-            f"{source.name}: {_listed(problems)}", expected="exactly one rule of the origin for every tensor"
-        )
+        got = f"{source.name}: {_listed(problems)}"
+        raise WeightsError(got, expected="exactly one rule of the origin for every tensor")
     return Claims(state, used, dropped)
 
 
@@ -149,9 +148,8 @@ def fit(source: Source, claims: Claims, wanted: Mapping[str, Tensor]) -> dict[st
         elif name.endswith("running_var") and bool((tensor < 0).any()):
             problems.append(f"{claims.used[name]} has negative variances")
     if problems:
-        raise WeightsError(
-            f"{source.name}: {_listed(problems)}", remedy="the file belongs to another network, or is damaged"
-        )
+        got = f"{source.name}: {_listed(problems)}"
+        raise WeightsError(got, remedy="the file belongs to another network, or is damaged")
     counter = torch.zeros((), dtype=torch.int64)
     return {name: claims.state[name] if name in claims.state else counter.clone() for name in wanted}
 
@@ -165,3 +163,51 @@ def _listed(problems: Sequence[str]) -> str:
     """Return the first problems and the total number."""
     more = f" and {len(problems) - LISTED} more" if len(problems) > LISTED else ""
     return f"{len(problems)} tensors do not fit: " * (len(problems) > 1) + "; ".join(problems[:LISTED]) + more
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A project whose weights cannot be converted; each signature matches a name in every source of it."""
+
+    name: str
+    signature: tuple[str, ...]
+    reason: str
+
+
+REFUSALS = (
+    Refusal(
+        "jfzhang95/pytorch-deeplab-xception",
+        (r"(backbone\.)?block20\.rep\..*", r"(backbone\.)?conv5\.pointwise\.weight"),
+        "its low-level map is block 1's output of 128 channels, the last convolution of a block is never dilated and "
+        "lacks its normalisation, and its blocks do not correspond to DeepLab's",
+    ),
+    Refusal(
+        "VainF/DeepLabV3Plus-Pytorch",
+        (r"backbone\.block12\.rep\..*", r"classifier\.(aspp|classifier)\..*"),
+        "its dilated exit convolutions shrink the map, which is then stretched back, and its last normalisation and "
+        "ReLU are skipped",
+    ),
+    Refusal(
+        "PaddleSeg",
+        (r"(.*\.)?_exit_flow_2\._conv1\._conv1\.weight",),
+        "its entry flow ignores the strides of the table, its exit dilation is fixed, and its low-level map is block "
+        "1's output of 128 channels",
+    ),
+    Refusal(
+        "TF DeepLab's dense prediction cell (X-71 DPC)",
+        (r"(.*/)?meta_architecture/.*",),
+        "the searched cell replaces the ASPP and is not implemented; xception_71_2018_05_09 has the encoder",
+    ),
+)
+
+
+def refuse(source: Source) -> None:
+    """Refuse a source from a project that cannot be converted faithfully.
+
+    Raises:
+        WeightsError: if the project is known, with the reason.
+    """
+    for refusal in REFUSALS:
+        if all(any(re.fullmatch(pattern, name) for name in source.tensors) for pattern in refusal.signature):
+            got = f"{source.name} comes from {refusal.name}, which cannot be converted faithfully: {refusal.reason}"
+            raise WeightsError(got, remedy="use the weights of TF DeepLab, timm or Keras")

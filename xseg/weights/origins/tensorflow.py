@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from xseg.weights.origins.rules import Rule, drop, norm_rules
 
 NORM = ("gamma", "beta", "moving_mean", "moving_variance")
@@ -15,24 +17,15 @@ def tensorflow_rules(scope: str, *, entry: int, middle: int) -> list[Rule]:
         entry: number of blocks in the entry flow: 3, in X-71 5.
         middle: number of units in the middle flow.
     """
-    end = rf"{scope}/entry_flow/"
-    rules = [
-        Rule(end + r"conv1_(?P<conv>[12])/weights", "encoder.stem.conv{conv}.conv.weight", "conv"),
-        *norm_rules(end + r"conv1_(?P<conv>[12])/BatchNorm/", "encoder.stem.conv{conv}.norm", NORM),
-    ]
-    module = "/xception_module/"
-    for where, offset in (
+    places = (
         (rf"{scope}/entry_flow/block(?P<block>\d+)/unit_1", -1),
         (rf"{scope}/middle_flow/block1/unit_(?P<block>\d+)", entry - 1),
         (rf"{scope}/exit_flow/block(?P<block>\d+)/unit_1", entry + middle - 1),
-    ):
-        block = f"encoder.blocks.{{block{offset:+d}}}"
-        rules += _separable(where + module + r"separable_conv(?P<conv>\d)", block + ".convs.{conv-1}", "/BatchNorm/")
-        rules.append(Rule(where + module + "shortcut/weights", block + ".shortcut.conv.weight", "conv"))
-        rules += norm_rules(where + module + "shortcut/BatchNorm/", block + ".shortcut.norm", NORM)
-    rules += _head("/", "/BatchNorm/", "decoder/")
+    )
+    stem = rf"{scope}/entry_flow/conv1_(?P<conv>[12])"
     return [
-        *rules,
+        *_encoder(stem, places, "/xception_module/", "/BatchNorm/"),
+        *_head("/BatchNorm/", "decoder/"),
         Rule(r"logits/semantic/weights", "segmentation_head.weight", "conv"),
         Rule(r"logits/semantic/biases", "segmentation_head.bias"),
         drop(rf"{scope}/logits/(weights|biases)", "the ImageNet classifier"),
@@ -63,30 +56,38 @@ def keras_rules() -> list[Rule]:
 
 def bonlime_rules(middle: int) -> list[Rule]:
     """Return the table of bonlime's Keras DeepLabV3+; the reader names tensors LAYER/VARIABLE."""
-    rules = [
-        Rule(r"entry_flow_conv1_(?P<conv>[12])/kernel", "encoder.stem.conv{conv}.conv.weight", "conv"),
-        *norm_rules(r"entry_flow_conv1_(?P<conv>[12])_BN/", "encoder.stem.conv{conv}.norm", NORM),
-    ]
-    for where, offset in (
+    places = (
         (r"entry_flow_block(?P<block>\d+)", -1),
         (r"middle_flow_unit_(?P<block>\d+)", 2),
         (r"exit_flow_block(?P<block>\d+)", 3 + middle - 1),
-    ):
-        block = f"encoder.blocks.{{block{offset:+d}}}"
-        rules += _separable(where + r"_separable_conv(?P<conv>\d)", block + ".convs.{conv-1}", "_BN/", keras=True)
-        rules.append(Rule(where + "_shortcut/kernel", block + ".shortcut.conv.weight", "conv"))
-        rules += norm_rules(where + "_shortcut_BN/", block + ".shortcut.norm", NORM)
+    )
     return [
-        *rules,
-        *_head("/", "_BN/", "", keras=True),
+        *_encoder(r"entry_flow_conv1_(?P<conv>[12])", places, "_", "_BN/", keras=True),
+        *_head("_BN/", "", keras=True),
         Rule(r"(custom_)?logits_semantic/kernel", "segmentation_head.weight", "conv"),
         Rule(r"(custom_)?logits_semantic/bias", "segmentation_head.bias"),
     ]
 
 
-def _head(separator: str, norm: str, decoder: str, *, keras: bool = False) -> list[Rule]:
+def _encoder(
+    stem: str, places: Sequence[tuple[str, int]], separator: str, norm: str, *, keras: bool = False
+) -> list[Rule]:
+    """Return the rules of stem and blocks; a place has the pattern of some blocks, and what to add to their number."""
+    kernel = "/kernel" if keras else "/weights"
+    rules = [Rule(stem + kernel, "encoder.stem.conv{conv}.conv.weight", "conv")]
+    rules += norm_rules(stem + norm, "encoder.stem.conv{conv}.norm", NORM)
+    for where, offset in places:
+        block, shortcut = f"encoder.blocks.{{block{offset:+d}}}", f"{where}{separator}shortcut"
+        separable = where + separator + r"separable_conv(?P<conv>\d)"
+        rules += _separable(separable, block + ".convs.{conv-1}", norm, keras=keras)
+        rules.append(Rule(shortcut + kernel, block + ".shortcut.conv.weight", "conv"))
+        rules += norm_rules(shortcut + norm, block + ".shortcut.norm", NORM)
+    return rules
+
+
+def _head(norm: str, decoder: str, *, keras: bool = False) -> list[Rule]:
     """Return the rules of ASPP and decoder, which have the same names in both projects."""
-    kernel = separator + ("kernel" if keras else "weights")
+    kernel = "/kernel" if keras else "/weights"
     rules: list[Rule] = []
     for where, target in (
         ("image_pooling", "decoder.aspp.pooling"),
