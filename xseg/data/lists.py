@@ -114,11 +114,9 @@ class ListedPairs:
         columns = [column for column in named if column]
         missing = [column for column in columns if column not in header]
         if missing:
-            raise DataError(
-                f"{path} has no column {', '.join(missing)}, only {', '.join(header)}",
-                expected="a column of images and one of masks",
-                remedy="set layout.files.image_column, mask_column and valid_column",
-            )
+            got = f"{path} has no column {', '.join(missing)}, only {', '.join(header)}"
+            remedy = "set layout.files.image_column, mask_column and valid_column"
+            raise DataError(got, expected="a column of images and one of masks", remedy=remedy)
         if SPLIT not in self.list and self.files.split_column in header:
             rows = [row for row in rows if row.get(self.files.split_column) == split]
         return [tuple(row.get(column, "") for column in columns) for row in rows]
@@ -188,20 +186,14 @@ def require_files(missing: Sequence[str], total: int, path: Path, place: Path) -
     """
     if missing:
         shown = ", ".join(missing[:_SHOWN]) + (", ..." if len(missing) > _SHOWN else "")
-        raise DataError(
-            f"{len(missing)} of {total} files listed in {path} are missing: {shown}",
-            expected=f"files in {place}",
-            remedy="add the files or remove them from the list",
-        )
+        got = f"{len(missing)} of {total} files listed in {path} are missing: {shown}"
+        raise DataError(got, expected=f"files in {place}", remedy="add the files or remove them from the list")
 
 
 def _pair(path: Path, line: str) -> tuple[str, str]:
     separator = next((sign for sign in ("\t", ",") if sign in line), None)
     parts = [part.strip() for part in line.split(separator)]
     if len(parts) != 2:
-        raise DataError(
-            f"{path} has the line {line!r}",
-            expected="an image and its mask, separated by a space, a comma or a tab",
-            remedy="use tabs if paths contain spaces",
-        )
+        expected = "an image and its mask, separated by a space, a comma or a tab"
+        raise DataError(f"{path} has the line {line!r}", expected=expected, remedy="use tabs if paths contain spaces")
     return parts[0], parts[1]

@@ -111,7 +111,9 @@ class DataOptions:
         if isinstance(self.cache, bool):
             object.__setattr__(self, "cache", "memory" if self.cache else "none")
         object.__setattr__(self, "transforms", tuple(self.transforms))
-        self._validate_choices()
+        for name, choices in CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise ConfigError(f"{name}={getattr(self, name)!r}", expected=f"one of {', '.join(choices)}")
         self._validate_ranges()
 
     @property
@@ -127,20 +129,12 @@ class DataOptions:
     def _validate_reader(self) -> None:
         own = is_class_path(self.reader)
         if self.reader not in READER_NAMES and not own:
-            raise ConfigError(
-                f"reader={self.reader!r}",
-                expected=f"one of {', '.join(READER_NAMES)}, or the class path of your own",
-                remedy=did_you_mean(self.reader, READER_NAMES),
-            )
+            got = f"reader={self.reader!r}"
+            expected = f"one of {', '.join(READER_NAMES)}, or the class path of your own"
+            raise ConfigError(got, expected=expected, remedy=did_you_mean(self.reader, READER_NAMES))
         if self.layout.options and not own:
-            raise ConfigError(
-                f"layout.options with reader={self.reader!r}", expected="none: they are for a reader of your own"
-            )
-
-    def _validate_choices(self) -> None:
-        for name, choices in CHOICES.items():
-            if getattr(self, name) not in choices:
-                raise ConfigError(f"{name}={getattr(self, name)!r}", expected=f"one of {', '.join(choices)}")
+            got = f"layout.options with reader={self.reader!r}"
+            raise ConfigError(got, expected="none: they are for a reader of your own")
 
     def _validate_ranges(self) -> None:
         least: dict[str, tuple[float, ...]] = {

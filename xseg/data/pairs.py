@@ -147,11 +147,8 @@ def root_folder(root: str) -> Path:
         raise DataError("root is not set", expected="the folder of the data set", remedy="set root")
     folder = Path(root)
     if not folder.is_dir():
-        raise DataError(
-            f"root {root} {'is not a folder' if folder.exists() else 'does not exist'}",
-            expected="the folder of the data set",
-            remedy="check root",
-        )
+        got = f"root {root} {'is not a folder' if folder.exists() else 'does not exist'}"
+        raise DataError(got, expected="the folder of the data set", remedy="check root")
     return folder
 
 

@@ -174,15 +174,14 @@ def find_files(
     if not base.is_dir():
         if not required:
             return {}
-        raise DataError(
-            f"{base} does not exist or is not a folder",
-            expected=f"files of the {split} split in it" if split else "files of the data set in it",
-            remedy=f"{root} holds {contents(root)}",
-        )
+        got = f"{base} does not exist or is not a folder"
+        expected = f"files of the {split} split in it" if split else "files of the data set in it"
+        raise DataError(got, expected=expected, remedy=f"{root} holds {contents(root)}")
     found: dict[str, Path] = {}
     for path in sorted(base.glob(glob.replace(NAME, "*"))):
         below = path.relative_to(base)
-        if path.suffix.lower() not in suffixes or _is_hidden(below) or not path.is_file():
+        hidden = any(part.startswith(".") for part in below.parts)  # .ipynb_checkpoints
+        if path.suffix.lower() not in suffixes or hidden or not path.is_file():
             continue
         name = name_in(below, glob)
         if name in found:
@@ -217,11 +216,6 @@ def _numbers(name: str) -> tuple[str, ...]:
 
 def _letters(name: str) -> str:
     return "".join(sign for sign in name.lower() if sign.isalpha())
-
-
-def _is_hidden(path: Path) -> bool:
-    """Return whether a file or a folder above it is hidden (.ipynb_checkpoints)."""
-    return any(part.startswith(".") for part in path.parts)
 
 
 def name_in(path: Path, glob: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,10 +29,6 @@ def _polygon(corners: int, radii: Sequence[float] = (1.0,)) -> Array:
     return np.stack([np.cos(angles) * lengths, np.sin(angles) * lengths], axis=1)
 
 
-def _arrow() -> Array:
-    return np.array([(-1, -0.2), (0.2, -0.2), (0.2, -0.65), (1, 0), (0.2, 0.65), (0.2, 0.2), (-1, 0.2)])
-
-
 def _crescent() -> Array:
     angles = np.linspace(0.35 * np.pi, 1.65 * np.pi, 40)
     outer = np.stack([np.cos(angles), np.sin(angles)], axis=1)
@@ -41,12 +37,8 @@ def _crescent() -> Array:
 
 
 def _cross() -> Array:
-    quarter = np.array([(1, -0.28), (1, 0.28), (0.28, 0.28)])
-    turns = [np.array([[0, -1], [1, 0]])] * 3
-    parts = [quarter]
-    for turn in turns:
-        parts.append(parts[-1] @ turn.T)
-    return np.concatenate(parts)
+    x, y = np.array([(1, -0.28), (1, 0.28), (0.28, 0.28)]).T
+    return np.concatenate([np.stack(turned, axis=1) for turned in ((x, y), (-y, x), (-x, -y), (y, -x))])
 
 
 def _ring() -> Array:
@@ -74,17 +66,17 @@ def _zigzag() -> Array:
     return _band(middle, 0.16)
 
 
-SHAPES: dict[str, Callable[[], Array]] = {
-    "arrow": _arrow,
-    "crescent": _crescent,
-    "cross": _cross,
-    "hexagon": lambda: _polygon(6),
-    "ring": _ring,
-    "spiral": _spiral,
-    "square": lambda: _polygon(4),
-    "star": lambda: _polygon(10, (1.0, 0.42)),
-    "triangle": lambda: _polygon(3),
-    "zigzag": _zigzag,
+SHAPES: dict[str, Array] = {
+    "arrow": np.array([(-1, -0.2), (0.2, -0.2), (0.2, -0.65), (1, 0), (0.2, 0.65), (0.2, 0.2), (-1, 0.2)]),
+    "crescent": _crescent(),
+    "cross": _cross(),
+    "hexagon": _polygon(6),
+    "ring": _ring(),
+    "spiral": _spiral(),
+    "square": _polygon(4),
+    "star": _polygon(10, (1.0, 0.42)),
+    "triangle": _polygon(3),
+    "zigzag": _zigzag(),
 }
 
 
@@ -111,7 +103,7 @@ def draw(shape: str, seed: int | Sequence[int], size: int) -> Array:
     color = _contrasting(rng, ground)
     radius = fine * rng.uniform(0.26, 0.40)
     place = rng.uniform(radius, fine - radius, 2)
-    outline = _placed(SHAPES[shape](), rng, radius, place)
+    outline = _placed(SHAPES[shape], rng, radius, place)
     layer = np.empty_like(canvas)
     layer[:] = color
     if rng.random() < 0.25:  # stripes, so that the shape has more than one colour

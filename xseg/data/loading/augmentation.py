@@ -92,11 +92,8 @@ def _require_crop(
             ) from error
         if moved.shape[:2] != options.crop or labels.shape[:2] != options.crop:
             (height, width), (rows, columns) = options.crop, moved.shape[:2]
-            raise ConfigError(
-                f"transforms change a crop of {height}x{width} to {rows}x{columns}",
-                expected="the size of the crop",
-                remedy="set crop instead",
-            )
+            got = f"transforms change a crop of {height}x{width} to {rows}x{columns}"
+            raise ConfigError(got, expected="the size of the crop", remedy="set crop instead")
         if moved.shape[2:] != image.shape[2:] or moved.dtype != kind or not set(np.unique(labels)) <= {0, ignore_index}:
             raise ConfigError(
                 f"transforms turn {kind} images of {normalization.channels} channels into {moved.dtype} of shape "

@@ -56,9 +56,8 @@ def _build(entry: Any, *, fill: tuple[float, ...], ignore_index: int) -> A.Basic
         name = str(getattr(entry, "__name__", type(entry).__name__))
         return own_transform(name, entry, {}, fill=fill[0], ignore_index=ignore_index)
     if not isinstance(entry, Mapping) or not isinstance(entry.get("name"), str):
-        raise ConfigError(
-            f"transforms: {entry!r}", expected="a `name` and arguments, such as {name: GaussianBlur, p: 0.2}"
-        )
+        got = f"transforms: {entry!r}"
+        raise ConfigError(got, expected="a `name` and arguments, such as {name: GaussianBlur, p: 0.2}")
     name = entry["name"]
     arguments = {str(key): _tuples(value) for key, value in entry.items() if key != "name"}
     kind = load_object(name) if is_class_path(name) else _kind(name)
@@ -67,9 +66,8 @@ def _build(entry: Any, *, fill: tuple[float, ...], ignore_index: int) -> A.Basic
     if name in _CHOICES:
         inner = arguments.get("transforms")
         if not isinstance(inner, tuple) or not inner:
-            raise ConfigError(
-                f"transforms: {name} has no list of transforms", expected="transforms: [{name: ...}, ...]"
-            )
+            got = f"transforms: {name} has no list of transforms"
+            raise ConfigError(got, expected="transforms: [{name: ...}, ...]")
         arguments["transforms"] = [_build(part, fill=fill, ignore_index=ignore_index) for part in inner]
     else:
         arguments = _filled(name, kind, arguments, fill=fill, ignore_index=ignore_index)
@@ -105,11 +103,8 @@ def _filled(
     parameters = _parameters(kind)
     for mask_fill in _MASK_FILLS:
         if arguments.get(mask_fill, ignore_index) not in (ignore_index, None):
-            raise ConfigError(
-                f"transforms: {name} has {mask_fill}={arguments[mask_fill]}",
-                expected=f"{ignore_index}, the ignored value",
-                remedy=f"leave {mask_fill} out",
-            )
+            got = f"transforms: {name} has {mask_fill}={arguments[mask_fill]}"
+            raise ConfigError(got, expected=f"{ignore_index}, the ignored value", remedy=f"leave {mask_fill} out")
     if arguments.get("mask_interpolation", 0) != 0:
         raise ConfigError(f"transforms: {name} has mask_interpolation={arguments['mask_interpolation']}", expected="0")
     added: dict[str, Any] = {}

@@ -158,8 +158,6 @@ class RecordData(LightningDataModule, ABC, Generic[Options, Samples]):
 class SegmentationData(RecordData[DataOptions, SegmentationDataset]):
     """Loaders for segmentation: augmented crops for training, whole images for validation and test.
 
-    They have their own distributed sampler: pass `use_distributed_sampler=False` to Lightning's Trainer.
-
     Args:
         options: data options.
         normalization: normalisation of the network's input, with the number of channels in the options.
@@ -179,15 +177,13 @@ class SegmentationData(RecordData[DataOptions, SegmentationDataset]):
         self, options: DataOptions, normalization: Normalization, seed: int = 0, *, reader: Reader | None = None
     ) -> None:
         if normalization.channels != options.channel_count:
-            raise ConfigError(
-                f"channels={options.channel_count} with a normalization of {normalization.channels} channels",
-                expected="the same number",
-                remedy="set channels to the model's number",
-            )
+            got = f"channels={options.channel_count} with a normalization of {normalization.channels} channels"
+            raise ConfigError(got, expected="the same number", remedy="set channels to the model's number")
         super().__init__(options, normalization, seed)
         self.reader = create_reader(options) if reader is None else as_reader(reader, channels=options.channel_count)
         self.labels = self.reader.labels
         self.checks: dict[Split, SplitCheck] = {}
+        self._class_aware = options.sampling == "class_aware"
 
     def make_dataset(self, split: Split) -> SegmentationDataset:
         """Return the data set of a split after checking its files: augmented training crops, or whole images."""
@@ -230,10 +226,6 @@ class SegmentationData(RecordData[DataOptions, SegmentationDataset]):
         for finding in self.checks[split].findings:
             if finding.severity == "warning":
                 _log.warning("data: %s; %s", finding.title, finding.remedy)
-
-    @property
-    def _class_aware(self) -> bool:
-        return self.options.sampling == "class_aware"
 
     @cached_property
     def class_pixels(self) -> NDArray[np.int64]:

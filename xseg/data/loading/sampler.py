@@ -50,9 +50,8 @@ class EpochSampler(Sampler[Key]):
         weights: Sequence[float] = (),
     ) -> None:
         if size < 1 or seed < 0 or not 0 <= rank < world:
-            raise ConfigError(
-                f"size={size}, seed={seed}, rank={rank}, world={world}", expected="size >= 1, seed >= 0, rank < world"
-            )
+            got = f"size={size}, seed={seed}, rank={rank}, world={world}"
+            raise ConfigError(got, expected="size >= 1, seed >= 0, rank < world")
         if len(weights) and (len(weights) != size or min(weights) <= 0):
             raise ConfigError(f"{len(weights)} weights from {min(weights)}", expected=f"{size} weights above 0")
         self.size, self.seed, self.shuffle, self.rank, self.world = size, seed, shuffle, rank, world

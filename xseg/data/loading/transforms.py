@@ -194,17 +194,14 @@ def to_tensor(image: Array, normalization: Normalization, name: str) -> torch.Te
         DataError: if channels or range of the image do not fit the normalisation.
     """
     if image.shape[2] != normalization.channels:
-        raise DataError(
-            f"{name} has {image.shape[2]} channels", expected=f"{normalization.channels}, as in the normalization"
-        )
+        got = f"{name} has {image.shape[2]} channels"
+        raise DataError(got, expected=f"{normalization.channels}, as in the normalization")
     if (image.dtype == np.uint8 and normalization.maximum > 255) or (
         image.dtype == np.uint16 and normalization.maximum <= 255
     ):
-        raise DataError(
-            f"{name} has {image.dtype} pixels, but the normalization's maximum is {normalization.maximum:g}",
-            expected="255 for 8-bit images, more for 16-bit ones",
-            remedy="use files of one type, or set the normalization's maximum",
-        )
+        got = f"{name} has {image.dtype} pixels, but the normalization's maximum is {normalization.maximum:g}"
+        expected = "255 for 8-bit images, more for 16-bit ones"
+        raise DataError(got, expected=expected, remedy="use files of one type, or set the normalization's maximum")
     if image.dtype == np.uint8:
         tables = _tables(normalization)
         planes = np.empty((image.shape[2], *image.shape[:2]), np.float32)

@@ -112,10 +112,9 @@ class PanopticMasks:
         strange = ids[places] != found
         if strange.any():
             row, column = (int(place[0]) for place in np.nonzero(strange))
-            got = f"mask {mask} has segment {int(found[row, column])} at row {row}, column {column}"
-            raise DataError(
-                f"{got}, which is not in {path}", expected="an entry per segment", remedy="use the mask's JSON file"
-            )
+            segment = f"segment {int(found[row, column])} at row {row}, column {column}"
+            got = f"mask {mask} has {segment}, which is not in {path}"
+            raise DataError(got, expected="an entry per segment", remedy="use the mask's JSON file")
         table = np.array([raw[int(number)] for number in ids], smallest_type(raw.values()))
         return table[places]
 

@@ -135,9 +135,8 @@ def read_colors(source: PathArgument | bytes, *, name: str = "") -> Array:
             raise DataError(f"mask {name} is not an image", expected="a colour image such as a PNG") from error
         with picture:
             if picture.mode in ("I", "F") or picture.mode.startswith("I;16"):
-                raise DataError(
-                    f"mask {name} has numbers instead of colours ({picture.mode})", expected="8-bit colours"
-                )
+                got = f"mask {name} has numbers instead of colours ({picture.mode})"
+                raise DataError(got, expected="8-bit colours")
             orientation = orientation_of(picture)
             return oriented(np.asarray(picture.convert("RGB")), orientation)
 
@@ -153,11 +152,9 @@ def discover_colors(paths: Iterable[Path], threads: int) -> tuple[RGB, ...]:
         for path, colors in pool.map(lambda path: (path, np.unique(_packed(read_colors(path)))), paths):
             found.update(colors.tolist())
             if len(found) > _MOST_COLORS:
-                raise DataError(
-                    f"the masks up to {path} have more than {_MOST_COLORS} colours",
-                    expected="one colour per class",
-                    remedy="set layout.labels.colors and, for lossy files, layout.labels.tolerance",
-                )
+                got = f"the masks up to {path} have more than {_MOST_COLORS} colours"
+                remedy = "set layout.labels.colors and, for lossy files, layout.labels.tolerance"
+                raise DataError(got, expected="one colour per class", remedy=remedy)
     return tuple(sorted((value & 255, value >> 8 & 255, value >> 16) for value in found))
 
 

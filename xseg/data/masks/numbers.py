@@ -52,11 +52,9 @@ def read_mask(source: PathArgument | bytes, *, name: str = "") -> Array:
         with picture:
             require_possible_size(file, f"mask {name}")
             if picture.mode not in ("1", "L", "P", "I") and not picture.mode.startswith("I;16"):
-                raise DataError(
-                    f"mask {name} is a colour image ({picture.mode})",
-                    expected="one number per pixel, in a grey or palette image",
-                    remedy="set layout.labels.encoding to color, or convert its colours to class numbers",
-                )
+                got = f"mask {name} is a colour image ({picture.mode})"
+                remedy = "set layout.labels.encoding to color, or convert its colours to class numbers"
+                raise DataError(got, expected="one number per pixel, in a grey or palette image", remedy=remedy)
             stretch = max((_STRETCH.get(_raw_mode(tile[3]), 1) for tile in getattr(picture, "tile", ())), default=1)
             numbers = as_numbers(np.asarray(picture), name)
             return oriented(numbers // stretch if stretch > 1 else numbers, orientation_of(picture))
@@ -172,11 +170,9 @@ def check_values(values: dict[int, int], labels: LabelMap, name: str) -> None:
     first = ", ".join(f"value {value} in {values[value]} pixels" for value in unknown[:3])
     more = f" and {len(unknown) - 3} more values" if len(unknown) > 3 else ""
     ignored = sorted({*labels.ignored_raw_ids, labels.ignore_index} - set(labels.raw_ids))
-    raise DataError(
-        f"mask {name} has {first}{more}",
-        expected=f"{_ranges(sorted(labels.raw_ids))} or {_ranges(ignored)} (ignored)",
-        remedy="add it to the label map, or to ignored_raw_ids",
-    )
+    got = f"mask {name} has {first}{more}"
+    expected = f"{_ranges(sorted(labels.raw_ids))} or {_ranges(ignored)} (ignored)"
+    raise DataError(got, expected=expected, remedy="add it to the label map, or to ignored_raw_ids")
 
 
 def empty_label(labels: LabelMap, background: str, size: tuple[int, int]) -> Array:

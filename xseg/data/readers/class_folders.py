@@ -147,8 +147,6 @@ def _require_known(folder: Path, found: Listing, classes: tuple[str, ...]) -> No
         raise DataError(f"{folder} has no folder in it ({contents(folder)})", expected="one folder per class")
     unknown = sorted(set(found) - set(classes))
     if unknown:
-        raise DataError(
-            f"{folder} has the class {', '.join(map(repr, unknown[:4]))}, which is missing in training",
-            expected=f"some of {', '.join(classes[:20])}",
-            remedy="add training images of this class, or remove it",
-        )
+        got = f"{folder} has the class {', '.join(map(repr, unknown[:4]))}, which is missing in training"
+        expected = f"some of {', '.join(classes[:20])}"
+        raise DataError(got, expected=expected, remedy="add training images of this class, or remove it")

@@ -30,11 +30,9 @@ def create(options: DataOptions) -> FileReader:
         train = ONLY_PART
     splits = SplitPlan.of(given, (train, "val", "test"))
     if train == ONLY_PART and not splits.fractions:
-        raise ConfigError(
-            f"{root / LISTS} has only the list default.txt with all images",
-            expected="train.txt and val.txt, or layout.splits.fractions",
-            remedy="set layout.splits.fractions, for example [0.8, 0.1, 0.1]",
-        )
+        got = f"{root / LISTS} has only the list default.txt with all images"
+        expected = "train.txt and val.txt, or layout.splits.fractions"
+        raise ConfigError(got, expected=expected, remedy="set layout.splits.fractions, for example [0.8, 0.1, 0.1]")
     listing = NamedFiles(root, f"{LISTS}/{{split}}.txt", "JPEGImages", "SegmentationClass")
     decode = ColorMasks(known, labels.ignored_colors, labels.tolerance)
     return FileReader(known, options.channel_count, listing, decode, splits)

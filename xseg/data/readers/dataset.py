@@ -155,11 +155,9 @@ def checked_image(image: Any, channels: int, name: str) -> Array:
         pixels = pixels[..., None]
     if pixels.ndim != 3 or pixels.shape[2] != channels or not pixels.size:
         first = pixels.ndim == 3 and pixels.shape[0] == channels
-        raise DataError(
-            f"the image of {name} has shape {pixels.shape}",
-            expected=f"(height, width, {channels})",
-            remedy="put the channels last, with permute(1, 2, 0)" if first else "",
-        )
+        got = f"the image of {name} has shape {pixels.shape}"
+        expected = f"(height, width, {channels})"
+        raise DataError(got, expected=expected, remedy="put the channels last, with permute(1, 2, 0)" if first else "")
     return np.ascontiguousarray(pixels)
 
 
@@ -182,7 +180,5 @@ def checked_mask(mask: Any, size: tuple[int, int], labels: LabelMap, name: str) 
 
 def _check_size(image: tuple[int, int], mask: Array, name: str) -> None:
     if mask.shape[:2] != image:
-        raise DataError(
-            f"the mask of {name} is {mask.shape[0]}x{mask.shape[1]} and its image {image[0]}x{image[1]}",
-            expected="the same height and width",
-        )
+        got = f"the mask of {name} is {mask.shape[0]}x{mask.shape[1]} and its image {image[0]}x{image[1]}"
+        raise DataError(got, expected="the same height and width")

@@ -28,10 +28,8 @@ def create(options: DataOptions) -> FileReader:
     images, masks = files.images or "{split}/images", files.masks or "{split}/masks"
     require_division(images, splits, "images")
     if (CLASS in masks) != (labels.encoding == "files"):
-        raise ConfigError(
-            f"masks={masks!r} with encoding={labels.encoding!r}",
-            expected=f'{CLASS} in masks if and only if encoding is "files"',
-        )
+        got = f"masks={masks!r} with encoding={labels.encoding!r}"
+        raise ConfigError(got, expected=f'{CLASS} in masks if and only if encoding is "files"')
     if NAME in images and NAME not in masks:
         raise ConfigError(f"masks={masks!r} with images={images!r}", expected=f"{NAME} in both")
     listing = FolderListing(root, images, masks, valid=files.valid)
@@ -48,11 +46,9 @@ def require_division(pattern: str, splits: SplitPlan, what: str) -> None:
         ConfigError: if a pattern has no {split} and layout.splits.fractions is not set.
     """
     if SPLIT not in pattern and not splits.fractions:
-        raise ConfigError(
-            f"{what}={pattern!r} is the same for train, val and test",
-            expected="{split} in it, or layout.splits.fractions",
-            remedy="set layout.splits.fractions, for example [0.8, 0.1, 0.1]",
-        )
+        got = f"{what}={pattern!r} is the same for train, val and test"
+        expected = "{split} in it, or layout.splits.fractions"
+        raise ConfigError(got, expected=expected, remedy="set layout.splits.fractions, for example [0.8, 0.1, 0.1]")
 
 
 def known_classes(root: Path, labels: LabelOptions, listing: Listing, train: str) -> LabelMap:

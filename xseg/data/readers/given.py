@@ -79,11 +79,8 @@ def given_reader(
     if np.ndim(mask) == 3 and np.shape(mask)[2] == len(labels):
         labels = replace(labels, overlapping=True)
     elif len(labels) == 2 and labels.ignore_index == 255 and {*np.unique(mask).tolist()} == {0, 255}:
-        raise DataError(
-            "data has masks of 0 and 255, and 255 means ignored",
-            expected="0 and 1",
-            remedy='add "layout": {"labels": {"encoding": "binary"}} to data',
-        )
+        got = "data has masks of 0 and 255, and 255 means ignored"
+        raise DataError(got, expected="0 and 1", remedy='add "layout": {"labels": {"encoding": "binary"}} to data')
     if channels is None:
         shape = np.shape(image)
         channels = shape[2] if len(shape) == 3 else 1

@@ -44,11 +44,9 @@ class Rows:
         table = self._table(split)
         for column in (self.files.image_column, self.files.mask_column):
             if column not in table.column_names:
-                raise DataError(
-                    f"{self.source} has no column {column!r}, only {', '.join(table.column_names)}",
-                    expected="a column of images and one of masks",
-                    remedy="set layout.files.image_column and layout.files.mask_column",
-                )
+                got = f"{self.source} has no column {column!r}, only {', '.join(table.column_names)}"
+                remedy = "set layout.files.image_column and layout.files.mask_column"
+                raise DataError(got, expected="a column of images and one of masks", remedy=remedy)
         names = [f"{index:08d}" for index in range(len(table))]
         image, mask = Path(split, self.files.image_column), Path(split, self.files.mask_column)
         return tuple(Record(name, image / name, mask / name) for name in names)
@@ -144,8 +142,6 @@ def _load(source: str, split: str) -> Table:
     except DataError:
         raise
     except Exception as error:  # the library raises dozens of exceptions for network, files and format
-        raise DataError(
-            f"split {split!r} of {source} cannot be loaded ({type(error).__name__}: {error})",
-            expected="a folder, or an id on the Hugging Face Hub, with this split",
-            remedy="check root and layout.splits",
-        ) from error
+        got = f"split {split!r} of {source} cannot be loaded ({type(error).__name__}: {error})"
+        expected = "a folder, or an id on the Hugging Face Hub, with this split"
+        raise DataError(got, expected=expected, remedy="check root and layout.splits") from error

@@ -30,10 +30,8 @@ def _pairs(root: Path, images: str, shapes: str, split: str) -> tuple[Record, ..
     files = find_files(root, shapes.replace(SPLIT, split), split, suffixes=_JSON)
     alone = [str(path) for name, path in files.items() if name not in found]
     if alone:
-        raise DataError(
-            f"{len(alone)} of {len(files)} JSON files of the {split} split have no image: {', '.join(alone[:3])}",
-            expected=f"an image with the same name in {root / images.replace(SPLIT, split)}",
-        )
+        got = f"{len(alone)} of {len(files)} JSON files of the {split} split have no image: {', '.join(alone[:3])}"
+        raise DataError(got, expected=f"an image with the same name in {root / images.replace(SPLIT, split)}")
     return tuple(Record(name, found[name], path) for name, path in files.items())
 
 

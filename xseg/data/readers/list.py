@@ -18,10 +18,8 @@ def create(options: DataOptions) -> FileReader:
         raise ConfigError("encoding='files' with reader='list'", expected="one mask per image", remedy="use 'folder'")
     listing = ListedPairs(root, files.list or "{split}.txt", files)
     if not splits.fractions and not listing.has_splits():
-        raise ConfigError(
-            f"list={listing.list!r} does not assign images to train, val and test",
-            expected=f"{{split}} in its name, or a column {files.split_column!r} in a CSV",
-            remedy="set layout.splits.fractions, for example [0.8, 0.1, 0.1]",
-        )
+        got = f"list={listing.list!r} does not assign images to train, val and test"
+        expected = f"{{split}} in its name, or a column {files.split_column!r} in a CSV"
+        raise ConfigError(got, expected=expected, remedy="set layout.splits.fractions, for example [0.8, 0.1, 0.1]")
     known = known_classes(root, labels, listing, splits.names[0])
     return FileReader(known, options.channel_count, listing, decoder_of(known, labels), splits)

@@ -47,16 +47,12 @@ def create(options: DataOptions) -> Reader:
             raise ConfigError(f"layout.options with {name}, which is an object", expected="a class")
         reader = CheckedReader(found, name, channels=options.channel_count, options=options)
         if reader.channels != options.channel_count:
-            raise ConfigError(
-                f"channels={options.channel_count} with {name}, whose images have {reader.channels}",
-                expected="the same number",
-                remedy=f"set data.channels to {reader.channels}",
-            )
+            got = f"channels={options.channel_count} with {name}, whose images have {reader.channels}"
+            raise ConfigError(got, expected="the same number", remedy=f"set data.channels to {reader.channels}")
         return reader
     if not callable(found):
-        raise ConfigError(
-            f"{name} is {type(found).__name__}", expected=f"a class with labels, {' and '.join(METHODS)}, or a function"
-        )
+        got = f"{name} is {type(found).__name__}"
+        raise ConfigError(got, expected=f"a class with labels, {' and '.join(METHODS)}, or a function")
     return _dataset_reader(found, options, name)
 
 
@@ -173,11 +169,9 @@ def _arguments(made: Callable[..., Any], options: DataOptions, name: str, *, pos
     unknown = [option for option in given if option not in known and not anything]
     if unknown:
         own = [option for option in known if option not in ("root", "channels")]
-        raise ConfigError(
-            f"layout.options: {name} has no option {unknown[0]!r}",
-            expected=f"one of {', '.join(own)}" if own else "none",
-            remedy=did_you_mean(unknown[0], known),
-        )
+        got = f"layout.options: {name} has no option {unknown[0]!r}"
+        expected = f"one of {', '.join(own)}" if own else "none"
+        raise ConfigError(got, expected=expected, remedy=did_you_mean(unknown[0], known))
     shared = {"root": options.root, "channels": options.channel_count}
     arguments = {option: value for option, value in shared.items() if option in known and value} | dict(given)
     missing = [
