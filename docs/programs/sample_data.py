@@ -114,8 +114,7 @@ def aerial(folder: Path) -> None:
 
 def shapes(folder: Path) -> None:
     """Overlapping shapes: train/images/NAME.png, train/masks/NAME_CLASS.png, the same for val and test."""
-    from xseg.data.generated.overlapping import LABELS, overlapping_scene
-    from xseg.data.generated.scenes import scene_key
+    from xseg.data.generated.scenes import OVERLAPPING_LABELS, overlapping_scene, scene_key
     from xseg.types import SPLITS
 
     for split, count in zip(SPLITS, (160, 24, 12), strict=True):
@@ -124,7 +123,7 @@ def shapes(folder: Path) -> None:
         for index in range(count):
             image, mask = overlapping_scene(scene_key(0, split, index), 64, 64)
             Image.fromarray(image).save(folder / split / "images" / f"{index:03}.png")
-            for band, name in enumerate(LABELS.names):
+            for band, name in enumerate(OVERLAPPING_LABELS.names):
                 if band == 0 or mask[..., band].any():
                     Image.fromarray(mask[..., band] * 255).save(folder / split / "masks" / f"{index:03}_{name}.png")
 

@@ -14,7 +14,7 @@ import xseg
 from xseg.api.evaluation import evaluate
 from xseg.bundles.bundle import Bundle, save_bundle
 from xseg.cli import main
-from xseg.data.generated import overlapping
+from xseg.data.generated.scenes import OVERLAPPING_LABELS
 from xseg.images.normalization import Normalization
 from xseg.inference.prediction import read_mask
 from xseg.labels.label_map import LabelMap
@@ -119,7 +119,7 @@ def test_overlapping_classes_by_every_backend_and_as_an_export(settled, data, tm
     network = build_model(ModelConfig(encoder="xception", classes=3, width=0.125, depth=3, decoder_channels=16))
     torch.nn.init.normal_(network.segmentation_head.weight, std=0.3)
     settled(network, torch.from_numpy(np.stack(IMAGES)).permute(0, 3, 1, 2) / 127.5 - 1)
-    model = Bundle(network, overlapping.LABELS, Normalization(), task="multilabel", thresholds=(0.3, 0.5, 0.7))
+    model = Bundle(network, OVERLAPPING_LABELS, Normalization(), task="multilabel", thresholds=(0.3, 0.5, 0.7))
     folder, file = save_bundle(model, tmp_path / "model"), tmp_path / "m.torchscript"
     limits = np.array(model.thresholds)
     values = [np.moveaxis(xseg.load(folder)(image).probabilities, 0, -1) for image in IMAGES]

@@ -66,7 +66,7 @@ class FileReader:
         if record.mask is None:
             return Sample(record.name, image, None)
         mask = to_train_ids(self.numbers(record), self.labels, str(record.mask))
-        _check_sizes(record, (image.shape[0], image.shape[1]), (mask.shape[0], mask.shape[1]))
+        _check_sizes(record, image.shape[:2], mask.shape[:2])
         return Sample(record.name, image, mask)
 
     def read_image(self, record: Record) -> Array:
@@ -93,7 +93,7 @@ class FileReader:
         if record.mask is None:
             return Inspection(size, {})
         mask = self.numbers(record)
-        _check_sizes(record, size, (mask.shape[0], mask.shape[1]))
+        _check_sizes(record, size, mask.shape[:2])
         values = count_values(mask)
         check_values(values, self.labels, str(record.mask))
         return Inspection(size, values)
@@ -155,18 +155,10 @@ def root_folder(root: str) -> Path:
 def _check_sizes(record: Record, image: tuple[int, int], mask: tuple[int, int]) -> None:
     if image == mask:
         return
-    turned = image == mask[::-1] and record.image.is_file() and _has_orientation(record.image)
-    raise DataError(
-        f"mask {record.mask} is {mask[0]}x{mask[1]} and its image {record.image} is {image[0]}x{image[1]}",
-        expected="the same height and width",
-        remedy=(
-            "EXIF rotates the image but not the mask: rotate the mask"
-            if turned
-            else "make the mask again, or resize it with nearest neighbour"
-        ),
-    )
-
-
-def _has_orientation(path: Path) -> bool:
-    with Image.open(path) as picture:
-        return (picture.height, picture.width) != image_size(path)
+    remedy = "make the mask again, or resize it with nearest neighbour"
+    if image == mask[::-1] and record.image.is_file():
+        with Image.open(record.image) as picture:
+            if (picture.height, picture.width) != image_size(record.image):
+                remedy = "EXIF rotates the image but not the mask: rotate the mask"
+    got = f"mask {record.mask} is {mask[0]}x{mask[1]} and its image {record.image} is {image[0]}x{image[1]}"
+    raise DataError(got, expected="the same height and width", remedy=remedy)

@@ -142,12 +142,9 @@ def with_valid(root: Path, pattern: str, records: Sequence[Record], split: str) 
         names = last
     alone = [record.image for name, record in zip(names, records, strict=True) if name not in files]
     if alone:
-        raise DataError(
-            f"{len(alone)} of {len(records)} images of the {split} split have no mask of the valid region: "
-            + _first(alone),
-            expected=f"a file of the same name in {place}",
-            remedy="add the files or change layout.files.valid",
-        )
+        got = f"{len(alone)} of {len(records)} images of the {split} split have no mask of the valid region"
+        remedy = "add the files or change layout.files.valid"
+        raise DataError(f"{got}: {_first(alone)}", expected=f"a file of the same name in {place}", remedy=remedy)
     return tuple(replace(record, valid=files[name]) for name, record in zip(names, records, strict=True))
 
 

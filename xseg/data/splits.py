@@ -103,12 +103,9 @@ class SplitPlan:
             if low <= middle < high:
                 chosen += groups[key]
         if not chosen:
-            raise DataError(
-                f"the {split} split is empty: fractions {list(self.fractions)} of {len(records)} images in "
-                f"{len(groups)} groups",
-                expected="at least one group per split",
-                remedy="change fractions or group",
-            )
+            images = f"{len(records)} images in {len(groups)} groups"
+            got = f"the {split} split is empty: fractions {list(self.fractions)} of {images}"
+            raise DataError(got, expected="at least one group per split", remedy="change fractions or group")
         return tuple(sorted(chosen, key=lambda record: record.name))
 
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from xseg.data.cache import sample_source
-from xseg.data.generated.overlapping import overlapping_scene
+from xseg.data.generated.scenes import overlapping_scene
 from xseg.data.layout import FileOptions, LabelOptions, LayoutOptions, SceneOptions, SplitOptions
 from xseg.data.options import DataOptions
 from xseg.data.readers.registry import create_reader

@@ -13,8 +13,7 @@ from xseg.api.train_options import parse_request
 from xseg.api.trainer_options import parse_trainer
 from xseg.bundles.bundle import load_bundle
 from xseg.cli import main
-from xseg.data.generated.overlapping import overlapping_scene
-from xseg.data.generated.scenes import scene_key
+from xseg.data.generated.scenes import overlapping_scene, scene_key
 from xseg.data.options import DataOptions
 from xseg.data.readers.registry import create_reader
 from xseg.training.options.task import TaskOptions

@@ -1,4 +1,4 @@
-"""Generated street scenes with exact labels, without download."""
+"""Generated street scenes, and translucent shapes that overlap, with exact labels, without download."""
 
 from __future__ import annotations
 
@@ -9,21 +9,8 @@ import numpy as np
 import yaml
 from PIL import Image
 
-from xseg.data.generated.street import (
-    BUILDING,
-    PAVEMENT,
-    ROAD,
-    Camera,
-    Canvas,
-    Color,
-    Points,
-    building,
-    car,
-    pedestrian,
-    shade,
-    sign,
-    tree,
-)
+from xseg.data.generated import street
+from xseg.data.generated.street import BUILDING, PAVEMENT, ROAD, Camera, Canvas, Color, Points, shade
 from xseg.data.sample import Array
 from xseg.errors import ConfigError
 from xseg.files.atomic import atomic_path, write_text
@@ -37,6 +24,11 @@ LABELS = LabelMap(
         (240, 200, 40),
     ),
 )  # fmt: skip
+OVERLAPPING_LABELS = LabelMap(
+    ("disc", "square", "stripe"), ((226, 60, 60), (60, 190, 70), (60, 90, 230)), overlapping=True
+)
+_OPACITY = 0.5  # of overlapping shapes
+_EMPTY = 0.1  # share of images without any shape
 MIN_SIZE = 32  # pixels; in smaller images, people and signs vanish
 
 _WALLS: tuple[Color, ...] = (
@@ -178,7 +170,7 @@ def _houses(canvas: Canvas, camera: Camera, rng: np.random.Generator) -> None:
             closer = max(distance - length, 0.6)
             if rng.random() < 0.85:
                 color = shade(_WALLS[int(rng.integers(len(_WALLS)))], rng.uniform(0.8, 1.1))
-                building(canvas, camera, rng, side, (1 / distance, 1 / closer), color)
+                street.building(canvas, camera, rng, side, (1 / distance, 1 / closer), color)
             distance = closer
 
 
@@ -191,16 +183,16 @@ def _things(canvas: Canvas, camera: Camera, rng: np.random.Generator) -> None:
     for near, index in places:
         side = 1 if rng.random() < 0.5 else -1
         if drawn[index] == "tree":
-            tree(canvas, camera, rng, side * rng.uniform(1.25, 1.6), near)
+            street.tree(canvas, camera, rng, side * rng.uniform(1.25, 1.6), near)
         elif drawn[index] == "car":
             color = shade(_PAINTS[int(rng.integers(len(_PAINTS)))], rng.uniform(0.85, 1.1))
-            car(canvas, camera, rng, side * rng.uniform(0.35, 0.75), near, color)
+            street.car(canvas, camera, rng, side * rng.uniform(0.35, 0.75), near, color)
         elif drawn[index] == "pedestrian":
             coat = shade(_COATS[int(rng.integers(len(_COATS)))], rng.uniform(0.8, 1.1))
             across = rng.uniform(1.12, 1.5) if rng.random() < 0.8 else rng.uniform(0, 0.9)
-            pedestrian(canvas, camera, rng, side * across, near, coat)
+            street.pedestrian(canvas, camera, rng, side * across, near, coat)
         else:
-            sign(canvas, camera, rng, side * rng.uniform(1.08, 1.25), near)
+            street.sign(canvas, camera, rng, side * rng.uniform(1.08, 1.25), near)
 
 
 def _photographed(image: Array, rng: np.random.Generator) -> Array:
@@ -214,3 +206,39 @@ def _photographed(image: Array, rng: np.random.Generator) -> Array:
     lit = image * cv2.merge([light * np.float32(value) for value in gain])
     photo: Array = np.clip(lit + np.float32(rng.uniform(-6, 10)), 0, 255).astype(np.uint8)
     return photo
+
+
+def overlapping_scene(seed: int, height: int, width: int) -> tuple[Array, Array]:
+    """Draw up to two discs, squares and stripes over each other.
+
+    Args:
+        seed: random seed, 0 or more; the same seed and size give the same pixels.
+        height: height in pixels.
+        width: width in pixels.
+
+    Returns:
+        RGB image, (H, W, 3) uint8, and mask, (H, W, 3) uint8 of 0 and 1, one band per class of `OVERLAPPING_LABELS`.
+    """
+    rng = np.random.default_rng(seed)
+    image = np.full((height, width, 3), rng.uniform(90, 170), np.float32)
+    bands = np.zeros((len(OVERLAPPING_LABELS), height, width), np.uint8)
+    most = 0 if rng.random() < _EMPTY else 2
+    for index, (band, color) in enumerate(zip(bands, OVERLAPPING_LABELS.colors, strict=True)):
+        for _ in range(int(rng.integers(0, most + 1))):
+            _draw_shape(band, index, rng)
+        image += _OPACITY * band[..., None] * (np.array(color, np.float32) - image)
+    image += rng.normal(0, 8, image.shape)
+    return image.clip(0, 255).astype(np.uint8), np.ascontiguousarray(np.moveaxis(bands, 0, 2))
+
+
+def _draw_shape(band: Array, index: int, rng: np.random.Generator) -> None:
+    """Draw a disc, square or stripe, by the index of the class, whose centre or ends are not at the edge."""
+    height, width = band.shape
+    x, y, x_end, y_end = (rng.uniform(0.2, 0.8, 4) * (width, height, width, height)).astype(int).tolist()
+    radius = int(rng.uniform(0.15, 0.35) * min(height, width))
+    if index == 0:
+        cv2.circle(band, (x, y), radius, 1, -1)
+    elif index == 1:
+        cv2.rectangle(band, (x - radius, y - radius), (x + radius, y + radius), 1, -1)
+    else:
+        cv2.line(band, (x, y), (x_end, y_end), 1, radius)

@@ -87,19 +87,17 @@ def _require_crop(
         except ConfigError:
             raise
         except Exception as error:  # transforms may raise almost any exception
-            raise ConfigError(
-                f"transforms do not work on {normalization.channels} channels of {kind}: {' '.join(str(error).split())}"
-            ) from error
+            reason = " ".join(str(error).split())
+            got = f"transforms do not work on {normalization.channels} channels of {kind}: {reason}"
+            raise ConfigError(got) from error
         if moved.shape[:2] != options.crop or labels.shape[:2] != options.crop:
             (height, width), (rows, columns) = options.crop, moved.shape[:2]
             got = f"transforms change a crop of {height}x{width} to {rows}x{columns}"
             raise ConfigError(got, expected="the size of the crop", remedy="set crop instead")
         if moved.shape[2:] != image.shape[2:] or moved.dtype != kind or not set(np.unique(labels)) <= {0, ignore_index}:
-            raise ConfigError(
-                f"transforms turn {kind} images of {normalization.channels} channels into {moved.dtype} of shape "
-                f"{moved.shape}, and labels 0 into {np.unique(labels).tolist()[:4]}",
-                expected="the same type and channels, and no new labels except the ignored one",
-            )
+            images = f"{kind} images of {normalization.channels} channels into {moved.dtype} of shape {moved.shape}"
+            got = f"transforms turn {images}, and labels 0 into {np.unique(labels).tolist()[:4]}"
+            raise ConfigError(got, expected="the same type and channels, and no new labels except the ignored one")
 
 
 def _after_crop(

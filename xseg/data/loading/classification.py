@@ -21,12 +21,6 @@ from xseg.images.normalization import Normalization
 from xseg.types import Split
 
 EVALUATION_SHARE = 0.875  # share of the short side in Inception's central crop
-_INTERPOLATIONS: dict[Interpolation, int] = {
-    "nearest": cv2.INTER_NEAREST,
-    "linear": cv2.INTER_LINEAR,
-    "cubic": cv2.INTER_CUBIC,
-    "area": cv2.INTER_AREA,
-}
 
 
 @dataclass(frozen=True)
@@ -47,7 +41,7 @@ class Preprocessing:
 
     def apply(self, image: Array) -> Array:
         """Return an image (H, W, C) resized to (size, size, C)."""
-        method = _INTERPOLATIONS[self.interpolation]
+        method = getattr(cv2, f"INTER_{self.interpolation.upper()}")
         if self.fit == "stretch":
             return _resized(image, self.size, self.size, method)
         height, width = image.shape[:2]

@@ -91,8 +91,11 @@ def own_transform(name: str, found: Any, arguments: Mapping[str, Any], *, fill: 
     p = 1.0 if takes_p else given.pop("p", 1.0)
     try:
         if isclass(found):
-            if "torchvision" in origin:
-                given = _torchvision_fill(found, given, fill)
+            if "torchvision" in origin and "fill" in signature(found).parameters:
+                from torchvision import tv_tensors
+
+                # uncovered areas of masks are ignored, see `_torchvision`
+                given["fill"] = {tv_tensors.Image: given.get("fill", fill), tv_tensors.Mask: 0}
             found = found(**given)
         elif given:
             found = partial(found, **given)
@@ -118,16 +121,6 @@ def _torchvision(transform: Any, ignore_index: int, image: Array, mask: Array) -
         np.ascontiguousarray(moved.numpy().transpose(1, 2, 0)),
         np.where(found == 0, ignore_index, found - 1).astype(mask.dtype),
     )
-
-
-def _torchvision_fill(kind: type, arguments: dict[str, Any], fill: float) -> dict[str, Any]:
-    """Return the arguments with a fill value that keeps uncovered areas of masks ignored."""
-    if "fill" not in signature(kind).parameters:
-        return arguments
-    from torchvision import tv_tensors
-
-    images = arguments.get("fill", fill)
-    return {**arguments, "fill": {tv_tensors.Image: images, tv_tensors.Mask: 0}}
 
 
 def _form(value: Any) -> str:

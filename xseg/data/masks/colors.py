@@ -49,12 +49,11 @@ class ColorMasks:
         if nearest <= 2 * self.tolerance:
             one, other = np.unravel_index(int(apart.argmin()), apart.shape)
             got = f"{names[one]} {tuple(colors[one].tolist())} and {names[other]} {tuple(colors[other].tolist())}"
+            lower = f"set tolerance to {(nearest - 1) // 2} or less"
             raise ConfigError(
                 f"colours of {got} differ by {nearest}, with a tolerance of {self.tolerance}",
                 expected="colours that differ by more than twice the tolerance",
-                remedy=f"set tolerance to {(nearest - 1) // 2} or less"
-                if nearest
-                else "use a different colour for each class",
+                remedy=lower if nearest else "use a different colour for each class",
             )
 
     def __call__(self, record: Record) -> Array:
@@ -83,7 +82,8 @@ class ColorMasks:
 
     def _nearest(self, colors: Array, strange: Array, name: str) -> Array:
         """Return the index of the only colour within the tolerance of each unknown pixel."""
-        found, inverse, counts = np.unique(_packed(colors)[strange], return_inverse=True, return_counts=True)
+        packed = _packed(colors)
+        found, inverse, counts = np.unique(packed[strange], return_inverse=True, return_counts=True)
         known = np.array([*self.labels.colors, *self.ignored], np.int16)
         nearest = np.empty(len(found), np.int64)
         distance = np.empty(len(found), np.int16)
@@ -93,28 +93,19 @@ class ColorMasks:
             nearest[part], distance[part] = far.argmin(axis=1), far.min(axis=1)
         wrong = distance > self.tolerance
         if wrong.any():
-            raise self._refusal(found, counts, wrong, nearest, distance, _packed(colors), name)
+            first = int(np.where(wrong, counts, 0).argmax())  # the most frequent unknown colour
+            row, column = (int(place[0]) for place in np.nonzero(packed == found[first]))
+            color, close = (tuple(values.tolist()) for values in (_unpacked(found)[first], known[nearest[first]]))
+            closest = [*self.labels.names, *["ignored"] * len(self.ignored)][int(nearest[first])]
+            others = f" and {int(wrong.sum()) - 1} more colours" if wrong.sum() > 1 else ""
+            tolerance = int(distance[wrong].max())
+            raise DataError(
+                f"mask {name} has colour {color} in {int(counts[first])} pixels, first at row {row}, column {column}"
+                f"{others} ({int(counts[wrong].sum())} of {packed.size} pixels)",
+                expected=f"class colours, of which {closest} {close} is the nearest",
+                remedy=f"add the colour, or set layout.labels.tolerance to {tolerance} if the file is lossy",
+            )
         return nearest[inverse]
-
-    def _refusal(
-        self, found: Array, counts: Array, wrong: Array, nearest: Array, distance: Array, packed: Array, name: str
-    ) -> DataError:
-        """Return the error for the most frequent unknown colour, with its count and first position."""
-        first = int(np.where(wrong, counts, 0).argmax())
-        row, column = (int(place[0]) for place in np.nonzero(packed == found[first]))
-        color = tuple(_unpacked(found[first : first + 1])[0].tolist())
-        names = [*self.labels.names, *["ignored"] * len(self.ignored)]
-        close = [*self.labels.colors, *self.ignored][int(nearest[first])]
-        others = f" and {int(wrong.sum()) - 1} more colours" if wrong.sum() > 1 else ""
-        pixels = int(counts[wrong].sum())
-        return DataError(
-            f"mask {name} has colour {color} in {int(counts[first])} pixels, first at row {row}, column {column}"
-            f"{others} ({pixels} of {packed.size} pixels)",
-            expected=f"class colours, of which {names[int(nearest[first])]} {close} is the nearest",
-            remedy=(
-                f"add the colour, or set layout.labels.tolerance to {int(distance[wrong].max())} if the file is lossy"
-            ),
-        )
 
 
 def read_colors(source: PathArgument | bytes, *, name: str = "") -> Array:

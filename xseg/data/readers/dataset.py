@@ -25,11 +25,9 @@ class PairDataset(Protocol):
 
     def __len__(self) -> int:
         """Return the number of pairs."""
-        ...
 
     def __getitem__(self, index: int, /) -> tuple[Any, Any]:
         """Return the pair with this index, always the same."""
-        ...
 
 
 Remake: TypeAlias = tuple[Callable[..., Reader], tuple[Any, ...]]

@@ -117,7 +117,7 @@ class CheckedReader:
         if sample.mask is None:
             return Sample(record.name, image, None)
         numbers = replace(self.labels, raw_ids=(), ignored_raw_ids=())  # of train ids
-        mask = checked_mask(sample.mask, (image.shape[0], image.shape[1]), numbers, name)
+        mask = checked_mask(sample.mask, image.shape[:2], numbers, name)
         return Sample(record.name, image, mask)
 
     def inspect(self, record: Record) -> Inspection:
@@ -130,7 +130,7 @@ class CheckedReader:
         raw = dict(enumerate(self.labels.raw_ids))
         counts = {} if sample.mask is None else count_values(sample.mask)
         values = {raw.get(value, self.labels.ignore_index): count for value, count in counts.items()}
-        return Inspection((sample.image.shape[0], sample.image.shape[1]), values)
+        return Inspection(sample.image.shape[:2], values)
 
 
 def _dataset_reader(make: Callable[..., Any], options: DataOptions, name: str) -> DatasetReader:

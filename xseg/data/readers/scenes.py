@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from xseg.data.generated import overlapping
-from xseg.data.generated.overlapping import overlapping_scene
-from xseg.data.generated.scenes import LABELS, scene, scene_key
+from xseg.data.generated.scenes import LABELS, OVERLAPPING_LABELS, overlapping_scene, scene, scene_key
 from xseg.data.options import DataOptions
 from xseg.data.pairs import variant_of
 from xseg.data.sample import Inspection, Record, Sample
@@ -60,5 +58,5 @@ def create(options: DataOptions) -> ScenesReader:
     if options.channel_count != 3:
         raise ConfigError(f"channels={options.channel_count} for generated scenes", expected="3")
     scenes = options.layout.scenes
-    labels = variant_of(options, {"street": LABELS, "overlapping": overlapping.LABELS})
+    labels = variant_of(options, {"street": LABELS, "overlapping": OVERLAPPING_LABELS})
     return ScenesReader(size=scenes.size, counts=scenes.counts, seed=scenes.seed, labels=labels)

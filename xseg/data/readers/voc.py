@@ -2,40 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from xseg.data.lists import NamedFiles
 from xseg.data.masks.numbers import mask_of, read_index_mask
 from xseg.data.options import DataOptions
-from xseg.data.pairs import FileReader, MaskDecoder, root_folder, variant_of
+from xseg.data.pairs import FileReader, root_folder, variant_of
 from xseg.data.sample import Array, Record
 from xseg.data.splits import SplitPlan
 from xseg.errors import DataError
 from xseg.images.reading import decoding
 from xseg.labels.known import VOC
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Locations of the files of a variant.
-
-    Args:
-        list: text file with the image names of a split.
-        images: folder of the images.
-        masks: folder of the masks.
-        decode: function that reads a mask.
-        train: name of the training split.
-        suffixes: suffixes of the masks.
-    """
-
-    list: str
-    images: str
-    masks: str
-    decode: MaskDecoder = read_index_mask
-    train: str = "train"
-    suffixes: frozenset[str] = frozenset({".png"})
 
 
 def read_sbd(record: Record) -> Array:
@@ -57,19 +34,21 @@ def read_sbd(record: Record) -> Array:
 
 
 VARIANTS = {
-    "voc2012": Layout("ImageSets/Segmentation/{split}.txt", "JPEGImages", "SegmentationClass"),
-    "aug": Layout("ImageSets/Segmentation/{split}.txt", "JPEGImages", "SegmentationClassAug", train="trainaug"),
-    "sbd": Layout("{split}.txt", "img", "cls", read_sbd, suffixes=frozenset({".mat"})),
+    "voc2012": ("ImageSets/Segmentation/{split}.txt", "JPEGImages", "SegmentationClass", "train"),
+    "aug": ("ImageSets/Segmentation/{split}.txt", "JPEGImages", "SegmentationClassAug", "trainaug"),
+    "sbd": ("{split}.txt", "img", "cls", "train"),
 }
-"""voc2012: the devkit's VOC2012 folder, with 1,464 training images. aug: the same with SegmentationClassAug (the masks
-of SBD as PNGs, which DeepLab and others use) and trainaug.txt with 10,582 names. sbd: the dataset folder of
-benchmark_RELEASE as published by its authors."""
+"""Text file with the image names of a split, folders of images and masks, and name of the training split. voc2012: the
+devkit's VOC2012 folder, with 1,464 training images. aug: the same with SegmentationClassAug (the masks of SBD as PNGs,
+which DeepLab and others use) and trainaug.txt with 10,582 names. sbd: the dataset folder of benchmark_RELEASE as
+published by its authors."""
 
 
 def create(options: DataOptions) -> FileReader:
     """Return the reader for the variant in root."""
     root = root_folder(options.root)
-    layout = variant_of(options, VARIANTS)
-    listing = NamedFiles(root, layout.list, layout.images, layout.masks, columns=True, mask_suffixes=layout.suffixes)
-    splits = SplitPlan.of(options.layout.splits, (layout.train, "val", "test"))
-    return FileReader(VOC, options.channel_count, listing, layout.decode, splits)
+    names, images, masks, train = variant_of(options, VARIANTS)
+    decode, suffix = (read_sbd, ".mat") if options.layout.variant == "sbd" else (read_index_mask, ".png")
+    listing = NamedFiles(root, names, images, masks, columns=True, mask_suffixes=frozenset({suffix}))
+    splits = SplitPlan.of(options.layout.splits, (train, "val", "test"))
+    return FileReader(VOC, options.channel_count, listing, decode, splits)

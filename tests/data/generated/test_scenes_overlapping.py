@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from xseg.data.generated.overlapping import LABELS, overlapping_scene
+from xseg.data.generated.scenes import OVERLAPPING_LABELS as LABELS
+from xseg.data.generated.scenes import overlapping_scene
 
 
 def test_every_combination_of_classes_occurs_and_some_images_have_none():
