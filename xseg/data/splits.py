@@ -51,26 +51,17 @@ class SplitPlan:
 
     @classmethod
     def of(
-        cls,
-        options: SplitOptions,
-        names: tuple[str, str, str] = OWN_NAMES,
-        *,
-        fractions: tuple[float, ...] = (),
-        group: str = "",
+        cls, options: SplitOptions, names: tuple[str, str, str] = OWN_NAMES, fractions: tuple[float, ...] = ()
     ) -> SplitPlan:
-        """Return the splits from the options, with the reader's own names, fractions and group as defaults."""
+        """Return the splits from the options, with the reader's own names and fractions as defaults."""
         given = (options.train, options.val, options.test)
         train = given[0] or names[0]
         # fractions in the options divide all splits that no option names
         own = (train, train, train) if options.fractions else names
         val, test = (mine or theirs for mine, theirs in zip(given[1:], own[1:], strict=True))
         divided = train in (val, test)
-        return cls(
-            names=(train, val, test),
-            fractions=options.fractions or (fractions if divided else ()),
-            group=options.group or group,
-            seed=options.seed,
-        )
+        shares = options.fractions or (fractions if divided else ())
+        return cls((train, val, test), shares, options.group, options.seed)
 
     def records(self, split: Split, listing: Listing) -> tuple[Record, ...]:
         """Return the records of a split, sorted by name.

@@ -189,7 +189,9 @@ class SegmentationData(RecordData[DataOptions, SegmentationDataset]):
         """Return the data set of a split after checking its files: augmented training crops, or whole images."""
         if self.options.check and isinstance(self.reader, InspectableReader):
             self.checks[split] = check_split(self.reader, split, crop=self.options.crop)
-            self._log_warnings(split)
+            for finding in self.checks[split].findings if self._rank_and_world()[0] == 0 else ():
+                if finding.severity == "warning":
+                    _log.warning("data: %s; %s", finding.title, finding.remedy)
         transform = None
         if split == "train":
             weights = tuple((class_rarity(self.class_pixels) ** 2).tolist()) if self._class_aware else ()
@@ -219,13 +221,6 @@ class SegmentationData(RecordData[DataOptions, SegmentationDataset]):
         return EpochSampler(
             size, seed=self.seed, rank=rank, world=world, even=visits >= world, visits=visits, weights=weights
         )
-
-    def _log_warnings(self, split: Split) -> None:
-        if self._rank_and_world()[0] != 0:
-            return
-        for finding in self.checks[split].findings:
-            if finding.severity == "warning":
-                _log.warning("data: %s; %s", finding.title, finding.remedy)
 
     @cached_property
     def class_pixels(self) -> NDArray[np.int64]:

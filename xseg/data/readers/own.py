@@ -85,8 +85,8 @@ class CheckedReader:
     def __init__(self, reader: Any, name: str, *, channels: int, options: DataOptions | None = None) -> None:
         self._reader, self.name, self._options = reader, name, options
         missing = [method for method in METHODS if not callable(getattr(reader, method, None))]
-        if missing or not hasattr(reader, "labels"):
-            missing = [*missing, *([] if hasattr(reader, "labels") else ["labels"])]
+        missing += [] if hasattr(reader, "labels") else ["labels"]
+        if missing:
             raise ConfigError(f"{name} has no {' and no '.join(missing)}", expected="labels, records and read")
         self.labels = _label_map(reader.labels, name, options)
         self.channels = int(getattr(reader, "channels", channels))
@@ -143,17 +143,15 @@ def _dataset_reader(make: Callable[..., Any], options: DataOptions, name: str) -
         with blaming(f"{name}, split {split}"):
             return make(split, **arguments)
 
-    labels = options.layout.labels
-    if labels.classes:
-        known = classes_of(Path(), labels)
+    if options.layout.labels.classes:
+        known = classes_of(Path(), options.layout.labels)
     else:
         classes = getattr(make, "classes", None) or getattr(dataset_of(plan.names[0]), "classes", None)
         if classes is None:
             raise DataError(f"{name} has no classes", expected="class names", remedy="set layout.labels.classes")
         known = _label_map(classes, name, options)
-    return DatasetReader(
-        dataset_of, known, channels=options.channel_count, splits=plan, name=name, remake=(create, (options,))
-    )
+    channels, remake = options.channel_count, (create, (options,))
+    return DatasetReader(dataset_of, known, channels=channels, splits=plan, name=name, remake=remake)
 
 
 def _arguments(made: Callable[..., Any], options: DataOptions, name: str, *, positional: int = 0) -> dict[str, Any]:
@@ -174,11 +172,7 @@ def _arguments(made: Callable[..., Any], options: DataOptions, name: str, *, pos
         raise ConfigError(got, expected=expected, remedy=did_you_mean(unknown[0], known))
     shared = {"root": options.root, "channels": options.channel_count}
     arguments = {option: value for option, value in shared.items() if option in known and value} | dict(given)
-    missing = [
-        option
-        for option, parameter in known.items()
-        if option not in arguments and parameter.default is inspect.Parameter.empty
-    ]
+    missing = [key for key in known if key not in arguments and known[key].default is inspect.Parameter.empty]
     if missing:
         remedy = "set data.root" if missing == ["root"] else f"set data.layout.options.{missing[0]}"
         raise ConfigError(f"{name} needs {', '.join(missing)}", remedy=remedy)

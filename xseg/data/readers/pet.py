@@ -23,7 +23,6 @@ def create(options: DataOptions) -> FileReader:
     """
     root = root_folder(options.root)
     listing = NamedFiles(root, "annotations/{split}.txt", "images", "annotations/trimaps", columns=True)
-    splits = SplitPlan.of(
-        options.layout.splits, ("trainval", "trainval", "test"), fractions=(1 - VALIDATION_SHARE, VALIDATION_SHARE, 0.0)
-    )
+    shares = (1 - VALIDATION_SHARE, VALIDATION_SHARE, 0.0)
+    splits = SplitPlan.of(options.layout.splits, ("trainval", "trainval", "test"), shares)
     return FileReader(variant_of(options, VARIANTS), options.channel_count, listing, splits=splits)

@@ -16,6 +16,7 @@ from xseg.data.sample import InspectableReader
 from xseg.errors import ConfigError
 
 _SHARED = {"camvid32": "camvid", "potsdam": "isprs", "vaihingen": "isprs"}
+_SHARED |= dict.fromkeys(("ade20k", "cityscapes", "loveda"), "known_folders")
 READERS: dict[str, str] = {name: f"xseg.data.readers.{_SHARED.get(name, name)}" for name in READER_NAMES}
 """Module of each reader."""
 OWN = "xseg.data.readers.own"
