@@ -16,8 +16,7 @@ from xseg.cli import run
 from xseg.errors import ConfigError, WeightsError
 from xseg.factory import create_encoder
 from xseg.images.normalization import Normalization
-from xseg.labels.by_outputs import label_set
-from xseg.labels.known import voc_colors
+from xseg.labels.known import label_set, voc_colors
 from xseg.labels.label_map import LabelMap
 from xseg.nn.norm import NormSpec
 from xseg.weights.adapt import adapt_head

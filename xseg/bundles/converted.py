@@ -12,7 +12,7 @@ from torch import nn
 from xseg.bundles.bundle import Bundle
 from xseg.errors import ConfigError
 from xseg.images.normalization import Normalization
-from xseg.labels.by_outputs import label_set
+from xseg.labels.known import label_set
 from xseg.labels.label_map import LabelMap
 from xseg.models.build import build_model
 from xseg.models.config import ModelConfig

@@ -25,7 +25,7 @@ from xseg.doctor.finding import Finding, Repair, RepairKind
 from xseg.doctor.look import has_numeric_masks
 from xseg.doctor.summary import DataSummary
 from xseg.errors import ConfigError, DataError
-from xseg.images.reading import oriented
+from xseg.images.tiff import oriented
 from xseg.labels.label_map import LabelMap
 from xseg.types import PathArgument
 

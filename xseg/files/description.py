@@ -39,13 +39,9 @@ def described_by(*kinds: type) -> Callable[[Function], Function]:
         undescribed = [name for name in names if name not in known and f"`{name}`" not in doc]
         if undescribed:
             raise TypeError(f"{function.__qualname__} does not describe {', '.join(undescribed)}")
-        entries = [
-            textwrap.fill(
-                f"{name}: {' '.join(known[name].split())}", 112, initial_indent=" " * 4, subsequent_indent=" " * 8
-            )
-            for name in names
-            if name in known
-        ]
+        wrapper = textwrap.TextWrapper(112, initial_indent=" " * 4, subsequent_indent=" " * 8)
+        texts = {name: " ".join(known[name].split()) for name in names if name in known}
+        entries = [wrapper.fill(f"{name}: {text}") for name, text in texts.items()]
         summary, separator, sections = doc.partition("\n\nReturns:")
         if not separator:
             summary, separator, sections = doc.partition("\n\nRaises:")

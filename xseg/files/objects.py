@@ -121,19 +121,19 @@ def load_object(path: str) -> Any:
             raise _lost(path, "the configuration")
         return _held[path]
     file, separator, name = path.rpartition(":")
-    if not separator:
+    if separator:
+        module = _import_file(Path(file), path)
+    else:
         file, separator, name = path.rpartition(".")
         if not separator or not all(part.isidentifier() for part in path.split(".")):
             raise ConfigError(f"class path {path!r}", expected=_FORMS)
         module = _import_module(file, path)
-    else:
-        module = _import_file(Path(file), path)
     try:
         return getattr(module, name)
     except AttributeError:
-        raise ConfigError(
-            f"class path {path!r}: {file} has no {name!r}", expected=f"one of {', '.join(_public(module)) or 'none'}"
-        ) from None
+        public = sorted(name for name in vars(module) if not name.startswith("_"))
+        expected = f"one of {', '.join(public) or 'none'}"
+        raise ConfigError(f"class path {path!r}: {file} has no {name!r}", expected=expected) from None
 
 
 def code_stamp(path: str) -> str:
@@ -180,7 +180,3 @@ def _import_file(file: Path, path: str) -> ModuleType:
         del sys.modules[name]
         raise ConfigError(f"class path {path!r}: importing it raised {type(error).__name__}: {error}") from error
     return module
-
-
-def _public(module: ModuleType) -> list[str]:
-    return sorted(name for name in vars(module) if not name.startswith("_"))

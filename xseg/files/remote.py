@@ -38,22 +38,19 @@ def join_url(url: str, name: str) -> str:
 
 def is_folder(url: str) -> bool:
     """Return whether a URL is a folder, which in object storage is any common prefix of names."""
-    system, key = _system(url)
-    with _data_errors(url, "read"):
+    with _access(url, "read") as (system, key):
         return bool(system.isdir(key))
 
 
 def is_file(url: str) -> bool:
     """Return whether a URL is a file."""
-    system, key = _system(url)
-    with _data_errors(url, "read"):
+    with _access(url, "read") as (system, key):
         return bool(system.isfile(key))
 
 
 def files_below(url: str) -> list[str]:
     """Return the sorted paths of all files below a folder, relative to it; none if there is no such folder."""
-    system, key = _system(url)
-    with _data_errors(url, "listed"):
+    with _access(url, "listed") as (system, key):
         try:
             return sorted(_below(file, key) for file in system.find(key))
         except FileNotFoundError:
@@ -63,8 +60,7 @@ def files_below(url: str) -> list[str]:
 def files_matching(pattern: str) -> tuple[str, list[str]]:
     """Return the folder before the first wildcard of a glob, and the sorted names of matching files below it."""
     folder = pattern[: pattern.index(next(filter(glob.has_magic, pattern.split("/"))))].rstrip("/")
-    system, key = _system(pattern)
-    with _data_errors(pattern, "listed"):
+    with _access(pattern, "listed") as (system, key):
         found = system.glob(key, detail=True)
     start = _system(folder)[1]
     return folder, sorted(_below(file, start) for file, info in found.items() if info["type"] == "file")
@@ -76,8 +72,7 @@ def fetch(url: str, path: Path) -> Path:
     Raises:
         OSError: if the local file cannot be written.
     """
-    system, key = _system(url)
-    with atomic_path(path) as temporary, _data_errors(url, "read"):
+    with atomic_path(path) as temporary, _access(url, "read") as (system, key):
         system.get_file(key, str(temporary))
         if temporary.is_dir():  # some protocols create a folder for a folder
             temporary.rmdir()
@@ -88,8 +83,7 @@ def fetch(url: str, path: Path) -> Path:
 @contextmanager
 def opened_url(url: str) -> Iterator[BinaryIO]:
     """Open a file to read parts of it."""
-    system, key = _system(url)
-    with _data_errors(url, "read"), system.open(key, "rb") as file:
+    with _access(url, "read") as (system, key), system.open(key, "rb") as file:
         yield file
 
 
@@ -97,8 +91,7 @@ def send(path: Path, url: str) -> None:
     """Upload a file to a URL; an older file is replaced."""
     from fsspec.implementations.local import LocalFileSystem
 
-    system, key = _system(url)
-    with _data_errors(url, "written"):
+    with _access(url, "written") as (system, key):
         if isinstance(system, LocalFileSystem):  # object stores replace whole files by themselves
             with atomic_path(key) as temporary:
                 shutil.copyfile(path, temporary)
@@ -108,8 +101,7 @@ def send(path: Path, url: str) -> None:
 
 def remove(url: str) -> None:
     """Remove a file if it exists."""
-    system, key = _system(url)
-    with _data_errors(url, "removed"), suppress(FileNotFoundError):
+    with _access(url, "removed") as (system, key), suppress(FileNotFoundError):
         system.rm_file(key)
 
 
@@ -120,9 +112,8 @@ def _system(url: str) -> tuple[Any, str]:
     try:
         system, key = fsspec.core.url_to_fs(url)
     except (ImportError, ValueError) as error:
-        raise ConfigError(
-            f"{url}: {error}", expected="a URL with a protocol that fsspec supports and whose package is installed"
-        ) from error
+        expected = "a URL with a protocol that fsspec supports and whose package is installed"
+        raise ConfigError(f"{url}: {error}", expected=expected) from error
     system.invalidate_cache()  # another machine may have written since the last listing
     return system, key
 
@@ -132,9 +123,11 @@ def _below(file: str, folder: str) -> str:
 
 
 @contextmanager
-def _data_errors(url: str, what: str) -> Iterator[None]:
+def _access(url: str, what: str) -> Iterator[tuple[Any, str]]:
+    """Yield the file system of a URL and its path there; an exception in the block becomes one line."""
+    system, key = _system(url)
     try:
-        yield
+        yield system, key
     except Exception as error:  # each protocol's package has its own exceptions
         why = "no such file" if isinstance(error, FileNotFoundError) else str(error) or type(error).__name__
         raise DataError(f"{url} cannot be {what}: {why}") from error

@@ -30,11 +30,8 @@ def from_plain(kind: type[Built], values: object, where: str) -> Built:
     known = {field.name: field for field in fields(kind)}  # type: ignore[arg-type]
     unknown = sorted(str(name) for name in values if name not in known)
     if unknown:
-        raise ConfigError(
-            f"{where} with unknown keys {', '.join(unknown)}",
-            expected=f"a subset of {', '.join(known)}",
-            remedy="it may come from a newer xseg",
-        )
+        got, expected = f"{where} with unknown keys {', '.join(unknown)}", f"a subset of {', '.join(known)}"
+        raise ConfigError(got, expected=expected, remedy="it may come from a newer xseg")
     needed = [name for name, field in known.items() if field.default is field.default_factory is MISSING]
     missing = [name for name in needed if name not in values]
     if missing:
@@ -46,9 +43,8 @@ def from_plain(kind: type[Built], values: object, where: str) -> Built:
 def _value(hint: Any, value: Any, where: str) -> Any:
     """Return a value if it has the type, or raise an error."""
     if isinstance(value, int) and not -LARGEST - 1 <= value <= LARGEST:
-        raise ConfigError(
-            f"{where} is an integer of {value.bit_length()} bits", expected="a number from -2**63 to 2**63 - 1"
-        )
+        got = f"{where} is an integer of {value.bit_length()} bits"
+        raise ConfigError(got, expected="a number from -2**63 to 2**63 - 1")
     origin, arguments = get_origin(hint), get_args(hint)
     if origin in (Union, UnionType):
         return _one_of(arguments, value, where)

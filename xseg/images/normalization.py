@@ -35,14 +35,11 @@ class Normalization:
         object.__setattr__(self, "std", tuple(float(value) for value in self.std))
         object.__setattr__(self, "bands", tuple(self.bands))
         if len(self.mean) != len(self.std) or not self.mean or len(self.bands) not in (0, len(self.mean)):
-            raise ConfigError(
-                f"{len(self.mean)} means, {len(self.std)} standard deviations and {len(self.bands)} bands",
-                expected="one of each per input channel",
-            )
+            got = f"{len(self.mean)} means, {len(self.std)} standard deviations and {len(self.bands)} bands"
+            raise ConfigError(got, expected="one of each per input channel")
         if min(self.std) <= 0 or self.maximum <= 0:
-            raise ConfigError(
-                f"std={self.std}, maximum={self.maximum}", expected="standard deviations and a maximum above 0"
-            )
+            got = f"std={self.std}, maximum={self.maximum}"
+            raise ConfigError(got, expected="standard deviations and a maximum above 0")
 
     @property
     def channels(self) -> int:

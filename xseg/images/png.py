@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
 from xseg.errors import DataError
+from xseg.images.quiet import require_pixels
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")  # chunks that affect the pixels; others are dropped
@@ -56,19 +57,14 @@ def require_possible_size(file: BinaryIO, name: str) -> None:
             raise _damaged(name, f"its header specifies {pixels} bytes of pixels, more than a file of its length holds")
 
 
-def checked_png(content: bytes, name: str, *, pixel_limit: int) -> bytes:
+def checked_png(content: bytes, name: str) -> bytes:
     """Check a PNG and return it with only the chunks that affect its pixels, so that decoders print no warnings.
 
-    Args:
-        content: content of the file.
-        name: name of the file in error messages.
-        pixel_limit: largest number of pixels.
-
-    Returns:
-        The same image without other chunks, such as text and colour profiles.
+    Other chunks, such as text and colour profiles, are dropped; `name` is for error messages.
 
     Raises:
-        DataError: if a chunk is truncated or has a wrong checksum, or the number of pixels differs from the header.
+        DataError: if a chunk is truncated or has a wrong checksum, or the number of pixels is above Pillow's limit or
+            differs from the header.
     """
     chunks = list(_chunks(content, name))
     if not chunks or chunks[0][0] != b"IHDR" or len(chunks[0][1]) != struct.calcsize(">IIBBBBB"):
@@ -76,9 +72,7 @@ def checked_png(content: bytes, name: str, *, pixel_limit: int) -> bytes:
     header = _Header(*struct.unpack(">IIBBBBB", chunks[0][1]))
     if header.color not in _CHANNELS or header.compression or header.filter or header.interlace > 1:
         raise _damaged(name, "its header is wrong")
-    if header.width * header.height > pixel_limit:
-        got = f"{name} is too large: {header.height}x{header.width} pixels"
-        raise DataError(got, expected=f"at most {pixel_limit} pixels", remedy="cut it into smaller images")
+    require_pixels(header.height, header.width, name)
     _check_rows(header, b"".join(data for kind, data in chunks if kind == b"IDAT"), name)
     return _SIGNATURE + b"".join(_packed(kind, data) for kind, data in chunks if kind in _PIXELS)
 

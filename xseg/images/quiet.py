@@ -1,4 +1,4 @@
-"""Image decoders without messages; errors are raised as exceptions with the file name."""
+"""Image decoders without messages, and the largest image; errors are exceptions with the file name."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from xseg.errors import DataError
+
 
 def silence_decoders() -> None:
     """Silence tifffile, Pillow and Pillow's libtiff for the rest of this process."""
@@ -24,6 +26,18 @@ def silence_decoders() -> None:
         for setter in (library.TIFFSetErrorHandler, library.TIFFSetWarningHandler):
             setter.argtypes, setter.restype = [ctypes.c_void_p], ctypes.c_void_p
             setter(None)
+
+
+def pixel_limit() -> int:
+    """Return the largest number of pixels of an image: Pillow's limit against decompression bombs."""
+    return 2 * (Image.MAX_IMAGE_PIXELS or 2**62)
+
+
+def require_pixels(height: int, width: int, name: str) -> None:
+    """Raise a DataError if an image has too many pixels."""
+    if height * width > pixel_limit():
+        got = f"{name} is too large: {height}x{width} pixels"
+        raise DataError(got, expected=f"at most {pixel_limit()} pixels", remedy="cut it into smaller images")
 
 
 def decode_with_opencv(content: bytes) -> NDArray[Any] | None:

@@ -15,7 +15,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from xseg.errors import DataError, XsegError
 from xseg.images.png import checked_png, is_png, require_possible_size
 from xseg.images.quiet import decode_with_opencv, silence_decoders
-from xseg.images.tiff import is_tiff, read_tiff, tiff_size
+from xseg.images.tiff import is_tiff, oriented, read_tiff, tiff_size
 from xseg.types import Channels, PathArgument
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
@@ -55,13 +55,13 @@ def read_image(source: PathArgument | bytes, channels: Channels = 3, *, name: st
         try:
             picture = Image.open(file)
         except UnidentifiedImageError:
-            return _fit_channels(_read_unidentified(file, name), channels, name)
+            _require_tiff(file, name)
+            return _fit_channels(read_tiff(file, name), channels, name)
         with picture:
             require_possible_size(file, name)
             if picture.format == "TIFF" and not _is_plain_tiff(picture, channels):
                 file.seek(0)
-                array, orientation = read_tiff(file, name, pixel_limit=pixel_limit())
-                return _fit_channels(oriented(array, orientation), channels, name)
+                return _fit_channels(read_tiff(file, name), channels, name)
             if not _is_deep_color(picture):
                 return image_array(picture, channels, name=name)
             orientation = orientation_of(picture)
@@ -151,11 +151,6 @@ def decoding(name: PathArgument) -> Iterator[None]:
         raise DataError(f"{name} {reason}", expected="a complete image file", remedy="replace or remove it") from error
 
 
-def pixel_limit() -> int:
-    """Return the largest number of pixels of an image: Pillow's limit against decompression bombs."""
-    return 2 * (Image.MAX_IMAGE_PIXELS or 2**62)
-
-
 def is_array_file(file: BinaryIO) -> bool:
     """Return whether a file is a NumPy array, and leave its position at the start."""
     start = file.read(len(_ARRAY_START))
@@ -195,36 +190,19 @@ def orientation_of(picture: Image.Image, *, header_only: bool = False) -> int:
     return orientation if 1 <= orientation <= 8 else 1
 
 
-def oriented(array: Array, orientation: int) -> Array:
-    """Rotate and mirror (H, W, ...) according to EXIF 2.32, section 4.6.4, tag 274."""
-    if orientation >= 5:
-        array = np.swapaxes(array, 0, 1)
-    if orientation in (3, 4, 7, 8):
-        array = array[::-1]
-    if orientation in (2, 3, 6, 7):
-        array = array[:, ::-1]
-    return array
-
-
 def _decode_with_opencv(file: BinaryIO, name: str) -> Array:
     """Decode 16-bit colours, which Pillow would reduce to 8 bits, as (H, W) or (H, W, C) in RGB order."""
     content = file.read()
     if is_png(content):
-        content = checked_png(content, name, pixel_limit=pixel_limit())
+        content = checked_png(content, name)
     array = decode_with_opencv(content)
     if array is None:
         raise DataError(f"{name} cannot be decoded", expected="a complete image file", remedy="replace or remove it")
     return array
 
 
-def _read_unidentified(file: BinaryIO, name: str) -> Array:
-    """Read a TIFF that Pillow does not recognise; any other file is not an image."""
-    _require_tiff(file, name)
-    array, orientation = read_tiff(file, name, pixel_limit=pixel_limit())
-    return oriented(array, orientation)
-
-
 def _require_tiff(file: BinaryIO, name: str) -> None:
+    """Raise for a file that Pillow does not recognise unless it is a TIFF."""
     file.seek(0)
     if not file.read(1):
         raise DataError(f"{name} is empty", expected="a complete image file", remedy="replace or remove it")
@@ -251,11 +229,8 @@ def _fit_channels(array: Array, channels: Channels, name: str) -> Array:
     if channels == 1 and array.shape[2] == 3:
         array = cv2.cvtColor(np.ascontiguousarray(array), cv2.COLOR_RGB2GRAY)[..., None]  # weights of ITU-R BT.601
     if array.shape[2] != channels:
-        raise DataError(
-            f"{name} has {array.shape[2]} channels",
-            expected=str(channels),
-            remedy="set channels to the number in the files",
-        )
+        got, remedy = f"{name} has {array.shape[2]} channels", "set channels to the number in the files"
+        raise DataError(got, expected=str(channels), remedy=remedy)
     return np.require(array, requirements=["C", "W"])  # Pillow's own memory is read-only
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 import numpy as np
 
 from xseg.errors import DataError, MissingExtraError
-from xseg.images.quiet import decode_with_opencv
+from xseg.images.quiet import decode_with_opencv, require_pixels
 
 if TYPE_CHECKING:
     from tifffile import TiffFile, TiffPageSeries
@@ -26,17 +26,12 @@ def is_tiff(file: BinaryIO) -> bool:
     return start in _STARTS
 
 
-def read_tiff(file: BinaryIO, name: str, *, pixel_limit: int) -> tuple[Array, int]:
-    """Read the bands of a TIFF of any number and type.
-
-    Args:
-        file: file open for reading.
-        name: name of the file in error messages.
-        pixel_limit: largest number of pixels to decode.
+def read_tiff(file: BinaryIO, name: str) -> Array:
+    """Read the bands of a TIFF of any number and type, with its orientation applied; `name` is for error messages.
 
     Returns:
-        Array (H, W) or (H, W, bands) of the file's own type, and the orientation, 1 to 8, that must still be applied.
-        Pages of one size are bands; smaller copies of the first page (overviews, thumbnails) are left out.
+        Array (H, W) or (H, W, bands) of the file's own type. Pages of one size are bands; smaller copies of the first
+        page (overviews, thumbnails) are left out.
 
     Raises:
         DataError: if the pages are of several sizes or kinds, or have more pixels than the limit.
@@ -47,9 +42,7 @@ def read_tiff(file: BinaryIO, name: str, *, pixel_limit: int) -> tuple[Array, in
     with tifffile.TiffFile(file) as tiff:
         series = _only_series(tiff, name)
         height, width, bands = _shape(series, name)
-        if height * width > pixel_limit:
-            got = f"{name} is too large: {height}x{width} pixels"
-            raise DataError(got, expected=f"at most {pixel_limit} pixels", remedy="cut it into smaller images")
+        require_pixels(height, width, name)
         try:
             array = series.asarray()
         except ValueError as error:
@@ -61,7 +54,18 @@ def read_tiff(file: BinaryIO, name: str, *, pixel_limit: int) -> tuple[Array, in
         array = array.reshape([array.shape[place] for place in kept])
         if axis is not None and axis < series.axes.index("X"):
             array = np.moveaxis(array, 0, -1)
-        return array, _orientation(series)
+        return oriented(array, _orientation(series))
+
+
+def oriented(array: Array, orientation: int) -> Array:
+    """Rotate and mirror (H, W, ...) according to EXIF 2.32, section 4.6.4, tag 274."""
+    if orientation >= 5:
+        array = np.swapaxes(array, 0, 1)
+    if orientation in (3, 4, 7, 8):
+        array = array[::-1]
+    if orientation in (2, 3, 6, 7):
+        array = array[:, ::-1]
+    return array
 
 
 def tiff_size(file: BinaryIO, name: str) -> tuple[int, int]:
@@ -109,16 +113,16 @@ def _orientation(series: TiffPageSeries) -> int:
     return int(tag.value) if tag is not None and 1 <= int(tag.value) <= 8 else 1
 
 
-def _decode_otherwise(file: BinaryIO, name: str, bands: int) -> tuple[Array, int]:
+def _decode_otherwise(file: BinaryIO, name: str, bands: int) -> Array:
     """Decode a compression that tifffile lacks, with OpenCV for up to 4 bands and GDAL for any number."""
     file.seek(0)
     if bands <= 4:
         array = decode_with_opencv(file.read())
         if array is not None:
-            return array, 1  # OpenCV has applied the orientation
+            return array  # OpenCV has applied the orientation
     try:
         import rasterio
     except ImportError as error:
         raise MissingExtraError("rasterio", extra="geo", purpose=f"the compression of {name}") from error
     with rasterio.open(file) as raster:
-        return np.moveaxis(raster.read(), 0, -1), 1  # maps have no orientation
+        return np.moveaxis(raster.read(), 0, -1)  # maps have no orientation

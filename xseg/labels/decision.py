@@ -57,10 +57,8 @@ class Decision:
         given = dict(map(parsed_threshold, texts))
         names = labels.names if self.overlapping else labels.names[1:]
         if not self.overlapping and len(names) != 1:
-            raise ConfigError(
-                f"threshold={' '.join(texts)} for {len(labels)} exclusive classes",
-                expected="a model with two classes, or with overlapping classes",
-            )
+            got = f"threshold={' '.join(texts)} for {len(labels)} exclusive classes"
+            raise ConfigError(got, expected="a model with two classes, or with overlapping classes")
         unknown = next((name for name in given if name and name not in names), None)
         if unknown is not None:
             got = f"threshold={unknown}={given[unknown]:g}"

@@ -180,3 +180,23 @@ PET_WITH_BORDER = LabelMap(
     names=("background", "pet", "border"), colors=((0, 0, 0), (230, 120, 30), (255, 255, 255)), raw_ids=(2, 1, 3)
 )
 """Oxford-IIIT Pet trimaps with the border as a class."""
+
+
+def label_set(classes: int) -> tuple[LabelMap, str]:
+    """Return the classes on which a model with this number of outputs was most likely trained.
+
+    Returns:
+        The label map and the name of the set; numbered classes and "" if no known set has this number of classes.
+    """
+    for labels, name in ((VOC, "PASCAL VOC"), (CITYSCAPES, "Cityscapes"), (ADE20K, "ADE20K")):
+        if classes == len(labels):
+            return labels, name
+    if classes == len(ADE20K) + 1:
+        return LabelMap(("background", *ADE20K.names), ((0, 0, 0), *ADE20K.colors)), "ADE20K"
+    if classes == len(COCO_THINGS) + 1:
+        return LabelMap(("background", *COCO_THINGS), voc_colors(classes)), "COCO"
+    if classes == len(COCO_THINGS) + len(COCO_UNUSED_IDS):
+        things = iter(COCO_THINGS)
+        names = (f"unused {number}" if number in COCO_UNUSED_IDS else next(things) for number in range(1, classes))
+        return LabelMap(("background", *names), voc_colors(classes)), "COCO, by its own numbers"
+    return LabelMap(tuple(f"class {index}" for index in range(classes))), ""

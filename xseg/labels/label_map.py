@@ -82,8 +82,7 @@ class LabelMap:
         for what, values in (("colours", self.colors), ("raw ids", self.raw_ids)):
             if len(values) != len(self.names):
                 raise ConfigError(f"{len(values)} {what} for {len(self.names)} classes", expected="one per class")
-        repeated = _repeated(self.names)
-        if repeated:
+        if repeated := _repeated(self.names):
             raise ConfigError(f"class names used twice: {', '.join(repeated)}", expected="one name per class")
         if any(not 0 <= value <= 255 for color in self.colors for value in color):
             raise ConfigError(f"colours {self.colors}", expected="values from 0 to 255")
@@ -94,11 +93,8 @@ class LabelMap:
         if self.overlapping and not 1 < self.ignore_index <= 255:
             raise ConfigError(f"ignore_index={self.ignore_index} of overlapping classes", expected="2 to 255")
         if 0 <= self.ignore_index < len(self.names):
-            raise ConfigError(
-                f"ignore_index={self.ignore_index} is class {self.names[self.ignore_index]!r}",
-                expected=f"a value outside 0 to {len(self.names) - 1}",
-                remedy="use 255",
-            )
+            got = f"ignore_index={self.ignore_index} is class {self.names[self.ignore_index]!r}"
+            raise ConfigError(got, expected=f"a value outside 0 to {len(self.names) - 1}", remedy="use 255")
         if self.background not in ("", NO_BACKGROUND, *self.names):
             raise unknown_name("background", self.background, (*self.names, NO_BACKGROUND))
 

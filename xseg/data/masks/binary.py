@@ -10,7 +10,8 @@ import numpy as np
 from xseg.data.masks.numbers import empty_label, mask_of, open_mask, smallest_type
 from xseg.data.sample import Array, Record
 from xseg.errors import DataError
-from xseg.images.reading import decoding, is_array_file, opened, orientation_of, oriented, read_array, read_image
+from xseg.images.reading import decoding, is_array_file, opened, orientation_of, read_array, read_image
+from xseg.images.tiff import oriented
 from xseg.labels.label_map import LabelMap
 from xseg.types import PathArgument
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from xseg.data.sample import Array
 from xseg.errors import ConfigError, DataError
-from xseg.images.reading import pixel_limit
+from xseg.images.quiet import pixel_limit
 from xseg.labels.label_map import LabelMap
 
 

@@ -15,7 +15,8 @@ from PIL import UnidentifiedImageError
 from xseg.data.masks.numbers import mask_of, open_mask, smallest_type
 from xseg.data.sample import Array, Record
 from xseg.errors import ConfigError, DataError
-from xseg.images.reading import decoding, opened, orientation_of, oriented
+from xseg.images.reading import decoding, opened, orientation_of
+from xseg.images.tiff import oriented
 from xseg.labels.label_map import LabelMap
 from xseg.types import RGB, PathArgument
 

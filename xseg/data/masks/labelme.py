@@ -17,7 +17,8 @@ from PIL import Image, ImageDraw
 from xseg.data.masks.numbers import empty_label, mask_of, raw_id_of
 from xseg.data.sample import Array, Record
 from xseg.errors import DataError
-from xseg.images.reading import image_size, pixel_limit
+from xseg.images.quiet import pixel_limit
+from xseg.images.reading import image_size
 from xseg.labels.label_map import LabelMap
 
 IGNORED = "__ignore__"

@@ -16,8 +16,8 @@ from PIL import Image, UnidentifiedImageError
 from xseg.data.sample import Array, Record
 from xseg.errors import DataError
 from xseg.images.png import require_possible_size
-from xseg.images.reading import decoding, is_array_file, opened, orientation_of, oriented, pixel_limit, read_array
-from xseg.images.tiff import is_tiff, read_tiff
+from xseg.images.reading import decoding, is_array_file, opened, orientation_of, read_array
+from xseg.images.tiff import is_tiff, oriented, read_tiff
 from xseg.labels.label_map import LabelMap
 from xseg.types import PathArgument
 
@@ -101,8 +101,7 @@ def _read_unidentified(file: BinaryIO, name: str) -> Array:
     if not is_tiff(file):
         reason = "not an image" if file.read(1) else "empty"
         raise DataError(f"mask {name} is {reason}", expected="a PNG")
-    array, orientation = read_tiff(file, f"mask {name}", pixel_limit=pixel_limit())
-    return oriented(array, orientation)
+    return read_tiff(file, f"mask {name}")
 
 
 def count_values(mask: Array) -> dict[int, int]:

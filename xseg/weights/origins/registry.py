@@ -11,7 +11,7 @@ from xseg.encoders.variants import KERAS_NORM, PYTORCH_NORM, VARIANTS, encoder_s
 from xseg.errors import WeightsError
 from xseg.files.serialization import from_plain
 from xseg.images.normalization import Normalization
-from xseg.labels.by_outputs import label_set
+from xseg.labels.known import label_set
 from xseg.labels.label_map import LabelMap
 from xseg.models.config import ModelConfig
 from xseg.nn.norm import NormSpec
