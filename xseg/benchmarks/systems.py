@@ -114,12 +114,9 @@ class SystemRow:
 
 
 def measure_systems(systems: Sequence[System] = SYSTEMS, *, batch_size: int = 2, steps: int = 3) -> list[SystemRow]:
-    """Count the parameters and multiply-adds of classifiers, and time their training steps.
+    """Count the parameters and multiply-adds of classifiers, and time training steps of `batch_size` images.
 
-    Args:
-        systems: classifiers to measure.
-        batch_size: images per training step.
-        steps: number of timed training steps, after an untimed one; 0 to count only.
+    The number of timed steps, after an untimed one, is `steps`; 0 to count only.
     """
     rows = []
     for system in systems:

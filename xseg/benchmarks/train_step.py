@@ -76,10 +76,9 @@ def measure_train_step(*, size: int = 320, batch_size: int = 8, rounds: int = 3,
         ConfigError: if a number is out of range.
     """
     if size < 64 or size % 16 or min(batch_size, rounds, classes) < 1:
-        raise ConfigError(
-            f"size={size}, batch_size={batch_size}, rounds={rounds}, classes={classes}",
-            expected="a size of at least 64 that is a multiple of 16, and other values of at least 1",
-        )
+        got = f"size={size}, batch_size={batch_size}, rounds={rounds}, classes={classes}"
+        expected = "a size of at least 64 that is a multiple of 16, and other values of at least 1"
+        raise ConfigError(got, expected=expected)
     import segmentation_models_pytorch as smp
 
     own = create_model("deeplabv3plus", encoder=ENCODER, classes=classes, output_stride=OUTPUT_STRIDE)

@@ -50,13 +50,8 @@ def write_corrected(
 ) -> Correction:
     """Write a copy of a data set with all mechanical repairs, completely or not at all.
 
-    The copy also holds corrections.json, which lists changed and left out files by finding.
-
-    Args:
-        summary: summary of the data set.
-        findings: findings with the repairs.
-        root: folder of the data set; other files in it (class names, notes) are copied too.
-        destination: new or empty folder for the copy, outside the data set.
+    The copy also holds the other files of the data set's folder `root` (class names, notes), and corrections.json,
+    which lists changed and left out files by finding. The destination is a new or empty folder outside the data set.
 
     Raises:
         ConfigError: if the destination is not free.

@@ -68,12 +68,8 @@ def examine(
 ) -> Examination:
     """Decode every file of a data set and run all checks, without changing anything.
 
-    Args:
-        reader: reader of the data set.
-        options: data options of the training, for `crop`.
-        listings: result of `list_splits`.
-        workers: number of processes that decode; 0 for the main process.
-        show: progress display, in pairs.
+    The listings are the result of `list_splits`; the options give the training's `crop`. Files are decoded by `workers`
+    processes, or by the main process for 0; the progress is in pairs.
 
     Raises:
         DataError: if a worker process was killed.

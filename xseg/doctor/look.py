@@ -131,11 +131,9 @@ def summarize_image(image: Array) -> ImageSummary:
 
 
 def summarize_mask(mask: Array, known: set[int]) -> MaskSummary:
-    """Return the summary of a mask of class numbers.
+    """Return the summary of a mask of class numbers, of which the `known` ones have a meaning.
 
-    Args:
-        mask: mask, (H, W) uint8 or uint16; (H, W, classes) uint8 for overlapping classes.
-        known: numbers with a meaning.
+    The mask is (H, W) uint8 or uint16; (H, W, classes) uint8 for overlapping classes.
     """
     if mask.ndim == 3:
         shape = len(zlib.compress(mask[::2].tobytes(), 1))
@@ -158,16 +156,11 @@ def summarize_mask(mask: Array, known: set[int]) -> MaskSummary:
 
 
 def share_between(mask: Array) -> float:
-    """Return the share of borders between two numbers at which a pixel lies strictly between both.
+    """Return the share, 0 to 1, of borders in a mask, (H, W) integers, at which a pixel lies strictly between both.
 
     A border is a pixel whose left and right neighbours differ by 2 or more. Masks that were resized with
-    interpolation have a number between at 20 to 90 of 100 borders, CamVid's real masks at most at 2.
-
-    Args:
-        mask: mask, (H, W) integers.
-
-    Returns:
-        0 to 1; 0 for a mask with fewer than 20 borders.
+    interpolation have a number between at 20 to 90 of 100 borders, CamVid's real masks at most at 2. The share is 0
+    for a mask with fewer than 20 borders.
     """
     rows = mask[::_ROW_STEP].astype(np.int32)
     left, middle, right = rows[:, :-2], rows[:, 1:-1], rows[:, 2:]

@@ -22,12 +22,9 @@ _work: Callable[[Any], Any] | None = None
 
 
 def parallel_map(work: Callable[[Item], Result], items: Sequence[Item], *, workers: int) -> Iterator[Result]:
-    """Yield `work` of every item, in order.
+    """Yield `work` of every item, in order, from `workers` processes; with 0 or few items, from the main process.
 
-    Args:
-        work: picklable function or object, sent to each process once.
-        items: small picklable items.
-        workers: number of processes; with 0 or few items, the main process does all work.
+    The work, sent to each process once, and the items, which should be small, are picklable.
 
     Raises:
         DataError: if a process was killed, for example by a crash of a decoder or lack of memory.

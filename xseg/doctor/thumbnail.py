@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
-
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-Array: TypeAlias = NDArray[Any]
+from xseg.data.sample import Array
 
 SIDE = 32
 CONTRAST = 40.0  # standard deviation of a thumbnail
@@ -22,13 +19,9 @@ _RECENT = 48  # comparisons per image and band, which keeps the work linear in t
 
 
 def thumbnail(image: Array) -> bytes:
-    """Return a grey thumbnail of 32 x 32 bytes with mean 128 and standard deviation 40.
+    """Return a grey thumbnail, 32 x 32 bytes of mean 128 and deviation 40, of an image (H, W, C) of any number type.
 
-    Args:
-        image: image, (H, W, C) of any number type.
-
-    Returns:
-        1024 bytes; empty for an image with almost no contrast, as all such thumbnails would look alike.
+    It is empty for an image with almost no contrast, as all such thumbnails would look alike.
     """
     small = cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_AREA) if image.shape[2] <= 4 else _by_planes(image)
     grey = small.reshape(SIDE, SIDE, -1).astype(np.float32).mean(axis=2)

@@ -20,11 +20,8 @@ TEMPORARY = r"\.[0-9a-f]{12}(\..*)?"  # regular expression for the names of unfi
 def atomic_path(path: PathArgument) -> Iterator[Path]:
     """Yield a temporary path that is renamed to `path` when the block ends, and removed if it raises.
 
-    Args:
-        path: path of the final file; its folders are created, an older file is replaced.
-
-    Yields:
-        A path in the same folder with the same suffix, for writers that choose the format by suffix.
+    Folders are created, an older file is replaced. The temporary path is in the same folder and has the same suffix,
+    for writers that choose the format by suffix.
 
     Raises:
         OSError: if the folder cannot be created or the file cannot be replaced.

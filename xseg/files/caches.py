@@ -16,12 +16,9 @@ def user_cache(kind: str) -> Path:
 
 
 def remove_least_recent(folder: Path, size_limit: int, *, keep: Path) -> None:
-    """Remove the least recently changed entries of a cache until the rest is within a limit.
+    """Remove the least recently changed entries of a cache except `keep` until the rest is within a limit in bytes.
 
-    Args:
-        folder: cache folder with one folder per entry; hidden entries are ignored.
-        size_limit: largest total size in bytes.
-        keep: entry that is never removed.
+    An entry is a folder in the cache folder; hidden entries are ignored.
     """
     sizes: dict[Path, int] = {}
     changed: dict[Path, float] = {}

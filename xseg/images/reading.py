@@ -70,15 +70,10 @@ def read_image(source: PathArgument | bytes, channels: Channels = 3, *, name: st
 
 
 def image_array(picture: Image.Image, channels: Channels = 3, *, name: str = "image") -> Array:
-    """Convert a Pillow image to an array, as `read_image` does for a file.
-
-    Args:
-        picture: image of any mode; its EXIF orientation is applied.
-        channels: number of channels or bands, as for `read_image`.
-        name: name of the image in error messages.
+    """Convert a Pillow image of any mode to an array, as `read_image` does for a file.
 
     Returns:
-        Array (H, W, channels) in uint8, uint16 or float32.
+        Array (H, W, channels) in uint8, uint16 or float32, with the EXIF orientation applied.
 
     Raises:
         DataError: if the image has other channels, or integers beyond 16 bits.

@@ -79,12 +79,9 @@ def solve(study: Study, *, width: float, classes: int, dropout: float, size: int
     for variant in others:
         network = _solved(Network(variant, width, classes, dropout), reference.parameters)
         if abs(network.parameters / reference.parameters - 1) > TOLERANCE:
-            raise ConfigError(
-                f"{variant.name} has {network.parameters} parameters at its nearest width and {first.name} "
-                f"{reference.parameters}",
-                expected=f"a difference of at most {TOLERANCE:.0%}",
-                remedy="use a larger width",
-            )
+            counts = f"{network.parameters} parameters at its nearest width and {first.name} {reference.parameters}"
+            expected = f"a difference of at most {TOLERANCE:.0%}"
+            raise ConfigError(f"{variant.name} has {counts}", expected=expected, remedy="use a larger width")
         networks.append(network.counted(size))
     return tuple(networks)
 

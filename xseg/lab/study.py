@@ -10,7 +10,6 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from itertools import starmap
 from pathlib import Path
-from typing import Any
 
 from xseg.errors import ConfigError
 from xseg.evaluation.results import difference
@@ -45,13 +44,9 @@ def run_study(
 ) -> Trained:
     """Run the missing trainings of a study, and return all results.
 
-    Args:
-        study: study with the networks.
-        settings: training settings.
-        folder: folder for study.json and one file per training; an interrupted study in it is resumed.
-        root: folder of classes; empty for generated images.
-        jobs: number of parallel trainings, each in its own process with its share of the cores.
-        on_curve: function that is called with the curve of each training.
+    The folder gets study.json and one file per training; an interrupted study in it is resumed. `root` is a folder of
+    classes, empty for generated images. Of several `jobs`, each trains in its own process with its share of the cores.
+    `on_curve` is called with the curve of each training.
 
     Raises:
         ConfigError: if the folder holds a study with other settings, or the networks cannot have equal parameters.
@@ -61,7 +56,7 @@ def run_study(
     networks = solve(
         study, width=settings.width, classes=len(reader.labels.names), dropout=settings.dropout, size=settings.size
     )
-    _require_same(folder / SETTINGS_FILE, _description(study, settings, root))
+    _require_same(folder / SETTINGS_FILE, study, settings, root)
     files = {(n, seed): _file(folder, n.variant.name, seed) for seed in settings.seeds for n in networks}
     missing = [(network, settings, seed, root, path) for (network, seed), path in files.items() if not load_curve(path)]
     for curve in _trained(missing, jobs):
@@ -118,15 +113,10 @@ def _file(folder: Path, variant: str, seed: int) -> Path:
     return folder / RUNS / f"{slug}-{seed}.json"
 
 
-def _description(study: Study, settings: StudySettings, root: str) -> dict[str, Any]:
-    """Return the settings that runs must share to combine their curves: all except the seeds."""
-    values = {"study": study.name, "root": str(Path(root).absolute()) if root else "", **asdict(settings)}
-    del values["seeds"]
-    return values
-
-
-def _require_same(path: Path, description: dict[str, Any]) -> None:
-    """Save the description of the study, or compare it with the saved one."""
+def _require_same(path: Path, study: Study, settings: StudySettings, root: str) -> None:
+    """Save what runs must share to combine their curves, all settings except the seeds, or compare it with the file."""
+    description = {"study": study.name, "root": str(Path(root).absolute()) if root else "", **asdict(settings)}
+    del description["seeds"]
     if not path.is_file():
         write_text(path, json.dumps(description, indent=2) + "\n")
         return
@@ -136,6 +126,5 @@ def _require_same(path: Path, description: dict[str, Any]) -> None:
         raise ConfigError(f"{path} cannot be read: {error}", remedy="pass another --output_dir") from error
     differing = difference(earlier, json.loads(json.dumps(description)))
     if differing:
-        raise ConfigError(
-            f"{path.parent} holds another study ({differing})", remedy="pass another --output_dir, or --overwrite"
-        )
+        remedy = "pass another --output_dir, or --overwrite"
+        raise ConfigError(f"{path.parent} holds another study ({differing})", remedy=remedy)

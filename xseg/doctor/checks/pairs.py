@@ -127,15 +127,11 @@ def _images_differ(group: Group) -> bool:
     return any(distance(first, other) > SAME for other in others)
 
 
-def _kept_once(group: Group) -> Iterator[Repair]:
-    """Yield repairs that leave images of an evaluation split out of train, and images of test out of val."""
+def _kept_once(group: Group) -> tuple[Repair, ...]:
+    """Return repairs that leave images of an evaluation split out of train, and images of test out of val."""
     order: tuple[Split, ...] = ("test", "val", "train")
-    kept = next(split for split in order if any(split == member for member, _ in group))
-    first = True
-    for split, pair in group:
-        if split != kept or not first:
-            yield from leave_out(pair)
-        first = first and split != kept
+    _, kept = min(group, key=lambda member: order.index(member[0]))
+    return leave_out(*(pair for _, pair in group if pair is not kept))
 
 
 def _turned(pair: PairSummary) -> bool:
