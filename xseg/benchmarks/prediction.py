@@ -61,7 +61,6 @@ def overlap(predictor: Predictor, files: Sequence[Path], *, rounds: int = ROUNDS
     batches = -(-len(files) // size)
 
     def bare() -> None:
-        """Run the model alone."""
         with ThreadPoolExecutor(backend.workers) as pool:
             list(pool.map(lambda _: resize(backend(batch), *image.shape[:2]), range(batches)))
 

@@ -102,7 +102,6 @@ def _step(
     model.train()
 
     def run() -> None:
-        """Train one step."""
         optimizer.zero_grad()
         with torch.autocast("cpu", torch.bfloat16) if autocast else nullcontext():
             logits = model(images)

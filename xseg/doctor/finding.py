@@ -19,12 +19,7 @@ SHOWN = 5  # places listed per finding
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One file or group of files of a finding.
-
-    Args:
-        path: path of the file, or name of the split if it is not a single file.
-        detail: details, for example "value 37 in 768 pixels, the first at row 3, column 5".
-    """
+    """One file of a finding, or a split by name, with details, such as "value 37 in 768 pixels"."""
 
     path: str
     detail: str = ""

@@ -65,10 +65,9 @@ def check_split(reader: InspectableReader, split: Split, *, crop: tuple[int, int
     records = reader.records(split)
 
     def look(record: Record) -> Inspection | DataError:
-        """Inspect one pair; errors are returned, so that all pairs are inspected."""
         try:
             return reader.inspect(record)
-        except DataError as error:
+        except DataError as error:  # returned, so that all pairs are inspected
             return error
 
     looks = _in_threads(look, records)
@@ -106,11 +105,9 @@ def count_class_pixels(reader: Reader, records: Sequence[Record]) -> NDArray[np.
     """
 
     def count(record: Record) -> NDArray[np.int64]:
-        """Count the pixels of one record, if possible without decoding its image."""
-        if isinstance(reader, InspectableReader):
-            values = reader.inspect(record).values
-            if values:
-                return np.array(pixels_by_class(values, reader.labels.train_ids(), reader.labels), np.int64)
+        # if possible without decoding the image
+        if isinstance(reader, InspectableReader) and (values := reader.inspect(record).values):
+            return np.array(pixels_by_class(values, reader.labels.train_ids(), reader.labels), np.int64)
         mask = reader.read(record).mask
         if mask is None:
             raise DataError(f"training image {record.image} has no mask", expected="one mask per training image")
@@ -140,12 +137,7 @@ def _joint_error(wrong: list[tuple[Record, DataError]], total: int, split: Split
 
 @dataclass(frozen=True)
 class ClassCheck:
-    """Result of a check of class folders.
-
-    Args:
-        normalization: normalisation for channels and range of the images.
-        broken: name and fault of each broken image, by split.
-    """
+    """Normalisation for channels and range of images in class folders, and name and fault of broken ones by split."""
 
     normalization: Normalization
     broken: Mapping[Split, Mapping[str, DataError]] = field(default_factory=dict)
@@ -169,7 +161,6 @@ def look_at_classes(folders: ClassFolders, check: FileCheck) -> ClassCheck:
     normalization = _normalization(folders)
 
     def look(record: Record) -> DataError | None:
-        """Return the fault of an image; None if there is none."""
         try:
             if closely:
                 _require_range(record, folders.read(record).image, normalization)

@@ -177,14 +177,7 @@ class Stray:
 
 @dataclass(frozen=True)
 class SplitSummary:
-    """Summary of a split.
-
-    Args:
-        pairs: images and masks by name.
-        strays: files that do not belong to the split.
-        fault: reason why the split cannot be listed; empty if it can.
-        exists: whether the split exists.
-    """
+    """Images and masks of a split by name, stray files, the fault if it cannot be listed, and whether it exists."""
 
     pairs: tuple[PairSummary, ...] = ()
     strays: tuple[Stray, ...] = ()

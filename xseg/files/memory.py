@@ -17,11 +17,7 @@ _STATUS = Path("/proc/self/status")
 
 
 def free_memory(device: torch.device | None = None) -> int:
-    """Return the memory that is available without taking any from other programs.
-
-    Args:
-        device: GPU to examine; otherwise the memory of the machine or of the container.
-    """
+    """Return a GPU's memory, or else the machine's or container's, that is free without taking any from programs."""
     if device is not None and device.type == "cuda":
         import torch
 
@@ -35,11 +31,7 @@ def held_memory() -> int:
 
 
 def peak_memory(device: torch.device | None = None) -> int:
-    """Return the peak memory use; the current use if the system does not record the peak (macOS).
-
-    Args:
-        device: GPU for the memory of this process's tensors on it; otherwise the memory of this process.
-    """
+    """Return this process's peak memory, or that of its tensors on a GPU; the current use if none is known (macOS)."""
     if device is not None and device.type == "cuda":
         import torch
 

@@ -76,15 +76,9 @@ def _colors(mask: NDArray[Any], labels: LabelMap) -> tuple[NDArray[np.float32], 
 
 
 def hatch_ignored(picture: Pixels, mask: NDArray[Any], ignore_index: int) -> Pixels:
-    """Draw dark stripes over ignored pixels.
+    """Draw dark stripes over the ignored pixels of an RGB image, (H, W, 3) uint8, and return the result.
 
-    Args:
-        picture: RGB image, (H, W, 3) uint8.
-        mask: train ids, (H, W) integers, or (H, W, classes) if classes overlap: a pixel is ignored if a class is.
-        ignore_index: ignored value.
-
-    Returns:
-        RGB image, (H, W, 3) uint8.
+    The mask holds train ids, (H, W), or (H, W, classes) if classes overlap: a pixel is ignored if a class is.
     """
     rows, columns = np.arange(mask.shape[0])[:, None], np.arange(mask.shape[1])
     ignored = mask == ignore_index

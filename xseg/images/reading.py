@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO, TypeAlias
+from typing import BinaryIO
 
 import cv2
 import numpy as np
@@ -15,10 +15,8 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from xseg.errors import DataError, XsegError
 from xseg.images.png import checked_png, is_png, require_possible_size
 from xseg.images.quiet import decode_with_opencv, silence_decoders
-from xseg.images.tiff import is_tiff, oriented, read_tiff, tiff_size
+from xseg.images.tiff import Array, is_tiff, oriented, read_tiff, tiff_size
 from xseg.types import Channels, PathArgument
-
-Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
 IMAGE_SUFFIXES = frozenset(
     {".bmp", ".gif", ".jpeg", ".jpg", ".jp2", ".npy", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}

@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass
 from itertools import starmap
 from pathlib import Path
 
+import torch
+
 from xseg.errors import ConfigError
 from xseg.evaluation.results import difference
 from xseg.files.atomic import write_text
@@ -90,8 +92,6 @@ def _trained(missing: Sequence[tuple[Network, StudySettings, int, str, Path]], j
 
 
 def _share_cores(jobs: int) -> None:
-    import torch
-
     torch.set_num_threads(max(1, torch.get_num_threads() // jobs))
 
 
