@@ -134,8 +134,8 @@ def _write(
             shutil.copy2(path, target)
             copied += 1
             continue
-        written = _apply(path, [repair for _, repair in wanted], labels, target)
-        log["changed"].append({**entry, "written": written.relative_to(temporary).as_posix()})
+        target = _apply(path, [repair for _, repair in wanted], labels, target)
+        log["changed"].append({**entry, "written": target.relative_to(temporary).as_posix()})
     temporary.mkdir(parents=True, exist_ok=True)
     (temporary / LOG).write_text(json.dumps({"source": str(root), **log}, indent=2) + "\n", encoding="utf-8")
     return copied, len(log["changed"]), len(log["left_out"])

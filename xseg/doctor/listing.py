@@ -77,20 +77,17 @@ def _list_folders(reader: FileReader, listing: FolderListing, split: Split) -> L
     similar = listing.similar_masks(part, [name for name in images if name not in masks], {*images.values(), *paired})
     alone = set(masks) - set(images) - {name for name, path in masks.items() if path in similar.values()}
     try:
-        records = reader.planned(
-            split, lambda _: [Record(name, path, masks.get(name)) for name, path in images.items()]
-        )
+        every = [Record(name, path, masks.get(name)) for name, path in images.items()]
+        records = reader.planned(split, lambda _: every)
     except DataError as error:
         return Listing(fault=str(error), strays=strays)
-    tasks = [_task(record, similar.get(record.name), optional=part in listing.optional) for record in records]
+    tasks = []
+    for record in records:
+        whole = record.mask is not None or part in listing.optional
+        found = similar.get(record.name)
+        tasks.append(Task(record.name, record.image, record.mask, record if whole else None, found))
     tasks += [Task(name, None, masks[name], None) for name in alone if first]
     return Listing(tuple(sorted(tasks, key=lambda task: task.name)), strays)
-
-
-def _task(record: Record, similar: Path | None, *, optional: bool) -> Task:
-    """Return the task of a record, whose mask may be missing."""
-    whole = record.mask is not None or optional
-    return Task(record.name, record.image, record.mask, record if whole else None, similar)
 
 
 def _list_folder(root: Path, pattern: str) -> tuple[dict[str, Path] | None, list[Stray]]:

@@ -59,9 +59,7 @@ class PairSummarizer:
         return PairSummary(task.name, image_file, image, mask_file, mask, "" if reported else fault)
 
     def _mask(self, reader: FileReader, record: Record) -> MaskSummary:
-        known = set(reader.labels.train_ids())
-        path = mask_of(record)
-        numeric = has_numeric_masks(reader)
+        known, numeric, path = set(reader.labels.train_ids()), has_numeric_masks(reader), mask_of(record)
         try:
             numbers = reader.decode(record)
         except DataError:

@@ -31,7 +31,6 @@ from xseg.types import Split
 
 _SHOWN = 3  # names in a message
 _MAX_THREADS = 16  # decoders release the interpreter's lock, so threads help up to the number of cores
-_ANY_CROP = (1, 1)
 MOST_DECODED = 10_000  # images of classes: a minute or two on two cores
 Result = TypeVar("Result")
 
@@ -55,7 +54,7 @@ class SplitCheck:
     findings: tuple[Finding, ...] = ()
 
 
-def check_split(reader: InspectableReader, split: Split, *, crop: tuple[int, int] = _ANY_CROP) -> SplitCheck:
+def check_split(reader: InspectableReader, split: Split, *, crop: tuple[int, int] = (1, 1)) -> SplitCheck:
     """Check every record of a split, in threads; images below `crop`, height and width in pixels, give a warning.
 
     Raises:
@@ -108,8 +107,7 @@ def count_class_pixels(reader: Reader, records: Sequence[Record]) -> NDArray[np.
         # if possible without decoding the image
         if isinstance(reader, InspectableReader) and (values := reader.inspect(record).values):
             return np.array(pixels_by_class(values, reader.labels.train_ids(), reader.labels), np.int64)
-        mask = reader.read(record).mask
-        if mask is None:
+        if (mask := reader.read(record).mask) is None:
             raise DataError(f"training image {record.image} has no mask", expected="one mask per training image")
         return class_pixels(mask, len(reader.labels))
 

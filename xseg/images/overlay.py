@@ -25,14 +25,10 @@ OUTLINE: RGB = (150, 152, 156)
 
 
 def displayable(image: NDArray[Any]) -> Pixels:
-    """Return an image of any type as 8-bit RGB for display.
+    """Return an image, (H, W, C) of any number type, in RGB for display, (H, W, 3) uint8.
 
-    Args:
-        image: image, (H, W, C) of any number type; 8-bit values are kept, others are stretched from the 2nd to the 98th
-            percentile. A single channel is shown as grey; of more than three channels, the first three are shown.
-
-    Returns:
-        RGB image, (H, W, 3) uint8.
+    8-bit values are kept, others are stretched from the 2nd to the 98th percentile. A single channel is shown as grey;
+    of more than three channels, the first three are shown.
     """
     image = image[..., :3] if image.shape[2] >= 3 else image[..., :1]
     if image.dtype != np.uint8:

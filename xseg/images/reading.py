@@ -108,14 +108,9 @@ def image_size(source: PathArgument | bytes, *, name: str = "") -> tuple[int, in
             return (width, height) if orientation_of(picture, header_only=True) >= 5 else (height, width)
 
 
-@contextmanager
-def opened(source: PathArgument | bytes) -> Iterator[BinaryIO]:
+def opened(source: PathArgument | bytes) -> BinaryIO:
     """Open a file or its content for reading."""
-    if isinstance(source, bytes):
-        yield BytesIO(source)
-        return
-    with Path(source).open("rb") as file:
-        yield file
+    return BytesIO(source) if isinstance(source, bytes) else Path(source).open("rb")
 
 
 @contextmanager

@@ -70,8 +70,8 @@ def run_study(
 
 def remaining(study: Study, settings: StudySettings, folder: Path) -> int:
     """Return the number of trainings that are missing in the folder."""
-    names = [(variant.name, seed) for variant in study.variants for seed in settings.seeds]
-    return sum(load_curve(_file(folder, *pair)) is None for pair in names)
+    files = (_file(folder, variant.name, seed) for variant in study.variants for seed in settings.seeds)
+    return sum(load_curve(file) is None for file in files)
 
 
 def _trained(missing: Sequence[tuple[Network, StudySettings, int, str, Path]], jobs: int) -> Iterator[Curve]:
