@@ -83,8 +83,8 @@ class Finding:
     def to_dict(self) -> dict[str, Any]:
         """Return a dictionary that JSON can hold."""
         values = asdict(replace(self, repairs=()))
-        del values["repairs"]
-        return {**values, "places": [*values["places"]], "fixable": self.fixable}
+        del values["repairs"], values["numbers"]
+        return {**values, "places": [*values["places"]], "fixable": self.fixable, "numbers": self.numbers}
 
 
 def printable(path: Path | str) -> str:
