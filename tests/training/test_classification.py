@@ -315,7 +315,7 @@ def test_a_wrong_option_is_named(wrong, message):
 
 
 def test_a_wrong_task_and_a_wrong_argument_of_the_trainer_are_named():
-    with pytest.raises(ConfigError, match="task=detection; expected one of segmentation, classification"):
+    with pytest.raises(ConfigError, match="task=detection; expected one of segmentation, multilabel, classification"):
         parse_request(["--task", "detection"])
     with pytest.raises(ConfigError, match=r"trainer.max_epoch'; did you mean 'trainer.max_epochs'"):
         parse_trainer(["--task", "classification", "--trainer.max_epoch", "0"])
