@@ -75,7 +75,9 @@ def labelled_cross_entropy(
         reduction="sum" if share is None else "none",
         label_smoothing=label_smoothing,
     )
-    return _mean(loss, _weights(mask, ignore_index, class_weights), share, across)
+    labelled = mask != ignore_index
+    weights = labelled.float() if class_weights is None else class_weights[torch.where(labelled, mask, 0)] * labelled
+    return _mean(loss, weights, share, across)
 
 
 def _mean(loss: Tensor, weights: Tensor, share: float | None, across: Callable[[Tensor], Tensor] | None) -> Tensor:
@@ -91,12 +93,10 @@ class CrossEntropy(nn.Module):
     """Weighted mean cross-entropy, in training optionally of the hardest pixels only.
 
     Args:
-        ignore_index: value of pixels without label.
-        label_smoothing: share of the target spread over all classes, 0 to 1.
         hard_pixels: share of all pixels used in training, above 0 and up to 1.
         hard_pixel_steps: number of steps over which the share falls from 1 to `hard_pixels`.
+        ignore_index, label_smoothing, multilabel: see `labelled_cross_entropy`.
         across: see `labelled_cross_entropy`; used only in training.
-        multilabel: whether classes overlap; then it is the binary cross-entropy of every class.
     """
 
     def __init__(
@@ -117,13 +117,9 @@ class CrossEntropy(nn.Module):
     def forward(
         self, logits: Tensor, mask: Tensor, *, class_weights: Tensor | None = None, step: int | None = None
     ) -> Tensor:
-        """Return the loss, a scalar, of logits (N, C, H, W) and a mask (N, H, W) int64.
+        """Return the loss, a scalar, after a number of optimiser steps; None for validation, which uses all pixels.
 
-        Args:
-            logits: logits, (N, C, H, W) of any floating type.
-            mask: labels, (N, H, W) int64, 0 to C - 1 or the ignored value.
-            class_weights: weights of the classes, (C,) float32, above 0; None for 1.
-            step: number of completed optimiser steps; None for validation, which uses all pixels.
+        For logits (N, C, H, W), mask and class weights, see `labelled_cross_entropy`.
         """
         share = None
         if step is not None and self.hard_pixels != 1:
@@ -147,11 +143,3 @@ def hard_pixel_share(step: int, *, share: float, steps: int) -> float:
     """
     ratio = min(1.0, step / steps) if steps else 1.0
     return ratio * share + (1.0 - ratio)
-
-
-def _weights(mask: Tensor, ignore_index: int, class_weights: Tensor | None) -> Tensor:
-    """Return the weight of each pixel, 0 where it is ignored."""
-    labelled = mask != ignore_index
-    if class_weights is None:
-        return labelled.float()
-    return class_weights[torch.where(labelled, mask, 0)] * labelled

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
@@ -18,19 +19,20 @@ class LabelledPixels(nn.Module):
     pixels change neither loss nor gradient, and a batch without labels gives 0 with zero gradients.
 
     Args:
-        name: name of the loss in SMP.
         ignore_index: value of pixels without label.
         multilabel: whether classes overlap; then it is the mean over the classes of the loss of a binary problem, for
             masks (N, C, H, W) of 0, 1 and `ignore_index`.
-        arguments: arguments of SMP's class.
+        arguments: arguments of SMP's class, which is NAMELoss for the subclass NAME.
     """
 
-    def __init__(self, name: str, ignore_index: int, multilabel: bool, arguments: Mapping[str, float]) -> None:
+    def __init__(
+        self, *, ignore_index: int, multilabel: bool = False, arguments: Mapping[str, float] = MappingProxyType({})
+    ) -> None:
         super().__init__()
         from segmentation_models_pytorch import losses  # takes seconds, and cross-entropy does not need it
 
         mode = losses.BINARY_MODE if multilabel else losses.MULTICLASS_MODE
-        self.loss = getattr(losses, f"{name}Loss")(mode, **arguments)
+        self.loss = getattr(losses, f"{type(self).__name__}Loss")(mode, **arguments)
         self.ignore_index, self.multilabel = ignore_index, multilabel
 
     def forward(self, logits: Tensor, mask: Tensor) -> Tensor:
@@ -48,54 +50,27 @@ class LabelledPixels(nn.Module):
         return loss
 
 
-class Focal(LabelledPixels):
-    """Focal loss.
-
-    Args:
-        ignore_index: value of pixels without label.
-        multilabel: whether classes overlap.
-        gamma: exponent, 0 or more.
-    """
-
-    def __init__(self, *, ignore_index: int, multilabel: bool = False, gamma: float = 2.0) -> None:
-        super().__init__("Focal", ignore_index, multilabel, {"gamma": gamma})
-
-
 class Dice(LabelledPixels):
-    """Dice loss.
-
-    Args:
-        ignore_index: value of pixels without label.
-        multilabel: whether classes overlap.
-    """
-
-    def __init__(self, *, ignore_index: int, multilabel: bool = False) -> None:
-        super().__init__("Dice", ignore_index, multilabel, {})
+    """Dice loss."""
 
 
 class Jaccard(LabelledPixels):
-    """Jaccard loss; for the arguments, see `Dice`."""
-
-    def __init__(self, *, ignore_index: int, multilabel: bool = False) -> None:
-        super().__init__("Jaccard", ignore_index, multilabel, {})
+    """Jaccard loss."""
 
 
 class Lovasz(LabelledPixels):
-    """Lovász-Softmax loss, or the Lovász hinge loss if classes overlap; for the arguments, see `Dice`."""
+    """Lovász-Softmax loss, or the Lovász hinge loss if classes overlap."""
 
-    def __init__(self, *, ignore_index: int, multilabel: bool = False) -> None:
-        super().__init__("Lovasz", ignore_index, multilabel, {})
+
+class Focal(LabelledPixels):
+    """Focal loss with the exponent `gamma`, 0 or more."""
+
+    def __init__(self, *, ignore_index: int, multilabel: bool = False, gamma: float = 2.0) -> None:
+        super().__init__(ignore_index=ignore_index, multilabel=multilabel, arguments={"gamma": gamma})
 
 
 class Tversky(LabelledPixels):
-    """Tversky loss.
-
-    Args:
-        ignore_index: value of pixels without label.
-        multilabel: whether classes overlap.
-        alpha: weight of wrongly predicted pixels.
-        beta: weight of missed pixels.
-    """
+    """Tversky loss with the weights `alpha` of wrongly predicted and `beta` of missed pixels."""
 
     def __init__(self, *, ignore_index: int, multilabel: bool = False, alpha: float = 0.5, beta: float = 0.5) -> None:
-        super().__init__("Tversky", ignore_index, multilabel, {"alpha": alpha, "beta": beta})
+        super().__init__(ignore_index=ignore_index, multilabel=multilabel, arguments={"alpha": alpha, "beta": beta})

@@ -56,25 +56,16 @@ class Term(nn.Module):
         except (TypeError, ValueError) as error:
             raise ConfigError(f"loss {self.label}: {error}") from error
         self.loss: LossFunction = found
-        self._parameters_of_call = _parameters(found.forward if isinstance(found, nn.Module) else found)
+        self._named = _parameters(found.forward if isinstance(found, nn.Module) else found)
 
     def forward(self, logits: Tensor, mask: Tensor, given: Mapping[str, Any]) -> Tensor:
-        """Return the loss without its weight.
-
-        Args:
-            logits: logits, (N, C, H, W) of any floating type.
-            mask: labels, (N, H, W) or (N, C, H, W) int64; see the class.
-            given: keyword arguments that the loss gets if it names them.
-
-        Returns:
-            A scalar.
+        """Return the loss without its weight, a scalar, of logits, mask and the keyword arguments that it names.
 
         Raises:
             ConfigError: if the loss raises an error or does not return a scalar tensor.
         """
-        keywords = {name: value for name, value in given.items() if name in self._parameters_of_call}
         try:
-            value = self.loss(logits, mask, **keywords)
+            value = self.loss(logits, mask, **{name: given[name] for name in self._named.intersection(given)})
         except (XsegError, MemoryError, torch.OutOfMemoryError):
             raise
         except Exception as error:

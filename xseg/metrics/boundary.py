@@ -81,9 +81,8 @@ def boundary_counts(
 def _band(mask: NDArray[np.bool_], known: NDArray[np.bool_], width: int) -> NDArray[np.bool_]:
     """Return the known pixels of `mask` that erosion by `width` removes; the outside of the image is another class."""
     solid = (mask | ~known).astype(np.uint8)
-    square = np.ones(
-        (2 * width + 1, 2 * width + 1), np.uint8
-    )  # equals `width` erosions by 3x3, but is separable and fast
+    # equals `width` erosions by 3x3, but is separable and fast
+    square = np.ones((2 * width + 1, 2 * width + 1), np.uint8)
     eroded = cv2.erode(solid, square, borderType=cv2.BORDER_CONSTANT, borderValue=(0,))
     inner: NDArray[np.bool_] = mask & known & (eroded == 0)
     return inner

@@ -21,17 +21,8 @@ METRICS: dict[str, type[Metric]] = {
     )
 }  # fmt: skip
 MetricSource: TypeAlias = str | type[Metric] | Metric
-_TAKEN = (
-    "classes",
-    "confusion",
-    "evaluated",
-    "pixels",
-    "loss",
-    "tp",
-    "fp",
-    "fn",
-    "tn",
-)  # other keys of metrics.json and metrics.csv
+# other keys of metrics.json and metrics.csv
+_TAKEN = ("classes", "confusion", "evaluated", "pixels", "loss", "tp", "fp", "fn", "tn")
 
 
 def create_metrics(

@@ -186,13 +186,8 @@ def count_mask(
 ) -> dict[str, Counts]:
     """Count one image as `count_image`, or each of its overlapping classes along a new first axis of all counts.
 
-    Args:
-        metrics: metrics from `create_metrics`, of 2 classes for overlapping classes.
-        label: train ids, (H, W), or 0, 1 and `ignore_index`, (H, W, classes) for overlapping classes.
-        prediction: train ids, or 0 and 1, in the shape of the label.
-        classes: number of classes.
-        ignore_index: label of pixels that are not counted.
-        probabilities: probabilities, (classes, H, W), if a metric needs them.
+    For overlapping classes, the metrics have 2 classes, the label holds 0, 1 and `ignore_index`, the prediction 0 and
+    1, both (H, W, classes).
     """
     if label.ndim == 2:
         return count_image(

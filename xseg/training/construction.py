@@ -89,14 +89,8 @@ def _start(options: TaskOptions, source: str, labels: LabelMap, in_channels: int
     if bundle.labels.names != labels.names:
         state = adapt_head(state, bundle.model.config, bundle.labels, labels.names).state
     asked = options.model_config(classes=len(labels), in_channels=in_channels)
-    free = (
-        *FROM_WEIGHTS,
-        "output_stride",
-        "atrous_rates",
-        "dropout",
-        "classes",
-        "in_channels",
-    )  # the weights do not depend on them
+    # the weights do not depend on these
+    free = (*FROM_WEIGHTS, "output_stride", "atrous_rates", "dropout", "classes", "in_channels")
     refuse_difference(asked, bundle.model.config, f"start_from={source}", free)
     model = build_model(replace(asked, **{name: getattr(bundle.model.config, name) for name in FROM_WEIGHTS}), decoder)
     shapes = {name: value.shape for name, value in model.state_dict().items()}

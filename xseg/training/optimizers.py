@@ -36,17 +36,24 @@ def parameter_groups(
         Non-empty groups for a torch optimiser, each with a `name` that starts with the part; every parameter is in
         exactly one group.
     """
-    multipliers = _multipliers(model, options)
-    decaying, biases = _decaying_parameters(model, auxiliary), _biases(model, auxiliary)
+    blocks = [] if options.layer_decay == 1 else encoder_blocks(model)[::-1]
+    depths = {id(parameter): depth for depth, block in enumerate(blocks) for parameter in block.parameters()}
+    modules = [*model.modules(), *(auxiliary.modules() if auxiliary is not None else ())]
+    layers = [layer for layer in modules if isinstance(layer, nn.Linear | _ConvNd)]
+    decaying = {id(layer.weight) for layer in layers if not _is_depthwise(layer)}
+    # without shifts of normalisations, the rate of which TF does not double either
+    biases = {id(layer.bias) for layer in layers if layer.bias is not None}
     groups: dict[str, dict[str, Any]] = {}
     for part, module in _parts(model, auxiliary).items():
         for parameter in module.parameters():
             if not parameter.requires_grad:
                 continue
-            depth, multiplier = multipliers.get(id(parameter), (0, 1.0))
+            depth = depths.get(id(parameter), 0)
             decays, bias = id(parameter) in decaying, id(parameter) in biases
             name = part + (f"/{depth}" if depth else "") + ("/bias" if bias else "" if decays else "/without_decay")
-            rate = _rate(part, options) * multiplier * (options.bias_multiplier if bias else 1.0) * scale
+            rate = (
+                _rate(part, options) * options.layer_decay**depth * (options.bias_multiplier if bias else 1.0) * scale
+            )
             decay = options.weight_decay if decays else 0.0
             group = {"name": name, "params": [], "lr": rate, "weight_decay": decay}
             groups.setdefault(name, group)["params"].append(parameter)
@@ -76,33 +83,6 @@ def encoder_blocks(model: Network) -> list[nn.Module]:
     while len(parts) == 1:
         parts = list(parts[0].children())
     return parts
-
-
-def _multipliers(model: Network, options: OptimizerOptions) -> dict[int, tuple[int, float]]:
-    """Return the depth from the end of the encoder, and the layer decay, of each parameter; empty without decay."""
-    if options.layer_decay == 1:
-        return {}
-    blocks = encoder_blocks(model)[::-1]
-    return {
-        id(parameter): (depth, options.layer_decay**depth)
-        for depth, block in enumerate(blocks)
-        for parameter in block.parameters()
-    }
-
-
-def _decaying_parameters(*modules: nn.Module | None) -> set[int]:
-    """Return the ids of kernels with weight decay, without biases, normalisation and depthwise kernels."""
-    return {id(layer.weight) for layer in _layers(*modules) if not _is_depthwise(layer)}
-
-
-def _biases(*modules: nn.Module | None) -> set[int]:
-    """Return the ids of biases, without shifts of normalisations (beta in TF, which does not double their rate)."""
-    return {id(layer.bias) for layer in _layers(*modules) if layer.bias is not None}
-
-
-def _layers(*modules: nn.Module | None) -> list[nn.Linear | _ConvNd]:
-    parts = [part for module in modules if module is not None for part in module.modules()]
-    return [part for part in parts if isinstance(part, nn.Linear | _ConvNd)]
 
 
 def _is_depthwise(layer: nn.Linear | _ConvNd) -> bool:

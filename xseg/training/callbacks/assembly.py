@@ -13,7 +13,7 @@ from xseg.training.callbacks.best_bundles import BestBundles, ExponentialMovingA
 from xseg.training.callbacks.epoch_table import EpochTable, OnEpoch
 from xseg.training.callbacks.last_checkpoint import LastCheckpoint, StopSignals
 from xseg.training.callbacks.pictures import ValidationPictures
-from xseg.training.callbacks.watch import LossWatch, RateWatch, TrainingWatch
+from xseg.training.callbacks.watch import LossWatch, TrainingWatch
 from xseg.training.checkpoints.run_directory import RunDirectory
 from xseg.training.options.run import RunOptions
 from xseg.version import __version__
@@ -78,6 +78,15 @@ def run_callbacks(
         stop=stop,
         before=watch.look,
     )
-    averages = [] if average is None else [average]
-    watches = [TrainingWatch(table, on_message), RateWatch(on_message)]
-    return [StepSeed(seed), stop, watch, *averages, table, best, *watches, *pictures, *patience, last]
+    return [
+        StepSeed(seed),
+        stop,
+        watch,
+        *([average] if average else []),
+        table,
+        best,
+        TrainingWatch(table, on_message),
+        *pictures,
+        *patience,
+        last,
+    ]

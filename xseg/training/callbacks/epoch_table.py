@@ -36,9 +36,8 @@ class EpochTable(Callback):
         self.path, self.on_epoch = path, on_epoch
         self.rows: list[Row] = []
         self._durations: list[float] = []
-        self._clock = _Clock()
-        self._images, self._lr = 0, 0.0
-        self._validated = False
+        self._lr = 0.0
+        self._begin()
 
     def on_train_start(self, trainer: Trainer, _module: LightningModule) -> None:
         """Read the rows of an earlier part of this training; a resumed epoch has no start."""
@@ -50,12 +49,13 @@ class EpochTable(Callback):
         self._begin()
 
     def _begin(self) -> None:
-        self._clock = _Clock()
+        self._started = self._since = time.perf_counter()
+        self._paused = self._waited = 0.0  # seconds outside training, and of training without an image
         self._images, self._validated = 0, False
 
     def on_train_batch_start(self, trainer: Trainer, _module: LightningModule, _batch: Any, _index: int) -> None:
         """Record the rate before the schedule changes it after the step."""
-        self._clock.stop_waiting()
+        self._waited += time.perf_counter() - self._since
         self._lr = max(float(group["lr"]) for optimizer in trainer.optimizers for group in optimizer.param_groups)
 
     def on_train_batch_end(
@@ -63,16 +63,17 @@ class EpochTable(Callback):
     ) -> None:
         """Count images, over all devices."""
         self._images += len(batch["image"]) * trainer.world_size
-        self._clock.start_waiting()
+        self._since = time.perf_counter()
 
     def on_validation_start(self, _trainer: Trainer, _module: LightningModule) -> None:
         """Stop counting training time."""
-        self._clock.pause()
+        self._since = time.perf_counter()
 
     def on_validation_end(self, trainer: Trainer, _module: LightningModule) -> None:
         """Count training time again."""
         self._validated = not trainer.sanity_checking
-        self._clock.resume()
+        now = time.perf_counter()
+        self._paused, self._since = self._paused + now - self._since, now
 
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
         """Write and report the row of the epoch."""
@@ -91,7 +92,8 @@ class EpochTable(Callback):
             self.on_epoch(row, epochs, left)
 
     def _row(self, trainer: Trainer, task: BaseTask) -> Row:
-        seconds, training, waiting = self._clock.read()
+        seconds = time.perf_counter() - self._started
+        training = seconds - self._paused
         # Lightning keeps values of earlier epochs, which must not be used if this epoch did not measure them
         measured = task.measured() if self._validated else dict.fromkeys(["val/loss", *task.score_names()])
         return {
@@ -102,7 +104,7 @@ class EpochTable(Callback):
             **{name: value for name, value in measured.items() if not _is_of_a_class(name)},
             "seconds": round(seconds, 3),
             "images_per_second": round(self._images / training, 3) if training > 0 else None,
-            "data_wait": round(waiting / training, 4) if training > 0 else None,
+            "data_wait": round(self._waited / training, 4) if training > 0 else None,
             "memory_gb": round(peak_memory(task.device) / 1e9, 3),
             **{name: value for name, value in measured.items() if _is_of_a_class(name)},
         }
@@ -111,37 +113,6 @@ class EpochTable(Callback):
 def _is_of_a_class(name: str) -> bool:
     """Return whether a score belongs to a class: "val/iou/car", not "val/miou"."""
     return name.count("/") > 1
-
-
-class _Clock:
-    """Seconds of an epoch: in total, in training, and waiting for images in training."""
-
-    def __init__(self) -> None:
-        self._started = self._since = time.perf_counter()
-        self._paused = self._waited = 0.0
-
-    def start_waiting(self) -> None:
-        """Start waiting for a batch."""
-        self._since = time.perf_counter()
-
-    def stop_waiting(self) -> None:
-        """Stop waiting for a batch."""
-        self._waited += time.perf_counter() - self._since
-
-    def pause(self) -> None:
-        """Leave out the time from now on."""
-        self._since = time.perf_counter()
-
-    def resume(self) -> None:
-        """Count the time again."""
-        now = time.perf_counter()
-        self._paused += now - self._since
-        self._since = now
-
-    def read(self) -> tuple[float, float, float]:
-        """Return seconds in all, without pauses, and of waiting."""
-        total = time.perf_counter() - self._started
-        return total, total - self._paused, self._waited
 
 
 def read_table(path: Path) -> list[Row]:

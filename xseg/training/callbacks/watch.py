@@ -101,7 +101,7 @@ class LossWatch(Callback):
 
 
 class TrainingWatch(Callback):
-    """Warns about collapse to one class, unused parameters, and time spent waiting for data.
+    """Reports collapse to one class, unused parameters, waiting for data, and another rate after resuming.
 
     Args:
         table: table with the rows to check, which must come before this in the list of callbacks.
@@ -156,15 +156,8 @@ class TrainingWatch(Callback):
                 f"class; lower model.optimizer.lr, {task.balancing}, or train longer"
             )
 
-
-class RateWatch(Callback):
-    """Reports a change of the learning rate because a resumed training has more or fewer steps than before."""
-
-    def __init__(self, on_message: OnMessage) -> None:
-        self.on_message = on_message
-
     def on_train_start(self, trainer: Trainer, _module: LightningModule) -> None:
-        """Compare the highest rate of the checkpoint with the schedule, before the task applies the schedule."""
+        """Report another rate of a resumed training with more or fewer steps, before the task applies the schedule."""
         for schedule in (config.scheduler for config in trainer.lr_scheduler_configs):
             if not isinstance(schedule, LambdaLR):
                 continue
