@@ -23,15 +23,9 @@ def tiny_options(**changes):
 def tiny_task(*, class_weights=None, seed=0, batch_size=2, identity=None, **changes):
     torch.manual_seed(seed)
     options = tiny_options(**changes)
-    return SegmentationTask(
-        options,
-        LABELS,
-        Normalization(),
-        in_channels=3,
-        class_weights=class_weights,
-        batch_size=batch_size,
-        identity=identity,
-    )
+    task = SegmentationTask(options, LABELS, Normalization(), in_channels=3, class_weights=class_weights)
+    task.batch_size, task.identity = batch_size, identity or {}
+    return task
 
 
 class Halves(Dataset):

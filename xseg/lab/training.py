@@ -106,7 +106,8 @@ def train(network: Network, settings: StudySettings, *, seed: int, root: str = "
         ema_decay=None,
         batch_norm_momentum=0.1,
     )
-    task = ClassificationTask(recipe, reader.labels, normalization, model=network.build(), batch_size=batch)
+    task = ClassificationTask(recipe, reader.labels, normalization, model=network.build())
+    task.batch_size = batch
     noted = _Validations()
     start = time.perf_counter()
     _trainer(seed, noted, steps=steps, every=max(1, steps // settings.points)).fit(task, datamodule=data)

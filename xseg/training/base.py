@@ -44,8 +44,6 @@ class BaseTask(LightningModule, ABC):
         normalization: normalisation of the images, saved with the weights.
         model: network.
         auxiliary: auxiliary head to be trained with the model; None for none.
-        batch_size: images per step and process, for rates that depend on it.
-        identity: further values for checkpoints, to check later whether they fit.
 
     Attributes:
         main_score: logged name of the score that determines the best epoch by default.
@@ -55,6 +53,8 @@ class BaseTask(LightningModule, ABC):
         datamodule: class of the data module whose position in an epoch is saved in checkpoints.
         scores: scores of the last validation.
         statistics_frozen: whether the encoder's normalisation statistics are frozen; set before training.
+        batch_size: images per step and process, for rates that depend on it; set before training.
+        identity: further values for checkpoints, to check later whether they fit; set before training.
     """
 
     main_score: ClassVar[str]
@@ -74,12 +74,11 @@ class BaseTask(LightningModule, ABC):
         *,
         model: Network,
         auxiliary: AuxiliaryHead | None = None,
-        batch_size: int = 1,
-        identity: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.options, self.labels, self.normalization = options, labels, normalization
-        self.batch_size, self.identity = batch_size, dict(identity or {})
+        self.batch_size = 1
+        self.identity: Mapping[str, Any] = {}
         self.model, self.auxiliary, self.scores = model, auxiliary, None
         self.preprocessing: dict[str, Any] = {}
         for block in encoder_blocks(model)[: options.freeze_encoder_blocks]:

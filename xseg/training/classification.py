@@ -61,7 +61,7 @@ class ClassificationTask(BaseTask):
         options: options of the classifier and its training.
         model: classifier.
         preprocessing: preprocessing of the images as a dictionary, saved with the weights.
-        labels, normalization, batch_size, identity: see `BaseTask`.
+        labels, normalization: see `BaseTask`.
     """
 
     main_score, task, datamodule = "val/accuracy", "classification", ClassificationData
@@ -78,12 +78,8 @@ class ClassificationTask(BaseTask):
         *,
         model: XceptionClassifier,
         preprocessing: Mapping[str, Any] | None = None,
-        batch_size: int = 1,
-        identity: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(
-            options, labels, normalization, model=finish(model, options), batch_size=batch_size, identity=identity
-        )
+        super().__init__(options, labels, normalization, model=finish(model, options))
         self.preprocessing = dict(preprocessing or {})
         self.mean_accuracy, self.found = RunningMean(), RunningMean()
         self.counts = ValidationCounts((), classes=len(labels), ignore_index=labels.ignore_index)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, distributed
@@ -47,7 +46,7 @@ class SegmentationTask(BaseTask):
         class_weights: class weights of the cross-entropy; None for 1.
         metrics: metrics in addition to the default metrics.
         restored: configuration of the model in a checkpoint, whose weights are loaded later; None for a new training.
-        labels, normalization, batch_size, identity: see `BaseTask`.
+        labels, normalization: see `BaseTask`.
     """
 
     main_score, datamodule = "val/miou", SegmentationData
@@ -65,9 +64,7 @@ class SegmentationTask(BaseTask):
         in_channels: int,
         class_weights: Sequence[float] | None = None,
         metrics: Sequence[MetricSource] = (),
-        batch_size: int = 1,
         restored: ModelConfig | None = None,
-        identity: Mapping[str, Any] | None = None,
     ) -> None:
         self.overlapping = labels.overlapping
         self.task = "multilabel" if self.overlapping else "segmentation"
@@ -77,15 +74,8 @@ class SegmentationTask(BaseTask):
             model = construct_model(options, labels, in_channels=in_channels)
         else:
             model = restored_model(options, restored)
-        super().__init__(
-            options,
-            labels,
-            normalization,
-            model=model,
-            auxiliary=AuxiliaryHead(model) if options.loss.auxiliary > 0 else None,
-            batch_size=batch_size,
-            identity=identity,
-        )
+        auxiliary = AuxiliaryHead(model) if options.loss.auxiliary > 0 else None
+        super().__init__(options, labels, normalization, model=model, auxiliary=auxiliary)
         self.objective = Objective(
             options.loss,
             classes=len(labels),

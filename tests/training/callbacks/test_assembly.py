@@ -93,7 +93,7 @@ def test_the_best_bundle_is_of_the_best_epoch(tiny, tmp_path):
         def on_train_epoch_end(self, _trainer, module):  # before the bundle is saved
             module.scores.overall["miou"] = next(given)
 
-    best = BestBundles(tmp_path / "best", tmp_path / "top", provenance={"encoder_weights": "x"})
+    best = BestBundles(RunDirectory(tmp_path), RunOptions(), provenance={"encoder_weights": "x"})
     task = tiny.tiny_task()
     tiny.tiny_trainer(tmp_path, [Given(tmp_path / "t.csv"), best], 4).fit(task, datamodule=tiny.HalvesData())
     provenance = json.loads((tmp_path / "best" / "config.json").read_text())["provenance"]
@@ -108,7 +108,7 @@ def test_without_validation_the_last_weights_are_saved(tiny, tmp_path):
         def val_dataloader(self):
             return []
 
-    best = BestBundles(tmp_path / "best", tmp_path / "top")
+    best = BestBundles(RunDirectory(tmp_path), RunOptions())
     task = tiny.tiny_task()
     tiny.tiny_trainer(tmp_path, [best], 1).fit(task, datamodule=Unvalidated())
     saved = load_bundle(tmp_path / "best").model.state_dict()

@@ -35,7 +35,7 @@ def epoch(bundle):
 
 
 def test_the_best_few_are_kept_beside_the_best(tiny, tmp_path):
-    best = BestBundles(tmp_path / "best", tmp_path / "top", keep=2)
+    best = BestBundles(RunDirectory(tmp_path), RunOptions(keep_top=2))
     fit(tiny, tmp_path, [0.3, 0.6, None, 0.2, 0.5], best)
     assert epoch(tmp_path / "best") == 2
     assert sorted(path.name for path in (tmp_path / "top").iterdir()) == ["epoch_0002", "epoch_0005"]
@@ -44,35 +44,35 @@ def test_the_best_few_are_kept_beside_the_best(tiny, tmp_path):
 
 @pytest.mark.parametrize("mode", ["max", "min"])
 def test_a_score_that_is_no_number_is_never_the_best(tiny, tmp_path, mode):
-    best = BestBundles(tmp_path / "best", tmp_path / "top", keep=3, mode=mode)
+    best = BestBundles(RunDirectory(tmp_path), RunOptions(keep_top=3, mode=mode))
     fit(tiny, tmp_path, [math.nan, 0.3, math.nan, 0.3], best)
     assert epoch(tmp_path / "best") == 2
     assert best.kept == {"epoch_0002": 0.3, "epoch_0004": 0.3}
 
 
 def test_a_checkpoint_whose_best_score_is_no_number_has_none(tiny, tmp_path):
-    first = BestBundles(tmp_path / "best", tmp_path / "top")
+    first = BestBundles(RunDirectory(tmp_path), RunOptions())
     fit(tiny, tmp_path, [0.5], first)
-    best = BestBundles(tmp_path / "best", tmp_path / "top")
+    best = BestBundles(RunDirectory(tmp_path), RunOptions())
     best.load_state_dict({"best": math.nan, "kept": {}})
     assert best.best is None
 
 
 @pytest.mark.parametrize(("mode", "expected"), [("max", 1), ("min", 2)])
 def test_any_score_can_be_what_is_best(tiny, tmp_path, mode, expected):
-    best = BestBundles(tmp_path / "best", tmp_path / "top", monitor="val/iou/dark", mode=mode)
+    best = BestBundles(RunDirectory(tmp_path), RunOptions(monitor="val/iou/dark", mode=mode))
     fit(tiny, tmp_path, [0.3, 0.6, 0.5], best)
     assert epoch(tmp_path / "best") == expected
 
 
 def test_an_unknown_score_is_refused_before_training_with_the_nearest_name(tiny, tmp_path):
-    best = BestBundles(tmp_path / "best", tmp_path / "top", monitor="val/iou/drak")
+    best = BestBundles(RunDirectory(tmp_path), RunOptions(monitor="val/iou/drak"))
     with pytest.raises(ConfigError, match=r"val/iou/drak.*val/iou/dark$"):
         fit(tiny, tmp_path, [0.3], best)
 
 
 def test_what_a_checkpoint_knows_but_the_folder_has_not_is_forgotten(tmp_path):
-    best = BestBundles(tmp_path / "best", tmp_path / "top", keep=2)
+    best = BestBundles(RunDirectory(tmp_path), RunOptions(keep_top=2))
     best.load_state_dict({"best": 0.9, "kept": {"epoch_0001": 0.9}})
     assert best.best is None
     assert best.kept == {}

@@ -58,11 +58,8 @@ def run_callbacks(
     watch = LossWatch(run.bad_batch, on_message)
     stop = StopSignals(on_message)
     best = BestBundles(
-        run.best,
-        run.top,
-        keep=options.keep_top,
-        monitor=options.monitor,
-        mode=options.mode,
+        run,
+        options,
         provenance={"xseg": __version__, **(provenance or {})},
         average=average,
     )

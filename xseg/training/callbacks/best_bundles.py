@@ -17,8 +17,9 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from xseg.bundles.bundle import is_bundle, save_bundle
 from xseg.errors import ConfigError
 from xseg.training.base import BaseTask
+from xseg.training.checkpoints.run_directory import RunDirectory
 from xseg.training.optimizers import Network
-from xseg.training.options.run import Mode
+from xseg.training.options.run import RunOptions
 
 
 class ExponentialMovingAverage(WeightAveraging):
@@ -63,27 +64,22 @@ class BestBundles(Callback):
     """Saves the bundles of the best epoch and of further good epochs, with averaged weights if there are any.
 
     Args:
-        path: folder of the best bundle, replaced atomically.
-        top: folder for the best few bundles, one folder per epoch.
-        keep: number of bundles in `top`.
-        monitor: compared value: "val/loss" or a score of the task; None for its main score.
-        mode: whether higher ("max") or lower ("min") values are better.
+        run: run directory, whose best bundle is replaced atomically.
+        options: compared value, mode and number of further bundles.
         provenance: provenance of the weights for bundles, besides epoch and score.
         average: moving average of the weights, if any.
     """
 
     def __init__(
         self,
-        path: Path,
-        top: Path,
+        run: RunDirectory,
+        options: RunOptions,
         *,
-        keep: int = 0,
-        monitor: str | None = None,
-        mode: Mode = "max",
         provenance: Mapping[str, Any] | None = None,
         average: ExponentialMovingAverage | None = None,
     ) -> None:
-        self.path, self.top, self.keep, self.monitor, self.mode = path, top, keep, monitor, mode
+        self.path, self.top, self.keep = run.best, run.top, options.keep_top
+        self.monitor, self.mode = options.monitor, options.mode
         self.provenance, self.average = dict(provenance or {}), average
         self.best: float | None = None
         self.kept: dict[str, float] = {}

@@ -84,17 +84,22 @@ class TrainingRun(ABC, Generic[Samples, Model, Data, Config]):
             self.resumption = read_resumption(request.resume, request.task, self.config)
         self.fingerprint = data_fingerprint(reader, "train")
         self.trainer = self._make_trainer(trainer_options)
-        limit_waiting(self.trainer, request.options.process_timeout)
+        if isinstance(self.trainer.strategy, DDPStrategy | FSDPStrategy):  # by name, they accept no arguments
+            # the time for which processes wait for each other, which is half an hour in Lightning
+            self.trainer.strategy._timeout = timedelta(seconds=request.options.process_timeout)
         resumed = self.resumption
         self.normalization = self.measure_normalization() if resumed is None else resumed.normalization
         self.datamodule = self.make_data()
         self.datamodule.setup("fit")  # checks the files before anything is written
         self.task = self.make_task(self.resumption)
+        self.task.batch_size, self.task.identity = request.data.batch_size, {"data": self.fingerprint}
         if self.trainer.precision == "64-true":
             self.task.double()  # Lightning converts only after loading a checkpoint, which would round it
         self._shared = bool(trainer_options["sync_batchnorm"])
         self.statistics = self._freeze_statistics()
-        self._refuse_unknown_monitor()
+        for callback in self.trainer.callbacks:  # type: ignore[attr-defined]  # Lightning adds it
+            if isinstance(callback, BestBundles):
+                callback.setup(self.trainer, self.task, "fit")  # before an older run is overwritten
         if request.options.find_batch_size:
             self._find_batch_size()
         self.batching = Batching(
@@ -201,12 +206,6 @@ class TrainingRun(ABC, Generic[Samples, Model, Data, Config]):
         self.task.statistics_frozen = choice.frozen
         return choice
 
-    def _refuse_unknown_monitor(self) -> None:
-        """Check run.monitor before an older run is overwritten."""
-        for callback in self.trainer.callbacks:  # type: ignore[attr-defined]  # Lightning adds it
-            if isinstance(callback, BestBundles):
-                callback.setup(self.trainer, self.task, "fit")
-
     def _find_batch_size(self) -> None:
         """Replace the batch size in the request and the task."""
         if self.trainer.world_size > 1:
@@ -254,15 +253,5 @@ class TrainingRun(ABC, Generic[Samples, Model, Data, Config]):
         finally:
             if threading.current_thread() is threading.main_thread():
                 signal.signal(signal.SIGINT, on_interrupt)  # Lightning leaves Ctrl+C disabled
-            self._discard_without_a_step()
-
-    def _discard_without_a_step(self) -> None:
-        """Remove the files of a new training that ended before its first step, as they would block the next start."""
-        if self.trainer.is_global_zero and self.resumption is None and not self.trainer.global_step:
-            self.request.run.discard()
-
-
-def limit_waiting(trainer: Trainer, seconds: float) -> None:
-    """Limit the time for which processes wait for each other; Lightning's own limit is half an hour."""
-    if isinstance(trainer.strategy, DDPStrategy | FSDPStrategy):
-        trainer.strategy._timeout = timedelta(seconds=seconds)  # strategies by name accept no arguments
+            if self.trainer.is_global_zero and self.resumption is None and not self.trainer.global_step:
+                self.request.run.discard()  # files of a training without a step would block the next start

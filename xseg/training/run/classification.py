@@ -54,6 +54,4 @@ class ClassificationRun(TrainingRun[ClassFolders, ClassifierOptions, ClassDataOp
             self.normalization,
             model=model,
             preprocessing=preprocessing_of(self.request.data).to_dict(),
-            batch_size=self.request.data.batch_size,
-            identity={"data": self.fingerprint},
         )

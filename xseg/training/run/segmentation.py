@@ -65,9 +65,7 @@ class SegmentationRun(TrainingRun[Reader, TaskOptions, DataOptions, ModelConfig]
             in_channels=self.reader.channels,
             class_weights=weights,
             metrics=(*options.metrics, *monitored_metrics(options.monitor), *self._thresholds()),
-            batch_size=self.request.data.batch_size,
             restored=None if resumption is None else resumption.model,
-            identity={"data": self.fingerprint},
         )
 
     def _thresholds(self) -> list[BestThreshold]:
