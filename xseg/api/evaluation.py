@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
@@ -12,14 +13,8 @@ from typing import TYPE_CHECKING, Any
 from xseg.api.data import DataSource, data_values
 from xseg.api.parsing import parse_data
 from xseg.api.progress import show_progress
-from xseg.evaluation.results import (
-    COUNTS_FILE,
-    METRICS_FILE,
-    EvaluationSettings,
-    write_counts,
-    write_metrics,
-    write_per_image,
-)
+from xseg.evaluation.results import COUNTS_FILE, METRICS_FILE, EvaluationSettings, write_metrics, write_per_image
+from xseg.files.atomic import write_text
 from xseg.files.description import described_by
 from xseg.files.objects import plain_values
 from xseg.files.progress import NO_PROGRESS, ShowProgress
@@ -148,7 +143,8 @@ def evaluate_and_report(
 
     evaluation = score(predictor, reader, settings.split, metrics=settings.metrics, show=show)
     directory = Path(directory)
-    write_counts(evaluation, directory / COUNTS_FILE)
+    counts = {name: numbers.tolist() for name, numbers in evaluation.counts.items()}
+    write_text(directory / COUNTS_FILE, json.dumps(counts) + "\n")
     write_metrics(evaluation, directory / METRICS_FILE, settings)
     write_per_image(evaluation, directory / "per_image.csv")
     data = " ".join(filter(None, (settings.data.reader, settings.data.root)))

@@ -120,12 +120,9 @@ def _checkpoint(asked: str | None, run: RunDirectory) -> Path | None:
 
 
 def refuse_unknown_options(arguments: Sequence[str], parser: ArgumentParser, *, group: str | None = None) -> None:
-    """Refuse unknown options on the command line and in its files.
+    """Refuse unknown options of a group, or of all, on the command line and in its files.
 
-    Args:
-        arguments: command line.
-        parser: parser of the options; names below a default that is no group are not checked.
-        group: group of options to check; None for all.
+    Names below a default of the parser that is no group, such as a dictionary, are not checked.
 
     Raises:
         ConfigError: for the first unknown option, with the nearest name.

@@ -39,12 +39,8 @@ def run_training(
 ) -> TrainRequest[Any, Any]:
     """Train as the arguments of `xseg train` say, and return them parsed.
 
-    Args:
-        arguments: arguments of the command line.
-        callbacks: further callbacks of Lightning.
-        loggers: further loggers of Lightning.
-        quiet: whether to print nothing.
-        again: how to resume an interrupted training, for the user.
+    The `callbacks` and `loggers` are further ones of Lightning; with `quiet`, nothing is printed; `again` says to the
+    user how to resume an interrupted training.
 
     Raises:
         XsegError: if an option, the data or the weights are wrong, before training starts.

@@ -44,11 +44,6 @@ class DemoOptions:
         if min(self.epochs, self.scenes) < 1:
             raise ConfigError(f"epochs={self.epochs}, scenes={self.scenes}", expected="1 or more")
 
-    def model(self) -> list[str]:
-        """Return the training options for the chosen encoder and architecture."""
-        encoder = ["--model.encoder", self.encoder, "--model.width", "1"] if self.encoder else []
-        return encoder + (["--model.architecture", self.architecture] if self.architecture else [])
-
 
 def main(arguments: Sequence[str]) -> int:
     """Train, evaluate and predict on generated street scenes, in a few minutes and without a download.
@@ -67,10 +62,17 @@ def main(arguments: Sequence[str]) -> int:
 
         # nothing is written if it cannot be built
         create_model(options.architecture or "deeplabv3plus", encoder=options.encoder or "xception")
+    from xseg.data.generated.scenes import write_scenes
+
     start = time.monotonic()
-    _write_scenes(data, options.scenes)
+    held_out, (height, width) = max(1, options.scenes // 8), SCENE_SIZE
+    write_scenes(data, counts=(options.scenes, held_out, held_out), size=SCENE_SIZE)
+    counts = f"{options.scenes} + {held_out} + {held_out}"
+    print(f"data: {counts} scenes of {height}x{width} pixels (height x width) in {data}")
     with as_file(files("xseg.cli") / "demo.yaml") as config:
-        chosen = ["--data.root", str(data), "--trainer.max_epochs", str(options.epochs), *options.model()]
+        chosen = ["--data.root", str(data), "--trainer.max_epochs", str(options.epochs)]
+        chosen += ["--model.encoder", options.encoder, "--model.width", "1"] if options.encoder else []
+        chosen += ["--model.architecture", options.architecture] if options.architecture else []
         train.main(["--config", str(config), "--output_dir", str(run), *chosen, *["--overwrite"] * options.overwrite])
     print("scores on unseen scenes:", flush=True)
     evaluate.main([str(run), "--split", "test", "--output_dir", str(root), *["--overwrite"] * options.overwrite])
@@ -91,13 +93,3 @@ def _require_free(root: Path, data: Path, *, overwrite: bool) -> None:
         raise ConfigError(f"output_dir={root} is not empty", expected="a new folder", remedy=remedy)
     for folder in (data, root / "predictions"):
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _write_scenes(folder: Path, count: int) -> None:
-    """Write the data set and print its size."""
-    from xseg.data.generated.scenes import write_scenes
-
-    held_out = max(1, count // 8)
-    write_scenes(folder, counts=(count, held_out, held_out), size=SCENE_SIZE)
-    height, width = SCENE_SIZE
-    print(f"data: {count} + {held_out} + {held_out} scenes of {height}x{width} pixels (height x width) in {folder}")

@@ -107,15 +107,6 @@ def write_metrics(evaluation: Evaluation, path: PathArgument, settings: Evaluati
     return write_text(path, json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def write_counts(evaluation: Evaluation, path: PathArgument) -> Path:
-    """Write the counts from which the scores are computed as JSON, and return the path.
-
-    Raises:
-        OSError: if the file cannot be written.
-    """
-    return write_text(path, json.dumps({name: counts.tolist() for name, counts in evaluation.counts.items()}) + "\n")
-
-
 def write_per_image(evaluation: Evaluation, path: PathArgument) -> Path:
     """Write one row per image with its scores, and its IoU per class as "iou/NAME"; return the path.
 

@@ -92,7 +92,7 @@ def render_report(
         "total": total,
         "shares": [pixels / whole if whole else None for pixels, whole in zip(scores.pixels, wholes, strict=True)],
         "charts": draw_charts(history) if history else [],
-        "learning": [(_epoch(file), read_picture(file)) for file in pictures],
+        "learning": [(f"epoch {int(file.stem.rpartition('_')[2])}", read_picture(file)) for file in pictures],
         "confusion": confusion_cells(scores.confusion, labels.names, "pixels"),
         "numbered": len(labels) <= NUMBERED_CLASSES,
         "groups": [
@@ -122,10 +122,6 @@ def read_picture(file: Path) -> Pixels:
             return np.asarray(picture.convert("RGB"))
     except (OSError, ValueError) as error:
         raise DataError(f"{file} cannot be read: {error}", expected="a picture written by the training") from error
-
-
-def _epoch(file: Path) -> str:
-    return f"epoch {int(file.stem.rpartition('_')[2])}"
 
 
 def _pictures(example: Example, labels: LabelMap) -> dict[str, Any]:
@@ -162,9 +158,7 @@ def summarize_model(predictor: Predictor) -> dict[str, str]:
     more = (", mirror images" if options.flip else "") + (", quarter turns" if options.rotations else "")
     if options.scales != (1.0,) or more:
         summary["Averaged over"] = f"scales {sizes}{more}"
-    summary["Computed in"] = f"{predictor.backend.precision} on {_device_name(predictor.device)}"
+    device = predictor.device
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    summary["Computed in"] = f"{predictor.backend.precision} on {name}"
     return summary
-
-
-def _device_name(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

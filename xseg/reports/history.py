@@ -79,7 +79,8 @@ def read_history(path: PathArgument) -> History:
             value = _number(row[name])
             if step is not None and value is not None:
                 measured[step] = value
-    return History(unit, {name: _curve(name, measured) for name, measured in points.items() if measured})
+    found = {name: zip(*sorted(measured.items()), strict=True) for name, measured in points.items() if measured}
+    return History(unit, {name: Series(name, *steps_and_values) for name, steps_and_values in found.items()})
 
 
 def _number(text: str | None) -> float | None:
@@ -88,11 +89,6 @@ def _number(text: str | None) -> float | None:
     except ValueError:
         return None
     return value if math.isfinite(value) else None
-
-
-def _curve(name: str, measured: dict[float, float]) -> Series:
-    steps = tuple(sorted(measured))
-    return Series(name, steps, tuple(measured[step] for step in steps))
 
 
 def class_chart(history: History) -> Chart:

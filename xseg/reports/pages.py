@@ -14,7 +14,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from numpy.typing import NDArray
 from PIL import Image
 
-from xseg.types import RGB
 from xseg.version import __version__
 
 NUMBERED_CLASSES = 40  # with more classes, cells are too small for numbers
@@ -42,9 +41,8 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(
-        score=format_score, percent=format_percent, count=format_count, color=_color, jpeg=jpeg_address
-    )
+    environment.filters.update(score=format_score, percent=format_percent, count=format_count, jpeg=jpeg_address)
+    environment.filters["color"] = lambda color: "#{:02x}{:02x}{:02x}".format(*color)
     return environment
 
 
@@ -76,11 +74,6 @@ def format_percent(value: float | None) -> str:
 def format_count(value: int) -> str:
     """Return an integer with separated thousands."""
     return f"{value:,}".replace(",", "\u202f")  # narrow no-break space, which is no decimal mark in any language
-
-
-def _color(value: RGB) -> str:
-    red, green, blue = value
-    return f"#{red:02x}{green:02x}{blue:02x}"
 
 
 @dataclass(frozen=True)

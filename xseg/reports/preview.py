@@ -190,7 +190,9 @@ def contact_sheet(
     Returns:
         The sheet on white, (H, W, 3) uint8.
     """
-    pictures = [_fitted(picture, width) for _, picture in tiles]
+    sizes = [(width, max(1, round(picture.shape[0] * width / picture.shape[1]))) for _, picture in tiles]
+    shrunk = zip(tiles, sizes, strict=True)
+    pictures = [Image.fromarray(tile[1]).resize(size, Image.Resampling.LANCZOS) for tile, size in shrunk]
     rows = [pictures[start : start + columns] for start in range(0, len(pictures), columns)]
     heights = [max(picture.height for picture in row) for row in rows]
     sheet = Image.new(
@@ -208,8 +210,3 @@ def contact_sheet(
             draw.text((left, top + heights[number] + 3), text, fill=INK, font=font(_SIZE))
         top += heights[number] + _CAPTION + _GAP
     return np.asarray(sheet)
-
-
-def _fitted(picture: NDArray[np.uint8], width: int) -> Image.Image:
-    height = max(1, round(picture.shape[0] * width / picture.shape[1]))
-    return Image.fromarray(picture).resize((width, height), Image.Resampling.LANCZOS)

@@ -35,7 +35,10 @@ def check(arguments: Sequence[str]) -> int:
     examination = check_data(values["data"], workers=values["workers"], write_fixed=values["write_fixed"])
     seconds = time.perf_counter() - start
     if values["json"]:
-        print(json.dumps(_json_values(examination, seconds), indent=2))
+        found = {**examination.to_dict(), "seconds": round(seconds, 3)}
+        if examination.correction is not None:
+            found["corrected"] = {**asdict(examination.correction), "root": str(examination.correction.root)}
+        print(json.dumps(found, indent=2))
     else:
         _print_findings(examination, seconds)
     return EXIT_SOME_FAILED if examination.count("error") else EXIT_OK
@@ -50,13 +53,6 @@ def _add_arguments(parser: ArgumentParser) -> None:
         metavar="DIR",
         help="write a copy of the data set to DIR with all faults corrected that need no judgement",
     )
-
-
-def _json_values(examination: Examination, seconds: float) -> dict[str, Any]:
-    values = {**examination.to_dict(), "seconds": round(seconds, 3)}
-    if examination.correction is not None:
-        values["corrected"] = {**asdict(examination.correction), "root": str(examination.correction.root)}
-    return values
 
 
 def _print_findings(examination: Examination, seconds: float) -> None:
