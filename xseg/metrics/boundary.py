@@ -38,12 +38,7 @@ def band_width(height: int, width: int, ratio: float = WIDTH_RATIO) -> int:
 
 
 def boundary_counts(
-    label: NDArray[Any],
-    prediction: NDArray[Any],
-    *,
-    classes: int,
-    ignore_index: int,
-    ratio: float = WIDTH_RATIO,
+    label: NDArray[Any], prediction: NDArray[Any], *, classes: int, ignore_index: int, ratio: float = WIDTH_RATIO
 ) -> NDArray[np.int64]:
     """Count the pixels of the inner boundary bands of every class.
 

@@ -52,9 +52,7 @@ class Scores:
             ValueError: if the number of names differs from the number of classes.
         """
         columns = {**self.per_class, "pixels": self.pixels}
-        rows: list[dict[str, Any]] = [
-            dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)
-        ]
+        rows = [dict[str, Any](zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
         for row, numbers in zip(rows, self.outcomes, strict=False):
             row |= numbers
         classes = dict(zip(names, rows, strict=True))
@@ -190,9 +188,8 @@ def count_mask(
     1, both (H, W, classes).
     """
     if label.ndim == 2:
-        return count_image(
-            metrics, label, prediction, classes=classes, ignore_index=ignore_index, probabilities=probabilities
-        )
+        numbers = {"classes": classes, "ignore_index": ignore_index}
+        return count_image(metrics, label, prediction, **numbers, probabilities=probabilities)
     each = []
     for index in range(classes):
         pair = label[..., index], prediction[..., index]

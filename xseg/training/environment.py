@@ -39,6 +39,7 @@ def describe_environment(reader: Reader, *, seed: int, config: Mapping[str, Any]
 
 def describe_start() -> dict[str, Any]:
     """Return time, host, hardware and versions at the start of a training, or of a further part of it."""
+    gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     return {
         "time": datetime.now().astimezone().isoformat(timespec="seconds"),
         "xseg": __version__,
@@ -47,7 +48,7 @@ def describe_start() -> dict[str, Any]:
         "platform": platform.platform(),
         "git_commit": _git_commit(Path(__file__).parent),
         "command": sys.argv,
-        "hardware": _hardware(),
+        "hardware": {"cpu": _cpu_name(), "cores": os.cpu_count(), "gpus": gpus},
         "threads": torch.get_num_threads(),
         "variables": {name: os.environ[name] for name in VARIABLES if name in os.environ},
     }
@@ -103,11 +104,6 @@ def _git_commit(folder: Path) -> str | None:
 
     commit = ask("rev-parse", "HEAD")
     return f"{commit}+changes" if commit and ask("status", "--porcelain", "--untracked-files=no", ".") else commit
-
-
-def _hardware() -> dict[str, Any]:
-    gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
-    return {"cpu": _cpu_name(), "cores": os.cpu_count(), "gpus": gpus}
 
 
 def _cpu_name() -> str:

@@ -86,9 +86,8 @@ class SegmentationTask(BaseTask):
         )
         always = [name for name, kind in METRICS.items() if kind.validated]
         classes, ignore = len(labels), labels.ignore_index
-        self.metrics = create_metrics(
-            metrics, names=always, classes=2 if self.overlapping else classes, ignore_index=ignore
-        )
+        each = 2 if self.overlapping else classes
+        self.metrics = create_metrics(metrics, names=always, classes=each, ignore_index=ignore)
         count = MultilabelCounts if self.overlapping else ValidationCounts
         self.counts = count(self.metrics, classes=classes, ignore_index=ignore)
 

@@ -70,12 +70,7 @@ class Resumption(Generic[Config]):
     data: Mapping[str, Any] | None
 
     def check(
-        self,
-        *,
-        labels: LabelMap,
-        batching: Batching,
-        data: Mapping[str, Any] | None,
-        accept_changed_data: bool,
+        self, *, labels: LabelMap, batching: Batching, data: Mapping[str, Any] | None, accept_changed_data: bool
     ) -> None:
         """Check that data and batches are the same as in the checkpoint.
 

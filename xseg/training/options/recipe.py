@@ -34,9 +34,8 @@ def require(right: bool, got: str, expected: str) -> None:
 
 
 def _require_known(name: str, known: Collection[str], what: str) -> None:
-    require(
-        name in known or is_class_path(name), f"{what}.name={name!r}", f"one of {', '.join(known)}, or a class path"
-    )
+    right = name in known or is_class_path(name)
+    require(right, f"{what}.name={name!r}", f"one of {', '.join(known)}, or a class path")
 
 
 @dataclass(frozen=True)

@@ -68,9 +68,8 @@ class RunOptions:
             require(getattr(self, name) >= 0, f"{name}={getattr(self, name)}", "0 or more")
         wanted = self.wanted_precision
         known = self.threshold in ("none", "best_f1") or (wanted is not None and 0 < wanted <= 1)
-        require(
-            known, f"threshold={self.threshold!r}", "none, best_f1, or precision: and a number, as in precision:0.9"
-        )
+        expected = "none, best_f1, or precision: and a number, as in precision:0.9"
+        require(known, f"threshold={self.threshold!r}", expected)
         require(self.process_timeout > 0, f"process_timeout={self.process_timeout}", "above 0")
         require(self.memory_gb is None or self.memory_gb > 0, f"memory_gb={self.memory_gb}", "above 0, or null")
 
