@@ -57,12 +57,7 @@ def run_callbacks(
     table = EpochTable(run.metrics, on_epoch)
     watch = LossWatch(run.bad_batch, on_message)
     stop = StopSignals(on_message)
-    best = BestBundles(
-        run,
-        options,
-        provenance={"xseg": __version__, **(provenance or {})},
-        average=average,
-    )
+    best = BestBundles(run, options, provenance={"xseg": __version__, **(provenance or {})}, average=average)
     drawn = options.pictures and len(validation_names) > 0
     pictures = [ValidationPictures(run.pictures, validation_names, options.pictures)] if drawn else []
     monitor = options.monitor or main_score
