@@ -94,13 +94,10 @@ def push_to_hub(
     Raises:
         WeightsError: if the Hub refuses or cannot be reached.
     """
-    card = {"repo_id": repo_id, "license": license}
+    options: dict[str, Any] = {"private": private, "token": token, "commit_message": commit_message}
+    options["model_card_kwargs"] = {"repo_id": repo_id, "license": license}
     with hub_errors(f"pushing to {repo_id}"):
-        return str(
-            HubBundle(bundle).push_to_hub(
-                repo_id, private=private, token=token, commit_message=commit_message, model_card_kwargs=card
-            )
-        )
+        return str(HubBundle(bundle).push_to_hub(repo_id, **options))
 
 
 def pull_from_hub(
@@ -132,20 +129,16 @@ def card_text(bundle: Bundle[SegmentationModel], repo_id: str) -> str:
     ]
     return "\n".join(
         [
-            f"# {config.architecture} on {config.encoder}",
-            "",
+            f"# {config.architecture} on {config.encoder}\n",
             f"Semantic segmentation into {config.classes} classes; {parameters:,} parameters, output stride "
             f"{config.output_stride}, {config.in_channels} input channels. Input: stored values divided by "
-            f"{numbers.maximum:g}, mean {list(numbers.mean)}, standard deviation {list(numbers.std)}.",
-            "",
+            f"{numbers.maximum:g}, mean {list(numbers.mean)}, standard deviation {list(numbers.std)}.\n",
             *([*properties, ""] if properties else []),
             "```python",
-            "import xseg",
-            "",
+            "import xseg\n",
             f'predictor = xseg.load("{repo_id}")',
             'predictor("photo.jpg").save("mask.png")',
-            "```",
-            "",
+            "```\n",
             "| train id | class | colour |",
             "| --- | --- | --- |",
             *classes,

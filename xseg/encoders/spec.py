@@ -126,8 +126,7 @@ class EncoderSpec:
 
         Source: Chollet 2017, sections 1.2, 4.6 and 4.7.
         """
-        plain = tuple(replace(stage, skip="none") for stage in self.stages)
-        stages = self.stages if ablation.residual else plain
+        stages = tuple(stage if ablation.residual else replace(stage, skip="none") for stage in self.stages)
         return replace(self, stages=stages, ablation=ablation)
 
     def with_norm(self, eps: float | None, momentum: float | None) -> EncoderSpec:

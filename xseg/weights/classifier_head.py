@@ -13,12 +13,8 @@ from xseg.errors import WeightsError
 from xseg.weights.formats.source import Source, as_float32
 
 # The single last layer of published ImageNet classifiers: Keras's, timm's, Cadene's.
-SINGLE = (
-    ("predictions/kernel", "predictions/bias"),
-    ("head.fc.weight", "head.fc.bias"),
-    ("last_linear.weight", "last_linear.bias"),
-    ("fc.weight", "fc.bias"),
-)
+SINGLE = [("predictions/kernel", "predictions/bias")]
+SINGLE += [(f"{layer}.weight", f"{layer}.bias") for layer in ("head.fc", "last_linear", "fc")]
 MAX_LAYERS = 8
 KERAS_HEAD = "head:"  # the Keras reader's prefix for layers outside the Xception
 

@@ -87,7 +87,7 @@ class Entry:
         return "CRC-32C of every tensor" if self.origin == "tensorflow" else "none published"
 
 
-def _original(names: str, place: HubFile | WebFile, score: str, source: str) -> Entry:
+def _cadene(names: str, place: HubFile | WebFile, score: str, source: str) -> Entry:
     listed = tuple(names.split())
     return Entry("xception", listed, "cadene", place, 87.4, "Apache-2.0", 1000, score=score, source=source)
 
@@ -126,7 +126,7 @@ def _segmentron(data: str, file: str, classes: int, score: str, source: str) -> 
 # "imagenet" selects an encoder's weights with the best published score below. The original Xception has one set of
 # weights, Keras's; the others are ports. SMP's copy can be resumed, has a SHA-256 and needs no h5py.
 CATALOGUE: tuple[Entry, ...] = (
-    _original(
+    _cadene(
         "smp imagenet",
         HubFile("smp-hub/xception.imagenet", revision="01cfaf27c11353b1f0c578e7e26d2c000ea91049"),
         score="Cadene's file",
@@ -143,7 +143,7 @@ CATALOGUE: tuple[Entry, ...] = (
         score="ImageNet top-1 79.0, top-5 94.5 at 299",
         source="keras.applications xception.py, file_hash; Chollet 2017, Table 1; 83,683,744 bytes at its address",
     ),
-    _original(
+    _cadene(
         "cadene tf_in1k",
         WebFile(f"{CADENE}xception-43020ad28.pth"),
         score="ImageNet top-1 79.040, top-5 94.382 at 299, crop 0.897",

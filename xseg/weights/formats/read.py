@@ -14,7 +14,7 @@ from xseg.errors import WeightsError
 from xseg.types import PathArgument
 from xseg.weights.formats.archive import extract_checkpoint, is_tar
 from xseg.weights.formats.keras import WEIGHTS_MEMBER, read_keras
-from xseg.weights.formats.source import Source
+from xseg.weights.formats.source import Source, readable
 from xseg.weights.formats.tensorflow import checkpoint_prefix, read_checkpoint, read_graph
 from xseg.weights.formats.torch import read_bundle, read_module, read_pickle, read_safetensors
 
@@ -90,9 +90,7 @@ def _read_file(path: Path) -> Source:
 
 
 def _is_keras_archive(path: Path) -> bool:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return WEIGHTS_MEMBER in archive.namelist()
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, struct.error) as error:
-        kind = ".keras file" if path.suffix == ".keras" else "zip archive"
-        raise WeightsError(f"{path} is not a complete {kind}: {error}", remedy="copy or download it again") from error
+    kinds = (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, struct.error)
+    reason = f"is not a complete {'.keras file' if path.suffix == '.keras' else 'zip archive'}"
+    with readable(path, *kinds, reason=reason), zipfile.ZipFile(path) as archive:
+        return WEIGHTS_MEMBER in archive.namelist()
