@@ -8,6 +8,7 @@ import multiprocessing
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -147,22 +148,17 @@ def file_stamp(record: Record) -> str:
 
 
 def _size_and_time(path: Path | None) -> tuple[int, int] | None:
-    if path is None:
-        return None
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_size, found.st_mtime_ns
+    with suppress(OSError):
+        if path is not None:
+            return (found := path.stat()).st_size, found.st_mtime_ns
+    return None
 
 
 def _store(path: Path, stamp: str, sample: Sample) -> None:
     mask = _NO_MASK if sample.mask is None else sample.mask
-    try:
-        with atomic_path(path) as temporary:
-            np.savez(temporary, stamp=np.frombuffer(stamp.encode(), np.uint8), image=sample.image, mask=mask)
-    except OSError:  # training does not need the cache, so a full or read-only disk must not stop it
-        return
+    # training does not need the cache, so a full or read-only disk must not stop it
+    with suppress(OSError), atomic_path(path) as temporary:
+        np.savez(temporary, stamp=np.frombuffer(stamp.encode(), np.uint8), image=sample.image, mask=mask)
 
 
 def _load(path: Path, stamp: str) -> tuple[Array, Array | None] | None:

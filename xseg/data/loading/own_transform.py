@@ -117,10 +117,8 @@ def _torchvision(transform: Any, ignore_index: int, image: Array, mask: Array) -
     overlapping = mask.ndim == 3  # masks of torchvision are (..., H, W)
     moved, labels = transform(pixels, tv_tensors.Mask(classes.permute(2, 0, 1) if overlapping else classes))
     found = labels.permute(1, 2, 0).numpy() if overlapping else labels.numpy()
-    return (
-        np.ascontiguousarray(moved.numpy().transpose(1, 2, 0)),
-        np.where(found == 0, ignore_index, found - 1).astype(mask.dtype),
-    )
+    ids = np.where(found == 0, ignore_index, found - 1).astype(mask.dtype)
+    return np.ascontiguousarray(moved.numpy().transpose(1, 2, 0)), ids
 
 
 def _form(value: Any) -> str:

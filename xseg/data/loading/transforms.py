@@ -87,12 +87,11 @@ class RandomScaleCrop(A.DualTransform):  # type: ignore[misc]
 
     def apply(self, img: Array, matrix: Array, **params: Any) -> Array:  # noqa: ARG002 - albumentations' interface
         """Crop the window from an image (H, W, C) with linear interpolation."""
-        groups = [img[..., start : start + _OPENCV_CHANNELS] for start in range(0, img.shape[2], _OPENCV_CHANNELS)]
-        fills = [self.fill[start : start + _OPENCV_CHANNELS] for start in range(0, img.shape[2], _OPENCV_CHANNELS)]
-        warped = [
-            self._warp(group, matrix, cv2.INTER_LINEAR, fill).reshape(*self.size, group.shape[2])
-            for group, fill in zip(groups, fills, strict=True)
-        ]
+        warped = []
+        for start in range(0, img.shape[2], _OPENCV_CHANNELS):
+            part = slice(start, start + _OPENCV_CHANNELS)
+            group = self._warp(img[..., part], matrix, cv2.INTER_LINEAR, self.fill[part])
+            warped.append(group.reshape(*self.size, -1))
         return warped[0] if len(warped) == 1 else np.concatenate(warped, axis=2)
 
     def apply_to_mask(self, mask: Array, matrix: Array, **params: Any) -> Array:  # noqa: ARG002
@@ -103,13 +102,9 @@ class RandomScaleCrop(A.DualTransform):  # type: ignore[misc]
         return np.stack([self._warp(band, matrix, cv2.INTER_NEAREST, (self.fill_mask,)) for band in bands], axis=2)
 
     def _warp(self, array: Array, matrix: Array, interpolation: int, fill: tuple[float, ...]) -> Array:
+        flags = interpolation | cv2.WARP_INVERSE_MAP  # with a constant border
         warped: Array = cv2.warpAffine(
-            np.ascontiguousarray(array),
-            matrix,
-            self.size[::-1],
-            flags=interpolation | cv2.WARP_INVERSE_MAP,
-            borderMode=cv2.BORDER_CONSTANT,
-            borderValue=fill,
+            np.ascontiguousarray(array), matrix, self.size[::-1], flags=flags, borderValue=fill
         )
         return warped
 
@@ -196,16 +191,13 @@ def to_tensor(image: Array, normalization: Normalization, name: str) -> torch.Te
     if image.shape[2] != normalization.channels:
         got = f"{name} has {image.shape[2]} channels"
         raise DataError(got, expected=f"{normalization.channels}, as in the normalization")
-    if (image.dtype == np.uint8 and normalization.maximum > 255) or (
-        image.dtype == np.uint16 and normalization.maximum <= 255
-    ):
+    if image.dtype == (np.uint8 if normalization.maximum > 255 else np.uint16):
         got = f"{name} has {image.dtype} pixels, but the normalization's maximum is {normalization.maximum:g}"
         expected = "255 for 8-bit images, more for 16-bit ones"
         raise DataError(got, expected=expected, remedy="use files of one type, or set the normalization's maximum")
     if image.dtype == np.uint8:
-        tables = _tables(normalization)
         planes = np.empty((image.shape[2], *image.shape[:2]), np.float32)
-        for channel, table in enumerate(tables):
+        for channel, table in enumerate(_tables(normalization)):
             cv2.LUT(np.ascontiguousarray(image[..., channel]), table, dst=planes[channel])
         return torch.from_numpy(planes)
     return torch.from_numpy(np.ascontiguousarray(_normalized(image, normalization).transpose(2, 0, 1)))

@@ -141,12 +141,10 @@ def black_or_white(array: Array, tolerance: int, name: str) -> Array:
     if strange.any():
         row, column = (int(place[0]) for place in np.nonzero(strange)[:2])
         far = int(np.minimum(array[strange], white - array[strange]).max())
-        raise DataError(
-            f"mask {name} has value {int(array[strange][0])} at row {row}, column {column}; {int(strange.sum())} of "
-            f"{array.size} pixels are neither black nor white",
-            expected=f"0 and 1, or 0 and {white}",
-            remedy=f"set layout.labels.tolerance to {far} if the file is lossy" if far <= 127 else "check encoding",
-        )
+        value, count = int(array[strange][0]), f"{int(strange.sum())} of {array.size} pixels"
+        got = f"mask {name} has value {value} at row {row}, column {column}; {count} are neither black nor white"
+        remedy = f"set layout.labels.tolerance to {far} if the file is lossy" if far <= 127 else "check encoding"
+        raise DataError(got, expected=f"0 and 1, or 0 and {white}", remedy=remedy)
     return bright.astype(np.uint8)
 
 

@@ -118,14 +118,14 @@ def load_labelme(path: Path) -> dict[str, Any]:
     """
     try:
         content = json.loads(path.read_bytes())
-    except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror})", expected="a LabelMe file") from error
-    except ValueError as error:
-        raise DataError(f"{path} is not JSON ({error})", expected="a LabelMe file") from error
+    except (OSError, ValueError) as error:
+        fault = f"cannot be read ({error.strerror})" if isinstance(error, OSError) else f"is not JSON ({error})"
+        raise DataError(f"{path} {fault}", expected="a LabelMe file") from error
     shapes = content.get("shapes") if isinstance(content, dict) else None
-    if not isinstance(shapes, list) or not all(
-        isinstance(one, dict) and {"label", "points"} <= set(one) for one in shapes
-    ):
+    complete = isinstance(shapes, list) and all(
+        isinstance(one, dict) and {"label", "points"} <= {*one} for one in shapes
+    )
+    if not complete:
         raise DataError(f"{path} is not a LabelMe file", expected="shapes, each with label and points")
     return dict(content)
 

@@ -68,12 +68,10 @@ def known_classes(root: Path, labels: LabelOptions, listing: Listing, train: str
         if labels.encoding == "binary":
             return LabelMap(BINARY_CLASSES, ignore_index=labels.ignore_index)
         if labels.encoding == "color":
-            masks = [mask_of(record) for record in listing(train)]
-            colors = [
-                color for color in discover_colors(masks, os.cpu_count() or 1) if color not in labels.ignored_colors
-            ]
+            found = discover_colors(map(mask_of, listing(train)), os.cpu_count() or 1)
+            colors = tuple(color for color in found if color not in labels.ignored_colors)
             names = tuple("#{:02x}{:02x}{:02x}".format(*color) for color in colors)
-            return LabelMap(names, tuple(colors), ignore_index=labels.ignore_index)
+            return LabelMap(names, colors, ignore_index=labels.ignore_index)
     known = classes_of(root, labels)
     if labels.encoding == "binary" and len(known) != 2:
         raise ConfigError(f"{len(known)} classes with encoding='binary'", expected="2, for black and white")
