@@ -84,7 +84,7 @@ def count_image(
     Raises:
         ShapeError: if label and prediction differ in shape.
         DataError: if a label or a prediction is neither a class nor ignored.
-        ConfigError: if a metric does not return counts.
+        ConfigError: if a metric does not return counts, or needs probabilities that are missing.
     """
     matrix = confusion_matrix(label, prediction, classes=classes, ignore_index=ignore_index)
     return {CONFUSION: matrix, **own_counts(metrics, label, prediction, probabilities)}
@@ -93,11 +93,7 @@ def count_image(
 def own_counts(
     metrics: Sequence[Metric], label: NDArray[Any], prediction: NDArray[Any], probabilities: NDArray[Any] | None
 ) -> dict[str, Counts]:
-    """Return the counts of `count_image` without the confusion matrix.
-
-    Raises:
-        ConfigError: if a metric does not return counts, or needs probabilities that are missing.
-    """
+    """Return the counts of `count_image` without the confusion matrix, with the same errors."""
     counted: dict[str, Counts] = {}
     for metric in metrics:
         name = metric.counts_name()

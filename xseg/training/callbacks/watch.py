@@ -110,8 +110,7 @@ class TrainingWatch(Callback):
 
     def __init__(self, table: EpochTable, on_message: OnMessage) -> None:
         self.table, self.on_message = table, on_message
-        self._checked_gradients = False
-        self._reported_waiting, self._collapsed = False, 0
+        self._checked_gradients, self._reported_waiting, self._collapsed = False, False, 0
 
     def on_after_backward(self, trainer: Trainer, module: LightningModule) -> None:
         """Report parameters without gradients after the first backward pass."""
