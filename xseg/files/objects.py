@@ -14,9 +14,10 @@ import os
 import re
 import sys
 from collections.abc import Mapping
+from importlib.machinery import SourceFileLoader
 from itertools import count
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -160,6 +161,14 @@ def _import_module(name: str, path: str) -> ModuleType:
         raise ConfigError(f"class path {path!r}: importing it raised {type(error).__name__}: {error}") from error
 
 
+class _SourceLoader(SourceFileLoader):
+    """Compiles the file itself: the bytecode cache misses an edit within a second that keeps the size."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        path = self.get_filename(fullname)
+        return self.source_to_code(self.get_data(path), path)
+
+
 def _import_file(file: Path, path: str) -> ModuleType:
     if not file.is_file():
         raise ConfigError(f"class path {path!r}: no file {file} in {Path.cwd()}", expected=_FORMS)
@@ -169,7 +178,7 @@ def _import_file(file: Path, path: str) -> ModuleType:
     name = f"{_USER_MODULE}{file.stem}_{digest.hexdigest()[:8]}"
     if name in sys.modules:
         return sys.modules[name]
-    specification = importlib.util.spec_from_file_location(name, file)
+    specification = importlib.util.spec_from_file_location(name, file, loader=_SourceLoader(name, str(file)))
     if specification is None or specification.loader is None:
         raise ConfigError(f"class path {path!r}: {file} is not a Python file", expected=_FORMS)
     module = importlib.util.module_from_spec(specification)

@@ -45,6 +45,7 @@ class SegmentationTask(BaseTask):
         in_channels: number of image channels.
         class_weights: class weights of the cross-entropy; None for 1.
         metrics: metrics in addition to the default metrics.
+        batch_size: images per step and process, for rates that depend on it.
         restored: configuration of the model in a checkpoint, whose weights are loaded later; None for a new training.
         labels, normalization: see `BaseTask`.
     """
@@ -64,6 +65,7 @@ class SegmentationTask(BaseTask):
         in_channels: int,
         class_weights: Sequence[float] | None = None,
         metrics: Sequence[MetricSource] = (),
+        batch_size: int = 1,
         restored: ModelConfig | None = None,
     ) -> None:
         self.overlapping = labels.overlapping
@@ -76,6 +78,7 @@ class SegmentationTask(BaseTask):
             model = restored_model(options, restored)
         auxiliary = AuxiliaryHead(model) if options.loss.auxiliary > 0 else None
         super().__init__(options, labels, normalization, model=model, auxiliary=auxiliary)
+        self.batch_size = batch_size
         self.objective = Objective(
             options.loss,
             classes=len(labels),
