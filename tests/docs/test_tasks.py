@@ -28,6 +28,7 @@ def run(command, folder):
         "PYTHONPATH": str(ROOT),
         "XSEG_CACHE": str(folder / "cache"),
         "CUDA_VISIBLE_DEVICES": "",
+        "OMP_NUM_THREADS": "1",  # tests run side by side
     }
     done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False, timeout=900)
     assert done.returncode == 0, f"{command[-1]}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
