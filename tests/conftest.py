@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 import pytest
 import torch
+from hypothesis import settings
 from torch import Tensor, nn
 
 from xseg.encoders.variants import list_encoders
 
 torch.set_num_threads(1)  # tests run side by side
+settings.register_profile("untimed", deadline=None, derandomize="CI" in os.environ)  # machines may be slow
+settings.load_profile("untimed")
 
 
 def settle(network: nn.Module, images: Tensor, seed: int = 0) -> nn.Module:
