@@ -1,6 +1,6 @@
 """`python docs/programs/encoders.py` prints the table of docs/encoders.md: encoder by architecture, with strides.
 
-Each model is built and run on one small image, as `xseg train` does before it starts. It takes about ten minutes.
+Each model is built and run on one small image, as `xseg train` does before it starts. It takes ten minutes or more.
 """
 
 from __future__ import annotations

@@ -73,6 +73,17 @@ def parse_arguments(parser: ArgumentParser, arguments: Sequence[str]) -> Namespa
     return parse(parser, arguments, remedy=f"{parser.prog} --help lists the options")
 
 
+def parse_options(verb: str, main: Callable[..., int], kind: type[Options], arguments: Sequence[str]) -> Options:
+    """Return the options of a verb that has no others.
+
+    Raises:
+        ConfigError: if an option is unknown, or has a wrong value.
+    """
+    parser = new_parser(verb, main)
+    add_options(parser, kind)
+    return options_of(kind, vars(parse_arguments(parser, arguments)))
+
+
 def parse_with_data(
     parser: ArgumentParser, arguments: Sequence[str], files: Callable[[Namespace], Iterable[PathArgument]]
 ) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from xseg.cli import EXIT_OK, run_part
-from xseg.cli.arguments import MODEL, add_options, new_parser, options_of, parse_arguments
+from xseg.cli.arguments import MODEL, add_options, new_parser, options_of, parse_arguments, parse_options
 from xseg.errors import ConfigError
 from xseg.files.atomic import write_text
 from xseg.inference.options import InferenceOptions
@@ -128,9 +128,7 @@ def systems(arguments: Sequence[str]) -> int:
     Raises:
         XsegError: if an option is wrong.
     """
-    parser = new_parser("benchmark systems", systems)
-    add_options(parser, SystemsOptions)
-    options = options_of(SystemsOptions, vars(parse_arguments(parser, arguments)))
+    options = parse_options("benchmark systems", systems, SystemsOptions, arguments)
 
     from xseg.benchmarks.systems import measure_systems, table_lines, write_systems
 
@@ -147,9 +145,7 @@ def train_step(arguments: Sequence[str]) -> int:
     Raises:
         XsegError: if an option is wrong.
     """
-    parser = new_parser("benchmark train_step", train_step)
-    add_options(parser, TrainStepOptions)
-    options = options_of(TrainStepOptions, vars(parse_arguments(parser, arguments)))
+    options = parse_options("benchmark train_step", train_step, TrainStepOptions, arguments)
 
     from xseg.benchmarks.train_step import measure_train_step
 

@@ -10,7 +10,7 @@ from importlib.resources import as_file, files
 from pathlib import Path
 
 from xseg.cli import EXIT_OK, evaluate, predict, train
-from xseg.cli.arguments import add_options, new_parser, options_of, parse_arguments
+from xseg.cli.arguments import parse_options
 from xseg.errors import ConfigError
 from xseg.training.checkpoints.run_directory import RunDirectory
 
@@ -51,9 +51,7 @@ def main(arguments: Sequence[str]) -> int:
     Raises:
         XsegError: if an option is wrong.
     """
-    parser = new_parser("demo", main)
-    add_options(parser, DemoOptions)
-    options = options_of(DemoOptions, vars(parse_arguments(parser, arguments)))
+    options = parse_options("demo", main, DemoOptions, arguments)
     root = Path(options.output_dir)
     data, run, predictions = root / "data", root / "run", root / "predictions"
     _require_free(root, data, overwrite=options.overwrite)

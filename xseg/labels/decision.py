@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Floats: TypeAlias = NDArray[np.float32]
 Labels: TypeAlias = NDArray[Any]
 
-DEFAULT = 0.5  # threshold of overlapping classes without others
+DEFAULT = 0.5  # threshold of a class without another one
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xseg.errors import ShapeError
+from xseg.labels.decision import DEFAULT
 from xseg.metrics.metric import Counts, Metric, ratio
 
 BINS = 4096
-DEFAULT = 0.5  # decision threshold
 
 
 def score_histogram(positive: NDArray[np.bool_], scores: NDArray[Any]) -> NDArray[np.int64]:
@@ -78,7 +78,7 @@ def choose_threshold(histogram: Counts, precision: float | None = None) -> float
     """Return the best threshold: a pixel has the class if its probability is at least the threshold.
 
     Args:
-        histogram: number of pixels without and with the class, (2, bins), from `xseg.metrics.ranking.score_histogram`.
+        histogram: number of pixels without and with the class, (2, bins), from `score_histogram`.
         precision: wanted precision, 0 to 1: the threshold has the highest recall of those that reach it, or the
             highest precision if none reaches it. None for the highest F1.
 
